@@ -1,0 +1,112 @@
+# make demo    render the demo avatar into demo.mp4
+# make test    every test: C and C++ under sanitizers, then Python
+# make lint    ruff, mypy, clang-format
+# make bench   measure this machine
+# make dev     install for development: an editable install with the tools
+# make format  lay out the sources
+# make neon-check  cross-compile the core for 64-bit Arm
+# make clean   remove what was built; make distclean removes $(VENV) too
+#
+# Needs a C++17 compiler, Python 3.10 or newer and make. Everything else comes from the package index, into $(VENV).
+
+PYTHON ?= python3
+VENV ?= .venv
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+
+BIN := $(abspath $(VENV))/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# [build-system] of pyproject.toml, with the tools it finds on the way. Isolation is off so that builds are incremental.
+BUILD_REQUIRES := "scikit-build-core>=0.10" "pybind11>=2.13" cmake ninja
+CORE_SOURCES := CMakeLists.txt $(shell find csrc cmake -name '*.cc' -o -name '*.h' -o -name '*.in')
+CLANG_FORMAT_SOURCES = $(shell find csrc kernels tests bench -name '*.cc' -o -name '*.c' -o -name '*.h' -o -name '*.cu')
+
+export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
+MAKEFLAGS += --no-print-directory
+
+.PHONY: demo test test-cpp test-python lint format bench dev neon-check clean distclean typing
+.DEFAULT_GOAL := dev
+.DELETE_ON_ERROR:
+
+# A development install serves the demo too: it is not replaced by a plain one.
+demo: $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.installed)
+	@mkdir -p build
+	$(BIN)/python tests/make_head.py build/demo.tsplat
+	$(BIN)/talksplat render build/demo.tsplat --motion clip:demo -o demo.mp4
+	@echo "The demo video is $(CURDIR)/demo.mp4"
+
+dev: $(VENV)/.dev
+
+# In this order, so that pytest's closing line is the last one.
+test: dev
+	@$(MAKE) test-cpp
+	@$(MAKE) test-python
+
+test-cpp: dev
+	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja \
+	  -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g" -DTALKSPLAT_TESTS=ON -DTALKSPLAT_SANITIZE=ON
+	$(BIN)/cmake --build build/sanitize
+	$(BIN)/ctest --test-dir build/sanitize --output-on-failure --no-tests=error -j $(JOBS)
+
+test-python: dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: dev typing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(CLANG_FORMAT_SOURCES)
+
+format: dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CLANG_FORMAT_SOURCES)
+
+bench: dev
+	$(BIN)/python -m pytest bench $(PYTEST_ARGS)
+
+# mypy sees the package as it is installed: two source trees under one import root.
+typing:
+	@rm -rf build/typing && mkdir -p build/typing/talksplat
+	@ln -s $(CURDIR)/runtime/talksplat/* $(CURDIR)/python/authoring build/typing/talksplat/
+
+neon-check: dev
+	ZIG_GLOBAL_CACHE_DIR=$(CURDIR)/build/zig ZIG_LOCAL_CACHE_DIR=$(CURDIR)/build/zig \
+	  $(BIN)/cmake -S . -B build/aarch64 -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja \
+	  -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64-linux.cmake -DTALKSPLAT_ZIG_PYTHON=$(BIN)/python
+	ZIG_GLOBAL_CACHE_DIR=$(CURDIR)/build/zig ZIG_LOCAL_CACHE_DIR=$(CURDIR)/build/zig \
+	  $(BIN)/cmake --build build/aarch64
+
+clean:
+	rm -rf build dist demo.mp4 $(VENV)/.dev $(VENV)/.installed
+
+distclean: clean
+	rm -rf $(VENV)
+
+# ---- stamps: what is installed in the environment ----
+
+$(VENV)/.made:
+	@command -v $(PYTHON) >/dev/null || { echo "talksplat: no $(PYTHON) here. Install Python 3.10 or newer, or name one:" \
+	  "make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "talksplat: Python 3.10 or newer is needed;" \
+	  "$(PYTHON) is $$($(PYTHON) -V). Name another: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "talksplat: $(PYTHON) cannot make environments. Install" \
+	  "its venv module (Debian, Ubuntu: apt install python3-venv)." >&2; exit 1; }
+	@$(PYTHON) -c 'import os, sysconfig; open(os.path.join(sysconfig.get_path("include"), "Python.h"))' 2>/dev/null || { \
+	  echo "talksplat: $(PYTHON) has no headers. Install them (Debian, Ubuntu: apt install python3-dev; Fedora:" \
+	  "dnf install python3-devel)." >&2; exit 1; }
+	@command -v $${CXX:-c++} >/dev/null || { echo "talksplat: no C++ compiler ($${CXX:-c++}). Install one (Debian, Ubuntu:" \
+	  "apt install g++; macOS: xcode-select --install), or set CXX." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -q --upgrade pip
+	$(PIP) install -q $(BUILD_REQUIRES)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.made pyproject.toml $(CORE_SOURCES) $(shell find runtime python -type f -not -name '*.pyc')
+	$(PIP) install -q --no-build-isolation .
+	@touch $@
+
+# Python files are read in place; the core is built again when it changes.
+$(VENV)/.dev: $(VENV)/.made pyproject.toml $(CORE_SOURCES)
+	$(PIP) install -q --no-build-isolation -e ".[dev]"
+	@rm -f $(VENV)/.installed
+	@touch $@

@@ -1,0 +1,60 @@
+// Plain values: formats, precisions, the camera, the receipt, versions.
+#include <algorithm>
+
+#include "bind.h"
+
+namespace ts::bind {
+
+namespace {
+
+ts_camera make_camera(const FloatArray& cam_from_world, float fx, float fy, float cx, float cy, float near_plane) {
+  ts_camera camera{};
+  std::copy_n(read_floats(cam_from_world, "cam_from_world", {4, 4}), 16, camera.cam_from_world);
+  camera.fx = fx;
+  camera.fy = fy;
+  camera.cx = cx;
+  camera.cy = cy;
+  camera.near_plane = near_plane;
+  return camera;
+}
+
+std::vector<std::string> isa_names() {
+  std::vector<std::string> names;
+  for (uint32_t i = 0; i < ts_isa_count(); ++i) names.emplace_back(ts_isa_name(i));
+  return names;
+}
+
+}  // namespace
+
+void register_types(py::module_& m) {
+  m.attr("__version__") = ts_version();
+  m.attr("ABI_VERSION") = ts_abi_version();
+  m.def("isa_names", &isa_names);
+
+  py::enum_<ts_format>(m, "Format")
+      .value("RGB_F32", TS_FORMAT_RGB_F32)
+      .value("RGBA8", TS_FORMAT_RGBA8)
+      .value("RGB8", TS_FORMAT_RGB8)
+      .value("NV12", TS_FORMAT_NV12);
+  py::enum_<ts_precision>(m, "Precision").value("REFERENCE", TS_PRECISION_REFERENCE).value("FAST", TS_PRECISION_FAST);
+
+  py::class_<ts_camera>(m, "Camera")
+      .def(py::init(&make_camera), py::arg("cam_from_world").noconvert(), py::arg("fx"), py::arg("fy"), py::arg("cx"),
+           py::arg("cy"), py::arg("near"));
+
+  py::class_<ts_receipt>(m, "Receipt")
+      .def_readonly("pose_us", &ts_receipt::pose_us)
+      .def_readonly("deform_us", &ts_receipt::deform_us)
+      .def_readonly("project_us", &ts_receipt::project_us)
+      .def_readonly("bin_us", &ts_receipt::bin_us)
+      .def_readonly("blend_us", &ts_receipt::blend_us)
+      .def_readonly("total_us", &ts_receipt::total_us)
+      .def_readonly("n_gaussians", &ts_receipt::n_gaussians)
+      .def_readonly("n_visible", &ts_receipt::n_visible)
+      .def_readonly("n_instances", &ts_receipt::n_instances)
+      .def("__repr__", [](const ts_receipt& r) {
+        return "Receipt(total_us=" + std::to_string(r.total_us) + ", n_visible=" + std::to_string(r.n_visible) + ")";
+      });
+}
+
+}  // namespace ts::bind

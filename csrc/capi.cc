@@ -1,0 +1,384 @@
+// The C ABI: checks structs and pointers, catches what the engine throws, keeps the calling thread's last message.
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <new>
+#include <string>
+
+#include "engine/avatar.h"
+#include "engine/engine.h"
+#include "talksplat.h"
+
+struct ts_engine {
+  ts::Engine engine;
+};
+
+struct ts_avatar {
+  ts_engine* owner;
+  std::unique_ptr<ts::Avatar> avatar;
+};
+
+namespace {
+
+using ts::error;
+using ts::Status;
+using ts::StatusCode;
+
+thread_local std::string last_error;
+
+ts_status to_c(StatusCode code) {
+  switch (code) {
+    case StatusCode::kOk:
+      return TS_OK;
+    case StatusCode::kInvalidArgument:
+      return TS_INVALID_ARGUMENT;
+    case StatusCode::kAvatarNotFound:
+      return TS_AVATAR_NOT_FOUND;
+    case StatusCode::kAvatarInvalid:
+      return TS_AVATAR_INVALID;
+    case StatusCode::kDeviceError:
+      return TS_DEVICE_ERROR;
+    case StatusCode::kOutOfMemory:
+      return TS_OUT_OF_MEMORY;
+    case StatusCode::kInternal:
+      break;
+  }
+  return TS_INTERNAL;
+}
+
+ts_status fail(StatusCode code, const char* message) {
+  try {
+    last_error = message;
+  } catch (...) {  // no memory for the message: the status must do
+    last_error.clear();
+  }
+  return to_c(code);
+}
+
+// Runs body, which returns a Status; nothing it throws leaves.
+template <class Body>
+ts_status guarded(const Body& body) {
+  try {
+    const Status status = body();
+    return status.ok() ? TS_OK : fail(status.code(), status.message().c_str());
+  } catch (const std::bad_alloc&) {
+    return fail(StatusCode::kOutOfMemory, "out of memory. Render a smaller image or fewer Gaussians.");
+  } catch (const std::exception& e) {
+    return fail(StatusCode::kInternal, e.what());
+  } catch (...) {
+    return fail(StatusCode::kInternal, "unknown exception");
+  }
+}
+
+Status null_argument(const char* function, const char* argument) {
+  return error(StatusCode::kInvalidArgument, "%s: %s must not be NULL.", function, argument);
+}
+
+// Callers built against an older header pass a shorter struct; read what they have over the defaults.
+template <class T>
+Status read_struct(const char* function, const T* given, T defaults, T& out) {
+  out = defaults;
+  if (!given) return {};
+  const uint32_t size = given->struct_size;
+  if (size < sizeof(uint32_t) || size > 4096)
+    return error(StatusCode::kInvalidArgument, "%s: struct_size must be sizeof the struct (%zu here); got %u.", function,
+                 sizeof(T), size);
+  std::memcpy(&out, given, size < sizeof(T) ? size : sizeof(T));
+  out.struct_size = sizeof(T);
+  return {};
+}
+
+// Fills a caller's struct up to the size that the caller knows.
+template <class T>
+Status write_struct(const char* function, T* out, const T& value) {
+  if (!out) return null_argument(function, "the result");
+  const uint32_t size = out->struct_size;
+  if (size < sizeof(uint32_t) || size > 4096)
+    return error(StatusCode::kInvalidArgument, "%s: struct_size must be sizeof the struct (%zu here); got %u.", function,
+                 sizeof(T), size);
+  std::memcpy(out, &value, size < sizeof(T) ? size : sizeof(T));
+  out->struct_size = size;
+  return {};
+}
+
+Status to_background(const char* function, const ts_background& given, ts::Background& background) {
+  if (given.color && given.image_f32)
+    return error(StatusCode::kInvalidArgument, "%s: background has both color and image_f32; set at most one.", function);
+  background.color = given.color;
+  background.image_f32 = given.image_f32;
+  return {};
+}
+
+Status write_receipt(const char* function, ts_receipt* out, const ts_receipt& receipt) {
+  return out ? write_struct(function, out, receipt) : Status();
+}
+
+// The canvas camera for an image of another size: scaled to its height, middle on middle.
+ts_camera fitted_camera(const ts::AvatarFile& file, uint32_t width, uint32_t height) {
+  ts_camera camera = file.camera;
+  const float scale = static_cast<float>(height) / static_cast<float>(file.height);
+  camera.fx *= scale, camera.fy *= scale;
+  camera.cx = 0.5f * static_cast<float>(width) + scale * (camera.cx - 0.5f * static_cast<float>(file.width));
+  camera.cy *= scale;
+  return camera;
+}
+
+Status avatar_background(const ts::AvatarFile& file, const ts_image& image, ts::Background& background) {
+  if (file.plate && static_cast<int>(image.width) == file.width && static_cast<int>(image.height) == file.height)
+    background.image_u8 = file.plate;
+  else if (file.plate)
+    return error(StatusCode::kInvalidArgument,
+                 "render: this avatar has a background plate of %dx%d and the image is %ux%u; render at the plate's size "
+                 "or pass a background.",
+                 file.width, file.height, image.width, image.height);
+  else if (file.has_background_color)
+    background.color = file.background_color.data();
+  return {};
+}
+
+}  // namespace
+
+extern "C" {
+
+uint32_t ts_abi_version(void) { return TS_ABI_VERSION; }
+const char* ts_version(void) { return TS_VERSION; }
+
+const char* ts_status_name(ts_status status) {
+  switch (status) {
+    case TS_OK:
+      return "ok";
+    case TS_INVALID_ARGUMENT:
+      return "invalid argument";
+    case TS_AVATAR_NOT_FOUND:
+      return "avatar not found";
+    case TS_AVATAR_INVALID:
+      return "avatar invalid";
+    case TS_DEVICE_ERROR:
+      return "device error";
+    case TS_OUT_OF_MEMORY:
+      return "out of memory";
+    case TS_INTERNAL:
+      return "internal error";
+  }
+  return "unknown status";
+}
+
+const char* ts_last_error(void) { return last_error.c_str(); }
+uint32_t ts_isa_count(void) { return static_cast<uint32_t>(ts::isa_count()); }
+const char* ts_isa_name(uint32_t i) { return i < ts_isa_count() ? ts::isa_name(static_cast<int>(i)) : nullptr; }
+
+/* ---- engine ---- */
+
+ts_engine_params ts_engine_params_default(void) {
+  ts_engine_params params{};
+  params.struct_size = sizeof params;
+  return params;
+}
+
+ts_status ts_engine_create(const ts_engine_params* params, ts_engine** engine) {
+  return guarded([&]() -> Status {
+    if (!engine) return null_argument("ts_engine_create", "engine");
+    *engine = nullptr;
+    ts_engine_params p;
+    TS_RETURN_IF_ERROR(read_struct("ts_engine_create", params, ts_engine_params_default(), p));
+    constexpr uint32_t kMaxThreads = 256;
+    if (p.threads > kMaxThreads)
+      return error(StatusCode::kInvalidArgument, "ts_engine_create: threads must be in 0..%u; got %u. 0 takes one per CPU.",
+                   kMaxThreads, p.threads);
+    if (p.precision != TS_PRECISION_REFERENCE && p.precision != TS_PRECISION_FAST)
+      return error(StatusCode::kInvalidArgument, "ts_engine_create: precision must be one of ts_precision; got %d.",
+                   static_cast<int>(p.precision));
+    const ts::KernelTable* kernels = nullptr;
+    TS_RETURN_IF_ERROR(ts::find_kernels(p.isa, &kernels));
+    *engine = new ts_engine{{*kernels, static_cast<int>(p.threads), p.precision}};
+    return {};
+  });
+}
+
+void ts_engine_destroy(ts_engine* engine) { delete engine; }
+
+ts_status ts_engine_get_info(const ts_engine* engine, ts_engine_info* info) {
+  return guarded([&]() -> Status {
+    if (!engine) return null_argument("ts_engine_get_info", "engine");
+    std::lock_guard<std::mutex> lock(engine->engine.busy);
+    ts_engine_info value{};
+    value.threads = static_cast<uint32_t>(engine->engine.pool.threads());
+    value.isa = engine->engine.kernels.isa;
+    value.scratch_bytes = engine->engine.rasterizer.scratch_bytes();
+    return write_struct("ts_engine_get_info", info, value);
+  });
+}
+
+/* ---- rasterise ---- */
+
+ts_rasterize_params ts_rasterize_params_default(void) {
+  ts_rasterize_params params{};
+  params.struct_size = sizeof params;
+  params.sh_degree = -1;
+  for (int i = 0; i < 4; ++i) params.camera.cam_from_world[5 * i] = 1;
+  params.camera.near_plane = 0.2f;
+  params.dilation = 0.3f;
+  return params;
+}
+
+ts_status ts_rasterize(ts_engine* engine, const ts_rasterize_params* params, ts_image* image, ts_receipt* receipt) {
+  return guarded([&]() -> Status {
+    if (!engine) return null_argument("ts_rasterize", "engine");
+    if (!params) return null_argument("ts_rasterize", "params");
+    if (!image) return null_argument("ts_rasterize", "image");
+    ts_rasterize_params p;
+    TS_RETURN_IF_ERROR(read_struct("ts_rasterize", params, ts_rasterize_params_default(), p));
+    ts_image target;
+    TS_RETURN_IF_ERROR(read_struct("ts_rasterize", image, ts_image{}, target));
+    ts::Background background;
+    TS_RETURN_IF_ERROR(to_background("ts_rasterize", p.background, background));
+    ts::Scene scene;
+    scene.n = p.n;
+    scene.mean_w = p.mean_w, scene.quat = p.quat, scene.scale = p.scale;
+    scene.opacity = p.opacity, scene.color = p.color;
+    scene.sh_degree = p.sh_degree, scene.sh_stride = p.sh_stride;
+
+    std::lock_guard<std::mutex> lock(engine->engine.busy);
+    ts::Stopwatch watch;
+    ts_receipt result{};
+    TS_RETURN_IF_ERROR(
+        engine->engine.rasterizer.draw(scene, p.camera, background, p.dilation, p.precision, target, result));
+    result.total_us = watch.lap();
+    return write_receipt("ts_rasterize", receipt, result);
+  });
+}
+
+/* ---- avatar ---- */
+
+ts_status ts_avatar_load(ts_engine* engine, const char* path, ts_avatar** avatar) {
+  return guarded([&]() -> Status {
+    if (!engine) return null_argument("ts_avatar_load", "engine");
+    if (!path) return null_argument("ts_avatar_load", "path");
+    if (!avatar) return null_argument("ts_avatar_load", "avatar");
+    *avatar = nullptr;
+    std::unique_ptr<ts_avatar> loaded(new ts_avatar{engine, nullptr});
+    TS_RETURN_IF_ERROR(ts::Avatar::load(path, loaded->avatar));
+    *avatar = loaded.release();
+    return {};
+  });
+}
+
+void ts_avatar_destroy(ts_avatar* avatar) { delete avatar; }
+
+ts_status ts_avatar_get_info(const ts_avatar* avatar, ts_avatar_info* info) {
+  return guarded([&]() -> Status {
+    if (!avatar) return null_argument("ts_avatar_get_info", "avatar");
+    const ts::AvatarFile& file = avatar->avatar->file();
+    ts_avatar_info value{};
+    value.manifest = file.manifest.c_str();
+    value.n_gaussians = static_cast<uint32_t>(file.n), value.n_source = static_cast<uint32_t>(file.source_count);
+    value.n_vertices = static_cast<uint32_t>(file.v), value.n_triangles = static_cast<uint32_t>(file.f);
+    value.n_joints = static_cast<uint32_t>(file.j), value.n_blendshapes = static_cast<uint32_t>(file.s);
+    value.n_inputs = static_cast<uint32_t>(file.inputs.size());
+    value.sh_degree = file.sh_degree;
+    value.width = static_cast<uint32_t>(file.width), value.height = static_cast<uint32_t>(file.height);
+    value.fps = file.fps;
+    value.file_bytes = file.file_bytes;
+    value.resident_bytes = avatar->avatar->resident_bytes();
+    return write_struct("ts_avatar_get_info", info, value);
+  });
+}
+
+ts_status ts_avatar_get_input(const ts_avatar* avatar, uint32_t index, ts_input_info* info) {
+  return guarded([&]() -> Status {
+    if (!avatar) return null_argument("ts_avatar_get_input", "avatar");
+    const auto& inputs = avatar->avatar->file().inputs;
+    if (index >= inputs.size())
+      return error(StatusCode::kInvalidArgument, "ts_avatar_get_input: index must be below %zu; got %u.", inputs.size(), index);
+    ts_input_info value{};
+    value.name = inputs[index].name.c_str();
+    value.size = static_cast<uint32_t>(inputs[index].size);
+    value.default_value = inputs[index].default_value.data();
+    return write_struct("ts_avatar_get_input", info, value);
+  });
+}
+
+uint32_t ts_avatar_tensor_count(const ts_avatar* avatar) {
+  return avatar ? static_cast<uint32_t>(avatar->avatar->file().tensors.size()) : 0;
+}
+
+ts_status ts_avatar_get_tensor(const ts_avatar* avatar, uint32_t index, ts_tensor* tensor) {
+  return guarded([&]() -> Status {
+    if (!avatar) return null_argument("ts_avatar_get_tensor", "avatar");
+    const auto& tensors = avatar->avatar->file().tensors;
+    if (index >= tensors.size())
+      return error(StatusCode::kInvalidArgument, "ts_avatar_get_tensor: index must be below %zu; got %u.", tensors.size(), index);
+    return write_struct("ts_avatar_get_tensor", tensor, tensors[index]);
+  });
+}
+
+ts_render_params ts_render_params_default(void) {
+  ts_render_params params{};
+  params.struct_size = sizeof params;
+  return params;
+}
+
+ts_status ts_avatar_render(ts_avatar* avatar, const ts_render_params* params, ts_image* image, ts_receipt* receipt) {
+  return guarded([&]() -> Status {
+    if (!avatar) return null_argument("ts_avatar_render", "avatar");
+    if (!image) return null_argument("ts_avatar_render", "image");
+    ts_render_params p;
+    TS_RETURN_IF_ERROR(read_struct("ts_avatar_render", params, ts_render_params_default(), p));
+    ts_image target;
+    TS_RETURN_IF_ERROR(read_struct("ts_avatar_render", image, ts_image{}, target));
+    TS_RETURN_IF_ERROR(ts::validate(target));
+    ts::Avatar& a = *avatar->avatar;
+    const ts::AvatarFile& file = a.file();
+    ts::Background background;
+    if (p.background)
+      TS_RETURN_IF_ERROR(to_background("ts_avatar_render", *p.background, background));
+    else
+      TS_RETURN_IF_ERROR(avatar_background(file, target, background));
+    const ts_camera camera = p.camera ? *p.camera : fitted_camera(file, target.width, target.height);
+    constexpr float kDilation = 0.3f;  // px^2; what every supported trainer used
+
+    ts::Engine& engine = avatar->owner->engine;
+    std::lock_guard<std::mutex> lock(engine.busy);
+    ts::Stopwatch watch;
+    ts_receipt result{};
+    ts::AvatarTimes times;
+    TS_RETURN_IF_ERROR(a.pose(p.controls, p.n_controls, engine.kernels, engine.pool, &times));
+    result.pose_us = times.pose_us, result.deform_us = times.deform_us;
+    ts::Scene scene;
+    scene.n = file.n;
+    scene.mean_w = a.mean_w(), scene.quat = a.quat(), scene.scale = a.scale();
+    scene.opacity = file.opacity, scene.color = file.color;
+    scene.sh_degree = file.sh_degree;
+    scene.sh_stride = (file.sh_degree + 1) * (file.sh_degree + 1);
+    TS_RETURN_IF_ERROR(engine.rasterizer.draw(scene, camera, background, kDilation, engine.precision, target, result));
+    result.total_us = watch.lap();
+    return write_receipt("ts_avatar_render", receipt, result);
+  });
+}
+
+ts_status ts_avatar_gaussians(ts_avatar* avatar, const ts_control* controls, uint32_t n_controls, ts_gaussians* out) {
+  return guarded([&]() -> Status {
+    if (!avatar) return null_argument("ts_avatar_gaussians", "avatar");
+    if (!out) return null_argument("ts_avatar_gaussians", "out");
+    ts_gaussians target;
+    TS_RETURN_IF_ERROR(read_struct("ts_avatar_gaussians", out, ts_gaussians{}, target));
+    ts::Engine& engine = avatar->owner->engine;
+    std::lock_guard<std::mutex> lock(engine.busy);
+    TS_RETURN_IF_ERROR(avatar->avatar->pose(controls, n_controls, engine.kernels, engine.pool));
+    return avatar->avatar->gaussians_in_source_order(target);
+  });
+}
+
+ts_status ts_avatar_vertices(ts_avatar* avatar, const ts_control* controls, uint32_t n_controls, float* vertices,
+                             int64_t n_vertices) {
+  return guarded([&]() -> Status {
+    if (!avatar) return null_argument("ts_avatar_vertices", "avatar");
+    if (!vertices && n_vertices) return null_argument("ts_avatar_vertices", "vertices");
+    ts::Engine& engine = avatar->owner->engine;
+    std::lock_guard<std::mutex> lock(engine.busy);
+    TS_RETURN_IF_ERROR(avatar->avatar->pose(controls, n_controls, engine.kernels, engine.pool));
+    return avatar->avatar->vertices(vertices, n_vertices);
+  });
+}
+
+}  // extern "C"

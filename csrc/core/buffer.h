@@ -1,0 +1,47 @@
+// Buffer — scratch memory of plain values, aligned to a cache line. Grows to a high-water mark and stays there,
+// so that a warmed-up frame allocates nothing. Contents do not survive growth.
+#pragma once
+#include <cstddef>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <type_traits>
+
+namespace ts {
+
+template <class T>
+class Buffer {
+  static_assert(std::is_trivially_copyable_v<T>);
+
+ public:
+  Buffer() = default;
+  explicit Buffer(size_t n) { reserve(n); }
+
+  T* reserve(size_t n) {
+    if (n > capacity_) {
+      const size_t bytes = (n * sizeof(T) + kAlign - 1) / kAlign * kAlign;
+      data_.reset();
+      capacity_ = 0;
+      data_.reset(static_cast<T*>(std::aligned_alloc(kAlign, bytes)));
+      if (!data_) throw std::bad_alloc();
+      capacity_ = bytes / sizeof(T);
+    }
+    return data_.get();
+  }
+  T* data() { return data_.get(); }
+  const T* data() const { return data_.get(); }
+  T& operator[](size_t i) { return data_.get()[i]; }
+  const T& operator[](size_t i) const { return data_.get()[i]; }
+  size_t capacity() const { return capacity_; }
+  size_t bytes() const { return capacity_ * sizeof(T); }
+
+ private:
+  static constexpr size_t kAlign = 64;
+  struct Free {
+    void operator()(T* p) const { std::free(p); }
+  };
+  std::unique_ptr<T, Free> data_;
+  size_t capacity_ = 0;
+};
+
+}  // namespace ts

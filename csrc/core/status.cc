@@ -1,0 +1,17 @@
+#include "core/status.h"
+
+#include <cstdarg>
+#include <cstdio>
+
+namespace ts {
+
+Status error(StatusCode code, const char* format, ...) {
+  char message[1024];
+  va_list args;
+  va_start(args, format);
+  std::vsnprintf(message, sizeof message, format, args);
+  va_end(args);
+  return Status(code, message);
+}
+
+}  // namespace ts

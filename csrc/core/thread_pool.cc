@@ -1,0 +1,149 @@
+#include "core/thread_pool.h"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdio>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+namespace ts {
+namespace {
+
+inline void pause_cpu() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// About 20 microseconds: longer than the gap between two phases of a frame, far shorter than a frame.
+constexpr int kSpins = 1500;
+
+constexpr uint64_t kOpen = 1ull << 31;        // workers may enter
+constexpr uint64_t kInside = kOpen - 1;       // how many workers are inside
+constexpr uint64_t kGeneration = 1ull << 32;  // one per job
+
+}  // namespace
+
+// A worker enters the open job by a compare-and-swap on `state` that counts it in; the caller closes the job when no
+// chunk is left and then waits for the count to fall to zero. So job fields never change under a worker, and a worker
+// that was not scheduled in time cannot enter and is not waited for.
+struct ThreadPool::Impl {
+  std::atomic<uint64_t> state{0};
+  std::atomic<int64_t> next{0};
+  int64_t n_chunks = 0;
+  RawBody body = nullptr;
+  const void* context = nullptr;
+
+  std::mutex mutex;
+  std::condition_variable job_opened, job_left;
+  std::atomic<int> sleepers{0};
+  std::atomic<bool> caller_sleeps{false};
+  std::atomic<bool> quit{false};
+  std::vector<std::thread> workers;
+
+  void work(int slot) {
+    for (int64_t chunk; (chunk = next.fetch_add(1, std::memory_order_relaxed)) < n_chunks;) body(context, chunk, slot);
+  }
+
+  bool is_new_job(uint64_t seen) const {
+    const uint64_t now = state.load();
+    return (now & kOpen) && now / kGeneration != seen;
+  }
+
+  void worker_main(int slot) {
+    uint64_t seen = 0;
+    for (;;) {
+      for (int i = 0; i < kSpins && !is_new_job(seen) && !quit.load(std::memory_order_relaxed); ++i) pause_cpu();
+      if (!is_new_job(seen)) {
+        std::unique_lock<std::mutex> lock(mutex);
+        sleepers.fetch_add(1);
+        job_opened.wait(lock, [&] { return is_new_job(seen) || quit.load(); });
+        sleepers.fetch_sub(1);
+      }
+      if (quit.load()) return;
+      uint64_t now = state.load();
+      if (!(now & kOpen) || now / kGeneration == seen) continue;
+      if (!state.compare_exchange_strong(now, now + 1)) continue;
+      seen = now / kGeneration;
+      work(slot);
+      if (((state.fetch_sub(1) - 1) & kInside) == 0 && caller_sleeps.load()) {
+        std::lock_guard<std::mutex> lock(mutex);
+        job_left.notify_one();
+      }
+    }
+  }
+
+  void open() {
+    next.store(0, std::memory_order_relaxed);
+    state.store((state.load(std::memory_order_relaxed) / kGeneration + 1) * kGeneration | kOpen);
+    if (sleepers.load() > 0) {
+      std::lock_guard<std::mutex> lock(mutex);
+      job_opened.notify_all();
+    }
+  }
+
+  void close_and_wait() {
+    if ((state.fetch_and(~kOpen) & kInside) == 0) return;
+    const auto left = [&] { return (state.load() & kInside) == 0; };
+    for (int i = 0; i < kSpins; ++i) {
+      if (left()) return;
+      pause_cpu();
+    }
+    std::unique_lock<std::mutex> lock(mutex);
+    caller_sleeps.store(true);
+    job_left.wait(lock, left);
+    caller_sleeps.store(false);
+  }
+};
+
+int available_cpus() {
+  int n = static_cast<int>(std::thread::hardware_concurrency());
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) n = CPU_COUNT(&set);
+  // A container's quota: threads beyond it would be throttled in the middle of a frame.
+  if (FILE* file = std::fopen("/sys/fs/cgroup/cpu.max", "r")) {
+    long long quota = 0, period = 0;
+    if (std::fscanf(file, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0)
+      n = std::min<long long>(n, std::max<long long>(1, (quota + period - 1) / period));
+    std::fclose(file);
+  }
+#endif
+  return std::max(n, 1);
+}
+
+ThreadPool::ThreadPool(int threads) : impl_(new Impl), threads_(threads > 0 ? threads : available_cpus()) {
+  for (int slot = 1; slot < threads_; ++slot) impl_->workers.emplace_back([this, slot] { impl_->worker_main(slot); });
+}
+
+ThreadPool::~ThreadPool() {
+  {
+    std::lock_guard<std::mutex> lock(impl_->mutex);
+    impl_->quit.store(true);
+    impl_->job_opened.notify_all();
+  }
+  for (std::thread& worker : impl_->workers) worker.join();
+}
+
+void ThreadPool::run_raw(int64_t n_chunks, RawBody body, const void* context) {
+  if (threads_ == 1 || n_chunks <= 1) {
+    for (int64_t chunk = 0; chunk < n_chunks; ++chunk) body(context, chunk, 0);
+    return;
+  }
+  impl_->n_chunks = n_chunks;
+  impl_->body = body;
+  impl_->context = context;
+  impl_->open();
+  impl_->work(0);
+  impl_->close_and_wait();
+}
+
+}  // namespace ts

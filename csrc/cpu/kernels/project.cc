@@ -1,0 +1,158 @@
+// project — world Gaussians to screen ellipses.
+// Maths    math/project.h, math/sh.h; specs of the reference rasteriser. Departs from it: the support is also cut by the
+//          ellipse where alpha >= 1/255 (no pixel changes), the determinant is computed without cancellation, and
+//          quaternions are normalised
+// Launch   one part of the Gaussians at a time; kLanes Gaussians per step
+// Reads    mean_w [n,3] · quat [n,4] · scale [n,3] · opacity [n] · color [n,3] or [n,K,3]     56 B each, more with SH
+// Writes   splat [n] 64 B and visible [n] 8 B, of the visible ones
+// Cost     O(n), about 150 operations a Gaussian; bound by arithmetic
+// Order    visible is in index order; independent of the number of parts once sorted (ties break by index)
+// Edges    n = 0 does nothing; NaN or infinity in any field hides that Gaussian alone
+// Oracle   tests/reference/project.py      Bench  bench/ops/bench_raster.py
+#include "ops/project.h"
+
+#include "cpu/kernels/kernels.h"
+#include "cpu/kernels/splat_lanes.h"
+#include "math/project.h"
+#include "math/sh.h"
+
+TS_TARGET_BEGIN
+
+namespace {
+
+CameraLanes camera_lanes(const ProjectArgs& args) {
+  const ts_camera& camera = args.camera;
+  CameraLanes c;
+  for (int row = 0; row < 3; ++row) {
+    for (int col = 0; col < 3; ++col) c.r[3 * row + col] = f32(camera.cam_from_world[4 * row + col]);
+    c.t[row] = f32(camera.cam_from_world[4 * row + 3]);
+  }
+  c.fx = f32(camera.fx), c.fy = f32(camera.fy), c.cx = f32(camera.cx), c.cy = f32(camera.cy);
+  c.near_plane = f32(camera.near_plane);
+  c.limit_x = f32(1.3f * (0.5f * static_cast<float>(args.width) / camera.fx));
+  c.limit_y = f32(1.3f * (0.5f * static_cast<float>(args.height) / camera.fy));
+  c.dilation = f32(args.dilation);
+  return c;
+}
+
+// Camera centre in the world, -R^T t for a rotation R.
+void camera_position(const ts_camera& camera, float position[3]) {
+  const float* m = camera.cam_from_world;
+  for (int i = 0; i < 3; ++i) position[i] = -(m[i] * m[3] + m[4 + i] * m[7] + m[8 + i] * m[11]);
+}
+
+// colour = max(0, SH . basis(direction) + 0.5). Coefficients of kLanes Gaussians are `stride` floats apart.
+TS_INLINE void sh_color(const ProjectArgs& args, const float* sh, const f32 direction[3], f32 rgb[3]) {
+  const f32 length2 = fma(direction[0], direction[0], fma(direction[1], direction[1], direction[2] * direction[2]));
+  const f32 inv = f32(1.0f) / sqrt(length2);
+  f32 basis[16];
+  sh_basis(args.sh_degree, direction[0] * inv, direction[1] * inv, direction[2] * inv, basis);
+  const int stride = args.sh_stride * 3, used = sh_coefficients(args.sh_degree) * 3;
+  alignas(64) float gathered[48 * kLanes];  // [coefficient][lane]
+  for (int lane = 0; lane < kLanes; ++lane)
+    for (int i = 0; i < used; ++i) gathered[i * kLanes + lane] = sh[lane * stride + i];
+  for (int c = 0; c < 3; ++c) {
+    rgb[c] = f32(0.5f);
+    for (int i = c, k = 0; i < used; i += 3, ++k) rgb[c] = fma(basis[k], load(gathered + i * kLanes), rgb[c]);
+    rgb[c] = max(f32(0.0f), rgb[c]);  // second operand on NaN: stays NaN, hidden by the caller
+  }
+}
+
+// Tile rectangle [x0, x1) along one axis: the 3-sigma square's whole tiles, cut by the ellipse's extent.
+TS_INLINE void tile_range(f32 centre, f32 square, f32 extent, int tiles, i32& begin, i32& end) {
+  const f32 limit(static_cast<float>(tiles)), zero(0.0f), inv(1.0f / kTile);
+  const f32 first = max(floor((centre - square) * inv), floor((centre - extent) * inv));
+  const f32 square_end = floor((centre + square + f32(kTile - 1.0f)) * inv);
+  const f32 extent_end = floor((centre + extent) * inv) + f32(1.0f);
+  begin = truncate_to_int(clamp(first, zero, limit));
+  end = truncate_to_int(clamp(min(square_end, extent_end), zero, limit));
+}
+
+// One step of kLanes Gaussians; count of them are real. Returns the mask of visible ones.
+TS_INLINE mask step(const ProjectArgs& args, const CameraLanes& camera, const float* eye, int count, const float* mean,
+                    const float* quat, const float* scale, const float* opacity, const float* color, Splat* out,
+                    float* depth) {
+  f32 m[3], q[4], s[3], rgb[3];
+  load3(mean, m[0], m[1], m[2]);
+  load4(quat, q[0], q[1], q[2], q[3]);
+  load3(scale, s[0], s[1], s[2]);
+  // 1 at most: the reference's activations cannot exceed it, and alpha is clamped below it anyway. Zero, negative and
+  // NaN become log2 of a tiny number: below 1/255, invisible.
+  const f32 o = load(opacity);
+  const f32 log2_opacity = log2_accurate(select(o > f32(1e-6f), min(o, f32(1.0f)), f32(1e-6f)));
+  Ellipse e = project(camera, m[0], m[1], m[2], q[0], q[1], q[2], q[3], s[0], s[1], s[2], log2_opacity);
+  e.visible = e.visible && first_lanes(count);
+  if (!any(e.visible)) return e.visible;
+
+  i32 x0, x1, y0, y1;
+  // The ellipse's horizontal extent is left to `bin`, which is exact per block row.
+  tile_range(e.x_px, e.square_px, e.square_px, tiles_across(args.width), x0, x1);
+  tile_range(e.y_px, e.square_px, e.y_extent, tiles_across(args.height), y0, y1);
+  e.visible = e.visible && (x0 < x1) && (y0 < y1);
+  if (!any(e.visible)) return e.visible;
+
+  if (args.sh_degree < 0) {
+    load3(color, rgb[0], rgb[1], rgb[2]);
+  } else {
+    const f32 direction[3] = {m[0] - f32(eye[0]), m[1] - f32(eye[1]), m[2] - f32(eye[2])};
+    sh_color(args, color, direction, rgb);
+  }
+  for (const f32& c : rgb) e.visible = e.visible && is_finite(c);
+
+  const f32 fields[kSplatFields] = {e.x_px,  e.y_px, e.a,     e.b,     e.d,
+                                    log2_opacity, rgb[0], rgb[1], rgb[2], e.depth,
+                                    e.reach, e.y_at_x_extreme, e.inv_a, e.slope,
+                                    float_of(x0 | (x1 << 16)), float_of(y0 | (y1 << 16))};
+  store_splats(out, bits(e.visible), fields);
+  store(depth, e.depth);
+  return e.visible;
+}
+
+}  // namespace
+
+void project_part(const ProjectArgs& args, int part_index) {
+  ProjectPart& part = args.parts[part_index];
+  const CameraLanes camera = camera_lanes(args);
+  float eye[3];
+  camera_position(args.camera, eye);
+  const int color_stride = args.sh_degree < 0 ? 3 : args.sh_stride * 3;
+  uint64_t* out = args.visible + part.begin;
+  uint32_t key_min = UINT32_MAX, key_max = 0;
+  alignas(64) float depth[kLanes];
+
+  for (int64_t i = part.begin; i < part.end; i += kLanes) {
+    const int count = part.end - i < kLanes ? static_cast<int>(part.end - i) : kLanes;
+    mask visible;
+    if (count == kLanes) {
+      visible = step(args, camera, eye, count, args.mean_w + 3 * i, args.quat + 4 * i, args.scale + 3 * i,
+                     args.opacity + i, args.color + color_stride * i, args.splat + i, depth);
+    } else {  // the last, partial step reads from a padded copy
+      alignas(64) float mean[3 * kLanes] = {}, quat[4 * kLanes] = {}, scale[3 * kLanes] = {}, opacity[kLanes] = {};
+      alignas(64) float color[48 * kLanes] = {};
+      ProjectArgs tail = args;
+      const int used = args.sh_degree < 0 ? 3 : 3 * sh_coefficients(args.sh_degree);
+      tail.sh_stride = used / 3;
+      for (int g = 0; g < count; ++g) {
+        for (int c = 0; c < 3; ++c) mean[3 * g + c] = args.mean_w[3 * (i + g) + c];
+        for (int c = 0; c < 4; ++c) quat[4 * g + c] = args.quat[4 * (i + g) + c];
+        for (int c = 0; c < 3; ++c) scale[3 * g + c] = args.scale[3 * (i + g) + c];
+        opacity[g] = args.opacity[i + g];
+        for (int c = 0; c < used; ++c) color[used * g + c] = args.color[color_stride * (i + g) + c];
+      }
+      visible = step(tail, camera, eye, count, mean, quat, scale, opacity, color, args.splat + i, depth);
+    }
+    for (uint32_t rest = bits(visible); rest; rest &= rest - 1) {
+      const int lane = __builtin_ctz(rest);
+      uint32_t key;  // a positive float's bits are in its order
+      __builtin_memcpy(&key, &depth[lane], sizeof key);
+      key_min = key < key_min ? key : key_min;
+      key_max = key > key_max ? key : key_max;
+      *out++ = static_cast<uint64_t>(key) << 32 | static_cast<uint64_t>(i + lane);
+    }
+  }
+  part.n_visible = out - (args.visible + part.begin);
+  part.key_min = key_min;
+  part.key_max = key_max;
+}
+
+TS_TARGET_END

@@ -1,0 +1,477 @@
+#include "engine/avatar_file.h"
+
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+#include <utility>
+
+#include "core/json.h"
+#include "core/mapped_file.h"
+#include "core/safetensors.h"
+#include "core/scan.h"
+#include "engine/avatar_manifest.h"
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "tensors are little endian in the file and are used where they lie"
+#endif
+
+namespace ts {
+namespace {
+
+constexpr double kUnitTolerance = 1e-3;  // of a quaternion's norm (FORMAT.md), and of the sum of a vertex's weights
+
+Status invalid(std::string message) { return Status(StatusCode::kAvatarInvalid, std::move(message)); }
+
+template <class T>
+constexpr ts_dtype dtype_of();
+template <>
+constexpr ts_dtype dtype_of<float>() {
+  return TS_F32;
+}
+template <>
+constexpr ts_dtype dtype_of<uint8_t>() {
+  return TS_U8;
+}
+template <>
+constexpr ts_dtype dtype_of<uint16_t>() {
+  return TS_U16;
+}
+template <>
+constexpr ts_dtype dtype_of<uint32_t>() {
+  return TS_U32;
+}
+template <>
+constexpr ts_dtype dtype_of<int32_t>() {
+  return TS_I32;
+}
+
+// One axis of a tensor: a constant, or a count that several tensors share. The first tensor that has the count sets
+// it, the others must agree with it.
+struct Count {
+  const char* letter;
+  int64_t limit;
+  int64_t* value;
+  int64_t low = 0;
+  std::string from = {};  // the tensor that set it; empty: not yet set
+};
+struct Axis {
+  Axis(int64_t constant) : size(constant) {}                                // NOLINT(google-explicit-constructor)
+  Axis(Count& c, int64_t extra_rows = 0) : count(&c), extra(extra_rows) {}  // NOLINT(google-explicit-constructor)
+  int64_t size = 0;
+  Count* count = nullptr;
+  int64_t extra = 0;  // "S+1"
+};
+
+class Tensors {
+ public:
+  explicit Tensors(const Safetensors& table) : table_(table) {}
+
+  bool has(const char* name) const { return table_.find(name); }
+
+  // out: the tensor's data.
+  template <class T>
+  Status get(const std::string& name, std::initializer_list<Axis> axes, const T*& out) const {
+    const SafetensorsTensor* tensor = table_.find(name);
+    if (!tensor) return invalid("tensor " + quoted(name) + " is missing; it must be " + contract<T>(name, axes));
+    bool fits = tensor->dtype == dtype_of<T>() && tensor->ndim == static_cast<int>(axes.size());
+    int i = 0;
+    for (const Axis& axis : axes) {
+      if (!fits) break;
+      const int64_t size = tensor->shape[i++] - axis.extra;
+      if (!axis.count) {
+        fits = size == axis.size;
+      } else if (!axis.count->from.empty()) {
+        fits = size == *axis.count->value;
+      } else if (size < axis.count->low || size > axis.count->limit) {
+        return invalid("tensor " + quoted(name) + " is " + describe(*tensor) + ", but " + axis.count->letter +
+                       " must be from " + std::to_string(axis.count->low) + " to " + std::to_string(axis.count->limit));
+      } else {
+        *axis.count->value = size;
+        axis.count->from = name;
+      }
+    }
+    if (!fits)
+      return invalid("tensor " + quoted(name) + " must be " + contract<T>(name, axes) + "; got " + describe(*tensor));
+    out = reinterpret_cast<const T*>(tensor->data);
+    return Status();
+  }
+
+  // "binding/index must be absent where REASON".
+  Status forbid(const char* name, const char* reason) const {
+    if (!has(name)) return Status();
+    return invalid("tensor " + quoted(name) + " must be absent where " + reason);
+  }
+
+ private:
+  // "[N,3] F32 with N = 12 (from gaussians/mean)"
+  template <class T>
+  static std::string contract(const std::string& name, std::initializer_list<Axis> axes) {
+    std::string shape, known;
+    for (const Axis& axis : axes) {
+      shape += shape.empty() ? "[" : ",";
+      if (!axis.count) {
+        shape += std::to_string(axis.size);
+        continue;
+      }
+      shape += axis.count->letter;
+      if (axis.extra) shape += "+" + std::to_string(axis.extra);
+      if (axis.count->from.empty() || axis.count->from == name) continue;
+      known += std::string(known.empty() ? " with " : ", ") + axis.count->letter + " = " +
+               std::to_string(*axis.count->value) + " (from " + axis.count->from + ")";
+    }
+    return shape + "] " + dtype_name(dtype_of<T>()) + known;
+  }
+
+  const Safetensors& table_;
+};
+
+template <class T>
+std::string show(T value) {
+  if constexpr (std::is_integral_v<T>) return std::to_string(value);
+  char buffer[32];
+  std::snprintf(buffer, sizeof buffer, "%.9g", static_cast<double>(value));
+  return buffer;
+}
+
+// "tensor "gaussians/mean" row 3 has nan; CONTRACT". `at` is a flat index, -1 when all is well.
+template <class T>
+Status check_value(const char* name, const T* data, int64_t at, int64_t row_size, const std::string& contract) {
+  if (at < 0) return Status();
+  return invalid("tensor " + quoted(name) + " row " + std::to_string(at / row_size) + " has " + show(data[at]) + "; " +
+                 contract);
+}
+Status check_finite(const char* name, const float* data, int64_t rows, int64_t row_size) {
+  return check_value(name, data, find_non_finite(data, rows * row_size), row_size, "it must be finite");
+}
+template <class T>
+Status check_below(const char* name, const T* data, int64_t rows, int64_t row_size, int64_t limit, const char* what) {
+  return check_value(name, data, find_not_below(data, rows * row_size, limit), row_size,
+                     "it must be below " + std::to_string(limit) + ", the number of " + what);
+}
+
+Status check_quats(const float* quat, int64_t n) {
+  constexpr double kLow = (1 - kUnitTolerance) * (1 - kUnitTolerance);
+  constexpr double kHigh = (1 + kUnitTolerance) * (1 + kUnitTolerance);
+  for (int64_t i = 0; i < n; ++i) {
+    double norm2 = 0;
+    for (int c = 0; c < 4; ++c) norm2 += static_cast<double>(quat[4 * i + c]) * quat[4 * i + c];
+    if (!(norm2 >= kLow && norm2 <= kHigh)) {
+      return invalid("tensor \"gaussians/quat\" row " + std::to_string(i) + " has norm " + show(std::sqrt(norm2)) +
+                     "; it must be 1 within " + show(kUnitTolerance));
+    }
+  }
+  return Status();
+}
+
+Status check_source_index(const uint32_t* index, int64_t n, int64_t source_count) {
+  TS_RETURN_IF_ERROR(check_below("gaussians/source_index", index, n, 1, source_count, "source rows (source_count)"));
+  std::vector<bool> seen(static_cast<size_t>(source_count));
+  for (int64_t i = 0; i < n; ++i) {
+    if (seen[index[i]]) {
+      return invalid("tensor \"gaussians/source_index\" row " + std::to_string(i) + " has " + std::to_string(index[i]) +
+                     " a second time; every source row may appear once");
+    }
+    seen[index[i]] = true;
+  }
+  return Status();
+}
+
+// Reads one file's tensors into its AvatarFile, whose manifest fields are already there.
+class Reader {
+ public:
+  Reader(const Safetensors& table, AvatarFile& avatar) : table_(table), in_(table), a_(avatar) {}
+
+  Status read(const std::vector<MotionClip>& clips) {
+    TS_RETURN_IF_ERROR(gaussians());
+    TS_RETURN_IF_ERROR(rig());
+    TS_RETURN_IF_ERROR(binding());
+    TS_RETURN_IF_ERROR(inputs());
+    TS_RETURN_IF_ERROR(motion(clips));
+    if (in_.has("plate/background")) {
+      TS_RETURN_IF_ERROR(in_.get("plate/background", {a_.height, a_.width, 3}, a_.plate));
+    }
+    list();
+    return Status();
+  }
+
+ private:
+  Status gaussians() {
+    const bool rgb = a_.sh_degree < 0;
+    const int64_t bases = rgb ? 1 : int64_t{a_.sh_degree + 1} * (a_.sh_degree + 1);
+    TS_RETURN_IF_ERROR(in_.get("gaussians/mean", {n_, 3}, a_.mean));
+    TS_RETURN_IF_ERROR(in_.get("gaussians/quat", {n_, 4}, a_.quat));
+    TS_RETURN_IF_ERROR(in_.get("gaussians/scale", {n_, 3}, a_.scale));
+    TS_RETURN_IF_ERROR(in_.get("gaussians/opacity", {n_}, a_.opacity));
+    TS_RETURN_IF_ERROR(in_.get("gaussians/source_index", {n_}, a_.source_index));
+    if (rgb) {
+      TS_RETURN_IF_ERROR(in_.get("gaussians/color", {n_, 3}, a_.color));
+      TS_RETURN_IF_ERROR(in_.forbid("gaussians/sh", "color is \"rgb\""));
+    } else {
+      TS_RETURN_IF_ERROR(in_.get("gaussians/sh", {n_, bases, 3}, a_.color));
+      TS_RETURN_IF_ERROR(in_.forbid("gaussians/color", "color is not \"rgb\""));
+    }
+    if (a_.source_count < a_.n) {
+      return invalid("manifest: source_count must be at least N = " + std::to_string(a_.n) +
+                     " (from gaussians/mean); got " + std::to_string(a_.source_count));
+    }
+    TS_RETURN_IF_ERROR(check_finite("gaussians/mean", a_.mean, a_.n, 3));
+    TS_RETURN_IF_ERROR(check_quats(a_.quat, a_.n));
+    constexpr float kMax = std::numeric_limits<float>::max();
+    TS_RETURN_IF_ERROR(check_value("gaussians/scale", a_.scale, find_outside(a_.scale, 3 * a_.n, 0, kMax), 3,
+                                   "a standard deviation must be finite and 0 or more (activated, not its logarithm)"));
+    TS_RETURN_IF_ERROR(check_value("gaussians/opacity", a_.opacity, find_outside(a_.opacity, a_.n, 0, 1), 1,
+                                   "it must be from 0 to 1 (activated, not its logit)"));
+    TS_RETURN_IF_ERROR(check_finite(rgb ? "gaussians/color" : "gaussians/sh", a_.color, a_.n, 3 * bases));
+    return check_source_index(a_.source_index, a_.n, a_.source_count);
+  }
+
+  Status rig() {
+    if (a_.rig == RigKind::kNone) {
+      for (const SafetensorsTensor& tensor : table_.tensors) {
+        if (tensor.name.compare(0, 4, "rig/") == 0) {
+          return in_.forbid(tensor.name.c_str(), "rig.kind is \"none\"");
+        }
+      }
+    } else {
+      TS_RETURN_IF_ERROR(in_.get("rig/vertex", {v_, 3}, a_.vertex));
+      TS_RETURN_IF_ERROR(check_finite("rig/vertex", a_.vertex, a_.v, 3));
+      if (a_.binding == BindingKind::kTriangle || in_.has("rig/triangle")) {
+        TS_RETURN_IF_ERROR(in_.get("rig/triangle", {f_, 3}, a_.triangle));
+        TS_RETURN_IF_ERROR(check_below("rig/triangle", a_.triangle, a_.f, 3, a_.v, "vertices"));
+      }
+      TS_RETURN_IF_ERROR(blendshapes());
+      TS_RETURN_IF_ERROR(joints());
+    }
+    if (a_.pose_shape_first < 0) return Status();
+    const int64_t end = a_.pose_shape_first + 9 * static_cast<int64_t>(a_.pose_shape_joints.size());
+    if (end > a_.s) {
+      return invalid("manifest: rig.pose_shapes needs shapes " + std::to_string(a_.pose_shape_first) + " to " +
+                     std::to_string(end - 1) + ", but the rig has " + std::to_string(a_.s));
+    }
+    return check_ids("rig.pose_shapes.joints", a_.pose_shape_joints, a_.j, "joints");
+  }
+
+  Status blendshapes() {
+    if (!any_of({"rig/blendshape/start", "rig/blendshape/vertex", "rig/blendshape/delta"})) return Status();
+    TS_RETURN_IF_ERROR(in_.get("rig/blendshape/start", {{s_, 1}}, a_.shape_start));
+    TS_RETURN_IF_ERROR(in_.get("rig/blendshape/vertex", {z_}, a_.shape_vertex));
+    TS_RETURN_IF_ERROR(in_.get("rig/blendshape/delta", {z_, 3}, a_.shape_delta));
+    if (a_.shape_start[0] != 0 || a_.shape_start[a_.s] != a_.z) {
+      return invalid("tensor \"rig/blendshape/start\" must begin with 0 and end with Z = " + std::to_string(a_.z) +
+                     "; got " + std::to_string(a_.shape_start[0]) + " and " + std::to_string(a_.shape_start[a_.s]));
+    }
+    for (int64_t s = 0; s < a_.s; ++s) {
+      if (a_.shape_start[s + 1] < a_.shape_start[s]) {
+        return invalid("tensor \"rig/blendshape/start\" row " + std::to_string(s + 1) + " has " +
+                       std::to_string(a_.shape_start[s + 1]) + " after " + std::to_string(a_.shape_start[s]) +
+                       "; it must not fall");
+      }
+    }
+    TS_RETURN_IF_ERROR(check_below("rig/blendshape/vertex", a_.shape_vertex, a_.z, 1, a_.v, "vertices"));
+    for (int64_t s = 0; s < a_.s; ++s) {
+      const int64_t begin = a_.shape_start[s], count = a_.shape_start[s + 1] - begin;
+      const int64_t at = find_not_increasing(a_.shape_vertex + begin, count);
+      if (at >= 0) {
+        return invalid("tensor \"rig/blendshape/vertex\" row " + std::to_string(begin + at) + " has " +
+                       std::to_string(a_.shape_vertex[begin + at]) + " after " +
+                       std::to_string(a_.shape_vertex[begin + at - 1]) + "; vertices must increase inside shape " +
+                       std::to_string(s));
+      }
+    }
+    return check_finite("rig/blendshape/delta", a_.shape_delta, a_.z, 3);
+  }
+
+  Status joints() {
+    if (any_of({"rig/joint/parent", "rig/joint/rest_local", "rig/joint/inverse_bind"})) {
+      TS_RETURN_IF_ERROR(in_.get("rig/joint/parent", {j_}, a_.joint_parent));
+      TS_RETURN_IF_ERROR(in_.get("rig/joint/rest_local", {j_, 3, 4}, a_.joint_rest_local));
+      TS_RETURN_IF_ERROR(in_.get("rig/joint/inverse_bind", {j_, 3, 4}, a_.joint_inverse_bind));
+    }
+    if (a_.j == 0) {
+      for (const char* name : {"rig/joint/shape_delta", "rig/skin/joint", "rig/skin/weight"}) {
+        TS_RETURN_IF_ERROR(in_.forbid(name, "the rig has no joints"));
+      }
+      return Status();
+    }
+    for (int64_t j = 0; j < a_.j; ++j) {
+      if (a_.joint_parent[j] < -1 || a_.joint_parent[j] >= j) {
+        return invalid("tensor \"rig/joint/parent\" row " + std::to_string(j) + " has " +
+                       std::to_string(a_.joint_parent[j]) + "; it must be -1 (a root) or below the joint's own index");
+      }
+    }
+    TS_RETURN_IF_ERROR(check_finite("rig/joint/rest_local", a_.joint_rest_local, a_.j, 12));
+    TS_RETURN_IF_ERROR(check_finite("rig/joint/inverse_bind", a_.joint_inverse_bind, a_.j, 12));
+    if (in_.has("rig/joint/shape_delta")) TS_RETURN_IF_ERROR(joint_shape_delta());
+    return skin();
+  }
+
+  Status joint_shape_delta() {
+    if (!a_.shape_start) return in_.forbid("rig/joint/shape_delta", "the rig has no blendshapes");
+    TS_RETURN_IF_ERROR(in_.get("rig/joint/shape_delta", {s_, j_, 3}, a_.joint_shape_delta));
+    TS_RETURN_IF_ERROR(check_finite("rig/joint/shape_delta", a_.joint_shape_delta, a_.s, a_.j * 3));
+    for (int64_t j = 0; j < a_.j; ++j) {
+      for (int row = 0; row < 3; ++row) {
+        for (int column = 0; column < 3; ++column) {
+          const float entry = a_.joint_rest_local[12 * j + 4 * row + column];
+          if (entry != (row == column ? 1.0f : 0.0f)) {
+            return invalid(
+                "tensor \"rig/joint/rest_local\" row " + std::to_string(j) +
+                " must have the identity as its rotation, because rig/joint/shape_delta is present; entry (" +
+                std::to_string(row) + "," + std::to_string(column) + ") is " + show(entry));
+          }
+        }
+      }
+    }
+    return Status();
+  }
+
+  Status skin() {
+    TS_RETURN_IF_ERROR(in_.get("rig/skin/joint", {v_, k_}, a_.skin_joint));
+    TS_RETURN_IF_ERROR(in_.get("rig/skin/weight", {v_, k_}, a_.skin_weight));
+    TS_RETURN_IF_ERROR(check_below("rig/skin/joint", a_.skin_joint, a_.v, a_.k, a_.j, "joints"));
+    constexpr float kMax = std::numeric_limits<float>::max();
+    TS_RETURN_IF_ERROR(check_value("rig/skin/weight", a_.skin_weight,
+                                   find_outside(a_.skin_weight, a_.v * a_.k, 0, kMax), a_.k,
+                                   "it must be finite and 0 or more"));
+    for (int64_t v = 0; v < a_.v; ++v) {
+      double sum = 0;
+      for (int64_t k = 0; k < a_.k; ++k) sum += a_.skin_weight[v * a_.k + k];
+      if (std::abs(sum - 1) > kUnitTolerance) {
+        return invalid("tensor \"rig/skin/weight\" row " + std::to_string(v) + " sums to " + show(sum) +
+                       "; it must sum to 1 within " + show(kUnitTolerance));
+      }
+    }
+    return Status();
+  }
+
+  Status binding() {
+    switch (a_.binding) {
+      case BindingKind::kStatic:
+        return in_.forbid("binding/index", "binding.kind is \"static\"");
+      case BindingKind::kTriangle:
+        TS_RETURN_IF_ERROR(in_.get("binding/index", {n_}, a_.binding_index));
+        return check_below("binding/index", a_.binding_index, a_.n, 1, a_.f, "triangles");
+      case BindingKind::kVertex:
+        TS_RETURN_IF_ERROR(in_.get("binding/index", {n_}, a_.binding_index));
+        return check_below("binding/index", a_.binding_index, a_.n, 1, a_.v, "vertices");
+    }
+    return Status();
+  }
+
+  Status inputs() {
+    for (size_t i = 0; i < a_.inputs.size(); ++i) {
+      const AvatarInput& input = a_.inputs[i];
+      const bool shapes = input.target == InputTarget::kBlendshape;
+      const std::string place = "inputs[" + std::to_string(i) + "]." + (shapes ? "shapes" : "joints");
+      TS_RETURN_IF_ERROR(check_ids(place, input.index, shapes ? a_.s : a_.j, shapes ? "shapes" : "joints"));
+    }
+    return Status();
+  }
+
+  static Status check_ids(const std::string& place, const std::vector<int>& ids, int64_t limit, const char* what) {
+    for (size_t i = 0; i < ids.size(); ++i) {
+      if (ids[i] >= limit) {
+        return invalid("manifest: " + place + "[" + std::to_string(i) + "] is " + std::to_string(ids[i]) +
+                       ", but the rig has " + std::to_string(limit) + " " + what);
+      }
+    }
+    return Status();
+  }
+
+  Status motion(const std::vector<MotionClip>& clips) {
+    for (const MotionClip& clip : clips) {
+      for (const int input : clip.inputs) {
+        const std::string name = "motion/" + clip.name + "/" + a_.inputs[input].name;
+        const int64_t size = a_.inputs[input].size;
+        const float* data = nullptr;
+        TS_RETURN_IF_ERROR(in_.get(name, {clip.frames, size}, data));
+        TS_RETURN_IF_ERROR(check_finite(name.c_str(), data, clip.frames, size));
+      }
+    }
+    return Status();
+  }
+
+  bool any_of(std::initializer_list<const char*> names) const {
+    for (const char* name : names) {
+      if (in_.has(name)) return true;
+    }
+    return false;
+  }
+
+  void list() {
+    a_.tensor_names.reserve(table_.tensors.size());
+    for (const SafetensorsTensor& tensor : table_.tensors) a_.tensor_names.push_back(tensor.name);
+    a_.tensors.reserve(table_.tensors.size());
+    for (size_t i = 0; i < table_.tensors.size(); ++i) {
+      const SafetensorsTensor& tensor = table_.tensors[i];
+      ts_tensor out{};
+      out.struct_size = sizeof out;
+      out.name = a_.tensor_names[i].c_str();
+      out.dtype = tensor.dtype;
+      out.ndim = static_cast<uint32_t>(tensor.ndim);
+      std::memcpy(out.shape, tensor.shape, sizeof out.shape);
+      out.data = tensor.data;
+      a_.tensors.push_back(out);
+    }
+  }
+
+  const Safetensors& table_;
+  Tensors in_;
+  AvatarFile& a_;
+  Count n_{"N", kMaxRows, &a_.n}, v_{"V", kMaxRows, &a_.v}, f_{"F", kMaxRows, &a_.f}, s_{"S", kMaxShapes, &a_.s};
+  Count j_{"J", kMaxJoints, &a_.j}, z_{"Z", std::numeric_limits<uint32_t>::max(), &a_.z}, k_{"K", 8, &a_.k, 1};
+};
+
+// The formats that people most likely have at hand instead, by their first bytes. Asked only about files that are no
+// safetensors: the first bytes of those are a length and may be anything.
+const char* foreign_format(const uint8_t* data, size_t size) {
+  const auto begins = [&](const char* magic, size_t n) { return size >= n && std::memcmp(data, magic, n) == 0; };
+  if (begins("PK\x03\x04", 4)) return "a zip archive (an avatar of LAM? --from lam)";
+  if (begins("ply", 3)) return "a PLY file (--from ply, or gaussian-avatars for its folder)";
+  if (begins("\x1f\x8b", 2)) return "gzip data (a .spz scene? --from spz)";
+  if (begins("glTF", 4)) return "a glTF file, which has no Gaussians";
+  return nullptr;
+}
+
+}  // namespace
+
+AvatarFile::AvatarFile() = default;
+AvatarFile::~AvatarFile() = default;
+AvatarFile::AvatarFile(AvatarFile&&) noexcept = default;
+AvatarFile& AvatarFile::operator=(AvatarFile&&) noexcept = default;
+
+Status parse_avatar_file(const uint8_t* data, size_t size, AvatarFile& avatar) {
+  Safetensors table;
+  Status status = read_safetensors(data, size, table);
+  if (!status.ok()) {
+    const char* format = foreign_format(data, size);
+    if (!format) return status;
+    return invalid(std::string("not a .tsplat file but ") + format + "; convert it first: talksplat convert --help");
+  }
+  const std::string* manifest = table.find_metadata("talksplat");
+  if (!manifest) {
+    return invalid(
+        "a safetensors file, but no avatar: __metadata__ has no \"talksplat\" manifest; avatars are made by "
+        "talksplat convert");
+  }
+  AvatarFile result;
+  std::vector<MotionClip> clips;
+  TS_RETURN_IF_ERROR(read_manifest(*manifest, result, clips));
+  TS_RETURN_IF_ERROR(Reader(table, result).read(clips));
+  result.file_bytes = size;
+  avatar = std::move(result);
+  return Status();
+}
+
+Status read_avatar_file(const char* path, AvatarFile& avatar) {
+  std::unique_ptr<MappedFile> mapping;
+  Status status = MappedFile::open(path, mapping);
+  if (status.ok()) status = parse_avatar_file(mapping->data(), mapping->size(), avatar);
+  if (!status.ok()) return Status(status.code(), printable(path) + ": " + status.message());
+  avatar.mapping = std::move(mapping);
+  return Status();
+}
+
+}  // namespace ts

@@ -1,0 +1,83 @@
+// AvatarFile — a validated, memory-mapped .tsplat file (python/authoring/FORMAT.md). After read_avatar_file()
+// succeeds every name, shape, dtype, index and number in it can be trusted.
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/status.h"
+#include "talksplat.h"
+
+namespace ts {
+
+class MappedFile;
+
+enum class RigKind { kNone, kArkit, kFlame, kMesh };
+enum class BindingKind { kStatic, kTriangle, kVertex };
+enum class ScaleRule { kLength, kInverseLength };
+enum class InputTarget { kBlendshape, kJointRotation, kJointTranslation, kTranslation };
+
+struct AvatarInput {
+  std::string name;
+  int size = 0;  // floats
+  InputTarget target = InputTarget::kTranslation;
+  std::vector<int> index;            // shapes (-1: absent in this rig) or joints; empty for kTranslation
+  std::vector<float> default_value;  // [size]
+};
+
+struct AvatarFile {
+  AvatarFile();
+  ~AvatarFile();
+  AvatarFile(AvatarFile&&) noexcept;
+  AvatarFile& operator=(AvatarFile&&) noexcept;
+
+  std::string manifest;  // the JSON text
+  float fps = 0;
+  int width = 0, height = 0;
+  ts_camera camera{};
+  bool has_background_color = false;
+  std::array<float, 3> background_color{};
+  int sh_degree = -1;  // -1: RGB
+  int64_t source_count = 0;
+  RigKind rig = RigKind::kNone;
+  BindingKind binding = BindingKind::kStatic;
+  ScaleRule scale_rule = ScaleRule::kLength;
+  bool rotate = true;
+  int pose_shape_first = -1;  // -1: no pose correctives
+  std::vector<int> pose_shape_joints;
+  std::vector<AvatarInput> inputs;
+
+  // Counts of FORMAT.md: Gaussians, vertices, triangles, shapes, joints, deltas, skin influences.
+  int64_t n = 0, v = 0, f = 0, s = 0, j = 0, z = 0, k = 0;
+
+  // Views into the mapping; nullptr where the file has none. Shapes as in FORMAT.md.
+  const float *mean = nullptr, *quat = nullptr, *scale = nullptr, *opacity = nullptr;
+  const float* color = nullptr;  // gaussians/color or gaussians/sh
+  const uint32_t *source_index = nullptr, *binding_index = nullptr;
+  const float* vertex = nullptr;
+  const uint32_t *triangle = nullptr, *shape_start = nullptr, *shape_vertex = nullptr;
+  const float* shape_delta = nullptr;
+  const int32_t* joint_parent = nullptr;
+  const float *joint_rest_local = nullptr, *joint_inverse_bind = nullptr, *joint_shape_delta = nullptr;
+  const uint16_t* skin_joint = nullptr;
+  const float* skin_weight = nullptr;
+  const uint8_t* plate = nullptr;  // [height,width,3]
+
+  std::vector<ts_tensor> tensors;  // every tensor of the file; names owned by tensor_names
+  std::vector<std::string> tensor_names;
+  uint64_t file_bytes = 0;
+  std::unique_ptr<MappedFile> mapping;
+};
+
+// Fails with kAvatarNotFound (no such file, not readable) or kAvatarInvalid (anything wrong with its contents:
+// the message says which key or tensor, what was expected, what was found).
+// `avatar` is untouched then.
+Status read_avatar_file(const char* path, AvatarFile& avatar);
+
+// The same for a file that is already in memory: `data` must be aligned to 8 and outlive `avatar`.
+Status parse_avatar_file(const uint8_t* data, size_t size, AvatarFile& avatar);
+
+}  // namespace ts

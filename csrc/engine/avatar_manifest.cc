@@ -1,0 +1,353 @@
+#include "engine/avatar_manifest.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <initializer_list>
+#include <limits>
+#include <utility>
+
+#include "core/json.h"
+
+namespace ts {
+namespace {
+
+constexpr int64_t kFormat = 1;
+constexpr int64_t kMaxInputSize = 65536;
+
+Status invalid(std::string message) { return Status(StatusCode::kAvatarInvalid, std::move(message)); }
+
+std::string show(const Json& value) {
+  if (const std::string* text = value.text()) return quoted(*text);
+  if (const bool* flag = value.boolean()) return *flag ? "true" : "false";
+  if (const double* number = value.number()) {
+    char buffer[32];
+    std::snprintf(buffer, sizeof buffer, "%.10g", *number);
+    return buffer;
+  }
+  if (value.array()) return "a list of " + std::to_string(value.array()->size());
+  return value.kind_name();
+}
+
+// A place in the manifest: its value and its path, "camera.fx". A place that is missing remembers why, so that a
+// chain of at() needs one check, at its end.
+class Node {
+ public:
+  Node(const Json* value, std::string path) : value_(value), path_(std::move(path)) {}
+
+  Node at(const char* key) const {
+    if (!value_) return *this;
+    if (!value_->object()) return Node(path_, path_ + " must be an object; got " + show(*value_));
+    const std::string path = path_.empty() ? key : path_ + "." + key;
+    const Json* child = value_->find(key);
+    return child ? Node(child, path) : Node(path, path + " is missing");
+  }
+  Node at(size_t i) const { return Node(&(*value_->array())[i], path_ + "[" + std::to_string(i) + "]"); }
+
+  bool absent() const { return !value_; }
+  bool null() const { return value_ && value_->kind() == Json::Kind::kNull; }
+
+  // "PATH must CONTRACT; got VALUE" unless it holds.
+  Status require(bool holds, const std::string& contract) const {
+    if (!value_) return invalid("manifest: " + problem_);
+    if (holds) return Status();
+    return invalid("manifest: " + path_ + " must " + contract + "; got " + show(*value_));
+  }
+
+  Status text(std::string& out) const {
+    TS_RETURN_IF_ERROR(require(value_ && value_->text(), "be a text"));
+    out = *value_->text();
+    return Status();
+  }
+  Status name(std::string& out) const {
+    TS_RETURN_IF_ERROR(text(out));
+    return require(!out.empty(), "not be empty");
+  }
+  Status is_text() const { return require(value_ && value_->text(), "be a text"); }
+
+  Status boolean(bool& out) const {
+    TS_RETURN_IF_ERROR(require(value_ && value_->boolean(), "be true or false"));
+    out = *value_->boolean();
+    return Status();
+  }
+
+  template <class T>
+  Status integer(int64_t low, int64_t high, T& out) const {
+    int64_t x = 0;
+    TS_RETURN_IF_ERROR(require(value_ && value_->integer(x) && x >= low && x <= high,
+                               "be an integer from " + std::to_string(low) + " to " + std::to_string(high)));
+    out = static_cast<T>(x);
+    return Status();
+  }
+
+  Status number(float& out) const {
+    constexpr double kMax = std::numeric_limits<float>::max();
+    const double* x = value_ ? value_->number() : nullptr;
+    TS_RETURN_IF_ERROR(require(x && std::abs(*x) <= kMax, "be a number that a 32-bit float can hold"));
+    out = static_cast<float>(*x);
+    return Status();
+  }
+
+  // size < 0: any.
+  Status list(int64_t size, size_t& count) const {
+    const bool is_list = value_ && value_->array();
+    TS_RETURN_IF_ERROR(require(is_list, "be a list"));
+    count = value_->array()->size();
+    return require(size < 0 || static_cast<int64_t>(count) == size, "have " + std::to_string(size) + " entries");
+  }
+
+  Status numbers(int64_t size, float* out) const {
+    size_t count = 0;
+    TS_RETURN_IF_ERROR(list(size, count));
+    for (size_t i = 0; i < count; ++i) TS_RETURN_IF_ERROR(at(i).number(out[i]));
+    return Status();
+  }
+
+  Status integers(int64_t size, int64_t low, int64_t high, std::vector<int>& out) const {
+    size_t count = 0;
+    TS_RETURN_IF_ERROR(list(size, count));
+    out.resize(count);
+    for (size_t i = 0; i < count; ++i) TS_RETURN_IF_ERROR(at(i).integer(low, high, out[i]));
+    return Status();
+  }
+
+  // One of the given words; `out` becomes the enumerator of its index.
+  template <class Enum>
+  Status choice(std::initializer_list<const char*> words, Enum& out) const {
+    std::string contract = "be one of";
+    int i = 0;
+    for (const char* word : words) {
+      if (value_ && value_->text() && *value_->text() == word) {
+        out = static_cast<Enum>(i);
+        return Status();
+      }
+      contract += (i++ ? ", " : " ") + quoted(word);
+    }
+    return require(false, contract);
+  }
+
+ private:
+  Node(std::string path, std::string problem) : value_(nullptr), path_(std::move(path)), problem_(std::move(problem)) {}
+  const Json* value_;
+  std::string path_, problem_;
+};
+
+Status check_format(const Node& root) {
+  int64_t format = 0;
+  TS_RETURN_IF_ERROR(root.at("format").integer(1, int64_t{1} << 31, format));
+  if (format > kFormat) {
+    return invalid("manifest: format " + std::to_string(format) +
+                   " was made by a newer talksplat; this one reads up to " + std::to_string(kFormat) +
+                   ". Upgrade talksplat");
+  }
+  return Status();
+}
+
+Status read_camera(const Node& node, ts_camera& camera) {
+  TS_RETURN_IF_ERROR(node.at("cam_from_world").numbers(16, camera.cam_from_world));
+  const float* last = camera.cam_from_world + 12;
+  TS_RETURN_IF_ERROR(
+      node.at("cam_from_world")
+          .require(last[0] == 0 && last[1] == 0 && last[2] == 0 && last[3] == 1, "have the last row 0 0 0 1"));
+  for (const auto& [key, out] :
+       {std::pair("fx", &camera.fx), std::pair("fy", &camera.fy), std::pair("near", &camera.near_plane)}) {
+    TS_RETURN_IF_ERROR(node.at(key).number(*out));
+    TS_RETURN_IF_ERROR(node.at(key).require(*out > 0, "be above 0"));
+  }
+  TS_RETURN_IF_ERROR(node.at("cx").number(camera.cx));
+  return node.at("cy").number(camera.cy);
+}
+
+Status read_picture(const Node& root, AvatarFile& avatar) {
+  TS_RETURN_IF_ERROR(root.at("fps").number(avatar.fps));
+  TS_RETURN_IF_ERROR(root.at("fps").require(avatar.fps > 0 && avatar.fps <= 1000, "be above 0 and at most 1000"));
+  TS_RETURN_IF_ERROR(root.at("canvas").at("width").integer(1, 8192, avatar.width));
+  TS_RETURN_IF_ERROR(root.at("canvas").at("height").integer(1, 8192, avatar.height));
+  TS_RETURN_IF_ERROR(read_camera(root.at("camera"), avatar.camera));
+
+  const Node background = root.at("background");
+  avatar.has_background_color = !background.null();
+  if (avatar.has_background_color) {
+    TS_RETURN_IF_ERROR(background.numbers(3, avatar.background_color.data()));
+    for (size_t i = 0; i < 3; ++i) {
+      const float c = avatar.background_color[i];
+      TS_RETURN_IF_ERROR(background.at(i).require(c >= 0 && c <= 1, "be from 0 to 1"));
+    }
+  }
+  int color = 0;
+  TS_RETURN_IF_ERROR(root.at("color").choice({"rgb", "sh0", "sh1", "sh2", "sh3"}, color));
+  avatar.sh_degree = color - 1;
+  return root.at("source_count").integer(0, kMaxRows, avatar.source_count);
+}
+
+Status read_rig(const Node& root, AvatarFile& avatar) {
+  const Node rig = root.at("rig"), binding = root.at("binding");
+  TS_RETURN_IF_ERROR(rig.at("kind").choice({"none", "arkit", "flame", "mesh"}, avatar.rig));
+  TS_RETURN_IF_ERROR(binding.at("kind").choice({"static", "triangle", "vertex"}, avatar.binding));
+  TS_RETURN_IF_ERROR(
+      rig.at("kind").require(avatar.rig != RigKind::kNone || avatar.binding == BindingKind::kStatic,
+                             "be \"arkit\", \"flame\" or \"mesh\" where binding.kind is not \"static\""));
+  if (avatar.binding == BindingKind::kTriangle) {
+    TS_RETURN_IF_ERROR(binding.at("scale_rule").choice({"length", "inverse_length"}, avatar.scale_rule));
+  }
+  if (avatar.binding == BindingKind::kVertex) TS_RETURN_IF_ERROR(binding.at("rotate").boolean(avatar.rotate));
+
+  const Node pose = rig.at("pose_shapes");
+  if (pose.null()) return Status();
+  TS_RETURN_IF_ERROR(pose.at("first").integer(0, kMaxShapes, avatar.pose_shape_first));
+  return pose.at("joints").integers(-1, 0, kMaxJoints - 1, avatar.pose_shape_joints);
+}
+
+Status read_input(const Node& node, AvatarInput& input) {
+  TS_RETURN_IF_ERROR(node.at("name").name(input.name));
+  // motion/CLIP/INPUT must split in one way only.
+  TS_RETURN_IF_ERROR(node.at("name").require(input.name.find('/') == std::string::npos, "not contain '/'"));
+  TS_RETURN_IF_ERROR(node.at("size").integer(1, kMaxInputSize, input.size));
+  TS_RETURN_IF_ERROR(
+      node.at("target").choice({"blendshape", "joint_rotation", "joint_translation", "translation"}, input.target));
+  switch (input.target) {
+    case InputTarget::kBlendshape: {
+      size_t count = 0;
+      TS_RETURN_IF_ERROR(node.at("names").list(input.size, count));
+      std::string name;
+      for (size_t i = 0; i < count; ++i) TS_RETURN_IF_ERROR(node.at("names").at(i).name(name));
+      TS_RETURN_IF_ERROR(node.at("shapes").integers(input.size, -1, kMaxShapes - 1, input.index));
+      break;
+    }
+    case InputTarget::kJointRotation:
+    case InputTarget::kJointTranslation:
+      TS_RETURN_IF_ERROR(node.at("joints").integers(-1, 0, kMaxJoints - 1, input.index));
+      TS_RETURN_IF_ERROR(
+          node.at("size").require(input.size == 3 * static_cast<int64_t>(input.index.size()),
+                                  "be three times the number of its joints, " + std::to_string(input.index.size())));
+      break;
+    case InputTarget::kTranslation:
+      TS_RETURN_IF_ERROR(node.at("size").require(input.size == 3, "be 3 for the target \"translation\""));
+  }
+  // Only now is the size backed by lists of that length.
+  input.default_value.assign(static_cast<size_t>(input.size), 0.0f);
+  const Node value = node.at("default");
+  return value.absent() ? Status() : value.numbers(input.size, input.default_value.data());
+}
+
+template <class T>
+int index_of(const std::vector<T>& items, const std::string& name) {
+  const auto it = std::find_if(items.begin(), items.end(), [&](const T& item) { return item.name == name; });
+  return it == items.end() ? -1 : static_cast<int>(it - items.begin());
+}
+
+Status read_inputs(const Node& node, std::vector<AvatarInput>& inputs) {
+  constexpr size_t kMaxInputs = 256;
+  size_t count = 0;
+  TS_RETURN_IF_ERROR(node.list(-1, count));
+  TS_RETURN_IF_ERROR(node.require(count <= kMaxInputs, "have at most " + std::to_string(kMaxInputs) + " entries"));
+  for (size_t i = 0; i < count; ++i) {
+    AvatarInput input;
+    TS_RETURN_IF_ERROR(read_input(node.at(i), input));
+    TS_RETURN_IF_ERROR(node.at(i).at("name").require(index_of(inputs, input.name) < 0, "be unique among the inputs"));
+    inputs.push_back(std::move(input));
+  }
+  return Status();
+}
+
+Status read_clip(const Node& node, const std::vector<AvatarInput>& inputs, MotionClip& clip) {
+  TS_RETURN_IF_ERROR(node.at("name").name(clip.name));
+  TS_RETURN_IF_ERROR(node.at("name").require(clip.name.find('/') == std::string::npos, "not contain '/'"));
+  float fps = 0;
+  TS_RETURN_IF_ERROR(node.at("fps").number(fps));
+  TS_RETURN_IF_ERROR(node.at("fps").require(fps > 0 && fps <= 1000, "be above 0 and at most 1000"));
+  TS_RETURN_IF_ERROR(node.at("frames").integer(1, kMaxRows, clip.frames));
+  size_t count = 0;
+  TS_RETURN_IF_ERROR(node.at("inputs").list(-1, count));
+  for (size_t i = 0; i < count; ++i) {
+    const Node entry = node.at("inputs").at(i);
+    std::string name;
+    TS_RETURN_IF_ERROR(entry.name(name));
+    const int input = index_of(inputs, name);
+    TS_RETURN_IF_ERROR(entry.require(input >= 0, "be the name of an input"));
+    TS_RETURN_IF_ERROR(entry.require(std::count(clip.inputs.begin(), clip.inputs.end(), input) == 0, "be listed once"));
+    clip.inputs.push_back(input);
+  }
+  return Status();
+}
+
+Status read_clips(const Node& node, const std::vector<AvatarInput>& inputs, std::vector<MotionClip>& clips) {
+  constexpr size_t kMaxClips = 1024;
+  size_t count = 0;
+  TS_RETURN_IF_ERROR(node.list(-1, count));
+  TS_RETURN_IF_ERROR(node.require(count <= kMaxClips, "have at most " + std::to_string(kMaxClips) + " entries"));
+  for (size_t i = 0; i < count; ++i) {
+    MotionClip clip;
+    TS_RETURN_IF_ERROR(read_clip(node.at(i), inputs, clip));
+    TS_RETURN_IF_ERROR(node.at(i).at("name").require(index_of(clips, clip.name) < 0, "be unique among the clips"));
+    clips.push_back(std::move(clip));
+  }
+  return Status();
+}
+
+Status check_deform(const Node& stages) {
+  size_t count = 0;
+  TS_RETURN_IF_ERROR(stages.list(-1, count));
+  if (count == 0) return Status();
+  std::string kind = "unnamed";
+  const Status named = stages.at(size_t{0}).at("kind").text(kind);
+  return invalid("manifest: deform.stages[0] (" + (named.ok() ? quoted(kind) : kind) +
+                 ") needs a newer talksplat; this one runs no deform stages. Upgrade talksplat");
+}
+
+Status check_encoder(const Node& root) {
+  const Node encoder = root.at("encoder"), look_ahead = root.at("look_ahead_ms");
+  float look_ahead_ms = 0;
+  TS_RETURN_IF_ERROR(look_ahead.number(look_ahead_ms));
+  if (encoder.null()) return look_ahead.require(look_ahead_ms == 0, "be 0 where encoder is null");
+  TS_RETURN_IF_ERROR(encoder.require(encoder.is_text().ok(), "be null or a text"));
+  return look_ahead.require(look_ahead_ms >= 0, "be 0 or more");
+}
+
+Status check_provenance(const Node& node) {
+  for (const char* key : {"source_format", "tool", "tool_version", "notes"}) {
+    TS_RETURN_IF_ERROR(node.at(key).is_text());
+  }
+  const Node files = node.at("files");
+  size_t count = 0;
+  TS_RETURN_IF_ERROR(files.list(-1, count));
+  for (size_t i = 0; i < count; ++i) {
+    const Node file = files.at(i);
+    TS_RETURN_IF_ERROR(file.at("name").is_text());
+    int64_t bytes = 0;
+    TS_RETURN_IF_ERROR(file.at("bytes").integer(0, int64_t{1} << 53, bytes));
+    std::string hash;
+    TS_RETURN_IF_ERROR(file.at("sha256").text(hash));
+    const bool is_hash = hash.size() == 64 && hash.find_first_not_of("0123456789abcdef") == std::string::npos;
+    TS_RETURN_IF_ERROR(file.at("sha256").require(is_hash, "be 64 lower-case hexadecimal digits"));
+  }
+  return Status();
+}
+
+}  // namespace
+
+Status read_manifest(const std::string& text, AvatarFile& avatar, std::vector<MotionClip>& clips) {
+  Json json;
+  std::string problem;
+  if (!parse_json(text, json, problem)) return invalid("manifest: not valid JSON: " + problem);
+  const Node root(&json, "");
+  if (!json.object()) return invalid(std::string("manifest: must be an object; it is ") + json.kind_name());
+  TS_RETURN_IF_ERROR(check_format(root));  // first: a newer manifest may differ in all the rest
+
+  int method = 0;
+  TS_RETURN_IF_ERROR(root.at("name").is_text());
+  TS_RETURN_IF_ERROR(root.at("method").choice({"lam", "gaussian-avatars", "ggtalker", "static", "mesh"}, method));
+  TS_RETURN_IF_ERROR(read_picture(root, avatar));
+  TS_RETURN_IF_ERROR(read_rig(root, avatar));
+  TS_RETURN_IF_ERROR(read_inputs(root.at("inputs"), avatar.inputs));
+  TS_RETURN_IF_ERROR(check_deform(root.at("deform").at("stages")));
+  TS_RETURN_IF_ERROR(check_encoder(root));
+  TS_RETURN_IF_ERROR(read_clips(root.at("motion").at("clips"), avatar.inputs, clips));
+  TS_RETURN_IF_ERROR(root.at("licence").is_text());
+  TS_RETURN_IF_ERROR(root.at("subject_consent").is_text());
+  TS_RETURN_IF_ERROR(check_provenance(root.at("provenance")));
+  avatar.manifest = text;
+  return Status();
+}
+
+}  // namespace ts

@@ -1,0 +1,107 @@
+// lanes for any C++17 compiler: one value per "register". The reference for the other targets.
+#pragma once
+#include <cmath>
+#include <cstring>
+
+TS_TARGET_BEGIN
+
+constexpr int kLanes = 1;
+
+struct mask {
+  bool v;
+};
+struct i32 {
+  int32_t v;
+  i32() = default;
+  explicit i32(int32_t x) : v(x) {}
+  static i32 iota() { return i32(0); }
+};
+struct f32 {
+  float v;
+  f32() = default;
+  explicit f32(float x) : v(x) {}
+  static f32 iota() { return f32(0.0f); }
+};
+
+TS_INLINE f32 load(const float* p) { return f32(*p); }
+TS_INLINE i32 load(const int32_t* p) { return i32(*p); }
+TS_INLINE void store(float* p, f32 a) { *p = a.v; }
+TS_INLINE void store(int32_t* p, i32 a) { *p = a.v; }
+
+TS_INLINE f32 operator+(f32 a, f32 b) { return f32(a.v + b.v); }
+TS_INLINE f32 operator-(f32 a, f32 b) { return f32(a.v - b.v); }
+TS_INLINE f32 operator*(f32 a, f32 b) { return f32(a.v * b.v); }
+TS_INLINE f32 operator/(f32 a, f32 b) { return f32(a.v / b.v); }
+TS_INLINE f32 operator-(f32 a) { return f32(-a.v); }
+// Baseline x86-64 has no fused instruction and std::fma is a slow call there: two roundings instead.
+TS_INLINE f32 fma(f32 a, f32 b, f32 c) { return f32(a.v * b.v + c.v); }
+TS_INLINE f32 fnma(f32 a, f32 b, f32 c) { return f32(c.v - a.v * b.v); }
+TS_INLINE f32 min(f32 a, f32 b) { return f32(a.v < b.v ? a.v : b.v); }
+TS_INLINE f32 max(f32 a, f32 b) { return f32(a.v > b.v ? a.v : b.v); }
+TS_INLINE f32 sqrt(f32 a) { return f32(std::sqrt(a.v)); }
+TS_INLINE f32 abs(f32 a) { return f32(std::fabs(a.v)); }
+TS_INLINE f32 floor(f32 a) { return f32(std::floor(a.v)); }
+TS_INLINE i32 round_to_int(f32 a) { return i32(static_cast<int32_t>(std::nearbyint(a.v))); }
+TS_INLINE i32 truncate_to_int(f32 a) { return i32(static_cast<int32_t>(a.v)); }
+TS_INLINE f32 to_float(i32 a) { return f32(static_cast<float>(a.v)); }
+
+TS_INLINE mask operator<(f32 a, f32 b) { return {a.v < b.v}; }
+TS_INLINE mask operator<=(f32 a, f32 b) { return {a.v <= b.v}; }
+TS_INLINE mask operator>(f32 a, f32 b) { return {a.v > b.v}; }
+TS_INLINE mask operator>=(f32 a, f32 b) { return {a.v >= b.v}; }
+TS_INLINE mask operator==(f32 a, f32 b) { return {a.v == b.v}; }
+
+TS_INLINE i32 operator+(i32 a, i32 b) {
+  return i32(static_cast<int32_t>(static_cast<uint32_t>(a.v) + static_cast<uint32_t>(b.v)));
+}
+TS_INLINE i32 operator-(i32 a, i32 b) {
+  return i32(static_cast<int32_t>(static_cast<uint32_t>(a.v) - static_cast<uint32_t>(b.v)));
+}
+TS_INLINE i32 operator*(i32 a, i32 b) {
+  return i32(static_cast<int32_t>(static_cast<uint32_t>(a.v) * static_cast<uint32_t>(b.v)));
+}
+TS_INLINE i32 operator&(i32 a, i32 b) { return i32(a.v & b.v); }
+TS_INLINE i32 operator|(i32 a, i32 b) { return i32(a.v | b.v); }
+TS_INLINE i32 operator<<(i32 a, int n) { return i32(static_cast<int32_t>(static_cast<uint32_t>(a.v) << n)); }
+TS_INLINE i32 operator>>(i32 a, int n) { return i32(a.v >> n); }
+TS_INLINE i32 operator<<(i32 a, i32 n) { return i32(static_cast<int32_t>(static_cast<uint32_t>(a.v) << n.v)); }
+TS_INLINE i32 min(i32 a, i32 b) { return a.v < b.v ? a : b; }
+TS_INLINE i32 max(i32 a, i32 b) { return a.v > b.v ? a : b; }
+TS_INLINE mask operator<(i32 a, i32 b) { return {a.v < b.v}; }
+TS_INLINE mask operator<=(i32 a, i32 b) { return {a.v <= b.v}; }
+
+TS_INLINE mask operator&&(mask a, mask b) { return {a.v && b.v}; }
+TS_INLINE mask operator||(mask a, mask b) { return {a.v || b.v}; }
+TS_INLINE f32 select(mask m, f32 a, f32 b) { return m.v ? a : b; }
+TS_INLINE i32 select(mask m, i32 a, i32 b) { return m.v ? a : b; }
+TS_INLINE bool any(mask m) { return m.v; }
+TS_INLINE bool all(mask m) { return m.v; }
+TS_INLINE uint32_t bits(mask m) { return m.v; }
+TS_INLINE mask first_lanes(int n) { return {n > 0}; }
+
+TS_INLINE f32 keep(mask m, f32 a) { return m.v ? a : f32(0.0f); }
+TS_INLINE f32 add_where(mask m, f32 a, f32 b, f32 c) { return m.v ? fma(a, b, c) : c; }
+TS_INLINE int append(int32_t* p, mask m, i32 a) {
+  *p = a.v;
+  return m.v;
+}
+
+TS_INLINE i32 bits_of(f32 a) {
+  i32 r;
+  std::memcpy(&r.v, &a.v, 4);
+  return r;
+}
+TS_INLINE f32 float_of(i32 a) {
+  f32 r;
+  std::memcpy(&r.v, &a.v, 4);
+  return r;
+}
+
+TS_INLINE void load3(const float* p, f32& a, f32& b, f32& c) { a.v = p[0], b.v = p[1], c.v = p[2]; }
+TS_INLINE void store3(float* p, f32 a, f32 b, f32 c) { p[0] = a.v, p[1] = b.v, p[2] = c.v; }
+TS_INLINE void load4(const float* p, f32& a, f32& b, f32& c, f32& d) { a.v = p[0], b.v = p[1], c.v = p[2], d.v = p[3]; }
+TS_INLINE void store4(float* p, f32 a, f32 b, f32 c, f32 d) { p[0] = a.v, p[1] = b.v, p[2] = c.v, p[3] = d.v; }
+
+TS_TARGET_END
+
+#include "math/exp2.h"

@@ -1,0 +1,37 @@
+// Splat — a Gaussian on the screen: what `project` writes, `bin` tests against tiles and `blend` evaluates. One cache
+// line, so that a tile's random reads cost one miss each.
+//
+// The exponent is kept as a Cholesky factor of the conic, in units where alpha = 2^p:
+//   p(x, y) = log2_opacity - (a dx + b dy)^2 - (d dy)^2,   dx = x - x_px, dy = y - y_px
+// With covariance [xx xy; xy yy] and k = log2(e) / 2:  d = sqrt(k / yy), a = sqrt(k yy / det), b = -a xy / yy.
+// Unlike the expanded quadratic it cannot turn positive by rounding, and costs the same five multiplies.
+#pragma once
+#include <cstdint>
+
+#include "math/target.h"
+
+namespace ts {
+
+struct alignas(64) Splat {
+  float x_px, y_px;  // centre, pixel (i, j) at (i, j)
+  float a, b, d;
+  float log2_opacity;
+  float red, green, blue;
+  float depth;            // camera z
+  float reach;            // p >= log2(1/255) wherever (a dx + b dy)^2 + (d dy)^2 <= reach; slightly generous
+  float y_at_x_extreme;   // dy of the ellipse's right-most point
+  float inv_a, slope;     // 1 / a and -b / a: the ellipse's chord at dy is slope dy +- inv_a sqrt(reach - (d dy)^2)
+  uint16_t tile_x0, tile_x1, tile_y0, tile_y1;  // tiles it may touch, end exclusive
+};
+static_assert(sizeof(Splat) == 64);
+constexpr int kSplatFields = 16;
+
+constexpr int kTile = 16;   // pixels
+constexpr int kBlock = 4;   // pixels; a tile is 4x4 blocks, block i at column i % 4, row i / 4
+constexpr int kTilePixels = kTile * kTile;
+
+constexpr float kLog2MinAlpha = -7.994353437f;  // log2(1/255): fainter is not drawn
+constexpr float kMaxAlpha = 0.99f;
+constexpr float kMinTransmittance = 1e-4f;
+
+}  // namespace ts

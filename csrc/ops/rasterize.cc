@@ -1,0 +1,153 @@
+#include "ops/rasterize.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "cpu/kernel_table.h"
+
+namespace ts {
+namespace {
+
+constexpr uint32_t kMaxSide = 16384;
+
+int64_t row_bytes(const ts_image& image) {
+  switch (image.format) {
+    case TS_FORMAT_RGB_F32:
+      return 12 * static_cast<int64_t>(image.width);
+    case TS_FORMAT_RGBA8:
+      return 4 * static_cast<int64_t>(image.width);
+    case TS_FORMAT_RGB8:
+      return 3 * static_cast<int64_t>(image.width);
+    case TS_FORMAT_NV12:
+      return image.width;
+  }
+  return 0;
+}
+
+}  // namespace
+
+Status validate(const Scene& scene) {
+  const auto invalid = StatusCode::kInvalidArgument;
+  if (scene.n < 0 || scene.n > UINT32_MAX)
+    return error(invalid, "rasterize: n must be in 0..2^32-1; got %lld.", static_cast<long long>(scene.n));
+  if (scene.n > 0 && (!scene.mean_w || !scene.quat || !scene.scale || !scene.opacity || !scene.color))
+    return error(invalid, "rasterize: mean_w, quat, scale, opacity and color must not be NULL when n = %lld.",
+                 static_cast<long long>(scene.n));
+  if (scene.sh_degree < -1 || scene.sh_degree > 3)
+    return error(invalid, "rasterize: sh_degree must be -1 (RGB) or 0..3; got %d.", scene.sh_degree);
+  const int needed = (scene.sh_degree + 1) * (scene.sh_degree + 1);
+  if (scene.sh_degree >= 0 && (scene.sh_stride < needed || scene.sh_stride > 16))
+    return error(invalid, "rasterize: sh_stride must be in %d..16 coefficients for sh_degree %d; got %d.", needed,
+                 scene.sh_degree, scene.sh_stride);
+  return {};
+}
+
+Status validate(const ts_camera& camera) {
+  const auto invalid = StatusCode::kInvalidArgument;
+  for (int i = 0; i < 16; ++i)
+    if (!std::isfinite(camera.cam_from_world[i]))
+      return error(invalid, "camera: cam_from_world[%d] must be finite; got %g.", i, camera.cam_from_world[i]);
+  if (!(camera.fx > 0 && camera.fy > 0 && std::isfinite(camera.fx) && std::isfinite(camera.fy)))
+    return error(invalid, "camera: fx and fy must be positive pixels; got %g, %g.", camera.fx, camera.fy);
+  if (!std::isfinite(camera.cx) || !std::isfinite(camera.cy))
+    return error(invalid, "camera: cx and cy must be finite pixels; got %g, %g.", camera.cx, camera.cy);
+  if (!(camera.near_plane > 0 && std::isfinite(camera.near_plane)))
+    return error(invalid, "camera: near_plane must be positive; got %g. The reference uses 0.2.", camera.near_plane);
+  return {};
+}
+
+Status validate(const ts_image& image) {
+  const auto invalid = StatusCode::kInvalidArgument;
+  if (image.width < 1 || image.height < 1 || image.width > kMaxSide || image.height > kMaxSide)
+    return error(invalid, "image: width and height must be in 1..%u pixels; got %ux%u.", kMaxSide, image.width,
+                 image.height);
+  if (image.format < TS_FORMAT_RGB_F32 || image.format > TS_FORMAT_NV12)
+    return error(invalid, "image: format must be one of ts_format; got %d.", static_cast<int>(image.format));
+  if (image.format == TS_FORMAT_NV12 && (image.width % 2 || image.height % 2))
+    return error(invalid, "image: NV12 needs an even width and height; got %ux%u.", image.width, image.height);
+  if (!image.data) return error(invalid, "image: data must not be NULL.");
+  if (image.stride_bytes != 0 && image.stride_bytes < row_bytes(image))
+    return error(invalid, "image: stride_bytes must be 0 or at least %lld for this width and format; got %lld.",
+                 static_cast<long long>(row_bytes(image)), static_cast<long long>(image.stride_bytes));
+  return {};
+}
+
+Rasterizer::Rasterizer(const KernelTable& kernels, ThreadPool& pool)
+    : kernels_(kernels), pool_(pool), blend_(static_cast<size_t>(pool.threads())) {}
+
+Status Rasterizer::draw(const Scene& scene, const ts_camera& camera, const Background& background, float dilation,
+                        ts_precision precision, const ts_image& image, ts_receipt& receipt) {
+  TS_RETURN_IF_ERROR(validate(scene));
+  TS_RETURN_IF_ERROR(validate(camera));
+  TS_RETURN_IF_ERROR(validate(image));
+  if (!(dilation > 0 && std::isfinite(dilation)))
+    return error(StatusCode::kInvalidArgument, "rasterize: dilation must be positive px^2; got %g. The reference uses 0.3.",
+                 dilation);
+  if (precision != TS_PRECISION_REFERENCE && precision != TS_PRECISION_FAST)
+    return error(StatusCode::kInvalidArgument, "rasterize: precision must be one of ts_precision; got %d.",
+                 static_cast<int>(precision));
+
+  const int width = static_cast<int>(image.width), height = static_cast<int>(image.height);
+  // Two parts per thread: a thread that comes late leaves its second to the others.
+  const int n_parts = pool_.threads() == 1 ? 1 : std::min(2 * pool_.threads(), kMaxParts);
+  Stopwatch watch;
+
+  ProjectArgs project{};
+  project.n = scene.n;
+  project.mean_w = scene.mean_w, project.quat = scene.quat, project.scale = scene.scale;
+  project.opacity = scene.opacity, project.color = scene.color;
+  project.sh_degree = scene.sh_degree, project.sh_stride = scene.sh_stride;
+  project.camera = camera;
+  project.width = width, project.height = height;
+  project.dilation = dilation;
+  project.splat = splats_.reserve(scene.n);
+  project.visible = visible_.reserve(scene.n + kProjectGrain);
+  project.parts = parts_, project.n_parts = n_parts;
+  TS_RETURN_IF_ERROR(project_cpu(project, kernels_, pool_));
+  receipt.project_us += watch.lap();
+
+  BinArgs bin{};
+  bin.splat = project.splat;
+  bin.visible = project.visible;
+  bin.parts = parts_, bin.n_parts = n_parts;
+  bin.width = width, bin.height = height;
+  bin.scratch = &bin_;
+  const size_t tiles = static_cast<size_t>(tiles_across(width)) * tiles_across(height);
+  bin.tile_start = tile_start_.reserve(tiles + 1);
+  bin.instances = &instances_;
+  TS_RETURN_IF_ERROR(bin_cpu(bin, kernels_, pool_));
+  receipt.bin_us += watch.lap();
+
+  BlendArgs blend{};
+  blend.splat = project.splat;
+  blend.tile_start = bin.tile_start;
+  blend.instances = instances_.data();
+  blend.precision = precision;
+  FinishArgs& finish = blend.finish;
+  finish.width = width, finish.height = height;
+  finish.format = image.format;
+  finish.data = image.data;
+  finish.stride_bytes = image.stride_bytes ? image.stride_bytes : row_bytes(image);
+  finish.alpha = image.alpha, finish.depth = image.depth;
+  finish.background_color = background.color;
+  finish.background_f32 = background.image_f32;
+  finish.background_u8 = background.image_u8;
+  blend.scratch = blend_.data();
+  TS_RETURN_IF_ERROR(blend_cpu(blend, kernels_, pool_));
+  receipt.blend_us += watch.lap();
+
+  receipt.n_gaussians = static_cast<uint32_t>(scene.n);
+  receipt.n_visible = 0;
+  for (int p = 0; p < n_parts; ++p) receipt.n_visible += static_cast<uint32_t>(parts_[p].n_visible);
+  receipt.n_instances = bin.tile_start[tiles];
+  return {};
+}
+
+uint64_t Rasterizer::scratch_bytes() const {
+  uint64_t bytes = splats_.bytes() + visible_.bytes() + tile_start_.bytes() + instances_.bytes() + blend_.bytes() +
+                   bin_.order[0].bytes() + bin_.order[1].bytes() + bin_.histogram.bytes() + bin_.cursor.bytes();
+  for (const auto& spans : bin_.spans) bytes += spans.bytes();
+  return bytes;
+}
+
+}  // namespace ts

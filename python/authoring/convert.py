@@ -1,0 +1,95 @@
+"""One door to every importer: what is this file, and an avatar file made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from talksplat.errors import AvatarInvalid, AvatarNotFound
+
+from .gaussian_avatars import import_gaussian_avatars
+from .lam import import_lam
+from .ply import import_ply
+from .source import readable
+from .spec import Array, Manifest, write
+from .splat import import_splat
+from .spz import GZIP, MAGIC, import_spz
+
+Importer = Callable[[Path, str], tuple[Manifest, dict[str, Array]]]
+_PLAIN: dict[str, Importer] = {"lam": import_lam, "ply": import_ply, "splat": import_splat, "spz": import_spz}
+FORMATS = ("lam", "gaussian-avatars", "ply", "splat", "spz")
+
+
+def convert(
+    source: str | Path,
+    out: str | Path,
+    *,
+    format: str | None = None,
+    name: str | None = None,
+    flame: str | Path | None = None,
+    camera: str | Path | None = None,
+    licence: str | None = None,
+) -> Path:
+    """Write the avatar file out from source, and return its path.
+
+    format: one of FORMATS; None or "auto" looks at the source.
+    name: the avatar's name; source's name without its ending by default.
+    flame: the user's own FLAME model (.pkl or .npz), for gaussian-avatars only, which needs it.
+    camera: a transforms.json of the training, for gaussian-avatars only; its most frontal camera is taken.
+    licence: what the manifest states; by default the text of a licence file inside the source, or "not stated".
+    out is replaced at once or, if anything is wrong, left as it was.
+    Raises AvatarNotFound for a source that is not there, AvatarInvalid naming the file and field that is wrong,
+    ValueError for arguments that do not fit together.
+    """
+    source, out = Path(source), Path(out)
+    if format in (None, "auto"):
+        format = detect_format(source)
+    if format not in FORMATS:
+        raise ValueError(f"format must be one of {FORMATS} or 'auto'; got {format!r}.")
+    if not out.parent.is_dir():
+        raise ValueError(f"out: the folder {out.parent} does not exist; create it first.")
+    name = name or readable(source.resolve().stem) or "avatar"
+    if format == "gaussian-avatars":
+        if flame is None:
+            raise ValueError(
+                "flame must name your FLAME model (.pkl or .npz): GaussianAvatars moves with it, and its licence "
+                "lets nobody ship it. Get it at https://flame.is.tue.mpg.de."
+            )
+        manifest, tensors = import_gaussian_avatars(source, name, Path(flame), None if camera is None else Path(camera))
+    else:
+        if flame is not None or camera is not None:
+            raise ValueError(f"flame and camera are for gaussian-avatars; the source is {format}.")
+        manifest, tensors = _PLAIN[format](source, name)
+    if licence is not None:
+        manifest["licence"] = licence
+    return write(out, manifest, tensors)
+
+
+def detect_format(source: str | Path) -> str:
+    """The format of a file or folder, by its contents, then its ending.
+
+    Raises AvatarNotFound if there is nothing, AvatarInvalid if it is none of FORMATS.
+    """
+    source = Path(source)
+    if source.is_dir():
+        if (source / "skin.glb").is_file():
+            return "lam"
+        if (source / "point_cloud.ply").is_file() or (source / "point_cloud").is_dir():
+            return "gaussian-avatars"
+        raise AvatarInvalid(f"{source}: holds neither skin.glb (LAM) nor point_cloud.ply (GaussianAvatars).")
+    try:
+        with open(source, "rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise AvatarNotFound(f"{source}: cannot be read ({error.strerror or error}).") from error
+    if head.startswith(b"PK"):
+        return "lam"
+    if head.startswith(b"ply"):
+        return "ply"
+    if head.startswith((GZIP, MAGIC)):
+        return "spz"
+    if source.suffix.lower() == ".splat":
+        return "splat"
+    if len(head) == 8 and head[:4] == b"glTF":
+        raise AvatarInvalid(f"{source}: is a mesh without its Gaussians; convert LAM's whole zip.")
+    raise AvatarInvalid(f"{source}: is none of {FORMATS}; pass format=... if its name hides what it is.")

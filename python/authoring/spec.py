@@ -1,0 +1,534 @@
+"""The `.tsplat` file (FORMAT.md): its names, shapes, dtypes and ranges, and the one function that writes it.
+
+`write` refuses whatever the reader in the core would refuse, so a file that exists can be loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+from safetensors.numpy import save as serialize
+
+from talksplat.errors import AvatarInvalid
+
+FORMAT = 1
+METHODS = ("lam", "gaussian-avatars", "ggtalker", "static", "mesh")
+COLORS = ("rgb", "sh0", "sh1", "sh2", "sh3")
+RIGS = ("none", "arkit", "flame", "mesh")
+BINDINGS = ("static", "triangle", "vertex")
+SCALE_RULES = ("length", "inverse_length")
+TARGETS = ("blendshape", "joint_rotation", "joint_translation", "translation")
+NOT_STATED = "not stated"
+MAX_CANVAS = 8192
+MAX_FPS = 1000.0
+MAX_INFLUENCES = 8
+MAX_ROWS = 1 << 24  # Gaussians, source rows, vertices, triangles, frames
+MAX_SHAPES = MAX_JOINTS = 4096
+MAX_INPUTS, MAX_INPUT_SIZE, MAX_CLIPS = 256, 65536, 1024
+LIMITS = {"S": MAX_SHAPES, "J": MAX_JOINTS, "K": MAX_INFLUENCES, "Z": 2**32 - 1}  # by count; MAX_ROWS for the others
+POSE_FEATURES = 9  # entries of a rotation matrix, per joint that drives corrective shapes
+UNIT_TOLERANCE = 1e-3  # of a quaternion's norm, and of the sum of a vertex's skin weights
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+CLIP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+Array = np.ndarray[Any, Any]
+Tensors = Mapping[str, Array]
+
+
+class Canvas(TypedDict):
+    width: int
+    height: int
+
+
+class Camera(TypedDict):
+    cam_from_world: list[float]  # 16, row-major, OpenCV axes
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    near: float
+
+
+class PoseShapes(TypedDict):
+    first: int
+    joints: list[int]
+
+
+class Rig(TypedDict):
+    kind: str
+    pose_shapes: PoseShapes | None
+
+
+class Binding(TypedDict):
+    kind: str
+    scale_rule: str
+    rotate: bool
+
+
+class _NamedInput(TypedDict):
+    name: str
+    size: int
+    target: str
+
+
+class Input(_NamedInput, total=False):
+    names: list[str]
+    shapes: list[int]
+    joints: list[int]
+    default: list[float]
+
+
+class Clip(TypedDict):
+    name: str
+    fps: float
+    frames: int
+    inputs: list[str]
+
+
+class SourceFile(TypedDict):
+    name: str
+    bytes: int
+    sha256: str
+
+
+class Provenance(TypedDict):
+    source_format: str
+    files: list[SourceFile]
+    tool: str
+    tool_version: str
+    notes: str
+
+
+class Manifest(TypedDict):
+    format: int
+    name: str
+    method: str
+    fps: float
+    canvas: Canvas
+    camera: Camera
+    background: list[float] | None
+    color: str
+    source_count: int
+    rig: Rig
+    binding: Binding
+    inputs: list[Input]
+    deform: dict[str, list[Any]]
+    encoder: str | None
+    look_ahead_ms: float
+    motion: dict[str, list[Clip]]
+    licence: str
+    subject_consent: str
+    provenance: Provenance
+
+
+def manifest(
+    *,
+    name: str,
+    method: str,
+    fps: float,
+    canvas: Canvas,
+    camera: Camera,
+    color: str,
+    source_count: int,
+    provenance: Provenance,
+    background: tuple[float, float, float] | None = None,
+    rig: str = "none",
+    pose_shapes: PoseShapes | None = None,
+    binding: str = "static",
+    scale_rule: str = "length",
+    rotate: bool = True,
+    inputs: list[Input] | None = None,
+    clips: list[Clip] | None = None,
+    licence: str = NOT_STATED,
+    subject_consent: str = NOT_STATED,
+) -> Manifest:
+    """A manifest of this format from what differs between avatars."""
+    return {
+        "format": FORMAT,
+        "name": name,
+        "method": method,
+        "fps": fps,
+        "canvas": canvas,
+        "camera": camera,
+        "background": None if background is None else [float(x) for x in background],
+        "color": color,
+        "source_count": source_count,
+        "rig": {"kind": rig, "pose_shapes": pose_shapes},
+        "binding": {"kind": binding, "scale_rule": scale_rule, "rotate": rotate},
+        "inputs": inputs or [],
+        "deform": {"stages": []},
+        "encoder": None,
+        "look_ahead_ms": 0,
+        "motion": {"clips": clips or []},
+        "licence": licence,
+        "subject_consent": subject_consent,
+        "provenance": provenance,
+    }
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """dtype and shape of one tensor; letters are counts that must agree over the file (FORMAT.md, Tensors)."""
+
+    dtype: str
+    shape: tuple[str | int, ...]
+
+
+TENSORS: dict[str, TensorSpec] = {
+    "gaussians/mean": TensorSpec("float32", ("N", 3)),
+    "gaussians/quat": TensorSpec("float32", ("N", 4)),
+    "gaussians/scale": TensorSpec("float32", ("N", 3)),
+    "gaussians/opacity": TensorSpec("float32", ("N",)),
+    "gaussians/color": TensorSpec("float32", ("N", 3)),
+    "gaussians/sh": TensorSpec("float32", ("N", "C", 3)),
+    "gaussians/source_index": TensorSpec("uint32", ("N",)),
+    "binding/index": TensorSpec("uint32", ("N",)),
+    "rig/vertex": TensorSpec("float32", ("V", 3)),
+    "rig/triangle": TensorSpec("uint32", ("F", 3)),
+    "rig/blendshape/start": TensorSpec("uint32", ("S+1",)),
+    "rig/blendshape/vertex": TensorSpec("uint32", ("Z",)),
+    "rig/blendshape/delta": TensorSpec("float32", ("Z", 3)),
+    "rig/joint/parent": TensorSpec("int32", ("J",)),
+    "rig/joint/rest_local": TensorSpec("float32", ("J", 3, 4)),
+    "rig/joint/inverse_bind": TensorSpec("float32", ("J", 3, 4)),
+    "rig/joint/shape_delta": TensorSpec("float32", ("S", "J", 3)),
+    "rig/skin/joint": TensorSpec("uint16", ("V", "K")),
+    "rig/skin/weight": TensorSpec("float32", ("V", "K")),
+    "plate/background": TensorSpec("uint8", ("H", "W", 3)),
+}
+GAUSSIAN_TENSORS = ("mean", "quat", "scale", "opacity", "source_index")
+SHAPE_TENSORS = ("rig/blendshape/start", "rig/blendshape/vertex", "rig/blendshape/delta")
+JOINT_TENSORS = ("rig/joint/parent", "rig/joint/rest_local", "rig/joint/inverse_bind")
+SKIN_TENSORS = ("rig/skin/joint", "rig/skin/weight")
+
+
+def write(path: str | Path, manifest: Manifest, tensors: Tensors) -> Path:
+    """Validate, then write the avatar file; path is replaced at once or not at all.
+
+    tensors: name -> array exactly as in TENSORS, plus `motion/CLIP/INPUT` [frames,size] float32.
+    Raises AvatarInvalid naming the key or tensor, what it must be and what it is; OSError if path cannot be written.
+    """
+    validate(manifest, tensors)
+    path = Path(path)
+    text = json.dumps(manifest, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    data = serialize(contiguous, metadata={"talksplat": text})
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def validate(manifest: Manifest, tensors: Tensors) -> None:
+    """Raise AvatarInvalid unless manifest and tensors together are an avatar of this format."""
+    _check_manifest(manifest)
+    counts = _check_shapes(manifest, tensors)
+    _check_gaussians(manifest, tensors, counts)
+    _check_rig(manifest, tensors, counts)
+    _check_inputs(manifest, tensors, counts)
+    _check_motion(manifest, tensors)
+
+
+def _require(condition: bool | np.bool_, where: str, expected: str, found: object) -> None:
+    if not condition:
+        raise AvatarInvalid(f"{where} must be {expected}; got {found!r}.")
+
+
+def _is_integer(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _is_number(value: object) -> bool:
+    """Whether a float32 can hold it."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= FLOAT32_MAX
+
+
+def _is_numbers(value: object, size: int) -> bool:
+    return isinstance(value, list) and len(value) == size and all(_is_number(x) for x in value)
+
+
+def _check_keys(value: object, where: str, required: type, ignore_missing: frozenset[str] = frozenset()) -> None:
+    _require(isinstance(value, dict), where, "an object", value)
+    assert isinstance(value, dict)
+    names = set(required.__annotations__)
+    missing, unknown = names - set(value) - ignore_missing, set(value) - names
+    if missing or unknown:
+        problem = f"lacks {sorted(missing)}" if missing else f"has the unknown keys {sorted(unknown)}"
+        raise AvatarInvalid(f"{where} {problem}; format {FORMAT} has {sorted(names)}.")
+
+
+def _check_manifest(m: Manifest) -> None:
+    _check_keys(m, "manifest", Manifest)
+    _require(m["format"] == FORMAT, "manifest.format", f"{FORMAT}", m["format"])
+    for key in ("name", "licence", "subject_consent"):
+        _require(isinstance(m[key], str) and bool(m[key]), f"manifest.{key}", "a non-empty text", m[key])
+    _require(m["method"] in METHODS, "manifest.method", f"one of {METHODS}", m["method"])
+    _require(m["color"] in COLORS, "manifest.color", f"one of {COLORS}", m["color"])
+    fps = m["fps"]
+    _require(_is_number(fps) and 0 < fps <= MAX_FPS, "manifest.fps", f"a number in (0, {MAX_FPS:g}]", fps)
+    _check_keys(m["canvas"], "manifest.canvas", Canvas)
+    for side, size in m["canvas"].items():
+        _require(_is_integer(size, 1, MAX_CANVAS), f"manifest.canvas.{side}", f"an integer in 1..{MAX_CANVAS}", size)
+    _check_camera(m["camera"])
+    if m["background"] is not None:
+        inside = _is_numbers(m["background"], 3) and all(0 <= x <= 1 for x in m["background"])
+        _require(inside, "manifest.background", "null or three numbers in 0..1", m["background"])
+    _require(_is_integer(m["source_count"], 0, MAX_ROWS), "manifest.source_count", f"0..{MAX_ROWS}", m["source_count"])
+    _check_keys(m["rig"], "manifest.rig", Rig)
+    _require(m["rig"]["kind"] in RIGS, "manifest.rig.kind", f"one of {RIGS}", m["rig"]["kind"])
+    _check_keys(m["binding"], "manifest.binding", Binding)
+    binding = m["binding"]
+    _require(binding["kind"] in BINDINGS, "manifest.binding.kind", f"one of {BINDINGS}", binding["kind"])
+    _require(
+        binding["scale_rule"] in SCALE_RULES, "manifest.binding.scale_rule", f"one of {SCALE_RULES}",
+        binding["scale_rule"],
+    )  # fmt: skip
+    _require(isinstance(binding["rotate"], bool), "manifest.binding.rotate", "true or false", binding["rotate"])
+    _require(
+        (binding["kind"] == "static") == (m["rig"]["kind"] == "none"), "manifest.binding.kind",
+        "static exactly when rig.kind is none", f"{binding['kind']} with {m['rig']['kind']}",
+    )  # fmt: skip
+    _require(m["deform"] == {"stages": []}, "manifest.deform", "{'stages': []}", m["deform"])
+    _require(m["encoder"] is None, "manifest.encoder", "null", m["encoder"])
+    _require(m["look_ahead_ms"] == 0, "manifest.look_ahead_ms", "0 without an encoder", m["look_ahead_ms"])
+    _check_provenance(m["provenance"])
+
+
+def _check_camera(camera: Camera) -> None:
+    _check_keys(camera, "manifest.camera", Camera)
+    flat = camera["cam_from_world"]
+    _require(_is_numbers(flat, 16), "manifest.camera.cam_from_world", "16 finite numbers", flat)
+    matrix = np.array(flat, np.float64).reshape(4, 4)
+    rigid = np.allclose(matrix[:3, :3] @ matrix[:3, :3].T, np.eye(3), atol=UNIT_TOLERANCE)
+    rigid = rigid and np.linalg.det(matrix[:3, :3]) > 0 and bool(np.all(matrix[3] == (0, 0, 0, 1)))
+    _require(rigid, "manifest.camera.cam_from_world", "a rotation and a translation", flat)
+    for key, value in (("fx", camera["fx"]), ("fy", camera["fy"]), ("near", camera["near"])):
+        _require(_is_number(value) and value > 0, f"manifest.camera.{key}", "a number > 0", value)
+    for key, value in (("cx", camera["cx"]), ("cy", camera["cy"])):
+        _require(_is_number(value), f"manifest.camera.{key}", "a finite number", value)
+
+
+def _check_provenance(provenance: Provenance) -> None:
+    where = "manifest.provenance"
+    _check_keys(provenance, where, Provenance)
+    for key in ("source_format", "tool", "tool_version", "notes"):
+        _require(isinstance(provenance[key], str), f"{where}.{key}", "a text", provenance[key])
+    _require(isinstance(provenance["files"], list), f"{where}.files", "a list", provenance["files"])
+    for i, file in enumerate(provenance["files"]):
+        _check_keys(file, f"{where}.files[{i}]", SourceFile)
+        _require(isinstance(file["name"], str), f"{where}.files[{i}].name", "a text", file["name"])
+        _require(_is_integer(file["bytes"], 0, 2**53), f"{where}.files[{i}].bytes", "a size", file["bytes"])
+        digest = isinstance(file["sha256"], str) and re.fullmatch(r"[0-9a-f]{64}", file["sha256"])
+        _require(bool(digest), f"{where}.files[{i}].sha256", "64 hexadecimal digits", file["sha256"])
+
+
+def _check_shapes(m: Manifest, tensors: Tensors) -> dict[str, int]:
+    """Counts by letter, after every tensor was found with its dtype and agreed with the others on them."""
+    color = "gaussians/color" if m["color"] == "rgb" else "gaussians/sh"
+    required = [f"gaussians/{name}" for name in GAUSSIAN_TENSORS] + [color]
+    if m["binding"]["kind"] != "static":
+        required += ["binding/index", "rig/vertex"]
+    if m["binding"]["kind"] == "triangle":
+        required.append("rig/triangle")
+    for group in (SHAPE_TENSORS, (*JOINT_TENSORS, *SKIN_TENSORS)):
+        if any(name in tensors for name in group):
+            required += group
+    for name in required:
+        if name not in tensors:
+            raise AvatarInvalid(f"tensor {name} is missing; this avatar needs {sorted(required)}.")
+    allowed = set(required)
+    if m["rig"]["kind"] != "none":
+        allowed |= {"rig/triangle"}
+        if "rig/joint/parent" in tensors and "rig/blendshape/start" in tensors:
+            allowed |= {"rig/joint/shape_delta"}
+    allowed |= {"plate/background"}
+    counts = {
+        "C": 1 if m["color"] == "rgb" else (int(m["color"][2:]) + 1) ** 2,
+        "H": m["canvas"]["height"],
+        "W": m["canvas"]["width"],
+    }
+    for name, array in tensors.items():
+        if name.startswith("motion/"):
+            continue
+        if name not in allowed:
+            raise AvatarInvalid(f"tensor {name} has no meaning in this avatar; allowed are {sorted(allowed)}.")
+        _check_tensor(name, array, TENSORS[name], counts)
+    if m["rig"]["kind"] == "none" and any(name.startswith("rig/") for name in tensors):
+        raise AvatarInvalid("rig/ tensors are given, but manifest.rig.kind is none.")
+    for letter in "VFSZJK":
+        counts.setdefault(letter, 0)
+    return counts
+
+
+def _check_tensor(name: str, array: Array, spec: TensorSpec, counts: dict[str, int]) -> None:
+    shape = getattr(array, "shape", None)
+    if shape is None or str(array.dtype) != spec.dtype or len(shape) != len(spec.shape):
+        found = f"{getattr(array, 'dtype', type(array).__name__)} {list(shape or [])}"
+        raise AvatarInvalid(f"tensor {name} must be {spec.dtype} {list(spec.shape)}; got {found}.")
+    for axis, (size, want) in enumerate(zip(shape, spec.shape, strict=True)):
+        if isinstance(want, str) and want.endswith("+1"):
+            want, size = want[:-2], size - 1
+        expected = want if isinstance(want, int) else counts.setdefault(want, size)
+        if size != expected:
+            raise AvatarInvalid(f"tensor {name} must have {want} = {expected} on axis {axis}; got {size}.")
+        limit = LIMITS.get(str(want), MAX_ROWS)
+        if size > limit:
+            raise AvatarInvalid(f"tensor {name} may have {want} of at most {limit} on axis {axis}; got {size}.")
+    if array.dtype == np.float32 and not np.isfinite(array).all():
+        row = int(np.argwhere(~np.isfinite(array))[0][0])
+        raise AvatarInvalid(f"tensor {name} must be finite; row {row} is {array[row].tolist()}.")
+
+
+def _check_rows(name: str, bad: Array | np.bool_, array: Array, expected: str) -> None:
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise AvatarInvalid(f"tensor {name} must be {expected}; row {row} is {array[row].tolist()}.")
+
+
+def _check_index(name: str, array: Array, limit: int) -> None:
+    bad = (array < 0) | (array >= limit)
+    _check_rows(name, bad.reshape(len(array), bad[:1].size).any(1), array, f"indices below {limit}")
+
+
+def _check_gaussians(m: Manifest, tensors: Tensors, counts: dict[str, int]) -> None:
+    quat, scale, opacity = (tensors[f"gaussians/{name}"] for name in ("quat", "scale", "opacity"))
+    norm = np.linalg.norm(quat.astype(np.float64), axis=1)
+    _check_rows("gaussians/quat", np.abs(norm - 1) > UNIT_TOLERANCE, quat, "unit quaternions wxyz")
+    _check_rows("gaussians/scale", np.any(scale < 0, axis=1), scale, "standard deviations >= 0 (activated)")
+    _check_rows("gaussians/opacity", (opacity < 0) | (opacity > 1), opacity, "in 0..1 (activated)")
+    source = tensors["gaussians/source_index"]
+    _check_index("gaussians/source_index", source, m["source_count"])
+    if len(np.unique(source)) != len(source):
+        raise AvatarInvalid("tensor gaussians/source_index must have no duplicates.")
+    if m["binding"]["kind"] != "static":
+        limit = counts["F"] if m["binding"]["kind"] == "triangle" else counts["V"]
+        _check_index("binding/index", tensors["binding/index"], limit)
+
+
+def _check_rig(m: Manifest, tensors: Tensors, counts: dict[str, int]) -> None:
+    if "rig/triangle" in tensors:
+        _check_index("rig/triangle", tensors["rig/triangle"], counts["V"])
+    if "rig/blendshape/start" in tensors:
+        _check_blendshapes(tensors, counts)
+    if "rig/joint/parent" in tensors:
+        parent = tensors["rig/joint/parent"]
+        _check_rows("rig/joint/parent", (parent < -1) | (parent >= np.arange(len(parent))), parent,
+                    "-1 or below the joint's own index")  # fmt: skip
+        influences = counts["K"]
+        _require(1 <= influences <= MAX_INFLUENCES, "rig/skin/joint axis 1", f"1..{MAX_INFLUENCES}", influences)
+        _check_index("rig/skin/joint", tensors["rig/skin/joint"], counts["J"])
+        weight = tensors["rig/skin/weight"]
+        wrong = (weight < 0).any(1) | (np.abs(weight.sum(1, dtype=np.float64) - 1) > UNIT_TOLERANCE)
+        _check_rows("rig/skin/weight", wrong, weight, "not negative, and 1 in sum")
+    if "rig/joint/shape_delta" in tensors:
+        rotation = tensors["rig/joint/rest_local"][:, :, :3]
+        _check_rows("rig/joint/rest_local", (rotation != np.eye(3, dtype=np.float32)).any((1, 2)), rotation,
+                    "a pure translation where rig/joint/shape_delta exists")  # fmt: skip
+    pose = m["rig"]["pose_shapes"]
+    if pose is not None:
+        _check_keys(pose, "manifest.rig.pose_shapes", PoseShapes)
+        joints, first = pose["joints"], pose["first"]
+        valid = isinstance(joints, list) and all(_is_integer(j, 0, counts["J"] - 1) for j in joints)
+        _require(valid, "manifest.rig.pose_shapes.joints", f"joints below {counts['J']}", joints)
+        last = counts["S"] - POSE_FEATURES * len(joints)
+        _require(_is_integer(first, 0, last), "manifest.rig.pose_shapes.first", f"a shape in 0..{last}", first)
+
+
+def _check_blendshapes(tensors: Tensors, counts: dict[str, int]) -> None:
+    start, vertex = (tensors[name].astype(np.int64) for name in SHAPE_TENSORS[:2])
+    ordered = start[0] == 0 and start[-1] == len(vertex) and bool(np.all(np.diff(start) >= 0))
+    _require(ordered, "rig/blendshape/start", f"monotone from 0 to {len(vertex)}", start[[0, -1]].tolist())
+    _check_index("rig/blendshape/vertex", vertex, counts["V"])
+    rising = np.diff(vertex) > 0
+    boundary = start[1:-1]
+    rising[boundary[(boundary > 0) & (boundary < len(vertex))] - 1] = True
+    _require(bool(rising.all()), "rig/blendshape/vertex", "strictly increasing inside a shape", "a fall or a repeat")
+
+
+def _check_inputs(m: Manifest, tensors: Tensors, counts: dict[str, int]) -> None:
+    some = isinstance(m["inputs"], list) and len(m["inputs"]) <= MAX_INPUTS
+    _require(some, "manifest.inputs", f"a list of at most {MAX_INPUTS}", m["inputs"])
+    optional = frozenset(("names", "shapes", "joints", "default"))
+    seen: set[str] = set()
+    for i, item in enumerate(m["inputs"]):
+        where = f"manifest.inputs[{i}]"
+        _check_keys(item, where, Input, optional)
+        name, size, target = item["name"], item["size"], item["target"]
+        named = isinstance(name, str) and CLIP_NAME.fullmatch(name) is not None and name not in seen
+        _require(named, f"{where}.name", "a new name of letters, digits, '.', '_', '-'", name)
+        seen.add(name)
+        where = f"manifest.inputs[{i}] ({name})"
+        _require(_is_integer(size, 1, MAX_INPUT_SIZE), f"{where}.size", f"an integer in 1..{MAX_INPUT_SIZE}", size)
+        _require(target in TARGETS, f"{where}.target", f"one of {TARGETS}", target)
+        allowed = {
+            "blendshape": {"names", "shapes"}, "joint_rotation": {"joints"}, "joint_translation": {"joints"},
+            "translation": set(),
+        }[target]  # fmt: skip
+        extra = (set(item) & optional) - allowed - {"default"}
+        _require(allowed <= set(item) and not extra, where, f"with {sorted(allowed)} for target {target}", sorted(item))
+        if target == "blendshape":
+            names, shapes = item["names"], item["shapes"]
+            unique = isinstance(names, list) and all(isinstance(x, str) for x in names) and len(set(names)) == size
+            _require(unique and len(names) == size, f"{where}.names", f"{size} different texts", names)
+            valid = isinstance(shapes, list) and len(shapes) == size
+            valid = valid and all(_is_integer(s, -1, counts["S"] - 1) for s in shapes)
+            _require(valid, f"{where}.shapes", f"{size} shapes in -1..{counts['S'] - 1}", shapes)
+        elif target == "translation":
+            _require(size == 3, f"{where}.size", "3", size)
+        else:
+            joints = item["joints"]
+            valid = isinstance(joints, list) and all(_is_integer(j, 0, counts["J"] - 1) for j in joints)
+            valid = valid and size == 3 * len(joints)
+            _require(valid, f"{where}.joints", f"{size} / 3 of {counts['J']} joints", joints)
+        if "default" in item:
+            _require(_is_numbers(item["default"], size), f"{where}.default", f"{size} numbers", item["default"])
+
+
+def _check_motion(m: Manifest, tensors: Tensors) -> None:
+    _require(
+        isinstance(m["motion"], dict) and set(m["motion"]) == {"clips"}, "manifest.motion", "{'clips': [...]}",
+        m["motion"],
+    )  # fmt: skip
+    some = isinstance(m["motion"]["clips"], list) and len(m["motion"]["clips"]) <= MAX_CLIPS
+    _require(some, "manifest.motion.clips", f"a list of at most {MAX_CLIPS}", m["motion"]["clips"])
+    names = [clip.get("name") for clip in m["motion"]["clips"]]
+    _require(len(set(names)) == len(names), "manifest.motion.clips", "of different names", names)
+    sizes = {item["name"]: item["size"] for item in m["inputs"]}
+    expected: dict[str, tuple[int, int]] = {}
+    for i, clip in enumerate(m["motion"]["clips"]):
+        where = f"manifest.motion.clips[{i}]"
+        _check_keys(clip, where, Clip)
+        named = isinstance(clip["name"], str) and CLIP_NAME.fullmatch(clip["name"]) is not None
+        _require(named, f"{where}.name", "letters, digits, '.', '_', '-'", clip["name"])
+        fps, frames = clip["fps"], clip["frames"]
+        _require(_is_number(fps) and 0 < fps <= MAX_FPS, f"{where}.fps", f"a number in (0, {MAX_FPS:g}]", fps)
+        _require(_is_integer(frames, 1, MAX_ROWS), f"{where}.frames", f"an integer in 1..{MAX_ROWS}", frames)
+        for name in clip["inputs"]:
+            _require(name in sizes, f"{where}.inputs", f"names of inputs {sorted(sizes)}", name)
+            key = f"motion/{clip['name']}/{name}"
+            _require(key not in expected, where, "a new pair of clip and input", key)
+            expected[key] = (frames, sizes[name])
+    found = {name for name in tensors if name.startswith("motion/")}
+    _require(found == set(expected), "motion/ tensors", f"{sorted(expected)}", sorted(found))
+    for key, shape in expected.items():
+        _check_tensor(key, tensors[key], TensorSpec("float32", shape), {})
+
+
+def clip_name(text: str) -> str:
+    """text as a clip name: other characters become '_'."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._-")
+    return name or "clip"

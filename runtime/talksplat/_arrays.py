@@ -1,0 +1,74 @@
+"""Arguments as the arrays that the core reads, or a ValueError that names argument, contract, value and way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+
+
+def shape_text(shape: Iterable[int | str]) -> str:
+    return "[" + ",".join(str(length) for length in shape) + "]"
+
+
+def as_floats(who: str, value: Any) -> FloatArray:
+    """Numbers (array interface, DLPack or sequence) as aligned C-contiguous float32; the same array if it is that."""
+    if not isinstance(value, np.ndarray) and hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+        value = np.from_dlpack(value)
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:  # ragged sequences; tensors on another device
+        raise ValueError(f"{who} must be an array of numbers in CPU memory: {error}") from None
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"{who} must hold real numbers; got dtype {array.dtype}. Convert it with .astype('float32').")
+    return np.require(array, np.float32, ["C", "A"])
+
+
+def require_shape(who: str, array: NDArray[Any], shape: tuple[int, ...], why: str = "", way_out: str = "") -> None:
+    """`why` says where the lengths come from, e.g. "n=12 from means"."""
+    if array.shape == shape:
+        return
+    reason = f" ({why})" if why else ""
+    hint = f" {way_out}" if way_out else ""
+    raise ValueError(f"{who} must be {shape_text(shape)}{reason}; got {shape_text(array.shape)}.{hint}")
+
+
+def require_finite(who: str, array: NDArray[Any]) -> None:
+    if np.isfinite(array).all():
+        return
+    where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+    raise ValueError(f"{who} must be finite; got {array[where]} at {list(where)}.")
+
+
+def as_count(who: str, value: Any, least: int) -> int:
+    try:
+        count = value.__index__()
+    except AttributeError:
+        raise ValueError(f"{who} must be a whole number, at least {least}; got {value!r}.") from None
+    if isinstance(value, bool) or count < least or count >= 2**31:
+        raise ValueError(f"{who} must be a whole number, at least {least}; got {value!r}.")
+    return int(count)
+
+
+def as_number(who: str, value: Any, positive: bool = False) -> float:
+    contract = "finite and positive" if positive else "finite"
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{who} must be a number, {contract}; got {value!r}.") from None
+    if not np.isfinite(number) or (positive and number <= 0):
+        raise ValueError(f"{who} must be {contract}; got {value!r}.")
+    return number
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """' Did you mean "jawOpen"?' or nothing."""
+    from difflib import get_close_matches
+
+    by_folded = {candidate.lower(): candidate for candidate in known}
+    matches = get_close_matches(name.lower(), by_folded, n=1)
+    return f' Did you mean "{by_folded[matches[0]]}"?' if matches else ""

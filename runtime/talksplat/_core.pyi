@@ -1,0 +1,103 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__version__: str
+ABI_VERSION: int
+
+def isa_names() -> list[str]: ...
+
+class Format:
+    RGB_F32: Format
+    RGBA8: Format
+    RGB8: Format
+    NV12: Format
+
+class Precision:
+    REFERENCE: Precision
+    FAST: Precision
+
+class Camera:
+    def __init__(
+        self, cam_from_world: NDArray[np.float32], fx: float, fy: float, cx: float, cy: float, near: float
+    ) -> None: ...
+
+class Receipt:
+    @property
+    def pose_us(self) -> float: ...
+    @property
+    def deform_us(self) -> float: ...
+    @property
+    def project_us(self) -> float: ...
+    @property
+    def bin_us(self) -> float: ...
+    @property
+    def blend_us(self) -> float: ...
+    @property
+    def total_us(self) -> float: ...
+    @property
+    def n_gaussians(self) -> int: ...
+    @property
+    def n_visible(self) -> int: ...
+    @property
+    def n_instances(self) -> int: ...
+
+class Engine:
+    def __init__(self, threads: int = 0, precision: Precision = ..., isa: str | None = None) -> None: ...
+    @property
+    def threads(self) -> int: ...
+    @property
+    def isa(self) -> str: ...
+    @property
+    def scratch_bytes(self) -> int: ...
+
+def rasterize(
+    engine: Engine,
+    mean: NDArray[np.float32],
+    quat: NDArray[np.float32],
+    scale: NDArray[np.float32],
+    opacity: NDArray[np.float32],
+    color: NDArray[np.float32],
+    sh_degree: int,
+    camera: Camera,
+    background: NDArray[np.float32] | None,
+    dilation: float,
+    precision: Precision,
+    format: Format,
+    width: int,
+    height: int,
+    image: NDArray[Any],
+    alpha: NDArray[np.float32] | None,
+    depth: NDArray[np.float32] | None,
+) -> Receipt: ...
+
+class Avatar:
+    def __init__(self, engine: Engine, path: str) -> None: ...
+    @property
+    def manifest(self) -> str: ...
+    @property
+    def info(self) -> dict[str, Any]: ...
+    def inputs(self) -> list[tuple[str, NDArray[np.float32]]]: ...
+    def tensors(self) -> dict[str, NDArray[Any]]: ...
+    def render(
+        self,
+        control: dict[str, NDArray[np.float32]],
+        camera: Camera | None,
+        own_background: bool,
+        background: NDArray[np.float32] | None,
+        format: Format,
+        width: int,
+        height: int,
+        image: NDArray[Any],
+    ) -> Receipt: ...
+    def gaussians(
+        self,
+        control: dict[str, NDArray[np.float32]],
+        mean: NDArray[np.float32],
+        quat: NDArray[np.float32],
+        scale: NDArray[np.float32],
+        opacity: NDArray[np.float32],
+        color: NDArray[np.float32],
+    ) -> None: ...
+    def vertices(self, control: dict[str, NDArray[np.float32]], out: NDArray[np.float32]) -> None: ...

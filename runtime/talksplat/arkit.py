@@ -1,0 +1,74 @@
+"""The 52 face weights of Apple's ARKit, and the spellings that other tools give them."""
+
+from __future__ import annotations
+
+# Order of Apple's documentation (ARFaceAnchor.BlendShapeLocation) and of Live Link Face.
+ARKIT_NAMES: tuple[str, ...] = (
+    "eyeBlinkLeft",
+    "eyeLookDownLeft",
+    "eyeLookInLeft",
+    "eyeLookOutLeft",
+    "eyeLookUpLeft",
+    "eyeSquintLeft",
+    "eyeWideLeft",
+    "eyeBlinkRight",
+    "eyeLookDownRight",
+    "eyeLookInRight",
+    "eyeLookOutRight",
+    "eyeLookUpRight",
+    "eyeSquintRight",
+    "eyeWideRight",
+    "jawForward",
+    "jawLeft",
+    "jawRight",
+    "jawOpen",
+    "mouthClose",
+    "mouthFunnel",
+    "mouthPucker",
+    "mouthLeft",
+    "mouthRight",
+    "mouthSmileLeft",
+    "mouthSmileRight",
+    "mouthFrownLeft",
+    "mouthFrownRight",
+    "mouthDimpleLeft",
+    "mouthDimpleRight",
+    "mouthStretchLeft",
+    "mouthStretchRight",
+    "mouthRollLower",
+    "mouthRollUpper",
+    "mouthShrugLower",
+    "mouthShrugUpper",
+    "mouthPressLeft",
+    "mouthPressRight",
+    "mouthLowerDownLeft",
+    "mouthLowerDownRight",
+    "mouthUpperUpLeft",
+    "mouthUpperUpRight",
+    "browDownLeft",
+    "browDownRight",
+    "browInnerUp",
+    "browOuterUpLeft",
+    "browOuterUpRight",
+    "cheekPuff",
+    "cheekSquintLeft",
+    "cheekSquintRight",
+    "noseSneerLeft",
+    "noseSneerRight",
+    "tongueOut",
+)
+
+_KNOWN = frozenset(ARKIT_NAMES)
+_SIDES = {"_L": "Left", "_R": "Right"}
+
+
+def canonical_name(name: str) -> str:
+    """The ARKit spelling of a weight's name, or the name itself where it is not an ARKit weight.
+
+    Live Link Face writes "EyeBlinkLeft"; ARKit's raw values are "eyeBlink_L".
+    """
+    candidate = name[:1].lower() + name[1:]
+    side = _SIDES.get(candidate[-2:])
+    if side is not None:
+        candidate = candidate[:-2] + side
+    return candidate if candidate in _KNOWN else name

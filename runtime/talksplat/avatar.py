@@ -1,0 +1,201 @@
+"""Avatars: load one, pose it, draw it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core
+from ._arrays import FloatArray, as_count
+from ._engine import precision_of
+from ._images import background_array, image_array, image_format
+from .camera import Camera
+from .control import Input, control_arrays
+from .errors import DeviceError
+from .frame import Clip, Frame, Gaussians
+from .motion import Motion, fit_motion, load_motion
+
+
+def load(path: str | os.PathLike[str], device: str = "auto", threads: int = 0, precision: str | None = None) -> Avatar:
+    """Open an avatar file (.tsplat) and make an engine for it.
+
+    device: "auto" or "cpu".  threads: CPU threads of its engine, 0 for one per CPU; pictures do not depend on it.
+    precision: "reference" (also None): the image that the avatar was trained with; "fast": within 1.5/255.
+    Raises AvatarNotFound, AvatarInvalid (the file), DeviceError, ValueError (an argument).
+    """
+    if device not in ("auto", "cpu"):
+        raise DeviceError(f'load: device {device!r} is not in this build, which has the CPU only. Use "auto" or "cpu".')
+    engine = _core.Engine(as_count("load: threads", threads, 0), precision_of("load", precision))
+    return Avatar(_core.Avatar(engine, os.fsdecode(path)), engine)
+
+
+class Avatar:
+    """A trained head, from load(). Frames may be rendered from several threads; they take turns.
+
+    name: from the file.  manifest: the whole description.  size: (width, height) of the canvas.  fps: of training.
+    n_gaussians: drawn.  inputs: what drives it, by name.  clips: recorded motion in the file, by name.
+    """
+
+    def __init__(self, core: _core.Avatar, engine: _core.Engine) -> None:
+        """Made by load()."""
+        self._core = core
+        self._engine = engine
+        self._info = core.info
+        self.manifest: dict[str, Any] = json.loads(core.manifest)
+        self.name: str = self.manifest["name"]
+        self.size: tuple[int, int] = (self._info["width"], self._info["height"])
+        self.fps: float = float(self.manifest["fps"])
+        self.n_gaussians: int = self._info["n_gaussians"]
+        pairs = zip(self.manifest["inputs"], core.inputs(), strict=True)
+        self.inputs: Mapping[str, Input] = MappingProxyType(
+            {name: Input.from_manifest(entry, default) for entry, (name, default) in pairs}
+        )
+        clips = (self.manifest.get("motion") or {}).get("clips", [])
+        self.clips: Mapping[str, Clip] = MappingProxyType(
+            {c["name"]: Clip(c["name"], float(c["fps"]), int(c["frames"]), tuple(c["inputs"])) for c in clips}
+        )
+
+    def __repr__(self) -> str:
+        width, height = self.size
+        return f"Avatar({self.name!r}, {self.n_gaussians} Gaussians, {width}x{height})"
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Counts and sizes: n_source, n_vertices, n_triangles, n_joints, n_blendshapes, sh_degree, file_bytes, ..."""
+        return dict(self._core.info)
+
+    @property
+    def threads(self) -> int:
+        """CPU threads that draw it."""
+        return self._engine.threads
+
+    @property
+    def isa(self) -> str:
+        """Instruction set that draws it: scalar, avx2, avx512 or neon."""
+        return self._engine.isa
+
+    @property
+    def scratch_bytes(self) -> int:
+        """High-water mark of the engine's scratch memory."""
+        return self._engine.scratch_bytes
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """Every tensor of the file by name: read-only views of the mapped file."""
+        return self._core.tensors()
+
+    def gaussians(self, control: Mapping[str, Any] | None = None) -> Gaussians:
+        """The activated Gaussians after pose and deform, in the source file's order.
+
+        control maps input names to [size] arrays, or for inputs with names (arkit) to a mapping of those names to
+        numbers. Inputs that are not given take their defaults; {} and None are the neutral frame.
+        Raises ValueError for unknown names, wrong shapes and numbers that are not finite.
+        """
+        n = self._info["n_source"]
+        degree = self._info["sh_degree"]
+        mean, quat, scale = (np.empty((n, k), np.float32) for k in (3, 4, 3))
+        opacity = np.empty(n, np.float32)
+        color = np.empty((n, 3) if degree < 0 else (n, (degree + 1) ** 2, 3), np.float32)
+        self._core.gaussians(control_arrays(self.inputs, control or {}), mean, quat, scale, opacity, color)
+        return Gaussians(
+            mean, quat, scale, opacity, color=color if degree < 0 else None, sh=None if degree < 0 else color
+        )
+
+    def vertices(self, control: Mapping[str, Any] | None = None) -> FloatArray:
+        """The posed mesh, [V,3]; control as in gaussians(). V is 0 for an avatar without a mesh."""
+        out = np.empty((self._info["n_vertices"], 3), np.float32)
+        self._core.vertices(control_arrays(self.inputs, control or {}), out)
+        return out
+
+    def render_frame(
+        self,
+        control: Mapping[str, Any] | None = None,
+        size: tuple[int, int] | None = None,
+        format: str = "rgb8",
+        background: Any = "avatar",
+        camera: Camera | None = None,
+        out: NDArray[Any] | None = None,
+    ) -> Frame:
+        """Draw one frame; control as in gaussians().
+
+        size: (width, height); the avatar's camera scales with the height and stays centred. None: the canvas.
+        format: "rgb8" [H,W,3], "rgba8" [H,W,4], "nv12" [H*3/2,W] (BT.709, limited range) or "rgb_f32" [H,W,3].
+        background: "avatar" (its own plate or colour), None (transparent in rgba8, black in the others), one colour
+        [3], or a picture [H,W,3]; RGB in 0..1.
+        camera: None for the avatar's own.  out: array to draw into, of the format's shape and dtype.
+        Raises ValueError for arguments.
+        """
+        draw = _Drawing(self, "render_frame", size, format, background, camera)
+        return draw.frame(control_arrays(self.inputs, control or {}), 0, 0.0, out)
+
+    def render_motion(
+        self,
+        motion: Motion | str | os.PathLike[str],
+        fps: float | None = None,
+        size: tuple[int, int] | None = None,
+        format: str = "rgb8",
+        background: Any = "avatar",
+        camera: Camera | None = None,
+        out: NDArray[Any] | None = None,
+    ) -> Iterator[Frame]:
+        """Draw every frame of a motion: a Motion, a motion file, or "clip:NAME" of the avatar's own.
+
+        fps: frames per second of the pictures, between whose times the motion is interpolated; None for the
+        motion's own rate. size, format, background, camera, out: as in render_frame(); an `out` is drawn into
+        again for every frame.
+        Raises MotionInvalid for the motion and ValueError for arguments, before the first frame.
+        """
+        if not isinstance(motion, Motion):
+            motion = load_motion(motion, self)
+        if fps is not None:
+            motion = motion.resample(fps)
+        controls = fit_motion(motion, self).controls
+        return self._frames(controls, motion, _Drawing(self, "render_motion", size, format, background, camera), out)
+
+    def _frames(
+        self, controls: dict[str, FloatArray], motion: Motion, draw: _Drawing, out: NDArray[Any] | None
+    ) -> Iterator[Frame]:
+        for t in range(motion.frames):
+            yield draw.frame({name: rows[t] for name, rows in controls.items()}, t, t / motion.fps, out)
+
+
+class _Drawing:
+    """How frames are drawn: checked once, used for every frame."""
+
+    def __init__(
+        self, avatar: Avatar, who: str, size: Any, format: Any, background: Any, camera: Camera | None
+    ) -> None:
+        self.who = who
+        self.core = avatar._core
+        self.form = image_format(who, format)
+        self.width, self.height = avatar.size if size is None else _checked_size(who, size)
+        if camera is not None and not isinstance(camera, Camera):
+            raise ValueError(f"{who}: camera must be a talksplat.Camera or None; got {type(camera).__name__}.")
+        self.camera = None if camera is None else camera.core()
+        self.own_background = isinstance(background, str) and background == "avatar"
+        if isinstance(background, str) and not self.own_background:
+            raise ValueError(
+                f'{who}: background must be "avatar", None, [3] or [{self.height},{self.width},3]; got {background!r}.'
+            )
+        behind = None if self.own_background else background
+        self.background = background_array(who, behind, self.width, self.height)
+
+    def frame(self, control: dict[str, FloatArray], index: int, pts: float, out: NDArray[Any] | None) -> Frame:
+        image = image_array(self.who, self.form, self.width, self.height, out)
+        receipt = self.core.render(
+            control, self.camera, self.own_background, self.background, self.form.core, self.width, self.height, image
+        )
+        return Frame(image, pts, index, receipt)
+
+
+def _checked_size(who: str, size: Any) -> tuple[int, int]:
+    try:
+        width, height = size
+    except (TypeError, ValueError):
+        raise ValueError(f"{who}: size must be (width, height) in pixels; got {size!r}.") from None
+    return as_count(f"{who}: width", width, 1), as_count(f"{who}: height", height, 1)

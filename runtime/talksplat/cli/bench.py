@@ -1,0 +1,147 @@
+"""talksplat bench"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import AvatarPath, Json, MotionFps, Precision, Size, Threads, parse_size
+
+if TYPE_CHECKING:
+    from ..avatar import Avatar
+    from ..motion import Motion
+
+STAGES = ("pose", "deform", "project", "bin", "blend", "total")
+WARM_UP = 10
+
+
+def bench(
+    avatar: AvatarPath,
+    frames: Annotated[int, typer.Option("--frames", min=1, help="Frames to measure, after a warm-up.")] = 300,
+    size: Size = None,
+    threads: Threads = 0,
+    precision: Precision = "reference",
+    motion: Annotated[
+        str | None,
+        typer.Option(
+            "--motion", "-m", help="Motion file or clip:NAME; the first clip, or the neutral frame, if absent."
+        ),
+    ] = None,
+    motion_fps: MotionFps = None,
+    json: Json = False,
+) -> None:
+    """Measure how long the frames of an avatar take on this machine, stage by stage."""
+    from ..avatar import load
+    from ..motion import load_motion
+
+    pixels = None if size is None else parse_size(size)
+    begin = time.perf_counter()
+    head = load(avatar, threads=threads, precision=precision)
+    load_ms = (time.perf_counter() - begin) * 1e3
+    if motion is None and head.clips:
+        motion = f"clip:{next(iter(head.clips))}"
+    moves = None if motion is None else load_motion(motion, head, fps=motion_fps)
+    result = {
+        "avatar": head.name,
+        "motion": motion or "neutral",
+        "precision": precision,
+        "load_ms": load_ms,
+        **_measure(head, moves, frames, pixels or head.size),
+        "gaussians": head.n_gaussians,
+        "machine": _machine(head),
+    }
+    if json:
+        import json as text
+
+        print(text.dumps(result, indent=2))
+    else:
+        _show(result)
+
+
+def _measure(head: Avatar, moves: Motion | None, frames: int, size: tuple[int, int]) -> dict[str, Any]:
+    import numpy as np
+
+    from ..motion import fit_motion
+    from .machine import resident_bytes
+
+    width, height = size
+    out = np.empty((height, width, 4), np.uint8)
+    controls = {} if moves is None else fit_motion(moves, head).controls
+    length = 1 if moves is None else moves.frames
+    stage_us = np.empty((frames, len(STAGES)))
+    wall_us = np.empty(frames)
+    visible, instances = np.empty(frames), np.empty(frames)
+    first_ms = 0.0
+    for i in range(-WARM_UP, frames):
+        control = {name: rows[i % length] for name, rows in controls.items()}
+        begin = time.perf_counter()
+        receipt = head.render_frame(control, size, format="rgba8", out=out).receipt
+        wall = (time.perf_counter() - begin) * 1e6
+        if i == -WARM_UP:
+            first_ms = wall / 1e3
+        if i >= 0:
+            wall_us[i] = wall
+            stage_us[i] = [getattr(receipt, f"{stage}_us") for stage in STAGES]
+            visible[i], instances[i] = receipt.n_visible, receipt.n_instances
+
+    def percentiles(column: Any) -> dict[str, float]:
+        return {f"p{p}": float(np.percentile(column, p)) for p in (50, 95, 99)}
+
+    return {
+        "frames": frames,
+        "size": list(size),
+        "format": "rgba8",
+        "first_frame_ms": first_ms,
+        "stages_us": {stage: percentiles(stage_us[:, i]) for i, stage in enumerate(STAGES)},
+        "wall_us": percentiles(wall_us),
+        "frames_per_second": 1e6 / float(np.percentile(wall_us, 50)),
+        "visible": float(visible.mean()),
+        "instances": float(instances.mean()),
+        "resident_bytes": resident_bytes(),
+        "scratch_bytes": head.scratch_bytes,
+    }
+
+
+def _machine(head: Avatar) -> dict[str, Any]:
+    import platform
+
+    from .. import __version__
+    from .machine import cpu_count, cpu_model
+
+    return {
+        "cpu": cpu_model(),
+        "cpus": cpu_count(),
+        "threads": head.threads,
+        "isa": head.isa,
+        "talksplat": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _show(result: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from .machine import megabytes
+
+    machine = result["machine"]
+    width, height = result["size"]
+    table = Table(title=f"{result['avatar']}: {result['frames']} frames, {width}x{height}, {result['motion']}")
+    table.add_column("ms")
+    for name in ("p50", "p95", "p99"):
+        table.add_column(name, justify="right")
+    rows = {**result["stages_us"], "wall (Python)": result["wall_us"]}
+    for stage, values in rows.items():
+        table.add_row(stage, *(f"{value / 1e3:.3f}" for value in values.values()))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(
+        f"{result['frames_per_second']:.1f} frames per second; {result['gaussians']} Gaussians, "
+        f"{result['visible']:.0f} visible, {result['instances']:.0f} instances\n"
+        f"load {result['load_ms']:.1f} ms, first frame {result['first_frame_ms']:.1f} ms; resident "
+        f"{megabytes(result['resident_bytes'])}, scratch {megabytes(result['scratch_bytes'])}\n"
+        f"{machine['cpu']}, {machine['threads']} of {machine['cpus']} CPUs, {machine['isa']}, {result['precision']}"
+    )

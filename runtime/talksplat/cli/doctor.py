@@ -1,0 +1,109 @@
+"""talksplat doctor"""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import Any
+
+from .options import Json
+
+# Distribution → what needs it.
+PACKAGES = {
+    "numpy": "everything",
+    "av": "video files",
+    "safetensors": "importing avatars",
+    "typer": "the command line",
+    "rich": "tables and progress bars",
+    "pytest-benchmark": "the bench suite",
+}
+EXTRAS = {"pytest-benchmark": "talksplat[bench]"}
+
+
+def doctor(json: Json = False) -> None:
+    """Check this installation: instruction sets, threads, packages, and whether a picture comes out right."""
+    found = _examine()
+    if json:
+        import json as text
+
+        print(text.dumps(found, indent=2))
+    else:
+        _show(found)
+
+
+def _examine() -> dict[str, Any]:
+    import platform
+
+    from .. import __version__, _core
+    from .machine import cpu_count, cpu_model
+
+    engine = _core.Engine()
+    packages = {}
+    for name, use in PACKAGES.items():
+        version = _version(name)
+        packages[name] = {"version": version, "for": use}
+        if version is None:
+            packages[name]["get"] = f"pip install {EXTRAS.get(name, name)}"
+    return {
+        "talksplat": __version__,
+        "abi": _core.ABI_VERSION,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cpu": cpu_model(),
+        "cpus": cpu_count(),
+        "threads": engine.threads,
+        "isa": {"available": _core.isa_names(), "used": engine.isa},
+        "devices": ["cpu"],
+        "h264": _h264(packages),
+        "packages": packages,
+        "self_test": _self_test(),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _h264(packages: dict[str, Any]) -> str | None:
+    if packages["av"]["version"] is None:
+        return None
+    from ..video import h264_encoder
+
+    return h264_encoder()
+
+
+def _self_test() -> str:
+    """One opaque white Gaussian in the middle of a black picture must be brightest there and nowhere at the rim."""
+    import numpy as np
+
+    from ..rasterize import rasterize
+
+    lens = [[64.0, 0, 16], [0, 64.0, 16], [0, 0, 1]]
+    image = rasterize(
+        [[0, 0, 2]], [[1, 0, 0, 0]], [[0.08, 0.08, 0.08]], [1.0], [[1, 1, 1]], np.eye(4), lens, 32, 32, threads=1
+    )
+    right = image[15:17, 15:17].min() > 0.9 and image[15:17, 15:17].max() <= 1 and image[0].max() == 0
+    return "passed" if right else f"failed: the middle is {image[16, 16].tolist()}, the rim {image[0].max()}"
+
+
+def _show(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    table.add_row("talksplat", f"{found['talksplat']} (C ABI {found['abi']}), Python {found['python']}")
+    table.add_row("system", found["system"])
+    table.add_row("CPU", f"{found['cpu']}; {found['cpus']} CPUs, {found['threads']} threads used")
+    isa = found["isa"]
+    table.add_row("instruction set", f"{isa['used']} (available: {', '.join(isa['available'])})")
+    h264 = found["h264"] or "missing: video files are MPEG-4 part 2, which is larger. pip install --upgrade av"
+    table.add_row("H.264", h264)
+    for i, (name, package) in enumerate(found["packages"].items()):
+        state = package["version"] or f"missing; for {package['for']}: {package['get']}"
+        table.add_row("packages" if i == 0 else "", f"{name} {state}")
+    table.add_row("self-test", found["self_test"])
+    Console(highlight=False, markup=False).print(table)

@@ -1,0 +1,77 @@
+"""Inputs of an avatar, and one frame's values for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ._arrays import FloatArray, as_floats, nearest, require_finite, require_shape
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """One input of an avatar.
+
+    size: floats.  target: what it moves: blendshape, joint_rotation (axis-angle, radians), joint_translation or
+    translation.  default: [size], its value when a frame does not give it.
+    names: of its elements, for blendshapes; else empty.  absent: names that this avatar's rig has no shape for.
+    """
+
+    name: str
+    size: int
+    target: str
+    default: FloatArray
+    names: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    index: Mapping[str, int] = field(repr=False, default_factory=dict)
+
+    @staticmethod
+    def from_manifest(entry: Mapping[str, Any], default: FloatArray) -> Input:
+        names = tuple(entry.get("names", ()))
+        absent = tuple(name for name, shape in zip(names, entry.get("shapes", ()), strict=True) if shape < 0)
+        index = {name: i for i, name in enumerate(names)}
+        return Input(entry["name"], int(entry["size"]), entry["target"], default, names, absent, index)
+
+
+def control_arrays(inputs: Mapping[str, Input], control: Mapping[str, Any]) -> dict[str, FloatArray]:
+    """The core's form of a control, every name, shape and number checked."""
+    if not isinstance(control, Mapping):
+        raise ValueError(f"control must map input names to arrays; got {type(control).__name__}. {{}} is neutral.")
+    return {name: _control_array(inputs, name, value) for name, value in control.items()}
+
+
+def _control_array(inputs: Mapping[str, Input], name: str, value: Any) -> FloatArray:
+    into = inputs.get(name)
+    if into is None:
+        known = ", ".join(inputs) or "none"
+        hint = nearest(str(name), inputs)
+        raise ValueError(f'control: this avatar has no input "{name}".{hint} Its inputs: {known}.')
+    if isinstance(value, Mapping):
+        return _named_values(into, value)
+    array = as_floats(f"control: {name}", value)
+    require_shape(f"control: {name}", array, (into.size,), f"{into.target}, one frame", "Leave out any batch axis.")
+    require_finite(f"control: {name}", array)
+    return array
+
+
+def _named_values(into: Input, values: Mapping[str, Any]) -> FloatArray:
+    if not into.names:
+        raise ValueError(
+            f"control: {into.name} has no names for its {into.size} elements; pass an array [{into.size}]."
+        )
+    array = np.array(into.default, np.float32)
+    for name, value in values.items():
+        at = into.index.get(name)
+        if at is None:
+            hint = nearest(str(name), into.names)
+            raise ValueError(f'control: {into.name} has no "{name}".{hint} It has: {", ".join(into.names)}.')
+        try:
+            array[at] = value
+        except (TypeError, ValueError):
+            raise ValueError(f"control: {into.name}: {name} must be one number; got {value!r}.") from None
+        if not np.isfinite(array[at]):
+            raise ValueError(f"control: {into.name}: {name} must be finite; got {value!r}.")
+    return array

@@ -1,0 +1,29 @@
+"""What can go wrong, by name. Wrong arguments are ValueError; the core raises these classes too."""
+
+
+class TalksplatError(Exception):
+    """Base of every error of talksplat that is not a wrong argument."""
+
+
+class AvatarNotFound(TalksplatError, FileNotFoundError):
+    """There is no readable avatar file at that path."""
+
+
+class AvatarInvalid(TalksplatError):
+    """The avatar file is damaged, hostile or of a newer format; the message says which part."""
+
+
+class AudioInvalid(TalksplatError):
+    """The audio cannot be decoded, or its rate or length is absurd."""
+
+
+class MotionInvalid(TalksplatError, ValueError):
+    """The motion file is damaged or does not fit the avatar; the message says where (row, column, frame)."""
+
+
+class DeviceError(TalksplatError):
+    """The device that was asked for is missing, lost, or cannot do this."""
+
+
+class LatencyRefused(TalksplatError):
+    """This avatar on this device cannot keep the latency that was asked for."""

@@ -1,0 +1,193 @@
+"""Motion: what drives an avatar, frame after frame."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._arrays import FloatArray, as_floats, as_number, nearest, require_finite, shape_text
+from .arkit import ARKIT_NAMES
+from .errors import MotionInvalid
+from .rotation import slerp_axis_angle
+
+if TYPE_CHECKING:
+    from .avatar import Avatar
+
+MAX_FPS = 1000.0
+ROTATIONS = frozenset({"head_pose", "rotation", "neck_pose", "jaw_pose", "eyes_pose", "joint_rotation"})
+# What a recording carries along: an avatar without such an input does without it.
+OPTIONAL_INPUTS = frozenset({"head_pose"})
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """T frames at a constant rate.
+
+    fps: frames per second, (0, 1000].
+    weights: [T,n] float32, one column per name in `names` (ARKit weights, or those of the avatar's own rig).
+    inputs: other inputs by name, [T,size] float32: head_pose, FLAME's expr, jaw_pose, ...
+    rotations: which of `inputs` are axis-angle vectors in radians, three floats per joint.
+    Raises ValueError if shapes disagree, there is no frame, or a number is not finite.
+    """
+
+    fps: float
+    weights: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    names: tuple[str, ...] = ()
+    inputs: Mapping[str, FloatArray] = field(default_factory=dict)
+    rotations: frozenset[str] = ROTATIONS
+
+    def __post_init__(self) -> None:
+        rate = as_number("Motion: fps", self.fps)
+        if not 0 < rate <= MAX_FPS:
+            raise ValueError(f"Motion: fps must be in (0, {MAX_FPS:g}]; got {self.fps!r}.")
+        inputs = {name: _track(name, rows) for name, rows in self.inputs.items()}
+        frames = {len(rows) for rows in inputs.values()}
+        names = tuple(self.names)
+        if len(set(names)) != len(names):
+            repeated = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"Motion: names must differ; {repeated} is there twice.")
+        if names:
+            weights = _track("weights", self.weights)
+            frames.add(len(weights))
+        else:
+            weights = np.zeros((max(frames, default=0), 0), np.float32)
+        if weights.shape[1] != len(names):
+            raise ValueError(f"Motion: weights must be [T,{len(names)}] (from names); got {shape_text(weights.shape)}.")
+        if len(frames) != 1 or frames == {0}:
+            lengths = {"weights": len(weights)} if names else {}
+            lengths.update({name: len(rows) for name, rows in inputs.items()})
+            raise ValueError(f"Motion: weights and inputs must have equally many frames, at least one; got {lengths}.")
+        for name in self.rotations & inputs.keys():
+            if inputs[name].shape[1] % 3:
+                raise ValueError(f"Motion: {name} must be [T,3·joints]; got {shape_text(inputs[name].shape)}.")
+        for attribute, value in (("fps", rate), ("weights", weights), ("names", names), ("inputs", inputs)):
+            object.__setattr__(self, attribute, value)
+
+    @property
+    def frames(self) -> int:
+        return len(self.weights)
+
+    @property
+    def seconds(self) -> float:
+        """Duration: frames / fps."""
+        return self.frames / self.fps
+
+    def resample(self, fps: float) -> Motion:
+        """This motion at another rate: values linearly interpolated, rotations along the shorter arc."""
+        rate = as_number("resample: fps", fps)
+        if not 0 < rate <= MAX_FPS:
+            raise ValueError(f"resample: fps must be in (0, {MAX_FPS:g}]; got {fps!r}.")
+        if rate == self.fps:
+            return self
+        # A last frame that rounding put just past the end still counts.
+        count = int((self.frames - 1) * rate / self.fps + 1e-6) + 1
+        return self.at(np.arange(self.frames) / self.fps, np.arange(count) / rate, rate)
+
+    def at(self, times: NDArray[np.float64], wanted: NDArray[np.float64], fps: float) -> Motion:
+        """The motion whose frames are at `times` [T] seconds (rising), seen at `wanted`; the ends hold."""
+        if len(times) == 1:
+            left, right, t = np.zeros(len(wanted), int), np.zeros(len(wanted), int), np.zeros(len(wanted))
+        else:
+            left = np.clip(np.searchsorted(times, wanted, side="right") - 1, 0, len(times) - 2)
+            right = left + 1
+            t = np.clip((wanted - times[left]) / (times[right] - times[left]), 0.0, 1.0)
+
+        def between(name: str, rows: FloatArray) -> FloatArray:
+            if name in self.rotations:
+                joints = rows.reshape(len(rows), -1, 3)
+                turned = slerp_axis_angle(joints[left], joints[right], t[:, None, None])
+                return turned.reshape(len(wanted), -1).astype(np.float32)
+            mixed: FloatArray = ((1 - t)[:, None] * rows[left] + t[:, None] * rows[right]).astype(np.float32)
+            return mixed
+
+        inputs = {name: between(name, rows) for name, rows in self.inputs.items()}
+        # "" is no input's name: weights are never rotations.
+        return Motion(fps, between("", self.weights), self.names, inputs, self.rotations)
+
+
+def _track(name: str, rows: Any) -> FloatArray:
+    array = as_floats(f"Motion: {name}", rows)
+    if array.ndim != 2:
+        raise ValueError(f"Motion: {name} must be [T,size]; got {shape_text(array.shape)}.")
+    require_finite(f"Motion: {name}", array)
+    return array
+
+
+def load_motion(
+    path: str | os.PathLike[str],
+    avatar: Avatar | None = None,
+    *,
+    fps: float | None = None,
+    names: Sequence[str] | None = None,
+) -> Motion:
+    """Read a motion file, or "clip:NAME", a motion in the avatar's own file.
+
+    .csv: Live Link Face, or a header of ARKit names with an optional time_s column and the head's 4x4 transform
+    m00..m33 (MediaPipe).  .json, .json.gz: {"names", "frames": [{"weights", "time"}]} (LAM).
+    .npy: [T,52] in Apple's order, or [T,n] with `names` or a text file NAME.names.txt beside NAME.npy, a name a line.
+    .npz: FLAME parameters (expr, rotation, neck_pose, jaw_pose, eyes_pose, translation).
+    Live Link's HeadYaw, HeadPitch and HeadRoll become head_pose: turns about y, x and z (y up, z out of the face),
+    roll first. Rows at uneven times are interpolated to an even rate.
+
+    avatar: accepts its input names as well, and gives the rate of files that state none (25 without it).
+    fps: rate of the file's frames, where it states none or a wrong one; its times are then not read.
+    Raises MotionInvalid, which says what is wrong and where.
+    """
+    from .motion_files import read_motion
+
+    return read_motion(path, avatar, fps, names)
+
+
+class FittedMotion(NamedTuple):
+    controls: dict[str, FloatArray]  # input name → [T,size]
+    ignored: tuple[str, ...]  # weights and inputs that this avatar has no use for
+
+
+def fit_motion(motion: Motion, avatar: Avatar) -> FittedMotion:
+    """The motion as the avatar's inputs.
+
+    Names that the avatar does not know are MotionInvalid, except ARKit weights that its rig has no shape for and
+    head_pose, which are left out and reported.
+    """
+    controls: dict[str, FloatArray] = {}
+    ignored: list[str] = []
+    for name, rows in motion.inputs.items():
+        into = avatar.inputs.get(name)
+        if into is None:
+            if name not in OPTIONAL_INPUTS:
+                raise _unknown(avatar, [name], list(avatar.inputs))
+            ignored.append(name)
+        elif rows.shape[1] != into.size:
+            raise MotionInvalid(
+                f"motion: {name} has {rows.shape[1]} values a frame, but {avatar.name} takes {into.size}. "
+                "It was made for another avatar."
+            )
+        else:
+            controls[name] = rows
+    homes = {name: into for into in reversed(list(avatar.inputs.values())) for name in into.names}
+    speaks_arkit = any(name in homes for name in ARKIT_NAMES)
+    unknown = [n for n in motion.names if n not in homes and not (speaks_arkit and n in ARKIT_NAMES)]
+    if unknown:
+        raise _unknown(avatar, unknown, list(homes) or list(avatar.inputs))
+    for column, name in enumerate(motion.names):
+        home = homes.get(name)
+        if home is None:
+            ignored.append(name)
+            continue
+        if home.name not in controls:
+            controls[home.name] = np.tile(home.default, (motion.frames, 1))
+        controls[home.name][:, home.index[name]] = motion.weights[:, column]
+        if name in home.absent:
+            ignored.append(name)
+    return FittedMotion(controls, tuple(ignored))
+
+
+def _unknown(avatar: Avatar, names: list[str], known: list[str]) -> MotionInvalid:
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    takes = ", ".join(known) or "nothing"
+    return MotionInvalid(f"motion: {avatar.name} has no input {shown}.{nearest(names[0], known)} It takes: {takes}.")

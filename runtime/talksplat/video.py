@@ -1,0 +1,207 @@
+"""Pictures to a video file, a PNG sequence or a pipe. Nothing half-written stays: a file appears when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import struct
+import sys
+import tempfile
+import zlib
+from abc import ABC, abstractmethod
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+
+CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+PIPE = "-"
+_PATTERN = re.compile(r"%0?\d*d")
+# Visually lossless at these sizes, and fast: the encoder shares the CPU with the renderer.
+H264_OPTIONS = {"crf": "16", "preset": "veryfast"}
+MPEG4_BITS_PER_PIXEL = 0.5
+
+
+def formats_of(target: str) -> tuple[str, ...]:
+    """Image formats that a target takes, its default first. Raises ValueError for a target of no known kind."""
+    if target == PIPE:
+        return ("rgb8", "rgba8", "nv12")
+    suffix = Path(target).suffix.lower()
+    if suffix in CONTAINERS:
+        return ("nv12",)
+    if suffix == ".png":
+        if len(_PATTERN.findall(Path(target).name)) != 1:
+            raise ValueError(f"output: {target} needs one frame number in its name, as in frames/%05d.png.")
+        return ("rgb8", "rgba8")
+    known = ", ".join(CONTAINERS)
+    raise ValueError(f"output: {target} must end in {known} or be NAME%05d.png, or - for raw pictures on stdout.")
+
+
+def open_video(target: str, fps: float, size: tuple[int, int], format: str | None = None) -> VideoWriter:
+    """A writer for `target`; use it as a context manager, which keeps the result only if no exception passes.
+
+    format: of the pictures to be written, one of formats_of(target); None for its default.
+    Raises ValueError for arguments and OSError where the target cannot be written.
+    """
+    accepted = formats_of(target)
+    form = accepted[0] if format is None else format
+    if form not in accepted:
+        raise ValueError(f"output: {target} takes {' or '.join(accepted)} pictures; got {form!r}.")
+    width, height = size
+    if form == "nv12" and (width % 2 or height % 2):
+        even = f"{width + width % 2}x{height + height % 2}"
+        raise ValueError(f"output: {target} needs an even width and height; got {width}x{height}. Use {even}.")
+    if target == PIPE:
+        return _Pipe(form, sys.stdout.buffer)
+    folder = Path(target).parent
+    if target.lower().endswith(".png"):
+        return _PngSequence(form, target, folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"output: there is no folder {folder}. Make it first.")
+    return _Container(form, Path(target), fps, size)
+
+
+class VideoWriter(ABC):
+    """write() pictures, then leave the `with` block."""
+
+    def __init__(self, format: str) -> None:
+        self.format = format
+
+    @abstractmethod
+    def write(self, image: Image) -> None:
+        """Add a picture of the writer's format and size. The array may be reused afterwards."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Make the result whole and visible."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Remove what was written."""
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.abandon()
+            return
+        try:
+            self.finish()
+        except BaseException:
+            self.abandon()
+            raise
+
+
+def h264_encoder() -> str | None:
+    """The H.264 encoder that PyAV brings, or None."""
+    import av
+
+    return "libx264" if "libx264" in av.codecs_available else None
+
+
+class _Container(VideoWriter):
+    def __init__(self, format: str, path: Path, fps: float, size: tuple[int, int]) -> None:
+        super().__init__(format)
+        import av
+
+        self._frame_of = av.VideoFrame.from_ndarray
+        self._path = path
+        self._partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._container: Any = av.open(str(self._partial), "w", format=CONTAINERS[path.suffix.lower()])
+        try:
+            encoder = h264_encoder()
+            rate = Fraction(fps).limit_denominator(1001)
+            stream: Any = self._container.add_stream(encoder or "mpeg4", rate=rate)
+            stream.width, stream.height = size
+            stream.pix_fmt = "yuv420p"
+            # What the core's nv12 is: BT.709, limited range.
+            context = stream.codec_context
+            context.colorspace, context.color_range, context.color_primaries, context.color_trc = 1, 1, 1, 1
+            if encoder:
+                stream.options = H264_OPTIONS
+            else:
+                stream.bit_rate = int(size[0] * size[1] * fps * MPEG4_BITS_PER_PIXEL)
+            self._stream = stream
+        except BaseException:
+            self.abandon()
+            raise
+
+    def write(self, image: Image) -> None:
+        frame = self._frame_of(image, format="nv12")
+        frame.colorspace = frame.color_range = 1
+        self._container.mux(self._stream.encode(frame.reformat(format="yuv420p")))
+
+    def finish(self) -> None:
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+        os.replace(self._partial, self._path)
+
+    def abandon(self) -> None:
+        # Closing flushes, which fails again on a full disk; the error that led here is the one to show.
+        with contextlib.suppress(Exception):
+            self._container.close()
+        self._partial.unlink(missing_ok=True)
+
+
+class _PngSequence(VideoWriter):
+    def __init__(self, format: str, pattern: str, folder: Path) -> None:
+        super().__init__(format)
+        self._name = Path(pattern).name
+        self._folder = folder
+        self._made = next((f for f in (*reversed(folder.parents), folder) if not f.exists()), None)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._partial = Path(tempfile.mkdtemp(prefix=".talksplat-", dir=folder))
+        self._count = 0
+
+    def write(self, image: Image) -> None:
+        (self._partial / str(self._count)).write_bytes(png_bytes(image))
+        self._count += 1
+
+    def finish(self) -> None:
+        for i in range(self._count):
+            os.replace(self._partial / str(i), self._folder / (self._name % i))
+        self._partial.rmdir()
+
+    def abandon(self) -> None:
+        shutil.rmtree(self._partial if self._made is None else self._made, ignore_errors=True)
+
+
+class _Pipe(VideoWriter):
+    def __init__(self, format: str, stream: BinaryIO) -> None:
+        super().__init__(format)
+        self._stream = stream
+
+    def write(self, image: Image) -> None:
+        self._stream.write(np.ascontiguousarray(image).data)
+
+    def finish(self) -> None:
+        self._stream.flush()
+
+    def abandon(self) -> None:
+        """What the reader has, it has."""
+
+
+def png_bytes(image: Image) -> bytes:
+    """A PNG file of an [H,W,3] or [H,W,4] uint8 picture (PNG specification, third edition; filter Up, deflate 1)."""
+    height, width, channels = image.shape
+    rows = image.reshape(height, width * channels)
+    filtered = np.empty((height, 1 + width * channels), np.uint8)
+    filtered[:, 0] = 2
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    header = struct.pack(">IIBBBBB", width, height, 8, {3: 2, 4: 6}[channels], 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(filtered.data, 1)), (b"IEND", b""))
+    parts = [b"\x89PNG\r\n\x1a\n"]
+    for kind, data in chunks:
+        parts += [struct.pack(">I", len(data)), kind, data, struct.pack(">I", zlib.crc32(kind + data))]
+    return b"".join(parts)

@@ -1,0 +1,50 @@
+"""What every test may ask for: the shared test data, and each instruction set that this machine has."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ISAS = ("scalar", "avx2", "avx512", "neon")
+
+
+def in_ci() -> bool:
+    return os.environ.get("CI", "").lower() in ("true", "1")
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """Folder of golden vectors and recorded avatars: TALKSPLAT_SHARED, else `shared` beside the repository.
+
+    Not part of the repository: a test that needs it is skipped without it, and fails in CI.
+    """
+    path = Path(os.environ.get("TALKSPLAT_SHARED") or ROOT.parent / "shared")
+    if not path.is_dir():
+        reason = f"no shared test data: {path} is not a folder; set TALKSPLAT_SHARED to the one that has it"
+        if in_ci():
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    return path
+
+
+@pytest.fixture(params=ISAS)
+def isa(request: pytest.FixtureRequest) -> str:
+    """Name of an instruction set; those that this CPU or this build lacks are skipped."""
+    from talksplat import _core
+
+    name: str = request.param
+    present = _core.isa_names()
+    if name not in present:
+        pytest.skip(f"{name} is not available here (available: {', '.join(present)})")
+    return name
+
+
+@pytest.fixture(scope="session")
+def demo_avatar(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small animated head that `make demo` renders; it carries a clip named `demo`."""
+    path = tmp_path_factory.mktemp("demo") / "head.tsplat"
+    subprocess.run([sys.executable, ROOT / "tests" / "make_head.py", path], check=True, capture_output=True)
+    return path

@@ -1,0 +1,331 @@
+"""The command line, from arguments to files and messages."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+import talksplat
+from talksplat.cli import main
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Any:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def program(tiny_path: Path, tmp_path: Path) -> Any:
+    """Starts `talksplat ARGUMENTS` in its own process, in an empty folder."""
+
+    def start(*arguments: object, **options: Any) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "talksplat", *map(str, arguments)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": tmp_path}
+        return subprocess.Popen(command, **{**pipes, **options})
+
+    return start
+
+
+def fails(capsys: Output, arguments: list[object], code: int, message: str) -> None:
+    assert main([str(argument) for argument in arguments]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def long_motion(folder: Path, frames: int = 20000) -> Path:
+    table = folder / "long.csv"
+    table.write_text("jawOpen\n" + "\n".join(str(i % 10 / 10) for i in range(frames)))
+    return table
+
+
+def probe(path: Path) -> tuple[int, float, int, int]:
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        frames = sum(1 for _ in container.decode(stream))
+        return frames, float(stream.average_rate), stream.width, stream.height
+
+
+# ---- render ----
+
+
+def test_render_a_clip_to_mp4(tiny_path: Path, tmp_path: Path, capsys: Output) -> None:
+    target = tmp_path / "out.mp4"
+    assert main(["render", str(tiny_path), "--motion", "clip:talk", "-o", str(target)]) == 0
+    assert probe(target) == (10, 30, 64, 48)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"{target}: 10 frames, 64x48, 30 fps, in " in err
+    assert "this avatar has no use for eyeBlinkLeft" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_render_options(tiny_path: Path, tmp_path: Path, capsys: Output) -> None:
+    table = tmp_path / "take.csv"
+    table.write_text("time,jawOpen\n" + "\n".join(f"{i / 25:.3f},0.5" for i in range(50)))
+    target = tmp_path / "out.mp4"
+    options = ["--size", "128x96", "--fps", "50", "--seconds", "1", "--threads", "2", "--precision", "fast", "--quiet"]
+    assert main(["render", str(tiny_path), "-m", str(table), "-o", str(target), *options]) == 0
+    assert probe(target) == (50, 50, 128, 96)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_render_shows_what_the_avatar_shows(tiny: talksplat.Avatar, tiny_path: Path, tmp_path: Path) -> None:
+    assert main(["render", str(tiny_path), "-m", "clip:talk", "-o", str(tmp_path / "out.mp4"), "-q"]) == 0
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        shown = [frame.to_ndarray(format="rgb24").astype(float) for frame in container.decode(video=0)]
+    for image, frame in zip(shown, tiny.render_motion("clip:talk"), strict=True):
+        assert np.abs(image - frame.image).mean() < 8  # half of the colour is gone in 4:2:0, and the codec is lossy
+
+
+def test_render_png_sequence(tiny: talksplat.Avatar, tiny_path: Path, tmp_path: Path) -> None:
+    assert main(["render", str(tiny_path), "-m", "clip:turn", "-o", str(tmp_path / "frames" / "%05d.png"), "-q"]) == 0
+    names = sorted(path.name for path in (tmp_path / "frames").iterdir())
+    assert names == ["00000.png", "00001.png", "00002.png"]
+    want = [frame.image for frame in tiny.render_motion("clip:turn")]
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "frames" / names[2])), want[2])
+
+
+def test_render_rgba_is_seen_through(tiny_path: Path, tmp_path: Path) -> None:
+    target = str(tmp_path / "%d.png")
+    assert main(["render", str(tiny_path), "-m", "clip:turn", "-o", target, "--format", "rgba8", "-q"]) == 0
+    image = np.asarray(Image.open(tmp_path / "0.png"))
+    assert image.shape == (48, 64, 4)
+    assert image[0, 0, 3] == 0
+    assert image[..., 3].max() > 150
+
+
+@pytest.mark.parametrize(("form", "frame_bytes"), [("rgb8", 64 * 48 * 3), ("rgba8", 64 * 48 * 4), ("nv12", 64 * 72)])
+def test_render_to_a_pipe(program: Any, tiny_path: Path, form: str, frame_bytes: int) -> None:
+    out, err = program("render", tiny_path, "-m", "clip:talk", "-o", "-", "--format", form, "-q").communicate()
+    assert len(out) == 10 * frame_bytes
+    assert err == b""
+
+
+def test_render_to_a_closed_pipe(program: Any, tiny_path: Path, tmp_path: Path) -> None:
+    running = program("render", tiny_path, "-m", long_motion(tmp_path), "-o", "-")
+    running.stdout.read(1000)
+    running.stdout.close()
+    assert running.wait(60) == 1
+    assert running.stderr.read() == b"error: the reader of the output closed it.\n"
+    running.stderr.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    ("number", "code", "message"),
+    [(signal.SIGINT, 130, b"error: interrupted.\n"), (signal.SIGTERM, 143, b"error: terminated.\n")],
+)
+def test_interrupted_render_leaves_nothing(
+    program: Any, tiny_path: Path, tmp_path: Path, number: signal.Signals, code: int, message: bytes
+) -> None:
+    motion = long_motion(tmp_path)
+    running = program("render", tiny_path, "-m", motion, "-o", "out.mp4", "--size", "512x512")
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".out.mp4.*")):
+        assert time.monotonic() < deadline
+        assert running.poll() is None
+        time.sleep(0.02)
+    running.send_signal(number)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == code
+    assert err == message
+    assert list(tmp_path.iterdir()) == [motion]
+
+
+def test_render_errors(tiny_path: Path, tmp_path: Path, capsys: Output) -> None:
+    avatar, out = tiny_path, tmp_path / "out.mp4"
+    good = ["-m", "clip:talk", "-o", out]
+    fails(capsys, ["render", tmp_path / "no.tsplat", *good], 1, "no.tsplat")
+    fails(capsys, ["render", avatar, "-m", "clip:walk", "-o", out], 1, "tiny has no clip 'walk'.")
+    fails(capsys, ["render", avatar, "-m", tmp_path / "no.csv", "-o", out], 1, "no.csv: no such file.")
+    fails(capsys, ["render", avatar, "-m", "clip:talk", "-o", tmp_path / "no" / "out.mp4"], 1, "there is no folder")
+    fails(capsys, ["render", avatar, *good, "--fps", "0"], 1, "resample: fps must be in (0, 1000]; got 0.0.")
+    fails(
+        capsys, ["render", avatar, *good, "--size", "63x48"], 1, "needs an even width and height; got 63x48. Use 64x48."
+    )
+    fails(capsys, ["render", avatar, *good, "--precision", "half"], 1, "load: precision must be")
+    fails(capsys, ["render", avatar, *good, "--size", "big"], 2, "'big' is not WIDTHxHEIGHT, as in 512x512.")
+    fails(capsys, ["render", avatar, *good, "--size", "0x48"], 2, "'0x48' is not WIDTHxHEIGHT")
+    fails(capsys, ["render", avatar, "-m", "clip:talk", "-o", "out.gif"], 2, "out.gif must end in .mp4, .mov, .mkv or")
+    fails(capsys, ["render", avatar, *good, "--format", "rgba8"], 2, "out.mp4 is nv12, not rgba8.")
+    fails(capsys, ["render", avatar, *good, "--threads", "-1"], 2, "--threads")
+    fails(capsys, ["render", avatar], 2, "Missing option '--motion'")
+    fails(capsys, ["render", avatar, *good, "--colour"], 2, "No such option: --colour")
+    fails(capsys, ["fly"], 2, "No such command 'fly'")
+    assert not list(tmp_path.iterdir())
+
+
+def test_raw_pictures_are_not_sent_to_a_terminal(
+    tiny_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    fails(capsys, ["render", tiny_path, "-m", "clip:talk", "-o", "-"], 2, "-o - writes raw pictures: redirect them")
+
+
+def test_progress_bar_only_on_a_terminal(
+    tiny_path: Path, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["render", str(tiny_path), "-m", "clip:talk", "-o", str(tmp_path / "out.mp4")]
+    assert main(command) == 0
+    assert "rendering" not in capsys.readouterr().err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert main(command) == 0
+    assert "rendering" in capsys.readouterr().err
+
+
+# ---- the other commands ----
+
+
+def test_version_and_help(capsys: Output) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"talksplat {talksplat.__version__}\n"
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for command in ("render", "convert", "inspect", "bench", "doctor"):
+        assert re.search(rf"^\W*{command}\b", shown, re.M)
+    assert main([]) == 2
+    assert "Usage: talksplat" in capsys.readouterr().err
+
+
+def test_inspect(tiny_path: Path, capsys: Output) -> None:
+    assert main(["inspect", str(tiny_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["name"] == "tiny"
+    assert found["counts"] == {
+        "gaussians": 4, "source_gaussians": 5, "vertices": 4, "triangles": 0, "joints": 1, "blendshapes": 1,
+    }  # fmt: skip
+    assert [into["name"] for into in found["inputs"]] == ["arkit", "head_pose", "translation"]
+    assert [clip["name"] for clip in found["clips"]] == ["talk", "turn"]
+    assert found["licence"] == "CC0-1.0"
+    assert found["file_bytes"] == tiny_path.stat().st_size
+    assert found["supports"] == {
+        "motion": {
+            "ARKit weights (.csv, .json, .npy)": True,
+            "FLAME parameters (.npz)": False,
+            "own clips (clip:NAME)": True,
+            "head pose": True,
+        },
+        "speech": False,
+    }
+    assert main(["inspect", str(tiny_path)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for part in (
+        "tiny",
+        "4 (1 of the source pruned)",
+        "64x48 at 30 fps",
+        "talk: 0.3 s at 30 fps",
+        "CC0-1.0",
+        "no motion model",
+    ):
+        assert part in shown
+
+
+def test_bench(tiny_path: Path, capsys: Output) -> None:
+    options = ["--frames", "7", "--size", "32x24", "--threads", "1"]
+    assert main(["bench", str(tiny_path), "--json", *options]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["frames"] == 7
+    assert found["size"] == [32, 24]
+    assert found["motion"] == "clip:talk"
+    assert list(found["stages_us"]) == ["pose", "deform", "project", "bin", "blend", "total"]
+    for spread in (*found["stages_us"].values(), found["wall_us"]):
+        assert 0 <= spread["p50"] <= spread["p95"] <= spread["p99"]
+    assert found["wall_us"]["p50"] >= found["stages_us"]["total"]["p50"] > 0
+    assert found["frames_per_second"] == pytest.approx(1e6 / found["wall_us"]["p50"])
+    assert found["visible"] == 4
+    assert found["resident_bytes"] > 1e6
+    assert found["machine"]["threads"] == 1
+    assert found["machine"]["cpu"]
+    assert main(["bench", str(tiny_path), "-m", "clip:turn", *options]) == 0
+    shown = capsys.readouterr().out
+    for part in ("p50", "p95", "p99", "blend", "wall (Python)", "clip:turn", "frames per second"):
+        assert part in shown
+
+
+def test_doctor(capsys: Output) -> None:
+    assert main(["doctor", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["talksplat"] == talksplat.__version__
+    assert found["isa"]["used"] in found["isa"]["available"]
+    assert found["threads"] >= 1
+    assert found["packages"]["numpy"]["version"] == np.__version__
+    assert found["self_test"] == "passed"
+    assert main(["doctor"]) == 0
+    assert "self-test" in capsys.readouterr().out
+
+
+def test_doctor_says_how_to_get_what_is_missing(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    from talksplat.cli import doctor
+
+    monkeypatch.setitem(
+        doctor.__globals__, "_version", lambda name: None if name in ("av", "pytest-benchmark") else "1"
+    )
+    assert main(["doctor"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "av missing; for video files: pip install av" in shown
+    assert "pip install talksplat[bench]" in shown
+    assert "H.264 missing" in shown
+
+
+def test_convert(tmp_path: Path, capsys: Output) -> None:
+    fails(capsys, ["convert", tmp_path / "no.ply", "--from", "ply", "-o", tmp_path / "out.tsplat"], 1, "no.ply")
+    fails(capsys, ["convert", tmp_path / "no.ply", "--from", "fbx", "-o", tmp_path / "out.tsplat"], 1, "fbx")
+    fails(capsys, ["convert", tmp_path / "no.ply"], 2, "Missing option '--output'")
+    assert not list(tmp_path.iterdir())
+
+
+def test_convert_a_recorded_head(shared_dir: Path, tmp_path: Path, capsys: Output) -> None:
+    target = tmp_path / "head.tsplat"
+    source = shared_dir / "data" / "avatars" / "lam_p2-1.zip"
+    options = ["--name", "Somebody", "--licence", "as stated"]
+    assert main(["convert", str(source), "--from", "lam", "-o", str(target), *options]) == 0
+    assert f"{target}: " in capsys.readouterr().err
+    head = talksplat.load(target)
+    assert head.name == "Somebody"
+    assert head.manifest["licence"] == "as stated"
+    motion = shared_dir / "data" / "motion" / "lam_test_expression_1s.json.gz"
+    video = tmp_path / "out.mp4"
+    assert (
+        main(["render", str(target), "-m", str(motion), "-o", str(video), "--size", "128x128", "--seconds", "1"]) == 0
+    )
+    assert probe(video) == (30, 30, 128, 128)
+
+
+def test_unexpected_errors_are_one_line_too(tiny_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    from talksplat import avatar
+
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("lost")
+
+    monkeypatch.setattr(avatar, "load", broken)
+    fails(capsys, ["inspect", tiny_path], 1, "KeyError: 'lost'. A bug: report it with TALKSPLAT_TRACEBACK=1 set.")
+    monkeypatch.setenv("TALKSPLAT_TRACEBACK", "1")
+    with pytest.raises(KeyError):
+        main(["inspect", str(tiny_path)])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a folder without write permission")
+def test_a_folder_that_cannot_be_written(tiny_path: Path, tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "file").write_text("")
+    fails(
+        capsys, ["render", tiny_path, "-m", "clip:talk", "-o", tmp_path / "file" / "out.mp4"], 1, "there is no folder"
+    )
+    fails(capsys, ["render", tiny_path, "-m", "clip:talk", "-o", tmp_path / "file" / "%d.png"], 1, "file")

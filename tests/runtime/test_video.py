@@ -1,0 +1,141 @@
+"""Writers of pictures: what is written can be read back, and nothing half-written stays."""
+
+import io
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from talksplat import video
+from talksplat.video import formats_of, open_video, png_bytes
+
+WIDTH, HEIGHT = 64, 48
+
+
+def nv12(luma: int) -> Any:
+    image = np.full((HEIGHT * 3 // 2, WIDTH), 128, np.uint8)
+    image[:HEIGHT] = luma
+    image[HEIGHT:, 0::2] = 90
+    image[HEIGHT:, 1::2] = 170
+    return image
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("suffix", sorted(video.CONTAINERS))
+@pytest.mark.parametrize("fps", [25.0, 29.97, 60.0])
+def test_container(tmp_path: Path, suffix: str, fps: float) -> None:
+    target = tmp_path / f"out{suffix}"
+    with open_video(str(target), fps, (WIDTH, HEIGHT)) as writer:
+        for i in range(12):
+            writer.write(nv12(20 + 15 * i))
+    assert files(tmp_path) == [target.name]
+    with av.open(str(target)) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.name == ("h264" if video.h264_encoder() else "mpeg4")
+        assert stream.codec_context.pix_fmt == "yuv420p"
+        assert (stream.width, stream.height) == (WIDTH, HEIGHT)
+        assert float(stream.average_rate) == pytest.approx(fps, rel=1e-3)
+        assert stream.codec_context.colorspace == stream.codec_context.color_range == 1  # BT.709, limited
+        decoded = list(container.decode(stream))
+    assert len(decoded) == 12
+    np.testing.assert_allclose([frame.time for frame in decoded], np.arange(12) / fps, atol=2e-3)
+    for i, frame in enumerate(decoded):
+        planes = frame.to_ndarray()
+        assert abs(int(planes[HEIGHT // 2, WIDTH // 2]) - (20 + 15 * i)) <= 3
+        u, v = planes[HEIGHT:].reshape(2, -1).mean(1)
+        assert (abs(u - 90) <= 3, abs(v - 170) <= 3) == (True, True)
+
+
+def test_mpeg4_where_there_is_no_h264(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(video, "h264_encoder", lambda: None)
+    with open_video(str(tmp_path / "out.mp4"), 25, (WIDTH, HEIGHT)) as writer:
+        for _ in range(3):
+            writer.write(nv12(100))
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.streams.video[0].codec_context.name == "mpeg4"
+        frames = list(container.decode(video=0))
+    assert len(frames) == 3
+    assert abs(int(frames[0].to_ndarray()[20, 20]) - 100) <= 3
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("size", [(1, 1), (5, 3), (64, 48)])
+def test_png(channels: int, size: tuple[int, int]) -> None:
+    width, height = size
+    image = np.random.default_rng(0).integers(0, 256, (height, width, channels), np.uint8)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png_bytes(image)))), image)
+
+
+def test_png_sequence(tmp_path: Path) -> None:
+    images = np.random.default_rng(1).integers(0, 256, (3, HEIGHT, WIDTH, 4), np.uint8)
+    with open_video(str(tmp_path / "new" / "%03d.png"), 25, (WIDTH, HEIGHT), "rgba8") as writer:
+        for image in images:
+            writer.write(image)
+    assert files(tmp_path) == ["new", "new/000.png", "new/001.png", "new/002.png"]
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "new" / "002.png")), images[2])
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, SystemExit])
+def test_nothing_half_written_stays(tmp_path: Path, error: type[BaseException]) -> None:
+    (tmp_path / "old.mp4").write_bytes(b"kept")
+    (tmp_path / "00000.png").write_bytes(b"kept")
+    for target in ("new.mp4", "old.mp4", "made/here/%05d.png", "%05d.png"):
+        with pytest.raises(error), open_video(str(tmp_path / target), 25, (WIDTH, HEIGHT)) as writer:
+            writer.write(nv12(0) if writer.format == "nv12" else np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+            raise error
+    assert files(tmp_path) == ["00000.png", "old.mp4"]
+    assert (tmp_path / "old.mp4").read_bytes() == (tmp_path / "00000.png").read_bytes() == b"kept"
+
+
+def test_a_failing_finish_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError), open_video(str(tmp_path / "out.mp4"), 25, (WIDTH, HEIGHT)) as writer:
+        writer.write(nv12(0))
+        (tmp_path / "out.mp4").mkdir()
+    assert files(tmp_path) == ["out.mp4"]
+    assert (tmp_path / "out.mp4").is_dir()
+
+
+def test_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stdout:
+        buffer = io.BytesIO()
+
+    monkeypatch.setattr(sys, "stdout", Stdout)
+    image = np.arange(HEIGHT * WIDTH * 3, dtype=np.uint8).reshape(HEIGHT, WIDTH, 3)
+    with open_video("-", 25, (WIDTH, HEIGHT)) as writer:
+        assert writer.format == "rgb8"
+        writer.write(image)
+        writer.write(image[::-1])
+    assert Stdout.buffer.getvalue() == image.tobytes() + image[::-1].tobytes()
+
+
+WRONG: list[tuple[str, tuple[int, int], str | None, str]] = [
+    ("out.gif", (64, 48), None, "output: out.gif must end in .mp4, .mov, .mkv or be NAME%05d.png, or - for raw"),
+    ("out.png", (64, 48), None, "output: out.png needs one frame number in its name, as in frames/%05d.png."),
+    ("%d/%d-%d.png", (64, 48), None, "needs one frame number in its name"),
+    ("out.mp4", (63, 48), None, "output: out.mp4 needs an even width and height; got 63x48. Use 64x48."),
+    ("out.mp4", (64, 48), "rgba8", "output: out.mp4 takes nv12 pictures; got 'rgba8'."),
+    ("%d.png", (64, 48), "nv12", "output: %d.png takes rgb8 or rgba8 pictures; got 'nv12'."),
+]
+
+
+@pytest.mark.parametrize(("target", "size", "form", "message"), WRONG)
+def test_wrong_targets(target: str, size: tuple[int, int], form: str | None, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        open_video(target, 25, size, form)
+
+
+def test_no_such_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"output: there is no folder .*missing\. Make it first\."):
+        open_video(str(tmp_path / "missing" / "out.mp4"), 25, (WIDTH, HEIGHT))
+
+
+def test_default_formats() -> None:
+    assert [formats_of(target)[0] for target in ("a.mp4", "%d.png", "-")] == ["nv12", "rgb8", "rgb8"]

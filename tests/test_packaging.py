@@ -1,0 +1,117 @@
+"""What users get: a wheel, an installed C library that CMake finds, and a core that builds for Arm."""
+
+import importlib.util
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, in_ci
+
+pytestmark = pytest.mark.slow
+
+BIN = Path(sys.executable).parent
+CONSUMER = """\
+cmake_minimum_required(VERSION 3.22)
+project(consumer LANGUAGES C)
+find_package(talksplat 0.1 REQUIRED CONFIG)
+add_executable(consumer main.c)
+target_link_libraries(consumer PRIVATE talksplat::talksplat)
+"""
+
+
+def run(command: Sequence[str | Path], cwd: Path = ROOT) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}\n{done.stdout[-8000:]}\n{done.stderr[-8000:]}"
+    return done.stdout
+
+
+def tool(name: str) -> str:
+    found = shutil.which(name, path=str(BIN)) or shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed: pip install {name}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The core as `cmake --install` leaves it. The build folder is kept, so that only changes are built again."""
+    build = ROOT / "build" / "package"
+    prefix = tmp_path_factory.mktemp("prefix")
+    cmake = tool("cmake")
+    run([cmake, "-S", ROOT, "-B", build, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"])
+    run([cmake, "--build", build])
+    run([cmake, "--install", build, "--prefix", prefix])
+    return prefix
+
+
+def test_only_one_header_is_installed(prefix: Path) -> None:
+    assert [path.name for path in prefix.rglob("*.h")] == ["talksplat.h"]
+
+
+def test_library_exports_only_the_c_abi(prefix: Path) -> None:
+    nm = shutil.which("nm")
+    if nm is None or sys.platform != "linux":
+        pytest.skip("needs nm and ELF")
+    (library,) = [path for path in prefix.rglob("libtalksplat.so*") if not path.is_symlink()]
+    exported = {line.split()[-1] for line in run([nm, "-D", "--defined-only", library]).splitlines()}
+    declared = set(re.findall(r"^TS_API .*?\b(ts_\w+)\(", (prefix / "include" / "talksplat.h").read_text(), re.M))
+    assert "ts_avatar_render" in declared
+    assert declared <= exported
+    # Weak copies of std templates may be visible; nothing of the project may.
+    assert not {name for name in exported - declared if re.match(r"ts_|_ZN?K?2ts", name)}
+
+
+def test_cmake_package_serves_a_c_program(prefix: Path, demo_avatar: Path, tmp_path: Path) -> None:
+    """README's C program, built with find_package and run on the demo avatar."""
+    (code,) = re.findall(r"^```c\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    (tmp_path / "main.c").write_text(code)
+    (tmp_path / "CMakeLists.txt").write_text(CONSUMER)
+    shutil.copy(demo_avatar, tmp_path / "head.tsplat")
+    cmake = tool("cmake")
+    run([cmake, "-S", ".", "-B", "build", "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}",
+         f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_C_FLAGS=-Wall -Wextra -Wpedantic -Werror"], tmp_path)  # fmt: skip
+    run([cmake, "--build", "build"], tmp_path)
+    run([tmp_path / "build" / "consumer"], tmp_path)
+
+    from PIL import Image
+
+    picture = Image.open(tmp_path / "head.ppm")
+    assert picture.size == (512, 512)
+    assert len(picture.getcolors(512 * 512)) > 100
+
+
+def test_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
+    run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, "."])
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names} == {"talksplat", f"talksplat-{wheel.name.split('-')[1]}.dist-info"}
+    assert [name for name in names if re.fullmatch(r"talksplat/_core\.[^/]*(so|pyd)", name)]
+    for needed in ("__init__.py", "_core.pyi", "py.typed", "authoring/__init__.py"):
+        assert f"talksplat/{needed}" in names
+    assert [name for name in names if name.endswith("LICENSE")]
+    assert not [name for name in names if re.search(r"(^|/)tests?/|\.(cc|h|a|pyc)$", name)]
+
+
+def test_core_builds_for_arm() -> None:
+    """NEON compiles and links: the Makefile's cross-build makes a 64-bit Arm library with NEON kernels."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip(f"this {platform.machine()} machine builds the core for itself")
+    if shutil.which("aarch64-linux-gnu-g++") is None and importlib.util.find_spec("ziglang") is None:
+        reason = "no cross compiler for aarch64: pip install ziglang, or install g++-aarch64-linux-gnu"
+        if in_ci():
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    make = tool("make")
+    # With this interpreter's tools as they are: `-o dev` keeps make from installing anything.
+    run([make, "-o", "dev", "neon-check", f"VENV={BIN.parent}"])
+    library = (ROOT / "build" / "aarch64" / "libtalksplat.so").read_bytes()
+    assert library[:4] == b"\x7fELF"
+    assert int.from_bytes(library[18:20], "little") == 183  # EM_AARCH64
+    assert b"2ts4neon" in library  # symbols of namespace ts::neon

@@ -1,0 +1,123 @@
+"""What holds for the repository as a whole."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import talksplat
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE_SUFFIXES = {".py", ".pyi", ".cc", ".c", ".h", ".cu", ".cmake", ".sh"}
+MAX_BYTES = 2_500_000
+MAX_LINES = 600
+
+
+@pytest.fixture(scope="module")
+def files() -> list[Path]:
+    """Files that git tracks, or would."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout: which files belong to the project is unknown")
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    found = [ROOT / name for name in listed.split("\0") if name]
+    return [path for path in found if path.is_file()]
+
+
+def text_of(path: Path) -> str | None:
+    """The file's text, or None if it is binary."""
+    data = path.read_bytes()
+    return None if b"\0" in data[:8192] else data.decode("utf-8")
+
+
+def lines_matching(files: list[Path], pattern: re.Pattern[str]) -> list[str]:
+    found = []
+    for path in files:
+        if path == Path(__file__):
+            continue
+        for number, line in enumerate((text_of(path) or "").splitlines(), 1):
+            if pattern.search(line):
+                found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()[:100]}")
+    return found
+
+
+def test_files_are_small(files: list[Path]) -> None:
+    assert not [f"{path.relative_to(ROOT)}: {path.stat().st_size}" for path in files if path.stat().st_size > MAX_BYTES]
+
+
+def test_source_files_hold_one_idea(files: list[Path]) -> None:
+    sources = [path for path in files if path.suffix in SOURCE_SUFFIXES or path.name == "CMakeLists.txt"]
+    assert sources
+    long = {str(path.relative_to(ROOT)): n for path in sources if (n := len(path.read_text().splitlines())) > MAX_LINES}
+    assert not long
+
+
+def test_no_machine_paths(files: list[Path]) -> None:
+    assert not lines_matching(files, re.compile(r"(?<![\w./])/(work|tmp|root|home|Users)/"))
+
+
+def test_nothing_is_left_for_later(files: list[Path]) -> None:
+    assert not lines_matching(files, re.compile(r"\b(TODO|FIXME|XXX|NotImplementedError)\b"))
+
+
+def test_versions_agree() -> None:
+    project = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
+    cmake = re.search(r"^project\(talksplat VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text(), re.M)
+    assert project and cmake
+    assert project[1] == cmake[1] == talksplat.__version__
+    assert f"**{project[1]}**" in (ROOT / "README.md").read_text().partition("## Changes")[2]
+
+
+def test_makefile_installs_what_the_build_requires() -> None:
+    requires = re.search(r"^requires = \[(.+)\]$", (ROOT / "pyproject.toml").read_text(), re.M)
+    installs = re.search(r"^BUILD_REQUIRES := (.+)$", (ROOT / "Makefile").read_text(), re.M)
+    assert requires and installs
+    assert set(re.findall(r'"(.+?)"', requires[1])) == set(re.findall(r'"(.+?)"', installs[1]))
+
+
+def readme_blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+
+
+def test_readme_make_targets_exist() -> None:
+    readme = (ROOT / "README.md").read_text()
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", readme, re.M))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert "demo" in named
+    assert named <= targets
+
+
+def test_readme_links_exist() -> None:
+    links = re.findall(r"\]\((?!https?://|#)([^)]+)\)", (ROOT / "README.md").read_text())
+    assert links
+    assert not [link for link in links if not (ROOT / link.partition("#")[0]).exists()]
+
+
+def test_readme_command_lines_exist() -> None:
+    """Every `talksplat COMMAND --option` of README's shell blocks is one that the command's help knows."""
+    commands = [line for block in readme_blocks("sh") for line in block.splitlines() if line.startswith("talksplat ")]
+    assert commands
+    for line in commands:
+        name, *words = line.partition("#")[0].split()[1:]
+        shown = subprocess.run(
+            [Path(sys.executable).with_name("talksplat"), name, "--help"],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "COLUMNS": "300", "NO_COLOR": "1", "TERM": "dumb", "PYTHONUTF8": "1"},
+        )
+        assert shown.returncode == 0, f"{line}\n{shown.stderr}"
+        for option in (word for word in words if word.startswith("-") and len(word) > 1):
+            known = re.search(rf"(?<![\w-]){re.escape(option)}\b", shown.stdout)
+            assert known, f"{line}: {option} is not in\n{shown.stdout}"
+
+
+def test_readme_python_runs(demo_avatar: Path, tmp_path: Path) -> None:
+    """README's Python, as written, in a folder that has the files it names."""
+    (code,) = readme_blocks("python")
+    shutil.copy(demo_avatar, tmp_path / "head.tsplat")
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
