@@ -72,7 +72,8 @@ typing:
 neon-check: dev
 	ZIG_GLOBAL_CACHE_DIR=$(CURDIR)/build/zig ZIG_LOCAL_CACHE_DIR=$(CURDIR)/build/zig \
 	  $(BIN)/cmake -S . -B build/aarch64 -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja \
-	  -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64-linux.cmake -DTALKSPLAT_ZIG_PYTHON=$(BIN)/python
+	  -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64-linux.cmake -DTALKSPLAT_ZIG_PYTHON=$(BIN)/python \
+	  -DCMAKE_CXX_FLAGS_RELEASE=-O1
 	ZIG_GLOBAL_CACHE_DIR=$(CURDIR)/build/zig ZIG_LOCAL_CACHE_DIR=$(CURDIR)/build/zig \
 	  $(BIN)/cmake --build build/aarch64
 

@@ -7,6 +7,7 @@
 
 #include "engine/avatar.h"
 #include "engine/engine.h"
+#include "engine/plate.h"
 #include "talksplat.h"
 
 struct ts_engine {
@@ -16,6 +17,7 @@ struct ts_engine {
 struct ts_avatar {
   ts_engine* owner;
   std::unique_ptr<ts::Avatar> avatar;
+  ts::Plate plate;
 };
 
 namespace {
@@ -81,8 +83,8 @@ Status read_struct(const char* function, const T* given, T defaults, T& out) {
   if (!given) return {};
   const uint32_t size = given->struct_size;
   if (size < sizeof(uint32_t) || size > 4096)
-    return error(StatusCode::kInvalidArgument, "%s: struct_size must be sizeof the struct (%zu here); got %u.", function,
-                 sizeof(T), size);
+    return error(StatusCode::kInvalidArgument, "%s: struct_size must be sizeof the struct (%zu here); got %u.",
+                 function, sizeof(T), size);
   std::memcpy(&out, given, size < sizeof(T) ? size : sizeof(T));
   out.struct_size = sizeof(T);
   return {};
@@ -94,8 +96,8 @@ Status write_struct(const char* function, T* out, const T& value) {
   if (!out) return null_argument(function, "the result");
   const uint32_t size = out->struct_size;
   if (size < sizeof(uint32_t) || size > 4096)
-    return error(StatusCode::kInvalidArgument, "%s: struct_size must be sizeof the struct (%zu here); got %u.", function,
-                 sizeof(T), size);
+    return error(StatusCode::kInvalidArgument, "%s: struct_size must be sizeof the struct (%zu here); got %u.",
+                 function, sizeof(T), size);
   std::memcpy(out, &value, size < sizeof(T) ? size : sizeof(T));
   out->struct_size = size;
   return {};
@@ -103,7 +105,8 @@ Status write_struct(const char* function, T* out, const T& value) {
 
 Status to_background(const char* function, const ts_background& given, ts::Background& background) {
   if (given.color && given.image_f32)
-    return error(StatusCode::kInvalidArgument, "%s: background has both color and image_f32; set at most one.", function);
+    return error(StatusCode::kInvalidArgument, "%s: background has both color and image_f32; set at most one.",
+                 function);
   background.color = given.color;
   background.image_f32 = given.image_f32;
   return {};
@@ -121,19 +124,6 @@ ts_camera fitted_camera(const ts::AvatarFile& file, uint32_t width, uint32_t hei
   camera.cx = 0.5f * static_cast<float>(width) + scale * (camera.cx - 0.5f * static_cast<float>(file.width));
   camera.cy *= scale;
   return camera;
-}
-
-Status avatar_background(const ts::AvatarFile& file, const ts_image& image, ts::Background& background) {
-  if (file.plate && static_cast<int>(image.width) == file.width && static_cast<int>(image.height) == file.height)
-    background.image_u8 = file.plate;
-  else if (file.plate)
-    return error(StatusCode::kInvalidArgument,
-                 "render: this avatar has a background plate of %dx%d and the image is %ux%u; render at the plate's size "
-                 "or pass a background.",
-                 file.width, file.height, image.width, image.height);
-  else if (file.has_background_color)
-    background.color = file.background_color.data();
-  return {};
 }
 
 }  // namespace
@@ -183,11 +173,9 @@ ts_status ts_engine_create(const ts_engine_params* params, ts_engine** engine) {
     TS_RETURN_IF_ERROR(read_struct("ts_engine_create", params, ts_engine_params_default(), p));
     constexpr uint32_t kMaxThreads = 256;
     if (p.threads > kMaxThreads)
-      return error(StatusCode::kInvalidArgument, "ts_engine_create: threads must be in 0..%u; got %u. 0 takes one per CPU.",
-                   kMaxThreads, p.threads);
-    if (p.precision != TS_PRECISION_REFERENCE && p.precision != TS_PRECISION_FAST)
-      return error(StatusCode::kInvalidArgument, "ts_engine_create: precision must be one of ts_precision; got %d.",
-                   static_cast<int>(p.precision));
+      return error(StatusCode::kInvalidArgument,
+                   "ts_engine_create: threads must be in 0..%u; got %u. 0 takes one per CPU.", kMaxThreads, p.threads);
+    TS_RETURN_IF_ERROR(ts::validate(p.precision));
     const ts::KernelTable* kernels = nullptr;
     TS_RETURN_IF_ERROR(ts::find_kernels(p.isa, &kernels));
     *engine = new ts_engine{{*kernels, static_cast<int>(p.threads), p.precision}};
@@ -256,7 +244,7 @@ ts_status ts_avatar_load(ts_engine* engine, const char* path, ts_avatar** avatar
     if (!path) return null_argument("ts_avatar_load", "path");
     if (!avatar) return null_argument("ts_avatar_load", "avatar");
     *avatar = nullptr;
-    std::unique_ptr<ts_avatar> loaded(new ts_avatar{engine, nullptr});
+    std::unique_ptr<ts_avatar> loaded(new ts_avatar{engine, nullptr, {}});
     TS_RETURN_IF_ERROR(ts::Avatar::load(path, loaded->avatar));
     *avatar = loaded.release();
     return {};
@@ -289,7 +277,8 @@ ts_status ts_avatar_get_input(const ts_avatar* avatar, uint32_t index, ts_input_
     if (!avatar) return null_argument("ts_avatar_get_input", "avatar");
     const auto& inputs = avatar->avatar->file().inputs;
     if (index >= inputs.size())
-      return error(StatusCode::kInvalidArgument, "ts_avatar_get_input: index must be below %zu; got %u.", inputs.size(), index);
+      return error(StatusCode::kInvalidArgument, "ts_avatar_get_input: index must be below %zu; got %u.", inputs.size(),
+                   index);
     ts_input_info value{};
     value.name = inputs[index].name.c_str();
     value.size = static_cast<uint32_t>(inputs[index].size);
@@ -307,7 +296,8 @@ ts_status ts_avatar_get_tensor(const ts_avatar* avatar, uint32_t index, ts_tenso
     if (!avatar) return null_argument("ts_avatar_get_tensor", "avatar");
     const auto& tensors = avatar->avatar->file().tensors;
     if (index >= tensors.size())
-      return error(StatusCode::kInvalidArgument, "ts_avatar_get_tensor: index must be below %zu; got %u.", tensors.size(), index);
+      return error(StatusCode::kInvalidArgument, "ts_avatar_get_tensor: index must be below %zu; got %u.",
+                   tensors.size(), index);
     return write_struct("ts_avatar_get_tensor", tensor, tensors[index]);
   });
 }
@@ -332,13 +322,15 @@ ts_status ts_avatar_render(ts_avatar* avatar, const ts_render_params* params, ts
     ts::Background background;
     if (p.background)
       TS_RETURN_IF_ERROR(to_background("ts_avatar_render", *p.background, background));
-    else
-      TS_RETURN_IF_ERROR(avatar_background(file, target, background));
+    else if (!file.plate && file.has_background_color)
+      background.color = file.background_color.data();
     const ts_camera camera = p.camera ? *p.camera : fitted_camera(file, target.width, target.height);
     constexpr float kDilation = 0.3f;  // px^2; what every supported trainer used
 
     ts::Engine& engine = avatar->owner->engine;
     std::lock_guard<std::mutex> lock(engine.busy);
+    if (!p.background && file.plate)
+      background.image_u8 = avatar->plate.at(file, static_cast<int>(target.width), static_cast<int>(target.height));
     ts::Stopwatch watch;
     ts_receipt result{};
     ts::AvatarTimes times;

@@ -26,7 +26,7 @@ LIGHT = np.array([0.35, 0.55, 0.76])
 BODY, NECK, HEAD = range(3)
 PIVOTS = np.array([[0.0, -0.30, -0.02], [0.0, -0.155, -0.02], [0.0, -0.085, -0.015]])
 
-SKIN, BLUSH, LIP = np.array([0.90, 0.70, 0.58]), np.array([0.93, 0.55, 0.47]), np.array([0.80, 0.42, 0.40])
+SKIN, BLUSH, LIP = np.array([0.90, 0.70, 0.58]), np.array([0.93, 0.55, 0.47]), np.array([0.79, 0.47, 0.43])
 HAIR, SHIRT, TOOTH = np.array([0.27, 0.17, 0.11]), np.array([0.23, 0.45, 0.55]), np.array([0.96, 0.95, 0.91])
 MOUTH, TONGUE = np.array([0.28, 0.09, 0.09]), np.array([0.80, 0.42, 0.42])
 WHITE, IRIS, PUPIL = np.array([0.96, 0.96, 0.95]), np.array([0.25, 0.46, 0.42]), np.array([0.05, 0.05, 0.06])
@@ -175,8 +175,8 @@ def eye(side: int) -> list[Part]:
     cap = np.array([[0, 0, EYE_RADIUS]]) + np.zeros((1, len(turn), 3))
     ball = np.concatenate([cap, ball * EYE_RADIUS])[:, ::-1] + centre
     parts = [Part(ball, "fixed", color, np.eye(3)[HEAD], matte=0.25)]
-    for upper, moves in ((True, f"upper_lid{side:+d}"), (False, "fixed")):
-        parts.append(Part(lid_shell(side, upper, 0.0), moves, lid_color(centre, upper), np.eye(3)[HEAD], matte=0.9))
+    for upper, moves, matte in ((True, f"upper_lid{side:+d}", 0.9), (False, "fixed", 0.4)):
+        parts.append(Part(lid_shell(side, upper, 0.0), moves, lid_color(centre, upper), np.eye(3)[HEAD], matte))
     return parts
 
 
@@ -328,7 +328,7 @@ def assemble() -> tuple[dict[str, np.ndarray], list[str]]:
         colors.append(np.clip(part.color(v[t].mean(1), n) * shade[:, None], 0, 1))
         # At rest it smiles a little.
         smile = [delta for name, delta in moved.items() if name.startswith("mouthSmile")]
-        vertices.append(v + 0.35 * sum(smile, np.zeros_like(part.vertex)).reshape(-1, 3))
+        vertices.append(v + 0.5 * sum(smile, np.zeros_like(part.vertex)).reshape(-1, 3))
         faces.append(t + first)
         weights.append(np.broadcast_to(part.weights, part.vertex.shape).reshape(-1, 3))
         for name, delta in moved.items():
@@ -389,14 +389,14 @@ def bound_gaussians(vertex: np.ndarray, face_: np.ndarray, color: np.ndarray) ->
     turn[:, 1, 1] = 1
     turn[:, 0, 0], turn[:, 2, 0] = axes[:, 0, 1], axes[:, 1, 1]
     turn[:, :, 2] = np.cross(turn[:, :, 0], turn[:, :, 1])
-    deviation = 1.85 * np.sqrt(np.maximum(spread, 1e-4))  # neighbours overlap to a closed surface
+    deviation = 2.1 * np.sqrt(np.maximum(spread, 1e-4))  # neighbours overlap to a closed surface
     scale = np.stack([deviation[:, 1], np.full(len(face_), 0.03), deviation[:, 0]], 1)
     cloud = gaussians(
         "head",
         mean=np.zeros_like(centre),
         quat=rotation.quat_of_matrix(turn),
         scale=scale,
-        opacity=np.full(len(face_), 0.97),
+        opacity=np.full(len(face_), 0.99),
         color=color,
         binding=np.arange(len(face_)),
     )

@@ -61,7 +61,7 @@ def test_no_machine_paths(files: list[Path]) -> None:
 
 
 def test_nothing_is_left_for_later(files: list[Path]) -> None:
-    assert not lines_matching(files, re.compile(r"\b(TODO|FIXME|XXX|NotImplementedError)\b"))
+    assert not lines_matching(files, re.compile(r"\b(TODO|FIXME|XXX|raise NotImplementedError)\b"))
 
 
 def test_versions_agree() -> None:

@@ -148,6 +148,7 @@ void vertices(const Avatar& avatar, const py::dict& control, FloatArray out) {
 }  // namespace
 
 Avatar::Avatar(std::shared_ptr<Engine> engine, const std::string& path) : engine_(std::move(engine)) {
+  if (path.find('\0') != std::string::npos) throw py::value_error("load: path must have no NUL character.");
   ts_engine* handle = engine_->get();
   check_released([&] { return ts_avatar_load(handle, path.c_str(), &avatar_); });
 }

@@ -26,9 +26,9 @@ __attribute__((format(printf, 2, 3)))
 #endif
 Status error(StatusCode code, const char* format, ...);
 
-#define TS_RETURN_IF_ERROR(expr)          \
-  do {                                    \
-    ::ts::Status ts_status_ = (expr);     \
+#define TS_RETURN_IF_ERROR(expr)             \
+  do {                                       \
+    ::ts::Status ts_status_ = (expr);        \
     if (!ts_status_.ok()) return ts_status_; \
   } while (0)
 

@@ -23,9 +23,9 @@ class ThreadPool {
   // that run at one time, for per-thread scratch. Returns when all are done. Not reentrant.
   template <class Body>
   void run(int64_t n_chunks, const Body& body) {
-    run_raw(n_chunks, [](const void* context, int64_t chunk, int slot) {
-      (*static_cast<const Body*>(context))(chunk, slot);
-    }, &body);
+    run_raw(
+        n_chunks,
+        [](const void* context, int64_t chunk, int slot) { (*static_cast<const Body*>(context))(chunk, slot); }, &body);
   }
 
  private:

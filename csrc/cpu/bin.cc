@@ -159,7 +159,8 @@ Status bin_cpu(const BinArgs& args, const KernelTable& kernels, ThreadPool& pool
     }
   }
   if (sum > std::numeric_limits<uint32_t>::max())
-    return error(StatusCode::kOutOfMemory, "bin: %llu (Gaussian, tile) pairs, at most 2^32 - 1 fit. Render a smaller image.",
+    return error(StatusCode::kOutOfMemory,
+                 "bin: %llu (Gaussian, tile) pairs, at most 2^32 - 1 fit. Render a smaller image.",
                  static_cast<unsigned long long>(sum));
   args.tile_start[tiles] = static_cast<uint32_t>(sum);
   args.instances->reserve(sum);

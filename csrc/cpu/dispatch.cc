@@ -70,8 +70,9 @@ Status find_kernels(const char* isa, const KernelTable** table) {
     }
     offered += (i ? ", " : "") + std::string(all.table[i].isa);
   }
-  return error(StatusCode::kDeviceError, "%s requested by %s, but this CPU and build offer %s. Unset it to choose automatically.",
-               isa, asked_by, offered.c_str());
+  return error(StatusCode::kDeviceError,
+               "%s requested by %s, but this CPU and build offer %s. Unset it to choose automatically.", isa, asked_by,
+               offered.c_str());
 }
 
 }  // namespace ts

@@ -57,8 +57,8 @@ typedef struct ts_avatar ts_avatar;
 TS_API uint32_t ts_abi_version(void);
 TS_API const char* ts_version(void); /* "0.1.0" */
 TS_API const char* ts_status_name(ts_status status);
-TS_API const char* ts_last_error(void);   /* of the calling thread; "" when there was none */
-TS_API uint32_t ts_isa_count(void);       /* instruction sets that this CPU and this build have, slowest first */
+TS_API const char* ts_last_error(void);     /* of the calling thread; "" when there was none */
+TS_API uint32_t ts_isa_count(void);         /* instruction sets that this CPU and this build have, slowest first */
 TS_API const char* ts_isa_name(uint32_t i); /* "scalar", "avx2", "avx512", "neon"; NULL past the end */
 
 /* ---- engine: threads and scratch memory ---- */
@@ -109,7 +109,8 @@ typedef struct ts_camera {
 /* Microseconds of the last frame, by stage. */
 typedef struct ts_receipt {
   uint32_t struct_size;
-  float pose_us, deform_us, project_us, bin_us, blend_us, total_us; /* bin includes the depth sort; blend includes finish */
+  float pose_us, deform_us, project_us, bin_us, blend_us,
+      total_us; /* bin includes the depth sort; blend includes finish */
   uint32_t n_gaussians, n_visible;
   uint64_t n_instances; /* (Gaussian, tile) pairs */
 } ts_receipt;
@@ -128,7 +129,7 @@ typedef struct ts_rasterize_params {
   int32_t sh_stride;    /* coefficients stored per Gaussian, >= (sh_degree+1)^2; ignored for RGB */
   ts_camera camera;
   ts_background background;
-  float dilation;           /* added to the diagonal of the 2-D covariance, px^2; 0.3 in the reference */
+  float dilation; /* added to the diagonal of the 2-D covariance, px^2; 0.3 in the reference */
   ts_precision precision;
 } ts_rasterize_params;
 
@@ -150,10 +151,10 @@ typedef struct ts_input_info {
 typedef struct ts_avatar_info {
   uint32_t struct_size;
   const char* manifest; /* JSON, NUL-terminated; lives as long as the avatar */
-  uint32_t n_gaussians;  /* rows in the file */
-  uint32_t n_source;     /* rows in the file it was imported from */
+  uint32_t n_gaussians; /* rows in the file */
+  uint32_t n_source;    /* rows in the file it was imported from */
   uint32_t n_vertices, n_triangles, n_joints, n_blendshapes, n_inputs;
-  int32_t sh_degree;    /* -1: RGB */
+  int32_t sh_degree;      /* -1: RGB */
   uint32_t width, height; /* of the canvas */
   float fps;
   uint64_t file_bytes, resident_bytes;
@@ -189,8 +190,9 @@ typedef struct ts_render_params {
   uint32_t struct_size;
   const ts_control* controls;
   uint32_t n_controls;
-  const ts_camera* camera;             /* NULL: the avatar's, scaled to the image's height and centred */
-  const ts_background* background;     /* NULL: the avatar's own (plate or colour); for none, point to an empty one */
+  const ts_camera* camera;         /* NULL: the avatar's, scaled to the image's height and centred */
+  const ts_background* background; /* NULL: the avatar's own (colour, or plate scaled as the camera);
+                                    for none, point to an empty one */
 } ts_render_params;
 
 TS_API ts_render_params ts_render_params_default(void);
@@ -209,8 +211,8 @@ TS_API ts_status ts_avatar_gaussians(ts_avatar* avatar, const ts_control* contro
                                      ts_gaussians* out);
 
 /* The posed mesh, [n_vertices,3]. */
-TS_API ts_status ts_avatar_vertices(ts_avatar* avatar, const ts_control* controls, uint32_t n_controls,
-                                    float* vertices, int64_t n_vertices);
+TS_API ts_status ts_avatar_vertices(ts_avatar* avatar, const ts_control* controls, uint32_t n_controls, float* vertices,
+                                    int64_t n_vertices);
 
 #ifdef __cplusplus
 }

@@ -7,12 +7,12 @@
 //   load(p), store(p, v)                 kLanes values, any alignment
 //   + - * /, fma(a,b,c) = a*b+c, fnma(a,b,c) = c-a*b   fused where the hardware fuses
 //   min, max                             second operand when the first is NaN
+//   sqrt_above(a)                        sqrt(max(a, 0)) or a little more: at most 1.001 times it plus 1e-9; for bounds
 //   sqrt, abs, floor, round_to_int (nearest even), truncate_to_int, to_float
 //   <, <=, >, >=, ==                     mask; false for NaN
 //   select(mask, a, b), any, all, bits   bits(m): lane i is bit i
 //   bits_of(f32), float_of(i32)          reinterpretation
 //   keep(mask, a)                        a, or 0
-//   add_where(mask, a, b, c)             a * b + c, or c
 //   append(p, mask, a)                   stores the masked lanes side by side, returns how many; may write kLanes
 //   load3/store3, load4/store4           [kLanes][3 or 4] in memory <-> 3 or 4 registers
 //   exp2_fast(x)                         2^x for x in [-126, 126], relative error < 2e-6; garbage outside

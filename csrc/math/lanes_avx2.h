@@ -39,6 +39,10 @@ TS_INLINE f32 fnma(f32 a, f32 b, f32 c) { return f32(_mm256_fnmadd_ps(a.v, b.v, 
 TS_INLINE f32 min(f32 a, f32 b) { return f32(_mm256_min_ps(a.v, b.v)); }
 TS_INLINE f32 max(f32 a, f32 b) { return f32(_mm256_max_ps(a.v, b.v)); }
 TS_INLINE f32 sqrt(f32 a) { return f32(_mm256_sqrt_ps(a.v)); }
+TS_INLINE f32 sqrt_above(f32 a) {
+  const __m256 x = _mm256_max_ps(a.v, _mm256_set1_ps(1e-20f));
+  return f32(_mm256_mul_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.0005f)), _mm256_rsqrt_ps(x)));
+}
 TS_INLINE f32 abs(f32 a) { return f32(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.v)); }
 TS_INLINE f32 floor(f32 a) { return f32(_mm256_floor_ps(a.v)); }
 TS_INLINE i32 round_to_int(f32 a) { return i32(_mm256_cvtps_epi32(a.v)); }
@@ -78,7 +82,6 @@ TS_INLINE bool all(mask m) { return bits(m) == 0xff; }
 TS_INLINE mask first_lanes(int n) { return i32::iota() < i32(n); }
 
 TS_INLINE f32 keep(mask m, f32 a) { return f32(_mm256_and_ps(m.v, a.v)); }
-TS_INLINE f32 add_where(mask m, f32 a, f32 b, f32 c) { return fma(keep(m, a), b, c); }
 TS_INLINE int append(int32_t* p, mask m, i32 a) {
   alignas(32) int32_t lanes[8];
   store(lanes, a);

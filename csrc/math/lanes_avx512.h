@@ -39,6 +39,10 @@ TS_INLINE f32 fnma(f32 a, f32 b, f32 c) { return f32(_mm512_fnmadd_ps(a.v, b.v, 
 TS_INLINE f32 min(f32 a, f32 b) { return f32(_mm512_min_ps(a.v, b.v)); }
 TS_INLINE f32 max(f32 a, f32 b) { return f32(_mm512_max_ps(a.v, b.v)); }
 TS_INLINE f32 sqrt(f32 a) { return f32(_mm512_sqrt_ps(a.v)); }
+TS_INLINE f32 sqrt_above(f32 a) {
+  const __m512 x = _mm512_max_ps(a.v, _mm512_set1_ps(1e-20f));
+  return f32(_mm512_mul_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.0001f)), _mm512_rsqrt14_ps(x)));
+}
 TS_INLINE f32 abs(f32 a) { return f32(_mm512_abs_ps(a.v)); }
 TS_INLINE f32 floor(f32 a) { return f32(_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)); }
 TS_INLINE i32 round_to_int(f32 a) { return i32(_mm512_cvtps_epi32(a.v)); }
@@ -74,7 +78,6 @@ TS_INLINE uint32_t bits(mask m) { return m.v; }
 TS_INLINE mask first_lanes(int n) { return {static_cast<__mmask16>(n >= 16 ? 0xffffu : (1u << n) - 1)}; }
 
 TS_INLINE f32 keep(mask m, f32 a) { return f32(_mm512_maskz_mov_ps(m.v, a.v)); }
-TS_INLINE f32 add_where(mask m, f32 a, f32 b, f32 c) { return f32(_mm512_mask3_fmadd_ps(a.v, b.v, c.v, m.v)); }
 TS_INLINE int append(int32_t* p, mask m, i32 a) {
   _mm512_storeu_si512(p, _mm512_maskz_compress_epi32(m.v, a.v));
   return __builtin_popcount(m.v);
@@ -141,15 +144,14 @@ TS_INLINE void store4(float* p, f32 a, f32 b, f32 c, f32 d) {
 // multiply ports are what blend runs out of: this needs three of their slots, a polynomial with vscalefps six.
 TS_INLINE f32 exp2_fast(f32 x) {
   // bits(2^(j/16)) - (j << 19), so that adding k << 19 yields 2^(k/16) for any k with k mod 16 = j.
-  const __m512i table = _mm512_setr_epi32(0x3f800000, 0x3f7daac3, 0x3f7b95c2, 0x3f79c3d3, 0x3f7837f0, 0x3f76f532,
-                                          0x3f75fed7, 0x3f75583f, 0x3f7504f3, 0x3f7508a4, 0x3f75672a, 0x3f76248c,
-                                          0x3f7744fd, 0x3f78ccdf, 0x3f7ac0c7, 0x3f7d257d);
+  const __m512i table =
+      _mm512_setr_epi32(0x3f800000, 0x3f7daac3, 0x3f7b95c2, 0x3f79c3d3, 0x3f7837f0, 0x3f76f532, 0x3f75fed7, 0x3f75583f,
+                        0x3f7504f3, 0x3f7508a4, 0x3f75672a, 0x3f76248c, 0x3f7744fd, 0x3f78ccdf, 0x3f7ac0c7, 0x3f7d257d);
   const __m512 shift = _mm512_set1_ps(786432.0f);  // 1.5 * 2^19: the sum's last mantissa bit is worth 1/16
   const __m512 shifted = _mm512_add_ps(x.v, shift);
   const __m512 r = _mm512_sub_ps(x.v, _mm512_sub_ps(shifted, shift));
   const __m512i k = _mm512_castps_si512(shifted);
-  const __m512 s =
-      _mm512_castsi512_ps(_mm512_add_epi32(_mm512_permutexvar_epi32(k, table), _mm512_slli_epi32(k, 19)));
+  const __m512 s = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_permutexvar_epi32(k, table), _mm512_slli_epi32(k, 19)));
   const __m512 p = _mm512_fmadd_ps(r, _mm512_set1_ps(0.2402265f), _mm512_set1_ps(0.6931878f));
   return f32(_mm512_fmadd_ps(_mm512_mul_ps(s, r), p, s));
 }

@@ -50,6 +50,7 @@ TS_INLINE i32 select(mask m, i32 a, i32 b) { return i32(vbslq_s32(m.v, a.v, b.v)
 TS_INLINE f32 min(f32 a, f32 b) { return select(a < b, a, b); }
 TS_INLINE f32 max(f32 a, f32 b) { return select(a > b, a, b); }
 TS_INLINE f32 sqrt(f32 a) { return f32(vsqrtq_f32(a.v)); }
+TS_INLINE f32 sqrt_above(f32 a) { return sqrt(max(a, f32(0.0f))); }
 TS_INLINE f32 abs(f32 a) { return f32(vabsq_f32(a.v)); }
 TS_INLINE f32 floor(f32 a) { return f32(vrndmq_f32(a.v)); }
 TS_INLINE i32 round_to_int(f32 a) { return i32(vcvtnq_s32_f32(a.v)); }
@@ -80,7 +81,6 @@ TS_INLINE bool all(mask m) { return vminvq_u32(m.v) != 0; }
 TS_INLINE mask first_lanes(int n) { return i32::iota() < i32(n); }
 
 TS_INLINE f32 keep(mask m, f32 a) { return select(m, a, f32(0.0f)); }
-TS_INLINE f32 add_where(mask m, f32 a, f32 b, f32 c) { return fma(keep(m, a), b, c); }
 TS_INLINE int append(int32_t* p, mask m, i32 a) {
   alignas(16) int32_t lanes[4];
   store(lanes, a);

@@ -39,6 +39,7 @@ TS_INLINE f32 fnma(f32 a, f32 b, f32 c) { return f32(c.v - a.v * b.v); }
 TS_INLINE f32 min(f32 a, f32 b) { return f32(a.v < b.v ? a.v : b.v); }
 TS_INLINE f32 max(f32 a, f32 b) { return f32(a.v > b.v ? a.v : b.v); }
 TS_INLINE f32 sqrt(f32 a) { return f32(std::sqrt(a.v)); }
+TS_INLINE f32 sqrt_above(f32 a) { return sqrt(max(a, f32(0.0f))); }
 TS_INLINE f32 abs(f32 a) { return f32(std::fabs(a.v)); }
 TS_INLINE f32 floor(f32 a) { return f32(std::floor(a.v)); }
 TS_INLINE i32 round_to_int(f32 a) { return i32(static_cast<int32_t>(std::nearbyint(a.v))); }
@@ -80,7 +81,6 @@ TS_INLINE uint32_t bits(mask m) { return m.v; }
 TS_INLINE mask first_lanes(int n) { return {n > 0}; }
 
 TS_INLINE f32 keep(mask m, f32 a) { return m.v ? a : f32(0.0f); }
-TS_INLINE f32 add_where(mask m, f32 a, f32 b, f32 c) { return m.v ? fma(a, b, c) : c; }
 TS_INLINE int append(int32_t* p, mask m, i32 a) {
   *p = a.v;
   return m.v;

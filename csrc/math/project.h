@@ -17,14 +17,14 @@ struct CameraLanes {
 struct Ellipse {
   f32 x_px, y_px, a, b, d, reach, y_at_x_extreme, inv_a, slope;  // as in Splat
   f32 depth;
-  f32 y_extent;       // half height of the ellipse where alpha = 1/255, px
-  f32 square_px;      // half side of the 3-sigma square, a whole number
+  f32 y_extent;   // half height of the ellipse where alpha = 1/255, px
+  f32 square_px;  // half side of the 3-sigma square, a whole number
   mask visible;
 };
 
 // mean and scale in world units, quat of any length > 0, log2_opacity finite where visible.
-TS_INLINE Ellipse project(const CameraLanes& cam, f32 mx, f32 my, f32 mz, f32 qw, f32 qx, f32 qy, f32 qz, f32 sx, f32 sy,
-                          f32 sz, f32 log2_opacity) {
+TS_INLINE Ellipse project(const CameraLanes& cam, f32 mx, f32 my, f32 mz, f32 qw, f32 qx, f32 qy, f32 qz, f32 sx,
+                          f32 sy, f32 sz, f32 log2_opacity) {
   Ellipse e;
   const f32 x = fma(cam.r[0], mx, fma(cam.r[1], my, fma(cam.r[2], mz, cam.t[0])));
   const f32 y = fma(cam.r[3], mx, fma(cam.r[4], my, fma(cam.r[5], mz, cam.t[1])));

@@ -17,17 +17,17 @@ struct alignas(64) Splat {
   float a, b, d;
   float log2_opacity;
   float red, green, blue;
-  float depth;            // camera z
-  float reach;            // p >= log2(1/255) wherever (a dx + b dy)^2 + (d dy)^2 <= reach; slightly generous
-  float y_at_x_extreme;   // dy of the ellipse's right-most point
-  float inv_a, slope;     // 1 / a and -b / a: the ellipse's chord at dy is slope dy +- inv_a sqrt(reach - (d dy)^2)
+  float depth;           // camera z
+  float reach;           // p >= log2(1/255) wherever (a dx + b dy)^2 + (d dy)^2 <= reach; slightly generous
+  float y_at_x_extreme;  // dy of the ellipse's right-most point
+  float inv_a, slope;    // 1 / a and -b / a: the ellipse's chord at dy is slope dy +- inv_a sqrt(reach - (d dy)^2)
   uint16_t tile_x0, tile_x1, tile_y0, tile_y1;  // tiles it may touch, end exclusive
 };
 static_assert(sizeof(Splat) == 64);
 constexpr int kSplatFields = 16;
 
-constexpr int kTile = 16;   // pixels
-constexpr int kBlock = 4;   // pixels; a tile is 4x4 blocks, block i at column i % 4, row i / 4
+constexpr int kTile = 16;  // pixels
+constexpr int kBlock = 4;  // pixels; a tile is 4x4 blocks, block i at column i % 4, row i / 4
 constexpr int kTilePixels = kTile * kTile;
 
 constexpr float kLog2MinAlpha = -7.994353437f;  // log2(1/255): fainter is not drawn

@@ -7,7 +7,11 @@
 #define TS_TARGET scalar
 #endif
 
-#define TS_TARGET_BEGIN namespace ts { inline namespace TS_TARGET {
-#define TS_TARGET_END }}
+#define TS_TARGET_BEGIN \
+  namespace ts {        \
+  inline namespace TS_TARGET {
+#define TS_TARGET_END \
+  }                   \
+  }
 
 #define TS_INLINE inline __attribute__((always_inline))

@@ -30,16 +30,16 @@ struct SpanWriter {
 
 // Grows to a high-water mark.
 struct BinScratch {
-  Buffer<uint64_t> order[2];       // depth sort, ping-pong
-  Buffer<uint32_t> histogram;      // [parts][digits]
-  Buffer<uint32_t> cursor;         // [parts][tiles]
-  std::vector<Buffer<Span>> spans; // [parts]
-  std::vector<SpanWriter> writers; // [parts]
+  Buffer<uint64_t> order[2];        // depth sort, ping-pong
+  Buffer<uint32_t> histogram;       // [parts][digits]
+  Buffer<uint32_t> cursor;          // [parts][tiles]
+  std::vector<Buffer<Span>> spans;  // [parts]
+  std::vector<SpanWriter> writers;  // [parts]
 };
 
 struct BinArgs {
   const Splat* splat;
-  const uint64_t* visible;     // depth key << 32 | splat, in parts
+  const uint64_t* visible;  // depth key << 32 | splat, in parts
   const ProjectPart* parts;
   int n_parts;
   int width, height;

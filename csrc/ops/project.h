@@ -13,8 +13,8 @@ struct KernelTable;
 
 // One contiguous range of Gaussians and where its visible ones are listed.
 struct ProjectPart {
-  int64_t begin, end;  // Gaussians; begin is a multiple of kProjectGrain
-  int64_t n_visible;   // entries of visible[begin ...]                                  (out)
+  int64_t begin, end;         // Gaussians; begin is a multiple of kProjectGrain
+  int64_t n_visible;          // entries of visible[begin ...]                                  (out)
   uint32_t key_min, key_max;  // of their depth keys                                     (out)
 };
 constexpr int64_t kProjectGrain = 16;
@@ -30,11 +30,11 @@ struct ProjectArgs {
   int sh_degree;         // -1: RGB
   int sh_stride;         // SH coefficients stored per Gaussian
   ts_camera camera;
-  int width, height;     // pixels
-  float dilation;        // px^2
-  Splat* splat;          // [n]                                                          (out, visible rows only)
-  uint64_t* visible;     // [n + 16] depth key << 32 | index, in index order per part    (out)
-  ProjectPart* parts;    // [n_parts]
+  int width, height;   // pixels
+  float dilation;      // px^2
+  Splat* splat;        // [n]                                                          (out, visible rows only)
+  uint64_t* visible;   // [n + 16] depth key << 32 | index, in index order per part    (out)
+  ProjectPart* parts;  // [n_parts]
   int n_parts;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "cpu/kernel_table.h"
 
@@ -9,6 +10,15 @@ namespace ts {
 namespace {
 
 constexpr uint32_t kMaxSide = 16384;
+
+// A C caller may put any number into an enum; C++ may not read it as one.
+template <class Enum>
+int number_of(const Enum& value) {
+  static_assert(sizeof(Enum) == sizeof(int));
+  int number;
+  std::memcpy(&number, &value, sizeof number);
+  return number;
+}
 
 int64_t row_bytes(const ts_image& image) {
   switch (image.format) {
@@ -42,6 +52,13 @@ Status validate(const Scene& scene) {
   return {};
 }
 
+Status validate(const ts_precision& precision) {
+  const int number = number_of(precision);
+  if (number != TS_PRECISION_REFERENCE && number != TS_PRECISION_FAST)
+    return error(StatusCode::kInvalidArgument, "precision must be one of ts_precision; got %d.", number);
+  return {};
+}
+
 Status validate(const ts_camera& camera) {
   const auto invalid = StatusCode::kInvalidArgument;
   for (int i = 0; i < 16; ++i)
@@ -61,8 +78,8 @@ Status validate(const ts_image& image) {
   if (image.width < 1 || image.height < 1 || image.width > kMaxSide || image.height > kMaxSide)
     return error(invalid, "image: width and height must be in 1..%u pixels; got %ux%u.", kMaxSide, image.width,
                  image.height);
-  if (image.format < TS_FORMAT_RGB_F32 || image.format > TS_FORMAT_NV12)
-    return error(invalid, "image: format must be one of ts_format; got %d.", static_cast<int>(image.format));
+  if (number_of(image.format) < TS_FORMAT_RGB_F32 || number_of(image.format) > TS_FORMAT_NV12)
+    return error(invalid, "image: format must be one of ts_format; got %d.", number_of(image.format));
   if (image.format == TS_FORMAT_NV12 && (image.width % 2 || image.height % 2))
     return error(invalid, "image: NV12 needs an even width and height; got %ux%u.", image.width, image.height);
   if (!image.data) return error(invalid, "image: data must not be NULL.");
@@ -76,16 +93,14 @@ Rasterizer::Rasterizer(const KernelTable& kernels, ThreadPool& pool)
     : kernels_(kernels), pool_(pool), blend_(static_cast<size_t>(pool.threads())) {}
 
 Status Rasterizer::draw(const Scene& scene, const ts_camera& camera, const Background& background, float dilation,
-                        ts_precision precision, const ts_image& image, ts_receipt& receipt) {
+                        const ts_precision& precision, const ts_image& image, ts_receipt& receipt) {
   TS_RETURN_IF_ERROR(validate(scene));
   TS_RETURN_IF_ERROR(validate(camera));
   TS_RETURN_IF_ERROR(validate(image));
   if (!(dilation > 0 && std::isfinite(dilation)))
-    return error(StatusCode::kInvalidArgument, "rasterize: dilation must be positive px^2; got %g. The reference uses 0.3.",
-                 dilation);
-  if (precision != TS_PRECISION_REFERENCE && precision != TS_PRECISION_FAST)
-    return error(StatusCode::kInvalidArgument, "rasterize: precision must be one of ts_precision; got %d.",
-                 static_cast<int>(precision));
+    return error(StatusCode::kInvalidArgument,
+                 "rasterize: dilation must be positive px^2; got %g. The reference uses 0.3.", dilation);
+  TS_RETURN_IF_ERROR(validate(precision));
 
   const int width = static_cast<int>(image.width), height = static_cast<int>(image.height);
   // Two parts per thread: a thread that comes late leaves its second to the others.

@@ -16,9 +16,9 @@ struct KernelTable;
 
 // What to draw over. At most one is set.
 struct Background {
-  const float* color = nullptr;        // [3]
-  const float* image_f32 = nullptr;    // [height,width,3]
-  const uint8_t* image_u8 = nullptr;   // [height,width,3]
+  const float* color = nullptr;       // [3]
+  const float* image_f32 = nullptr;   // [height,width,3]
+  const uint8_t* image_u8 = nullptr;  // [height,width,3]
 };
 
 struct Scene {
@@ -33,7 +33,7 @@ class Rasterizer {
 
   // Draws scene into image; adds its stages to receipt.
   Status draw(const Scene& scene, const ts_camera& camera, const Background& background, float dilation,
-              ts_precision precision, const ts_image& image, ts_receipt& receipt);
+              const ts_precision& precision, const ts_image& image, ts_receipt& receipt);
 
   uint64_t scratch_bytes() const;
 
@@ -52,6 +52,7 @@ class Rasterizer {
 Status validate(const Scene& scene);
 Status validate(const ts_camera& camera);
 Status validate(const ts_image& image);
+Status validate(const ts_precision& precision);
 
 // Microseconds since the last lap.
 class Stopwatch {

@@ -205,8 +205,8 @@ class _SkinnedMesh:
         if (weight < 0).any() or (total < 1e-3).any():
             raise glb.fail("WEIGHTS_0", "not negative and not all zero", f"a row that adds up to {total.min():g}")
         weight /= total[:, None]  # three.js does so too
-        heads = [j for j, node in enumerate(joints) if glb.name(node) == HEAD]
         used = np.bincount(joint.ravel(), weight.ravel(), len(joints))
+        heads = [j for j, node in enumerate(joints) if used[j] > 0 and glb.name(node) == HEAD]
         self.head_node = joints[heads[0] if heads else int(used.argmax())]
         order = np.argsort(-weight, axis=1, kind="stable")[:, : int((weight > 0).sum(1).max())]
         joint, weight = np.take_along_axis(joint, order, 1), np.take_along_axis(weight, order, 1)

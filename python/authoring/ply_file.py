@@ -75,4 +75,5 @@ def columns(where: str, rows: Array, names: list[str]) -> Array:
         raise AvatarInvalid(f"{where}: lacks the properties {missing}; it has {list(rows.dtype.names or ())[:80]}.")
     if not names:
         return np.zeros((len(rows), 0))
-    return np.stack([rows[name].astype(np.float64) for name in names], axis=1)
+    with np.errstate(invalid="ignore"):  # of signalling NaNs, which stay NaN
+        return np.stack([rows[name].astype(np.float64) for name in names], axis=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -67,6 +67,10 @@ class Motion:
                 raise ValueError(f"Motion: {name} must be [T,3·joints]; got {shape_text(inputs[name].shape)}.")
         for attribute, value in (("fps", rate), ("weights", weights), ("names", names), ("inputs", inputs)):
             object.__setattr__(self, attribute, value)
+
+    def __repr__(self) -> str:
+        inputs = "".join(f", {name}" for name in self.inputs)
+        return f"Motion({self.frames} frames at {self.fps:g} fps, {len(self.names)} weights{inputs})"
 
     @property
     def frames(self) -> int:
@@ -145,7 +149,7 @@ def load_motion(
 
 class FittedMotion(NamedTuple):
     controls: dict[str, FloatArray]  # input name → [T,size]
-    ignored: tuple[str, ...]  # weights and inputs that this avatar has no use for
+    ignored: tuple[str, ...]  # weights and inputs that are not all zero and that this avatar has no use for
 
 
 def fit_motion(motion: Motion, avatar: Avatar) -> FittedMotion:
@@ -160,8 +164,9 @@ def fit_motion(motion: Motion, avatar: Avatar) -> FittedMotion:
         into = avatar.inputs.get(name)
         if into is None:
             if name not in OPTIONAL_INPUTS:
-                raise _unknown(avatar, [name], list(avatar.inputs))
-            ignored.append(name)
+                raise _unknown(avatar, [name], avatar.inputs)
+            if rows.any():
+                ignored.append(name)
         elif rows.shape[1] != into.size:
             raise MotionInvalid(
                 f"motion: {name} has {rows.shape[1]} values a frame, but {avatar.name} takes {into.size}. "
@@ -173,21 +178,20 @@ def fit_motion(motion: Motion, avatar: Avatar) -> FittedMotion:
     speaks_arkit = any(name in homes for name in ARKIT_NAMES)
     unknown = [n for n in motion.names if n not in homes and not (speaks_arkit and n in ARKIT_NAMES)]
     if unknown:
-        raise _unknown(avatar, unknown, list(homes) or list(avatar.inputs))
+        raise _unknown(avatar, unknown, homes)
     for column, name in enumerate(motion.names):
         home = homes.get(name)
-        if home is None:
+        if (home is None or name in home.absent) and motion.weights[:, column].any():
             ignored.append(name)
+        if home is None:
             continue
         if home.name not in controls:
             controls[home.name] = np.tile(home.default, (motion.frames, 1))
         controls[home.name][:, home.index[name]] = motion.weights[:, column]
-        if name in home.absent:
-            ignored.append(name)
     return FittedMotion(controls, tuple(ignored))
 
 
-def _unknown(avatar: Avatar, names: list[str], known: list[str]) -> MotionInvalid:
+def _unknown(avatar: Avatar, names: list[str], similar: Iterable[str]) -> MotionInvalid:
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    takes = ", ".join(known) or "nothing"
-    return MotionInvalid(f"motion: {avatar.name} has no input {shown}.{nearest(names[0], known)} It takes: {takes}.")
+    takes = ", ".join(avatar.inputs) or "nothing"
+    return MotionInvalid(f"motion: {avatar.name} has no input {shown}.{nearest(names[0], similar)} It takes: {takes}.")

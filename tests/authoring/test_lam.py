@@ -57,6 +57,13 @@ def test_skeleton_keeps_joints_with_weight_and_their_ancestors(tmp_path: Path) -
     np.testing.assert_array_equal(tensors["rig/joint/rest_local"][3, :, 3], [0, 10, 0])
 
 
+def test_a_head_bone_without_weight_is_not_turned(tmp_path: Path) -> None:
+    glb = lam_skin()
+    glb.json["nodes"][4]["name"], glb.json["nodes"][3]["name"] = "head", "skull"
+    manifest, _ = imported(tmp_path, lam_members() | {"anna/skin.glb": glb.bytes()})
+    assert input_of(manifest, "head_pose")["joints"] == [3]  # skull, which carries most weight
+
+
 def test_sparse_morph_target_keeps_moved_vertices_only(tmp_path: Path) -> None:
     manifest, tensors = imported(tmp_path, lam_members())
     np.testing.assert_array_equal(tensors["rig/blendshape/start"], [0, 2])

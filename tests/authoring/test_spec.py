@@ -171,7 +171,7 @@ BAD = {
     "parent": (cell("rig/joint/parent", 1, 1), "rig/joint/parent"),
     "turned rest": (cell("rig/joint/rest_local", (0, 0, 0), 0.5), "rig/joint/rest_local"),
     "skin joint": (cell("rig/skin/joint", (0, 0), J), "rig/skin/joint"),
-    "influences": (put("rig/skin/joint", np.zeros((V, 9), np.uint16)), "rig/skin/weight"),
+    "influences": (put("rig/skin/joint", np.zeros((V, 9), np.uint16)), "K of at most 8"),
     "weight sum": (cell("rig/skin/weight", (2, 0), 0.6), "rig/skin/weight must be not negative, and 1 in sum; row 2"),
     "weight sign": (put("rig/skin/weight", np.tile(np.float32([1.5, -0.5]), (V, 1))), "rig/skin/weight"),
     "clip twice": (lambda m, _: m["motion"]["clips"].append(m["motion"]["clips"][0]), "different names"),

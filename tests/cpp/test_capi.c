@@ -224,7 +224,7 @@ static void test_rasterize_errors(ts_engine* engine) {
   params.camera.fx = 0;
   CHECK_ERROR(ts_rasterize(engine, &params, &image, NULL), TS_INVALID_ARGUMENT, "fx");
   params = scene();
-  params.struct_size = 4;
+  params.struct_size = 0;
   CHECK_ERROR(ts_rasterize(engine, &params, &image, NULL), TS_INVALID_ARGUMENT, "struct_size");
   params = scene();
   params.background.color = params.background.image_f32 = pixels;

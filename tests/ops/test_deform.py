@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ops.pose_avatars import rigged_avatar, static_avatar
 
+from ops.pose_avatars import rigged_avatar, static_avatar
 from reference import tsplat
 from reference.deform import deform_ref
 from reference.pose import pose_ref

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ops.pose_avatars import blended_avatar, rigged_avatar, static_avatar, triangle_avatar
 
+from ops.pose_avatars import blended_avatar, rigged_avatar, static_avatar, triangle_avatar
 from reference import tsplat
 from reference.pose import Posed, pose_ref, rotation_of_quat
 from talksplat import _core

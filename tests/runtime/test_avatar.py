@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import talksplat
 from runtime.tiny import COLORS, FOCAL, JAW_DELTA, TALK, VERTICES, WORLD_DISTANCE
@@ -83,7 +85,7 @@ WRONG_CONTROLS: list[tuple[Any, str]] = [
     ),
     ({"head_pose": np.zeros((1, 3))}, "control: head_pose must be [3] (joint_rotation, one frame); got [1,3]."),
     ({"head_pose": [0, math.inf, 0]}, "control: head_pose must be finite; got inf at [1]."),
-    ({"head_pose": {"x": 1}}, "control: head_pose has no names for its elements; pass an array [3]."),
+    ({"head_pose": {"x": 1}}, "control: head_pose has no names for its 3 elements; pass an array [3]."),
     ([1, 2], "control must map input names to arrays; got list. {} is neutral."),
 ]
 
@@ -231,8 +233,25 @@ def test_load_errors(tmp_path: Path, tiny_path: Path) -> None:
         talksplat.load(tiny_path, device="cuda")
     with pytest.raises(ValueError, match="load: precision must be"):
         talksplat.load(tiny_path, precision="half")
+    with pytest.raises(ValueError, match="load: path must have no NUL character"):
+        talksplat.load(f"{tiny_path}\0.tsplat")
     with pytest.raises(ValueError, match="load: threads must be a whole number, at least 0; got -2"):
         talksplat.load(tiny_path, threads=-2)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_damaged_file_is_an_avatar_or_an_error(tiny_path: Path, tmp_path: Path, data: st.DataObject) -> None:
+    damaged = bytearray(tiny_path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    (tmp_path / "damaged.tsplat").write_bytes(damaged)
+    try:
+        avatar = talksplat.load(tmp_path / "damaged.tsplat", threads=1)
+    except talksplat.AvatarInvalid as error:
+        assert "damaged.tsplat" in str(error)
+    else:
+        assert avatar.render_frame({}, size=(32, 24)).image.shape == (24, 32, 3)
 
 
 def test_threads_and_precision(tiny: talksplat.Avatar, tiny_path: Path) -> None:

@@ -299,11 +299,19 @@ def test_rotation_formulas(numbers: list[float], t: float) -> None:
         assert part == pytest.approx(t * whole, abs=1e-5)
 
 
+def test_repr_is_short() -> None:
+    motion = Motion(30, np.zeros((9, 1)), ("jawOpen",), {"head_pose": np.zeros((9, 3))})
+    assert repr(motion) == "Motion(9 frames at 30 fps, 1 weights, head_pose)"
+    assert motion.seconds == 0.3
+
+
 # ---- fitting an avatar ----
 
 
 def test_fit_fills_in_defaults_and_reports_what_is_ignored(tiny: talksplat.Avatar) -> None:
-    motion = Motion(30, np.array([[0.5, 0.25]]), ("jawOpen", "browInnerUp"), {"head_pose": np.array([[0, 0.1, 0]])})
+    motion = Motion(
+        30, np.array([[0.5, 0.25, 0]]), ("jawOpen", "browInnerUp", "tongueOut"), {"head_pose": np.array([[0, 0.1, 0]])}
+    )
     controls, ignored = fit_motion(motion, tiny)
     assert set(controls) == {"arkit", "head_pose"}
     assert controls["arkit"].shape == (1, 52)

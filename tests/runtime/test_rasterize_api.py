@@ -84,7 +84,7 @@ def test_backgrounds() -> None:
     colour = [0.25, 0.5, 0.75]
     picture = np.broadcast_to(np.array(colour, np.float32), (HEIGHT, WIDTH, 3))
     one = draw(background=colour)
-    np.testing.assert_array_equal(one, draw(background=picture))
+    np.testing.assert_allclose(one, draw(background=picture), atol=1e-6)
     image, alpha = draw(return_alpha=True)
     np.testing.assert_allclose(one, image + (1 - alpha)[..., None] * np.array(colour), atol=1e-5)
 

@@ -1,5 +1,6 @@
 // emit_spans — splats in depth order to the 4x4-pixel blocks that they may touch.
-// Maths    the ellipse (a dx + b dy)^2 + (d dy)^2 <= reach cut by the 4-pixel-high band of each block row: its x interval
+// Maths    the ellipse (a dx + b dy)^2 + (d dy)^2 <= reach cut by the 4-pixel-high band of each block row: its x
+// interval
 //          is exact (Speedy-Splat's AccuTile, Hanson et al. 2025, here per block row instead of per tile row)
 // Launch   one part of the depth order; one splat at a time, a lane per block row
 // Reads    splat [n] 64 B, gathered     Writes   Span, 16 B each
@@ -21,8 +22,8 @@ constexpr int kStepTiles = 4;  // tile rows at a time
 constexpr int kStepRows = kStepTiles * kTileBlocks;
 constexpr int kMissed = INT32_MAX / 2;
 
-// First and last block column that the splat touches in kLanes block rows; kMissed and -1 where it does not. top: of the
-// rows, from the splat's centre.
+// First and last block column that the splat touches in kLanes block rows; kMissed and -1 where it does not. top: of
+// the rows, from the splat's centre.
 TS_INLINE void cut(const Splat& s, f32 top, i32& first, i32& last) {
   const f32 x_px(s.x_px), d(s.d), reach(s.reach), extreme(s.y_at_x_extreme), inv_a(s.inv_a), slope(s.slope);
   const f32 zero(0.0f), quarter(1.0f / kBlock);
@@ -32,8 +33,8 @@ TS_INLINE void cut(const Splat& s, f32 top, i32& first, i32& last) {
   const f32 y_right = clamp(extreme, top, bottom), y_left = clamp(-extreme, top, bottom);
   const f32 v_right = d * y_right, v_left = d * y_left;
   const f32 rest_right = fnma(v_right, v_right, reach), rest_left = fnma(v_left, v_left, reach);
-  const f32 right = fma(slope, y_right, fma(sqrt(max(rest_right, zero)), inv_a, x_px));
-  const f32 left = fma(slope, y_left, fnma(sqrt(max(rest_left, zero)), inv_a, x_px));
+  const f32 right = fma(slope, y_right, fma(sqrt_above(rest_right), inv_a, x_px));
+  const f32 left = fma(slope, y_left, fnma(sqrt_above(rest_left), inv_a, x_px));
   // Block c holds pixel columns 4c .. 4c+3.
   const f32 begin = max(-floor((f32(kBlock - 1.0f) - left) * quarter), low), end = min(floor(right * quarter), high);
   const mask hit = (max(rest_right, rest_left) >= zero) && (begin <= end);
@@ -70,7 +71,8 @@ TS_INLINE bool emit_row(uint32_t id, int row_tile, const int32_t* first, const i
     if (writer.n == writer.capacity) return false;
     const int count = last_tile - tile_x < kSpanTiles ? last_tile - tile_x : kSpanTiles - 1;
     const int origin = tile_x * kTileBlocks;
-    writer.spans[writer.n++] = {id, static_cast<uint32_t>((row_tile + tile_x) << 2 | count),
+    writer.spans[writer.n++] = {id,
+                                static_cast<uint32_t>((row_tile + tile_x) << 2 | count),
                                 {row_bits(first[0], last[0], origin) | row_bits(first[1], last[1], origin) << 16,
                                  row_bits(first[2], last[2], origin) | row_bits(first[3], last[3], origin) << 16}};
   }
@@ -80,7 +82,8 @@ TS_INLINE bool emit_row(uint32_t id, int row_tile, const int32_t* first, const i
 #if defined(TS_TARGET_IS_AVX512)
 
 // Up to four tile rows without a branch, when none is wider than a span; false when one is, or there is no room.
-TS_INLINE bool emit_narrow(uint32_t id, int row_tile, int tiles_x, int n_rows, i32 first, i32 last, SpanWriter& writer) {
+TS_INLINE bool emit_narrow(uint32_t id, int row_tile, i32 row_offset, int n_rows, i32 first, i32 last,
+                           SpanWriter& writer) {
   // Over the four block rows of a tile row: neighbours, then pairs.
   constexpr auto kNeighbour = static_cast<_MM_PERM_ENUM>(0xb1), kPair = static_cast<_MM_PERM_ENUM>(0x4e);
   i32 low = min(first, i32(_mm512_shuffle_epi32(first.v, kNeighbour)));
@@ -97,8 +100,7 @@ TS_INLINE bool emit_narrow(uint32_t id, int row_tile, int tiles_x, int n_rows, i
   // Sixteen bits of each of a tile row's four block rows are its 64-bit `blocks`, which goes behind id and tile.
   const __m512i blocks = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 0, 1, 0, 2, 0, 3),
                                                   _mm512_castsi256_si512(_mm512_cvtepi32_epi16(row_bits.v)));
-  const __m512i row_of = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
-  const i32 tile = i32(row_of) * i32(tiles_x) + i32(row_tile) + first_tile;
+  const i32 tile = row_offset + i32(row_tile) + first_tile;
   __m512i spans = _mm512_mask_mov_epi32(blocks, 0x1111, _mm512_set1_epi32(static_cast<int>(id)));
   spans = _mm512_mask_mov_epi32(spans, 0x2222, ((tile << 2) | count).v);
   const __mmask8 halves = static_cast<__mmask8>(_pext_u32(rows.v, 0x3333));
@@ -110,7 +112,7 @@ TS_INLINE bool emit_narrow(uint32_t id, int row_tile, int tiles_x, int n_rows, i
 #endif
 
 // kStepTiles tile rows from tile_y. False: no room.
-TS_INLINE bool emit_step(uint32_t id, const Splat& s, int tile_y, int tiles_x, SpanWriter& writer) {
+TS_INLINE bool emit_step(uint32_t id, const Splat& s, int tile_y, int tiles_x, i32 row_offset, SpanWriter& writer) {
   const int n_rows = s.tile_y1 - tile_y < kStepTiles ? s.tile_y1 - tile_y : kStepTiles;
   const int row_tile = tile_y * tiles_x;
   const float top = static_cast<float>(tile_y * kTile) - s.y_px;
@@ -118,9 +120,10 @@ TS_INLINE bool emit_step(uint32_t id, const Splat& s, int tile_y, int tiles_x, S
   for (int r = 0; r < kStepRows; r += kLanes) {
     i32 first, last;
     cut(s, fma(f32::iota(), f32(kBlock), f32(top + static_cast<float>(r * kBlock))), first, last);
+    (void)row_offset;
 #if defined(TS_TARGET_IS_AVX512)
     static_assert(kLanes == kStepRows);
-    if (emit_narrow(id, row_tile, tiles_x, n_rows, first, last, writer)) return true;
+    if (emit_narrow(id, row_tile, row_offset, n_rows, first, last, writer)) return true;
 #endif
     store(rows.first + r, first), store(rows.last + r, last);
   }
@@ -134,13 +137,15 @@ TS_INLINE bool emit_step(uint32_t id, const Splat& s, int tile_y, int tiles_x, S
 
 void emit_spans(const BinArgs& args, const uint64_t* order, SpanWriter& writer) {
   const int tiles_x = tiles_across(args.width);
+  const i32 row_offset =
+      truncate_to_int(f32::iota() * f32(1.0f / kTileBlocks)) * i32(tiles_x);  // of a block row's tile
   for (; writer.next < writer.end; ++writer.next) {
     if (writer.next + 8 < writer.end) __builtin_prefetch(args.splat + static_cast<uint32_t>(order[writer.next + 8]));
     const uint32_t id = static_cast<uint32_t>(order[writer.next]);
     const Splat& s = args.splat[id];
     const int64_t n_before = writer.n;
     for (int tile_y = s.tile_y0; tile_y < s.tile_y1; tile_y += kStepTiles) {
-      if (!emit_step(id, s, tile_y, tiles_x, writer)) {
+      if (!emit_step(id, s, tile_y, tiles_x, row_offset, writer)) {
         writer.n = n_before;
         return;
       }

@@ -1,5 +1,6 @@
 // blend — per-tile lists to pixels, front to back.
-// Maths    alpha = min(0.99, 2^p), p as in math/splat.h; skipped below 1/255; C += alpha T colour; T -= alpha T; a pixel
+// Maths    alpha = min(0.99, 2^p), p as in math/splat.h; skipped below 1/255; C += alpha T colour; T -= alpha T; a
+// pixel
 //          stops before the splat that would take T below 1e-4 (Kerbl et al. 2023). fast: stops below 1/255
 // Launch   one tile at a time, claimed by threads; inside, 4x4-pixel blocks of 16 / kLanes registers
 // Phase 1  a batch of the tile's splats is copied to this thread's scratch: one miss per splat instead of one per block
@@ -11,6 +12,8 @@
 // Oracle   tests/reference/blend.py      Bench  bench/ops/bench_raster.py
 #include "ops/blend.h"
 
+#include <cstddef>
+
 #include "cpu/kernels/kernels.h"
 #include "math/lanes.h"
 
@@ -21,28 +24,27 @@ namespace {
 constexpr int kParts = kBlock * kBlock / kLanes;  // registers per block
 constexpr float kFastTransmittance = 1.0f / 255;
 
-// (a dx + b dy)^2 + (d dy)^2 = (a x + b y + c)^2 + (d y + e)^2 with x, y counted from the tile's corner: two operations
-// per pixel fewer, and numbers small enough to lose nothing.
 TS_INLINE void to_tile(const Splat& s, float x0, float y0, TileSplat& out) {
-  const float x = s.x_px - x0, y = s.y_px - y0;
-  out.a = s.a, out.b = s.b, out.d = s.d;
-  out.c = -(s.a * x + s.b * y);
-  out.e = -(s.d * y);
-  out.log2_opacity = s.log2_opacity;
-  out.red = s.red, out.green = s.green, out.blue = s.blue;
-  out.depth = s.depth;
+  static_assert(sizeof(Splat) == sizeof(TileSplat) && offsetof(TileSplat, a) == offsetof(Splat, a) &&
+                offsetof(TileSplat, depth) == offsetof(Splat, depth));
+  __builtin_memcpy(&out, &s, sizeof out);
+  const float x = x0 - s.x_px, y = y0 - s.y_px;
+  out.c = s.a * x + s.b * y;
+  out.e = s.d * y;
 }
 
 // A register of block pixels: part p holds pixels p * kLanes ... of the block, row by row.
 TS_INLINE f32 load_block(const float* plane, int part) {
   alignas(64) float pixels[kLanes];
-  for (int i = 0; i < kLanes; ++i) pixels[i] = plane[(part * kLanes + i) / kBlock * kTile + (part * kLanes + i) % kBlock];
+  for (int i = 0; i < kLanes; ++i)
+    pixels[i] = plane[(part * kLanes + i) / kBlock * kTile + (part * kLanes + i) % kBlock];
   return load(pixels);
 }
 TS_INLINE void store_block(float* plane, int part, f32 value) {
   alignas(64) float pixels[kLanes];
   store(pixels, value);
-  for (int i = 0; i < kLanes; ++i) plane[(part * kLanes + i) / kBlock * kTile + (part * kLanes + i) % kBlock] = pixels[i];
+  for (int i = 0; i < kLanes; ++i)
+    plane[(part * kLanes + i) / kBlock * kTile + (part * kLanes + i) % kBlock] = pixels[i];
 }
 
 // Appends the byte offsets of the batch's splats whose mask has the block's bit.
@@ -58,7 +60,7 @@ TS_INLINE int list_block(const int32_t* mask_of, int n, int block, int32_t* list
 
 // Splats are evaluated side by side in groups: their exponents do not depend on each other, and the registers that wait
 // for one are the limit of out-of-order execution.
-constexpr int kGroup = kLanes == 16 ? 8 : 4;
+constexpr int kGroup = kLanes >= 8 ? 8 : 4;
 
 template <bool kDepth>
 struct Pixels {
@@ -70,7 +72,9 @@ struct Pixels {
   // The next kCount splats, at byte offsets[j] from splats.
   template <int kCount>
   TS_INLINE void add(const char* splats, const int32_t* offsets, f32 t_min) {
-    const auto get = [&](int j) -> const TileSplat& { return *reinterpret_cast<const TileSplat*>(splats + offsets[j]); };
+    const auto get = [&](int j) -> const TileSplat& {
+      return *reinterpret_cast<const TileSplat*>(splats + offsets[j]);
+    };
     f32 u[kCount], v[kCount], p[kCount], alpha[kCount];
     for (int j = 0; j < kCount; ++j) u[j] = fma(f32(get(j).b), y, f32(get(j).c));
     for (int j = 0; j < kCount; ++j) v[j] = fma(f32(get(j).d), y, f32(get(j).e));
@@ -88,7 +92,7 @@ struct Pixels {
       green = fma(w, f32(get(j).green), green);
       blue = fma(w, f32(get(j).blue), blue);
       if (kDepth) depth = fma(w, f32(get(j).depth), depth);
-      accepted_t = select(alive, t, accepted_t);
+      accepted_t = accepted_t - w;
     }
   }
 };
@@ -157,8 +161,8 @@ TS_INLINE void blend(const BlendArgs& args, int tile, BlendScratch& scratch) {
       bool any_alive = false;
       for (int part = 0; part < kParts; ++part)
         any_alive |= blend_block<kDepth>(scratch, count, part, static_cast<float>(block % 4 * kBlock),
-                                         static_cast<float>(block / 4 * kBlock), t_min, begin == 0,
-                                         planes + origin, scratch.running_t + origin);
+                                         static_cast<float>(block / 4 * kBlock), t_min, begin == 0, planes + origin,
+                                         scratch.running_t + origin);
       if (!any_alive) alive &= ~(1u << block);
     }
   }

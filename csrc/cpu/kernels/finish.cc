@@ -28,7 +28,8 @@ TS_INLINE void composite(const FinishArgs& args, const Rect& rect, float* planes
     for (int c = 0; c < 3; ++c) {
       const f32 color(args.background_color[c]);
       float* plane = planes + c * kTilePixels;
-      for (int i = 0; i < kTilePixels; i += kLanes) store(plane + i, fma(load(transmittance + i), color, load(plane + i)));
+      for (int i = 0; i < kTilePixels; i += kLanes)
+        store(plane + i, fma(load(transmittance + i), color, load(plane + i)));
     }
     return;
   }
@@ -37,8 +38,9 @@ TS_INLINE void composite(const FinishArgs& args, const Rect& rect, float* planes
     for (int x = 0; x < rect.w; ++x) {
       const int i = kTile * y + x;
       for (int c = 0; c < 3; ++c) {
-        const float background = args.background_f32 ? args.background_f32[row + 3 * x + c]
-                                                     : static_cast<float>(args.background_u8[row + 3 * x + c]) * (1.0f / 255);
+        const float background = args.background_f32
+                                     ? args.background_f32[row + 3 * x + c]
+                                     : static_cast<float>(args.background_u8[row + 3 * x + c]) * (1.0f / 255);
         planes[c * kTilePixels + i] += transmittance[i] * background;
       }
     }
@@ -91,7 +93,8 @@ TS_INLINE void write_f32(const FinishArgs& args, const Rect& rect, const float* 
     alignas(64) float row[3 * kTile];
     for (int x = 0; x < kTile; x += kLanes)
       store3(row + 3 * x, load(pixel(planes, 0, x, y)), load(pixel(planes, 1, x, y)), load(pixel(planes, 2, x, y)));
-    uint8_t* out = static_cast<uint8_t*>(args.data) + (rect.y0 + y) * args.stride_bytes + 12 * static_cast<int64_t>(rect.x0);
+    uint8_t* out =
+        static_cast<uint8_t*>(args.data) + (rect.y0 + y) * args.stride_bytes + 12 * static_cast<int64_t>(rect.x0);
     __builtin_memcpy(out, row, 12 * static_cast<size_t>(rect.w));
   }
 }

@@ -1,5 +1,6 @@
 // project — world Gaussians to screen ellipses.
-// Maths    math/project.h, math/sh.h; specs of the reference rasteriser. Departs from it: the support is also cut by the
+// Maths    math/project.h, math/sh.h; specs of the reference rasteriser. Departs from it: the support is also cut by
+// the
 //          ellipse where alpha >= 1/255 (no pixel changes), the determinant is computed without cancellation, and
 //          quaternions are normalised
 // Launch   one part of the Gaussians at a time; kLanes Gaussians per step
@@ -99,10 +100,22 @@ TS_INLINE mask step(const ProjectArgs& args, const CameraLanes& camera, const fl
   }
   for (const f32& c : rgb) e.visible = e.visible && is_finite(c);
 
-  const f32 fields[kSplatFields] = {e.x_px,  e.y_px, e.a,     e.b,     e.d,
-                                    log2_opacity, rgb[0], rgb[1], rgb[2], e.depth,
-                                    e.reach, e.y_at_x_extreme, e.inv_a, e.slope,
-                                    float_of(x0 | (x1 << 16)), float_of(y0 | (y1 << 16))};
+  const f32 fields[kSplatFields] = {e.x_px,
+                                    e.y_px,
+                                    e.a,
+                                    e.b,
+                                    e.d,
+                                    log2_opacity,
+                                    rgb[0],
+                                    rgb[1],
+                                    rgb[2],
+                                    e.depth,
+                                    e.reach,
+                                    e.y_at_x_extreme,
+                                    e.inv_a,
+                                    e.slope,
+                                    float_of(x0 | (x1 << 16)),
+                                    float_of(y0 | (y1 << 16))};
   store_splats(out, bits(e.visible), fields);
   store(depth, e.depth);
   return e.visible;

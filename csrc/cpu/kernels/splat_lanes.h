@@ -21,7 +21,8 @@ TS_INLINE void transpose16(__m512 r[16]) {
   // 128-bit part q of t[4 g + c] is now rows 4g..4g+3 of column 4q+c.
   for (int c = 0; c < 4; ++c) {
     const __m512 lo = _mm512_shuffle_f32x4(t[c], t[4 + c], 0x88), hi = _mm512_shuffle_f32x4(t[8 + c], t[12 + c], 0x88);
-    const __m512 lo2 = _mm512_shuffle_f32x4(t[c], t[4 + c], 0xdd), hi2 = _mm512_shuffle_f32x4(t[8 + c], t[12 + c], 0xdd);
+    const __m512 lo2 = _mm512_shuffle_f32x4(t[c], t[4 + c], 0xdd),
+                 hi2 = _mm512_shuffle_f32x4(t[8 + c], t[12 + c], 0xdd);
     r[c] = _mm512_shuffle_f32x4(lo, hi, 0x88), r[8 + c] = _mm512_shuffle_f32x4(lo, hi, 0xdd);
     r[4 + c] = _mm512_shuffle_f32x4(lo2, hi2, 0x88), r[12 + c] = _mm512_shuffle_f32x4(lo2, hi2, 0xdd);
   }

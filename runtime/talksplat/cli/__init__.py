@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -24,8 +26,40 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+
+
+class _Stopped(BaseException):
+    """The work ends early; raised so that what is half-written is removed on the way out."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise _Stopped("terminated.", 143)
+
+
+def _guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """typer has its own, silent ends for these two."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **options: Any) -> None:
+        try:
+            command(*args, **options)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            raise _Stopped("interrupted.", 130) from None
+        except BrokenPipeError:
+            # Python flushes stdout once more at exit, which would fail again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise _Stopped("the reader of the output closed it.", 1) from None
+
+    return run
+
+
 for command in (render, convert, inspect, bench, doctor):
-    app.command()(command)
+    app.command()(_guarded(command))
 
 
 def _show_version(wanted: bool) -> None:
@@ -43,31 +77,16 @@ def _options(
     pass
 
 
-class _Terminated(BaseException):
-    """SIGTERM, raised so that what is half-written is removed."""
-
-
-def _terminate(number: int, frame: object) -> None:
-    raise _Terminated
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns the exit code: 0, 1 (an error), 2 (a wrong command line), 130 (interrupted)."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = app(args=arguments, prog_name="talksplat", standalone_mode=False)
-        sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except (TalksplatError, ValueError, OSError, MemoryError, ImportError) as error:
-        if isinstance(error, BrokenPipeError):
-            # Python flushes stdout once more at exit, which would fail again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return _fail("the reader of the output closed it.")
         return _fail(_one_line(error))
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted.", 130)
-    except _Terminated:
-        return _fail("terminated.", 143)
+    except _Stopped as stop:
+        return _fail(str(stop), stop.code)
     except Exception as error:
         return _wrong_command_line(error)
 

@@ -125,23 +125,24 @@ def _show(result: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from .machine import megabytes
+    from .machine import size_text
 
     machine = result["machine"]
     width, height = result["size"]
-    table = Table(title=f"{result['avatar']}: {result['frames']} frames, {width}x{height}, {result['motion']}")
+    table = Table()
     table.add_column("ms")
     for name in ("p50", "p95", "p99"):
         table.add_column(name, justify="right")
     rows = {**result["stages_us"], "wall (Python)": result["wall_us"]}
     for stage, values in rows.items():
         table.add_row(stage, *(f"{value / 1e3:.3f}" for value in values.values()))
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
+    console.print(f"{result['avatar']}, {result['motion']}: {result['frames']} frames of {width}x{height}")
     console.print(table)
     console.print(
         f"{result['frames_per_second']:.1f} frames per second; {result['gaussians']} Gaussians, "
         f"{result['visible']:.0f} visible, {result['instances']:.0f} instances\n"
         f"load {result['load_ms']:.1f} ms, first frame {result['first_frame_ms']:.1f} ms; resident "
-        f"{megabytes(result['resident_bytes'])}, scratch {megabytes(result['scratch_bytes'])}\n"
+        f"{size_text(result['resident_bytes'])}, scratch {size_text(result['scratch_bytes'])}\n"
         f"{machine['cpu']}, {machine['threads']} of {machine['cpus']} CPUs, {machine['isa']}, {result['precision']}"
     )

@@ -29,6 +29,7 @@ def convert(
 ) -> None:
     """Import a trained head or a static scene into an avatar file."""
     from ..authoring.convert import convert as run
+    from .machine import size_text
 
     written = run(source, output, format=format, name=name, flame=flame, camera=camera, licence=licence)
-    note(f"{written}: {written.stat().st_size / 1e6:.1f} MB; see what is in it with: talksplat inspect {written}")
+    note(f"{written}: {size_text(written.stat().st_size)}; see what is in it with: talksplat inspect {written}")

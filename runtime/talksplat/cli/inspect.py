@@ -74,11 +74,21 @@ def _supports(head: Avatar) -> dict[str, Any]:
     }
 
 
+def _coverage(into: dict[str, Any]) -> str:
+    """Which of the input's names move this rig, said the shorter way."""
+    if not into["absent"]:
+        return ""
+    if 2 * len(into["absent"]) < into["size"]:
+        return f"; this rig has no {', '.join(into['absent'])}"
+    present = [name for name in into["names"] if name not in into["absent"]]
+    return f"; this rig has only {', '.join(present) or 'none of them'}"
+
+
 def _show(found: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from .machine import megabytes
+    from .machine import size_text
 
     counts, canvas = found["counts"], found["canvas"]
     table = Table(show_header=False, title=found["name"], title_justify="left", box=None)
@@ -90,7 +100,7 @@ def _show(found: dict[str, Any]) -> None:
 
     row(
         "file",
-        f"{megabytes(found['file_bytes'])}, format {found['format']}; {megabytes(found['resident_bytes'])} loaded",
+        f"{size_text(found['file_bytes'])}, format {found['format']}; {size_text(found['resident_bytes'])} loaded",
     )
     row("method", f"{found['method']}; {found['color']} colour; binding {found['binding']['kind']}")
     pruned = counts["source_gaussians"] - counts["gaussians"]
@@ -100,8 +110,7 @@ def _show(found: dict[str, Any]) -> None:
     behind = "plate" if found["plate"] else found["background"] or "transparent"
     row("canvas", f"{canvas['width']}x{canvas['height']} at {found['fps']:g} fps; background {behind}")
     for i, into in enumerate(found["inputs"]):
-        absent = f"; this rig has no {', '.join(into['absent'])}" if into["absent"] else ""
-        row("inputs" if i == 0 else "", f"{into['name']} [{into['size']}] {into['target']}{absent}")
+        row("inputs" if i == 0 else "", f"{into['name']} [{into['size']}] {into['target']}{_coverage(into)}")
     for i, clip in enumerate(found["clips"]):
         seconds = clip["frames"] / clip["fps"]
         row(

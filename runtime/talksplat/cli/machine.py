@@ -42,5 +42,7 @@ def resident_bytes() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def megabytes(count: int | None) -> str:
-    return "unknown" if count is None else f"{count / 1e6:.1f} MB"
+def size_text(count: int | None) -> str:
+    if count is None:
+        return "unknown"
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"

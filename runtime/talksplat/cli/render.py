@@ -51,12 +51,12 @@ def render(
     if fps is not None:
         moves = moves.resample(fps)
     ignored = fit_motion(moves, head).ignored
-    if ignored and not quiet:
-        note(f"note: this avatar has no use for {', '.join(ignored)}")
     count = moves.frames if seconds is None else min(moves.frames, max(1, round(seconds * moves.fps)))
     width, height = pixels or head.size
     begin = time.perf_counter()
     with open_video(output, moves.fps, (width, height), format) as writer:
+        if ignored and not quiet:
+            note(f"note: this avatar has no use for {', '.join(ignored)}")
         # rgba8 is asked for to see through: the avatar's own background would fill it.
         background = None if writer.format == "rgba8" else "avatar"
         frames = head.render_motion(moves, size=pixels, format=writer.format, background=background)

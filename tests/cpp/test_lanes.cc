@@ -1,0 +1,126 @@
+// lanes, exp2_fast, log2_accurate and the transposing loads of one instruction set, against plain double arithmetic.
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "check.h"
+#include "cpu/kernel_table.h"
+#include "math/lanes.h"
+
+#define TS_STRING(x) #x
+#define TS_NAME(x) TS_STRING(x)
+
+using ts::f32;
+using ts::i32;
+using ts::kLanes;
+
+namespace {
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+// Applies f to kLanes values at a time; n is a multiple of 16.
+template <class F>
+std::vector<float> map(const std::vector<float>& x, const F& f) {
+  std::vector<float> y(x.size());
+  for (size_t i = 0; i < x.size(); i += kLanes) store(&y[i], f(ts::load(&x[i])));
+  return y;
+}
+
+std::vector<float> ramp(float low, float high, int n) {
+  std::vector<float> x(static_cast<size_t>(n));
+  for (int i = 0; i < n; ++i)
+    x[static_cast<size_t>(i)] = low + (high - low) * static_cast<float>(i) / static_cast<float>(n - 1);
+  return x;
+}
+
+void elementary_functions() {
+  const auto x = ramp(-126, 126, 1 << 16);
+  const auto y = map(x, [](f32 v) { return ts::exp2_fast(v); });
+  double worst = 0;
+  for (size_t i = 0; i < x.size(); ++i)
+    worst = std::fmax(worst, std::fabs(y[i] / std::exp2(static_cast<double>(x[i])) - 1));
+  CHECK_MESSAGE(worst < 2e-6, "exp2_fast: relative error " + std::to_string(worst * 1e6) + "e-6");
+
+  const auto opacity = ramp(1.0f / 512, 2, 1 << 16);
+  const auto logs = map(opacity, [](f32 v) { return ts::log2_accurate(v); });
+  worst = 0;
+  for (size_t i = 0; i < logs.size(); ++i)
+    worst = std::fmax(worst, std::fabs(logs[i] - std::log2(static_cast<double>(opacity[i]))));
+  CHECK_MESSAGE(worst < 1e-6, "log2_accurate: absolute error " + std::to_string(worst * 1e6) + "e-6");
+
+  const auto squares = ramp(0, 1000, 1 << 12);
+  const auto roots = map(squares, [](f32 v) { return ts::sqrt_above(v); });
+  for (size_t i = 0; i < roots.size(); ++i) {
+    const double exact = std::sqrt(static_cast<double>(squares[i]));
+    if (!CHECK(roots[i] >= exact * (1 - 1e-7) && roots[i] <= 1.001 * exact + 1e-9)) break;
+  }
+}
+
+void special_values() {
+  std::vector<float> x(16, 0.0f);
+  const float values[] = {kNan, kInf, -kInf, 0.0f, -0.0f, 1.5f, -1.5f, 2.5f, std::numeric_limits<float>::max(), 1e-40f};
+  std::memcpy(x.data(), values, sizeof values);
+  const auto least = map(x, [](f32 v) { return min(v, f32(7.0f)); });
+  const auto most = map(x, [](f32 v) { return max(v, f32(7.0f)); });
+  const auto finite = map(x, [](f32 v) { return select(ts::is_finite(v), f32(1.0f), f32(0.0f)); });
+  const auto rounded = map(
+      x, [](f32 v) { return to_float(round_to_int(select(ts::is_finite(v) && abs(v) < f32(100.0f), v, f32(0.0f)))); });
+  CHECK(least[0] == 7 && most[0] == 7);  // the second operand when the first is NaN
+  CHECK(least[2] == -kInf && most[1] == kInf);
+  CHECK(finite[0] == 0 && finite[1] == 0 && finite[2] == 0 && finite[3] == 1 && finite[8] == 1 && finite[9] == 1);
+  CHECK(rounded[5] == 2 && rounded[6] == -2 && rounded[7] == 2);  // to even
+}
+
+void masks() {
+  for (int n = 0; n <= kLanes; ++n) {
+    const auto m = ts::first_lanes(n);
+    CHECK(bits(m) == (n == 32 ? ~0u : (1u << n) - 1));
+    CHECK(any(m) == (n > 0) && all(m) == (n == kLanes));
+    int32_t packed[2 * 16] = {};
+    CHECK(append(packed, m, i32::iota() + i32(5)) == n);
+    for (int i = 0; i < n; ++i) CHECK(packed[i] == i + 5);
+  }
+  // A mask with holes: lanes stay in order.
+  int32_t packed[2 * 16] = {};
+  const auto odd = i32(0) < (i32::iota() & i32(1));
+  CHECK(append(packed, odd, i32::iota()) == kLanes / 2);
+  for (int i = 0; i < kLanes / 2; ++i) CHECK(packed[i] == 2 * i + 1);
+}
+
+template <int kFields, class Load, class Store>
+void interleaving(const Load& load_fields, const Store& store_fields) {
+  float memory[kFields * 16 + 1], copy[kFields * 16 + 1];
+  for (int i = 0; i < kFields * kLanes; ++i) memory[i] = static_cast<float>(i);
+  memory[kFields * kLanes] = copy[kFields * kLanes] = -1;
+  f32 fields[4];
+  load_fields(memory, fields);
+  for (int f = 0; f < kFields; ++f) {
+    float lanes[16];
+    store(lanes, fields[f]);
+    for (int i = 0; i < kLanes; ++i) CHECK(lanes[i] == static_cast<float>(kFields * i + f));
+  }
+  store_fields(copy, fields);
+  CHECK(std::memcmp(memory, copy, sizeof(float) * (kFields * kLanes + 1)) == 0);  // and nothing past the end
+}
+
+}  // namespace
+
+int main() {
+  bool present = false;
+  for (int i = 0; i < ts::isa_count(); ++i) present |= std::strcmp(ts::isa_name(i), TS_NAME(TS_TARGET)) == 0;
+  if (!present) {
+    std::printf("test_lanes: this CPU lacks " TS_NAME(TS_TARGET) "\n");
+    return 0;
+  }
+  elementary_functions();
+  special_values();
+  masks();
+  interleaving<3>([](const float* p, f32* v) { load3(p, v[0], v[1], v[2]); },
+                  [](float* p, const f32* v) { store3(p, v[0], v[1], v[2]); });
+  interleaving<4>([](const float* p, f32* v) { load4(p, v[0], v[1], v[2], v[3]); },
+                  [](float* p, const f32* v) { store4(p, v[0], v[1], v[2], v[3]); });
+  return ts_test::report("test_lanes " TS_NAME(TS_TARGET));
+}
