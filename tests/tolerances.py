@@ -1,10 +1,11 @@
 """How far native results may be from float64, in one table.
 
-value: worst measured x 1.05 over scalar, AVX2 and AVX-512 (AMD EPYC 9004 class, GCC 12, November 2026).
-cap: what the specification allows; value never exceeds it.
-TS_TOL_SCALE=0 makes every comparison fail and print its true residual: raise or lower a value with that in hand.
+value: worst measured x 1.05 over scalar, AVX2 and AVX-512 (AMD EPYC with AVX-512, GCC 12, November 2026), or the cap
+where the note says so. cap: what the specification allows; value never exceeds it.
+TS_TOL_SCALE=0 measures instead: no comparison fails, and the worst residual of each row is printed at the end.
 """
 
+import atexit
 import os
 from dataclasses import dataclass
 
@@ -24,19 +25,25 @@ class Tolerance:
         assert self.value <= self.cap, f"{self.value} is above the cap {self.cap}"
 
 
-# (what, dtype or precision, backend) -> largest absolute difference, in colour (0..1), coverage (0..1) or depth (divided
-# by the deepest visible splat's where that is above 1).
+# (what, dtype or precision, backend) -> largest absolute difference, in colour or coverage (0..1) or depth; relative to the
+# picture's largest value where that is above 1.
 TABLE = {
-    ("golden", "float32", "cpu"): Tolerance(2e-5, 2e-5, "image, alpha and depth outside ambiguous pixels"),
-    ("golden needles", "float32", "cpu"): Tolerance(1e-3, 1e-3, "s3_anisotropic: axis ratios of 1000:1"),
-    ("golden ambiguous", "float32", "cpu"): Tolerance(5e-3, 5e-3, "a splat more or less where alpha is 1/255"),
-    ("golden", "oracle", "cpu"): Tolerance(5e-6, 5e-6, "the golden files' own float32 projection matrix"),
-    ("rasterize", "float32", "cpu"): Tolerance(2e-5, 2e-5, "canvases to 128 px, outside ambiguous pixels"),
-    ("rasterize ambiguous", "float32", "cpu"): Tolerance(5e-3, 5e-3, "per flipped splat, colours in 0..1"),
-    ("rasterize", "fast", "cpu"): Tolerance(1.5 / 255, 1.5 / 255, "colours in 0..1"),
-    ("rasterize large", "float32", "cpu"): Tolerance(2e-4, 2e-4, "float32 centres at 4096 px round to 1/4096 px"),
-    ("finish", "uint8", "cpu"): Tolerance(0.5, 0.55, "in 1/255: rounding, and 2e-5 of colour"),
-    ("finish", "nv12", "cpu"): Tolerance(0.5, 0.55, "in steps of the 8-bit code"),
+    ("golden", "float32", "cpu"): Tolerance(4.0e-6, 2e-5, "image, alpha and depth outside ambiguous pixels"),
+    ("golden needles", "float32", "cpu"): Tolerance(4.5e-6, 1e-3, "s3_anisotropic: axis ratios of 1000:1"),
+    ("golden ambiguous", "float32", "cpu"): Tolerance(
+        5e-3, 5e-3, "the cap: one splat more or less where alpha is 1/255"
+    ),
+    ("golden", "oracle", "cpu"): Tolerance(2.0e-6, 5e-6, "the golden files' own float32 projection matrix"),
+    ("rasterize", "float32", "cpu"): Tolerance(2e-5, 2e-5, "the cap: 1.9e-5 in 1,200 random scenes to 128 px"),
+    ("rasterize ambiguous", "float32", "cpu"): Tolerance(
+        1e-2, 1e-2, "by arithmetic: 0.99 of the T = 0.01 before the end"
+    ),
+    ("rasterize", "fast", "cpu"): Tolerance(1.5 / 255, 1.5 / 255, "the cap; colours in 0..1"),
+    ("rasterize large", "float32", "cpu"): Tolerance(
+        1.0e-4, 2e-4, "a float32 centre at 4096 px is rounded to 1/4096 px"
+    ),
+    ("finish", "uint8", "cpu"): Tolerance(0.51, 0.55, "in 1/255: half a step of rounding, and 2e-5 of colour"),
+    ("finish", "nv12", "cpu"): Tolerance(0.51, 0.55, "in steps of the code, as uint8"),
 }
 
 
@@ -57,5 +64,19 @@ def require_close(
     if where is not None:
         off = off[where]
     worst = float(np.max(off, initial=0.0)) / times
-    if not worst <= tolerance.value * SCALE:  # also for NaN
-        pytest.fail(f"{name or what} ({dtype}): off by {worst:.3g}, allowed {tolerance.value:.3g}", pytrace=False)
+    if SCALE == 0:
+        MEASURED[what, dtype, "cpu"] = max(worst, MEASURED.get((what, dtype, "cpu"), 0.0))
+    elif not worst <= tolerance.value * SCALE:  # also for NaN
+        pytest.fail(f"{what} {name} ({dtype}): off by {worst:.3g}, allowed {tolerance.value:.3g}", pytrace=False)
+
+
+MEASURED: dict[tuple[str, str, str], float] = {}
+
+
+def print_measured() -> None:
+    for row, worst in MEASURED.items():
+        print(" ".join(row), f"{worst:.3g}, allowed {TABLE[row].value:.3g}")
+
+
+if SCALE == 0:
+    atexit.register(print_measured)

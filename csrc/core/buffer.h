@@ -1,11 +1,16 @@
 // Buffer — scratch memory of plain values, aligned to a cache line. Grows to a high-water mark and stays there,
-// so that a warmed-up frame allocates nothing. Contents do not survive growth.
+// so that a warmed-up frame allocates nothing. Contents do not survive growth. Large ones ask for huge pages: a frame's
+// reads are scattered over them, and each would miss the TLB.
 #pragma once
 #include <cstddef>
 #include <cstdlib>
 #include <memory>
 #include <new>
 #include <type_traits>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 namespace ts {
 
@@ -19,11 +24,15 @@ class Buffer {
 
   T* reserve(size_t n) {
     if (n > capacity_) {
-      const size_t bytes = (n * sizeof(T) + kAlign - 1) / kAlign * kAlign;
+      const size_t align = n * sizeof(T) >= kHugePage ? kHugePage : kAlign;
+      const size_t bytes = (n * sizeof(T) + align - 1) / align * align;
       data_.reset();
       capacity_ = 0;
-      data_.reset(static_cast<T*>(std::aligned_alloc(kAlign, bytes)));
+      data_.reset(static_cast<T*>(std::aligned_alloc(align, bytes)));
       if (!data_) throw std::bad_alloc();
+#if defined(__linux__)
+      if (align == kHugePage) madvise(data_.get(), bytes, MADV_HUGEPAGE);  // a hint; refusal costs nothing
+#endif
       capacity_ = bytes / sizeof(T);
     }
     return data_.get();
@@ -37,6 +46,7 @@ class Buffer {
 
  private:
   static constexpr size_t kAlign = 64;
+  static constexpr size_t kHugePage = size_t{2} << 20;
   struct Free {
     void operator()(T* p) const { std::free(p); }
   };

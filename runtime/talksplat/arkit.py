@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-# Order of Apple's documentation (ARFaceAnchor.BlendShapeLocation) and of Live Link Face.
+# Order of Apple's documentation (ARFaceAnchor.BlendShapeLocation). Live Link Face has jawRight and mouthRight before
+# jawLeft and mouthLeft; its files are read by name.
 ARKIT_NAMES: tuple[str, ...] = (
     "eyeBlinkLeft",
     "eyeLookDownLeft",

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -115,6 +116,7 @@ class _Container(VideoWriter):
         import av
 
         self._frame_of = av.VideoFrame.from_ndarray
+        self._encoder_error = av.FFmpegError
         self._path = path
         self._partial = path.with_name(f".{path.name}.{os.getpid()}.part")
         self._container: Any = av.open(str(self._partial), "w", format=CONTAINERS[path.suffix.lower()])
@@ -139,12 +141,21 @@ class _Container(VideoWriter):
     def write(self, image: Image) -> None:
         frame = self._frame_of(image, format="nv12")
         frame.colorspace = frame.color_range = 1
-        self._container.mux(self._stream.encode(frame.reformat(format="yuv420p")))
+        with self._as_os_error():
+            self._container.mux(self._stream.encode(frame.reformat(format="yuv420p")))
 
     def finish(self) -> None:
-        self._container.mux(self._stream.encode(None))
-        self._container.close()
+        with self._as_os_error():
+            self._container.mux(self._stream.encode(None))
+            self._container.close()
         os.replace(self._partial, self._path)
+
+    @contextlib.contextmanager
+    def _as_os_error(self) -> Iterator[None]:
+        try:
+            yield
+        except self._encoder_error as error:
+            raise OSError(f"{self._path}: cannot be written ({error.strerror}).") from None
 
     def abandon(self) -> None:
         # Closing flushes, which fails again on a full disk; the error that led here is the one to show.

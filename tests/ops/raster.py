@@ -85,11 +85,11 @@ def require_same(
 ) -> None:
     sure = ~want.ambiguous
     assert want.ambiguous.sum() <= max(4, 0.02 * len(sure)), "a scene of doubtful pixels tests nothing"
-    deepest = max(1.0, float(np.max(want.depth, initial=0.0)))
-    for name, got, ref, times in (
-        ("image", image.reshape(-1, 3), want.over(background), 1.0),
-        ("alpha", alpha.reshape(-1), want.alpha, 1.0),
-        ("depth", depth.reshape(-1), want.depth, deepest),
+    for name, got, ref in (
+        ("image", image.reshape(-1, 3), want.over(background)),
+        ("alpha", alpha.reshape(-1), want.alpha),
+        ("depth", depth.reshape(-1), want.depth),
     ):
+        times = max(1.0, float(np.max(ref, initial=0.0)))
         require_close(what, "float32", got, ref, name=name, where=sure, times=times)
         require_close("rasterize ambiguous", "float32", got, ref, name=name, where=~sure, times=times)

@@ -16,7 +16,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 @given(SEEDS, st.integers(0, 90), st.integers(1, 80), st.integers(1, 80), st.sampled_from([None, 0, 1, 2, 3]))
 @settings(
-    max_examples=40,
+    max_examples=100,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],  # isa is a constant
@@ -128,12 +128,12 @@ def test_several_batches_in_one_tile(isa: str) -> None:
     """1,700 splats in one tile: four batches, some pixels stopped in the first, others open to the last."""
     rng, view = np.random.default_rng(7), front_view(16, 16)
     n = 1700
-    opacity = np.where(rng.uniform(size=n) < 0.5, 0.08, 0.006)
-    x, y = rng.uniform(0, 16, (2, n))
+    # Close to pixel centres, so that no alpha is near 1/255.
+    x, y = rng.integers(0, 16, (2, n)) + 0.5 + rng.uniform(-0.05, 0.05, (2, n))
     z = 1.5 + 2 * rng.permutation(n) / n
-    scene = flat_scene(view, x, y, z, np.where(x < 8, 3.0, 0.4), opacity, rng.uniform(0, 1, (n, 3)))
+    scene = flat_scene(view, x, y, z, 0.01, np.where(x < 8, 0.9, 0.006), rng.uniform(0, 1, (n, 3)))
     want = rasterize_ref(scene, view)
-    assert want.transmittance.min() < 1e-3 < 0.2 < want.transmittance.max()
+    assert want.transmittance.min() < 1e-3 < 0.9 < want.transmittance.max()
     require_matches(scene, view, isa)
 
 

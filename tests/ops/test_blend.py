@@ -46,9 +46,7 @@ def test_alpha_is_at_most_099(opacity: float, isa: str) -> None:
 
 def test_opacity_above_one_counts_as_one(isa: str) -> None:
     """No activation gives more; the core does not trust it."""
-    np.testing.assert_array_equal(
-        draw(stack([1.5], [RED]), VIEW, isa=isa), draw(stack([1.0], [RED]), VIEW, isa=isa)
-    )
+    np.testing.assert_array_equal(draw(stack([1.5], [RED]), VIEW, isa=isa), draw(stack([1.0], [RED]), VIEW, isa=isa))
 
 
 @pytest.mark.parametrize("factor", [0.0, -1.0, 0.5, 1 - 1e-4])

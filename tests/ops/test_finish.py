@@ -12,9 +12,7 @@ from reference.scenes import Scene, View, flat_scene, front_view, random_scene
 from talksplat import _core
 from tolerances import require_close
 
-EMPTY = Scene(
-    *(np.zeros((0, k), np.float32) for k in (3, 4, 3)), np.zeros(0, np.float32), np.zeros((0, 3), np.float32)
-)
+EMPTY = Scene(*(np.zeros((0, k), np.float32) for k in (3, 4, 3)), np.zeros(0, np.float32), np.zeros((0, 3), np.float32))
 FORMATS = _core.Format
 
 

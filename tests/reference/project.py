@@ -75,13 +75,18 @@ def _project(scene: Scene, view: View, dilation: np.float64) -> Projected:
 
     if scene.sh_degree is None:
         rgb = scene.colors.astype(np.float64)
+        finite_color = np.isfinite(rgb).all(1)
     else:
+        used = (scene.sh_degree + 1) ** 2
+        finite_color = np.isfinite(scene.colors[:, :used]).all((1, 2))
         direction = mean - np.linalg.inv(w)[:3, 3]
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
         rgb = sh_color_ref(scene.sh_degree, scene.colors, direction)
 
-    finite = np.isfinite(rgb).all(1) & np.isfinite(opacity) & (length.astype(np.float32) > 0)
-    for array in (mean, quat, scale, xy, cov):
+    # A quaternion whose squared length leaves float32's normal range has no direction there.
+    limits = np.finfo(np.float32)
+    finite = finite_color & np.isfinite(opacity) & (limits.tiny <= length**2) & (length**2 <= limits.max)
+    for array in (mean, scale, xy, cov):
         finite &= np.isfinite(array).all(1)
     visible = finite & (opacity >= MIN_ALPHA * (1 - 1e-4)) & (z > near)
     near_doubt = np.abs(z - near) < ROUNDING * near

@@ -31,9 +31,7 @@ class Rasterized:
         return composite_ref(self.color, self.transmittance, background)
 
 
-def rasterize_ref(
-    scene: Scene, view: View, *, pixels: np.ndarray | None = None, dilation: float = 0.3
-) -> Rasterized:
+def rasterize_ref(scene: Scene, view: View, *, pixels: np.ndarray | None = None, dilation: float = 0.3) -> Rasterized:
     """pixels [P,2] of (column, row); None for all, row by row."""
     splats = project_ref(scene, view, dilation)
     pixels = every_pixel(view) if pixels is None else np.asarray(pixels)

@@ -156,6 +156,24 @@ def test_interrupted_render_leaves_nothing(
     assert list(tmp_path.iterdir()) == [motion]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on the size of files")
+@pytest.mark.parametrize("target", ["out.mp4", "out.mkv", "%d.png"])
+def test_a_full_disk(program: Any, tiny_path: Path, tmp_path: Path, target: str) -> None:
+    import resource
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+
+    running = program("render", tiny_path, "-m", "clip:talk", "-o", target, "-q", "--size", "256x256", preexec_fn=limit)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert out == b""
+    assert err.startswith(b"error: ")
+    assert err.count(b"\n") == 1
+    assert b"ile too large" in err
+    assert not list(tmp_path.iterdir())
+
+
 def test_render_errors(tiny_path: Path, tmp_path: Path, capsys: Output) -> None:
     avatar, out = tiny_path, tmp_path / "out.mp4"
     good = ["-m", "clip:talk", "-o", out]

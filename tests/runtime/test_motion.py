@@ -93,6 +93,14 @@ def test_live_link_with_subframes_and_midnight(tmp_path: Path) -> None:
     assert motion.frames == 120
 
 
+def test_timecode_whose_subframes_count_on(tmp_path: Path) -> None:
+    """Some exporters write frame 11 as 11.011."""
+    rows = [live_link_row(f"00:00:{i // 30:02}:{i % 30:02}.{i % 30:03}", i / 100) for i in range(75)]
+    motion = load_motion(live_link(tmp_path / "take.csv", rows))
+    assert (motion.fps, motion.frames) == (30, 75)
+    np.testing.assert_allclose(motion.weights[:, 0], np.arange(75) / 100, atol=1e-6)
+
+
 def test_live_link_head_angles(tmp_path: Path) -> None:
     """Yaw about y, pitch about x, roll about z; roll is applied first."""
     row = live_link_row("00:00:00:00.000", 0, (0.3, -0.2, 0.1))

@@ -71,6 +71,8 @@ BAD_FILES: list[tuple[str, str | bytes, str]] = [
     ("slow.csv", "time,jawOpen\n0,0\n9,0\n", "its times mean 0.111111 frames per second; 1 to 1000 are accepted."),
     ("when.csv", "time,jawOpen\ninf,0\n1,0\n", "row 2: time must be finite."),
     ("code.csv", "Timecode,jawOpen\nnoon,0\n", "row 2, column Timecode must be HH:MM:SS:FF.fff; got 'noon'."),
+    ("degrees.csv", "HeadYaw,HeadPitch,HeadRoll\n0,35,0\n", "column HeadPitch must be radians, -π to π; got 35."),
+    ("headlost.csv", "HeadYaw,HeadPitch,HeadRoll\n0,0,nan\n", "row 2, column HeadRoll must be radians"),
     ("head.csv", bad_head(), "row 2, column m00..m22 is not a rotation."),
     ("headnan.csv", MATRIX_NAN, "row 2, column m00..m22 is not a rotation."),
     ("bytes.csv", b"jawOpen\n\xff\xfe\n", "is not a CSV text"),

@@ -149,7 +149,7 @@ TS_INLINE void blend(const BlendArgs& args, int tile, BlendScratch& scratch) {
     const int batch = n - begin < kBlendBatch ? static_cast<int>(n - begin) : kBlendBatch;
     for (int i = 0; i < batch; ++i) {
       const Instance instance = instances[begin + i];
-      if (begin + i + 8 < n) __builtin_prefetch(args.splat + static_cast<uint32_t>(instances[begin + i + 8]));
+      if (begin + i + 16 < n) __builtin_prefetch(args.splat + static_cast<uint32_t>(instances[begin + i + 16]));
       to_tile(args.splat[static_cast<uint32_t>(instance)], x0, y0, scratch.splat[i]);
       scratch.mask[i] = static_cast<int32_t>(instance >> 32);
     }

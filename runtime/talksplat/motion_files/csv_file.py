@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ TIMECODE = "Timecode"
 SHAPE_COUNT = "BlendShapeCount"  # 0 in rows where Live Link Face saw no face
 TIME = ("time_s", "time", "timestamp")
 HEAD = ("HeadYaw", "HeadPitch", "HeadRoll")
+MAX_ANGLE = math.pi + 1e-3  # of numbers that were rounded
 MATRIX = tuple(f"m{i}{j}" for i in range(4) for j in range(4))
 # Gaze is in the eyeLook weights too.
 SKIPPED = frozenset({"frame", *(f"{side}Eye{turn}" for side in ("Left", "Right") for turn in ("Yaw", "Pitch", "Roll"))})
@@ -119,11 +121,7 @@ def read_csv(path: Path, avatar: Avatar | None, fps: float | None) -> Motion:
         times = None if grid is None else grid[tracked]
     inputs = {}
     if all(name in table.header for name in HEAD):
-        yaw, pitch, roll = (
-            quat_from_axis_angle(angle[:, None] * axis)
-            for angle, axis in zip(table.numbers(list(HEAD)).T, np.eye(3)[[1, 0, 2]], strict=True)
-        )
-        inputs["head_pose"] = axis_angle_from_quat(multiply(yaw, multiply(pitch, roll)))
+        inputs["head_pose"] = _head_turn(table)
     elif all(name in table.header for name in MATRIX):
         inputs["head_pose"] = _head_pose(table)
     other = {TIMECODE, SHAPE_COUNT, *TIME, *HEAD, *MATRIX, *SKIPPED}
@@ -141,6 +139,22 @@ def read_csv(path: Path, avatar: Avatar | None, fps: float | None) -> Motion:
         fps=fps,
         avatar=avatar,
     )
+
+
+def _head_turn(table: _Table) -> Rows:
+    """Yaw about y, pitch about x, roll about z, in Unreal's order: roll first."""
+    angles = table.numbers(list(HEAD))
+    bad = ~(np.abs(angles) <= MAX_ANGLE)
+    if bad.any():
+        row, column = (int(i) for i in np.argwhere(bad)[0])
+        raise MotionInvalid(
+            f"{table.who}: {table.place(row, HEAD[column])} must be radians, -π to π; got {angles[row, column]:.6g}. "
+            "If they are degrees, multiply them by π/180."
+        )
+    yaw, pitch, roll = (
+        quat_from_axis_angle(angle[:, None] * axis) for angle, axis in zip(angles.T, np.eye(3)[[1, 0, 2]], strict=True)
+    )
+    return axis_angle_from_quat(multiply(yaw, multiply(pitch, roll)))
 
 
 def _head_pose(table: _Table) -> Rows:
