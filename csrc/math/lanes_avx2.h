@@ -29,6 +29,8 @@ TS_INLINE i32 load(const int32_t* p) { return i32(_mm256_loadu_si256(reinterpret
 TS_INLINE void store(float* p, f32 a) { _mm256_storeu_ps(p, a.v); }
 TS_INLINE void store(int32_t* p, i32 a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.v); }
 
+TS_INLINE f32 repeat4(const float* p) { return f32(_mm256_broadcast_ps(reinterpret_cast<const __m128*>(p))); }
+
 TS_INLINE f32 operator+(f32 a, f32 b) { return f32(_mm256_add_ps(a.v, b.v)); }
 TS_INLINE f32 operator-(f32 a, f32 b) { return f32(_mm256_sub_ps(a.v, b.v)); }
 TS_INLINE f32 operator*(f32 a, f32 b) { return f32(_mm256_mul_ps(a.v, b.v)); }

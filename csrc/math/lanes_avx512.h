@@ -29,6 +29,8 @@ TS_INLINE i32 load(const int32_t* p) { return i32(_mm512_loadu_si512(p)); }
 TS_INLINE void store(float* p, f32 a) { _mm512_storeu_ps(p, a.v); }
 TS_INLINE void store(int32_t* p, i32 a) { _mm512_storeu_si512(p, a.v); }
 
+TS_INLINE f32 repeat4(const float* p) { return f32(_mm512_broadcast_f32x4(_mm_loadu_ps(p))); }
+
 TS_INLINE f32 operator+(f32 a, f32 b) { return f32(_mm512_add_ps(a.v, b.v)); }
 TS_INLINE f32 operator-(f32 a, f32 b) { return f32(_mm512_sub_ps(a.v, b.v)); }
 TS_INLINE f32 operator*(f32 a, f32 b) { return f32(_mm512_mul_ps(a.v, b.v)); }

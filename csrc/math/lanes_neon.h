@@ -32,6 +32,8 @@ TS_INLINE i32 load(const int32_t* p) { return i32(vld1q_s32(p)); }
 TS_INLINE void store(float* p, f32 a) { vst1q_f32(p, a.v); }
 TS_INLINE void store(int32_t* p, i32 a) { vst1q_s32(p, a.v); }
 
+TS_INLINE f32 repeat4(const float* p) { return load(p); }
+
 TS_INLINE f32 operator+(f32 a, f32 b) { return f32(vaddq_f32(a.v, b.v)); }
 TS_INLINE f32 operator-(f32 a, f32 b) { return f32(vsubq_f32(a.v, b.v)); }
 TS_INLINE f32 operator*(f32 a, f32 b) { return f32(vmulq_f32(a.v, b.v)); }

@@ -28,6 +28,8 @@ TS_INLINE i32 load(const int32_t* p) { return i32(*p); }
 TS_INLINE void store(float* p, f32 a) { *p = a.v; }
 TS_INLINE void store(int32_t* p, i32 a) { *p = a.v; }
 
+TS_INLINE f32 repeat4(const float* p) { return f32(*p); }
+
 TS_INLINE f32 operator+(f32 a, f32 b) { return f32(a.v + b.v); }
 TS_INLINE f32 operator-(f32 a, f32 b) { return f32(a.v - b.v); }
 TS_INLINE f32 operator*(f32 a, f32 b) { return f32(a.v * b.v); }

@@ -15,7 +15,7 @@ struct CameraLanes {
 };
 
 struct Ellipse {
-  f32 x_px, y_px, a, b, d, reach, y_at_x_extreme, inv_a, slope;  // as in Splat
+  f32 x_px, y_px, a, d, reach, y_at_x_extreme, inv_a, slope;  // as in Splat
   f32 depth;
   f32 y_extent;   // half height of the ellipse where alpha = 1/255, px
   f32 square_px;  // half side of the 3-sigma square, a whole number
@@ -75,7 +75,6 @@ TS_INLINE Ellipse project(const CameraLanes& cam, f32 mx, f32 my, f32 mz, f32 qw
   e.a = sqrt(k * cov_yy / det);
   e.inv_a = one / e.a;
   e.slope = cov_xy * inv_yy;
-  e.b = -(e.a * e.slope);
 
   // A little more than needed, so that rounding cannot lose a pixel whose alpha is 1/255.
   const f32 reach = log2_opacity - f32(kLog2MinAlpha);
@@ -88,8 +87,9 @@ TS_INLINE Ellipse project(const CameraLanes& cam, f32 mx, f32 my, f32 mz, f32 qw
   const f32 lambda = mid + sqrt(max(f32(0.1f), fma(mid, mid, -det)));
   e.square_px = -floor(-(f32(3.0f) * sqrt(lambda)));
 
-  e.visible = (z > cam.near_plane) && (reach >= f32(0.0f)) && (det > f32(0.0f)) && is_finite(e.x_px) &&
-              is_finite(e.y_px) && is_finite(e.a) && is_finite(e.b) && (e.d > f32(0.0f)) && is_finite(e.square_px);
+  e.visible = (n > f32(0.0f)) && (z > cam.near_plane) && (reach >= f32(0.0f)) && (det > f32(0.0f)) &&
+              is_finite(e.x_px) && is_finite(e.y_px) && is_finite(e.a) && is_finite(e.slope) && (e.d > f32(0.0f)) &&
+              is_finite(e.square_px);
   return e;
 }
 

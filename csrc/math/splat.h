@@ -14,14 +14,15 @@ namespace ts {
 
 struct alignas(64) Splat {
   float x_px, y_px;  // centre, pixel (i, j) at (i, j)
-  float a, b, d;
+  float a, d;
   float log2_opacity;
   float red, green, blue;
-  float depth;           // camera z
-  float reach;           // p >= log2(1/255) wherever (a dx + b dy)^2 + (d dy)^2 <= reach; slightly generous
-  float y_at_x_extreme;  // dy of the ellipse's right-most point
-  float inv_a, slope;    // 1 / a and -b / a: the ellipse's chord at dy is slope dy +- inv_a sqrt(reach - (d dy)^2)
-  uint16_t tile_x0, tile_x1, tile_y0, tile_y1;  // tiles it may touch, end exclusive
+  float depth;                // camera z
+  float reach;                // p >= log2(1/255) wherever (a dx + b dy)^2 + (d dy)^2 <= reach; slightly generous
+  float y_at_x_extreme;       // dy of the ellipse's right-most point
+  float inv_a, slope;         // 1 / a and -b / a: the ellipse's chord at dy is slope dy +- inv_a sqrt(reach - (d dy)^2)
+  float block_x0, block_x1;   // columns of 4x4 blocks that it may touch, both inclusive, whole numbers
+  uint16_t tile_y0, tile_y1;  // rows of tiles that it may touch, end exclusive
 };
 static_assert(sizeof(Splat) == 64);
 constexpr int kSplatFields = 16;

@@ -9,24 +9,23 @@
 
 namespace ts {
 
-constexpr int kBlendBatch = 512;  // splats of a tile that are in L1 at a time
+constexpr int kBlendBatch = 256;  // splats of a tile that are in L1 at a time
 
-// A splat as one tile's pixels see it: (a x + b y + c)^2 + (d y + e)^2, x and y counted from the tile's corner. Takes
-// two operations a pixel fewer than differences from the centre, and its numbers are small enough to lose nothing.
-struct alignas(64) TileSplat {
-  float c, e;  // in the place of Splat's centre; the rest is Splat's
-  float a, b, d;
-  float log2_opacity;
+// A splat as one tile's pixels see it: p(x, y) = q[y] - (a x + c[y])^2, x and y counted from the tile's corner. Whatever
+// depends on the row alone is here, once for the tile's sixteen columns.
+struct alignas(32) TileSplat {
+  float c[kTile];
+  float q[kTile];
+  float a;
   float red, green, blue;
   float depth;
-  float rest[6];
 };
 
-// One thread's; 44 KiB.
+// One thread's; 39 KiB.
 struct alignas(64) BlendScratch {
-  TileSplat splat[kBlendBatch];
-  int32_t mask[kBlendBatch + 16];  // block masks of the batch, zero-padded
-  int32_t list[kBlendBatch + 16];  // one block's splats, as byte offsets into splat
+  TileSplat splat[kBlendBatch + 1];  // the last draws nothing
+  int32_t mask[kBlendBatch + 16];    // block masks of the batch, zero-padded
+  int32_t list[kBlendBatch + 32];    // one block's splats, as byte offsets into splat
   float planes[kTilePlanes * kTilePixels];
   float running_t[kTilePixels];  // below the limit where a pixel has stopped; planes keep the last accepted one
 };

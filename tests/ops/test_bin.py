@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ops.raster import draw, draw_all, require_matches, require_same
 
+from ops.raster import draw, draw_all, require_matches, require_same
 from reference.rasterize import Rasterized, rasterize_ref
 from reference.scenes import Scene, View, flat_scene, front_view, random_scene, turned_view
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ops.raster import draw, draw_all, require_matches
 
+from ops.raster import draw, draw_all, require_matches
 from reference.rasterize import rasterize_ref
 from reference.scenes import Scene, flat_scene, front_view, random_scene
 from tolerances import require_close

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ops.raster import draw, draw_all, draw_core
 
+from ops.pose_avatars import gaussians, manifest
+from ops.raster import draw, draw_all, draw_core
 from reference.finish import nv12_ref, rgba8_ref
 from reference.rasterize import rasterize_ref
 from reference.scenes import Scene, View, flat_scene, front_view, random_scene
 from talksplat import _core
+from talksplat.authoring import spec
 from tolerances import require_close
 
 EMPTY = Scene(*(np.zeros((0, k), np.float32) for k in (3, 4, 3)), np.zeros(0, np.float32), np.zeros((0, 3), np.float32))
@@ -55,6 +57,26 @@ def test_alpha_and_depth_ignore_the_background(isa: str) -> None:
     bare, over = draw_all(scene, view, isa=isa), draw_all(scene, view, isa=isa, background=picture(view))
     np.testing.assert_array_equal(bare[1], over[1])
     np.testing.assert_array_equal(bare[2], over[2])
+
+
+def test_plate_of_an_avatar(isa: str, tmp_path: Path) -> None:
+    """Stored as bytes; the frame is what the same picture as floats gives."""
+    rng, n = np.random.default_rng(6), 20
+    plate = rng.integers(0, 256, (64, 64, 3), np.uint8)
+    tensors = gaussians(rng, n) | {"plate/background": plate}
+    tensors["gaussians/mean"] = (rng.normal(size=(n, 3)) * 0.5 + [0, 0, 3]).astype(np.float32)
+    path = spec.write(tmp_path / "plate.tsplat", manifest("static", n, inputs=[]), tensors)
+    avatar = _core.Avatar(engine(isa), str(path))
+    frames = []
+    for background in (None, plate / np.float32(255)):
+        image = np.empty((64, 64, 3), np.float32)
+        avatar.render({}, None, background is None, background, FORMATS.RGB_F32, 64, 64, image)
+        frames.append(image)
+    require_close("rasterize", "float32", frames[0], frames[1])
+    bare = np.empty((64, 64, 3), np.float32)
+    avatar.render({}, None, False, None, FORMATS.RGB_F32, 64, 64, bare)
+    assert np.abs(bare - frames[0]).max() > 0.5
+    assert bare.max() > 0.1
 
 
 # ---- 8 bits ----

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ops.raster import draw, draw_all, require_matches
 
+from ops.raster import draw, draw_all, require_matches
 from reference.scenes import Scene, View, flat_scene, front_view, random_scene, turned_view
 from reference.sh import sh_basis_ref
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ops.raster import draw, draw_all, draw_core, require_matches
 
+from ops.raster import draw, draw_all, draw_core, require_matches
 from reference.finish import rgba8_ref
 from reference.rasterize import rasterize_ref
-from reference.scenes import Scene, View, flat_scene, front_view, random_scene, to_world, turned_view
+from reference.scenes import Scene, flat_scene, front_view, random_scene, to_world, turned_view
 from talksplat import _core
 from tolerances import require_close
 
@@ -74,7 +74,7 @@ def test_denormal(array: str, isa: str) -> None:
     and hides its Gaussian."""
     scene = ordinary(40).with_values(array, slice(None, None, 4), 1e-42)
     if array == "means":
-        scene = replace(scene, means=to_world(VIEW, scene.means.astype(np.float64) + [0, 0, 1.0]))
+        scene = replace(scene, means=to_world(VIEW, scene.means + np.float64([0, 0, 1])))
     require_matches(scene, VIEW, isa)
 
 

@@ -1,12 +1,12 @@
-"""rasterize and its oracle against images that an independent float64 implementation made (../shared/golden/raster)."""
+"""rasterize and its oracle against images of an independent float64 implementation: the shared data's golden/raster."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from ops.raster import draw_all
 
+from ops.raster import draw_all
 from reference.project import project_ref
 from reference.rasterize import rasterize_ref
 from reference.scenes import Scene, View

@@ -24,8 +24,7 @@ class Projected:
     visible: np.ndarray  # [N] bool
     depth: np.ndarray  # [N] camera z
     xy: np.ndarray  # [N,2] px
-    cov: np.ndarray  # [N,3] xx, xy, yy with the dilation, px^2
-    conic: np.ndarray  # [N,3] its inverse
+    conic: np.ndarray  # [N,3] xx, xy, yy of the inverse covariance, which includes the dilation
     radius: np.ndarray  # [N] px, whole
     rect: np.ndarray  # [N,4] tiles x0, y0, x1, y1, end exclusive
     sure: np.ndarray  # [N,4] the least rect that rounding allows
@@ -40,70 +39,73 @@ def project_ref(scene: Scene, view: View, dilation: float = 0.3) -> Projected:
 
 
 def _project(scene: Scene, view: View, dilation: np.float64) -> Projected:
-    mean, quat, scale, opacity = (
-        a.astype(np.float64) for a in (scene.means, scene.quats, scene.scales, scene.opacities)
-    )
+    cam_from_world = view.cam_from_world.astype(np.float64)
+    mean_c = scene.means.astype(np.float64) @ cam_from_world[:3, :3].T + cam_from_world[:3, 3]
+    x, y, z = mean_c.T
     fx, fy, cx, cy, near = (np.float64(np.float32(v)) for v in (view.fx, view.fy, view.cx, view.cy, view.near))
-    w = view.cam_from_world.astype(np.float64)
-    rotation, translation = w[:3, :3], w[:3, 3]
-    x, y, z = (mean @ rotation.T + translation).T
-
     xy = np.stack([fx * x / (z + 1e-7) + cx - 0.5, fy * y / (z + 1e-7) + cy - 0.5], axis=1)
-    limit_x, limit_y = 1.3 * view.width / (2 * fx), 1.3 * view.height / (2 * fy)
-    jacobian = np.zeros((len(mean), 2, 3))
-    jacobian[:, 0, 0], jacobian[:, 1, 1] = fx / z, fy / z
-    jacobian[:, 0, 2] = -fx / z * np.clip(x / z, -limit_x, limit_x)
-    jacobian[:, 1, 2] = -fy / z * np.clip(y / z, -limit_y, limit_y)
-    length = np.linalg.norm(quat, axis=1)
-    half = jacobian @ rotation @ rotation_of_quat(quat / length[:, None]) * scale[:, None, :]
+
+    half = half_covariance(scene, mean_c, cam_from_world[:3, :3], view)
     gram = half @ half.transpose(0, 2, 1)
-    cov_xx, cov_xy, cov_yy = gram[:, 0, 0] + dilation, gram[:, 0, 1], gram[:, 1, 1] + dilation
-    cov = np.stack([cov_xx, cov_xy, cov_yy], axis=1)
+    xx, xy_, yy = gram[:, 0, 0] + dilation, gram[:, 0, 1], gram[:, 1, 1] + dilation
     # The sum of squared 2x2 minors: exact where xx yy - xy^2 cancels, even in float64, for needles.
     minors = np.linalg.norm(np.cross(half[:, 0], half[:, 1]), axis=1) ** 2
-    det = minors + dilation * (cov_xx + cov_yy - dilation)
-    mid = (cov_xx + cov_yy) / 2
-    raw_radius = 3 * np.sqrt(mid + np.sqrt(np.maximum(0.1, mid * mid - det)))
+    det = minors + dilation * (xx + yy - dilation)
+    mid = (xx + yy) / 2
+    three_sigma = 3 * np.sqrt(mid + np.sqrt(np.maximum(0.1, mid * mid - det)))
 
     tiles = [-(-view.width // TILE), -(-view.height // TILE)]
-    slack_px = ROUNDING * (1 + np.abs(xy)) + 1e-4
-    rect = tile_rect(xy, xy, np.ceil(raw_radius), tiles)
-    least = np.ceil(raw_radius * (1 - ROUNDING))
-    most = np.ceil(raw_radius * (1 + ROUNDING))
-    sure = tile_rect(xy + slack_px, xy - slack_px, least, tiles)
-    maybe = tile_rect(xy - slack_px, xy + slack_px, most, tiles)
+    slack = ROUNDING * (1 + np.abs(xy)) + 1e-4
+    sure = tile_rect(xy + slack, xy - slack, np.ceil(three_sigma * (1 - ROUNDING)), tiles)
+    maybe = tile_rect(xy - slack, xy + slack, np.ceil(three_sigma * (1 + ROUNDING)), tiles)
+    at_near_plane = np.abs(z - near) < ROUNDING * near
+    sure[at_near_plane] = 0
 
-    if scene.sh_degree is None:
-        rgb = scene.colors.astype(np.float64)
-        finite_color = np.isfinite(rgb).all(1)
-    else:
-        used = (scene.sh_degree + 1) ** 2
-        finite_color = np.isfinite(scene.colors[:, :used]).all((1, 2))
-        direction = mean - np.linalg.inv(w)[:3, 3]
-        direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-        rgb = sh_color_ref(scene.sh_degree, scene.colors, direction)
-
-    # A quaternion whose squared length leaves float32's normal range has no direction there.
-    limits = np.finfo(np.float32)
-    finite = finite_color & np.isfinite(opacity) & (limits.tiny <= length**2) & (length**2 <= limits.max)
-    for array in (mean, scale, xy, cov):
-        finite &= np.isfinite(array).all(1)
-    visible = finite & (opacity >= MIN_ALPHA * (1 - 1e-4)) & (z > near)
-    near_doubt = np.abs(z - near) < ROUNDING * near
-    sure[near_doubt] = 0
+    rgb, finite = colors(scene, cam_from_world)
+    finite &= has_direction(scene.quats) & (scene.opacities >= MIN_ALPHA * (1 - 1e-4)) & np.isfinite(scene.opacities)
+    finite &= np.isfinite(np.column_stack([scene.means, scene.scales, xy, xx, xy_, yy])).all(1)
     return Projected(
-        visible=(visible | (near_doubt & finite)) & not_empty(maybe),
+        visible=finite & ((z > near) | at_near_plane) & not_empty(maybe),
         depth=z,
         xy=xy,
-        cov=cov,
-        conic=np.stack([cov_yy, -cov_xy, cov_xx], axis=1) / det[:, None],
-        radius=np.ceil(raw_radius),
-        rect=rect,
+        conic=np.stack([yy, -xy_, xx], axis=1) / det[:, None],
+        radius=np.ceil(three_sigma),
+        rect=tile_rect(xy, xy, np.ceil(three_sigma), tiles),
         sure=sure,
         maybe=maybe,
         rgb=rgb,
-        opacity=np.minimum(opacity, 1),
+        opacity=np.minimum(scene.opacities.astype(np.float64), 1),
     )
+
+
+def half_covariance(scene: Scene, mean_c: np.ndarray, rotation: np.ndarray, view: View) -> np.ndarray:
+    """[N,2,3]: times its transpose, the covariance on the screen before dilation."""
+    x, y, z = mean_c.T
+    fx, fy = np.float64(np.float32(view.fx)), np.float64(np.float32(view.fy))
+    limit_x, limit_y = 1.3 * view.width / (2 * fx), 1.3 * view.height / (2 * fy)
+    jacobian = np.zeros((len(mean_c), 2, 3))
+    jacobian[:, 0, 0], jacobian[:, 1, 1] = fx / z, fy / z
+    jacobian[:, 0, 2] = -fx / z * np.clip(x / z, -limit_x, limit_x)
+    jacobian[:, 1, 2] = -fy / z * np.clip(y / z, -limit_y, limit_y)
+    quat = scene.quats.astype(np.float64)
+    axes = rotation_of_quat(quat / np.linalg.norm(quat, axis=1, keepdims=True)) * scene.scales[:, None, :]
+    return jacobian @ rotation @ axes
+
+
+def has_direction(quats: np.ndarray) -> np.ndarray:
+    """[N] bool: the squared length is a normal float32. Also false for what is not finite."""
+    squared = (quats.astype(np.float64) ** 2).sum(1)
+    return (np.finfo(np.float32).tiny <= squared) & (squared <= np.finfo(np.float32).max)
+
+
+def colors(scene: Scene, cam_from_world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """rgb [N,3], and [N] bool: whether all that it is made of is finite."""
+    if scene.sh_degree is None:
+        return scene.colors.astype(np.float64), np.isfinite(scene.colors).all(1)
+    used = scene.colors[:, : (scene.sh_degree + 1) ** 2]
+    direction = scene.means - np.linalg.inv(cam_from_world)[:3, 3]
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    return sh_color_ref(scene.sh_degree, used, direction), np.isfinite(used).all((1, 2))
 
 
 def tile_rect(low: np.ndarray, high: np.ndarray, radius: np.ndarray, tiles: list[int]) -> np.ndarray:

@@ -25,7 +25,7 @@ constexpr int kMissed = INT32_MAX / 2;
 // What a splat's cuts need, a lane per block row.
 struct Chords {
   f32 x_px, d, reach, y_at_x_extreme, inv_a, slope;
-  f32 low, high;  // block columns of its tiles
+  f32 low, high;  // block columns that it may touch
 
   TS_INLINE explicit Chords(const Splat& s)
       : x_px(s.x_px),
@@ -34,8 +34,8 @@ struct Chords {
         y_at_x_extreme(s.y_at_x_extreme),
         inv_a(s.inv_a),
         slope(s.slope),
-        low(static_cast<float>(s.tile_x0 * kTileBlocks)),
-        high(static_cast<float>(s.tile_x1 * kTileBlocks - 1)) {}
+        low(s.block_x0),
+        high(s.block_x1) {}
   Chords() = default;
 };
 
@@ -136,8 +136,7 @@ TS_INLINE bool emit_pair(uint32_t id_a, uint32_t id_b, const Splat& a, const Spl
   s.x_px = both(a.x_px, b.x_px), s.d = both(a.d, b.d), s.reach = both(a.reach, b.reach);
   s.y_at_x_extreme = both(a.y_at_x_extreme, b.y_at_x_extreme);
   s.inv_a = both(a.inv_a, b.inv_a), s.slope = both(a.slope, b.slope);
-  s.low = both(static_cast<float>(a.tile_x0 * kTileBlocks), static_cast<float>(b.tile_x0 * kTileBlocks));
-  s.high = both(static_cast<float>(a.tile_x1 * kTileBlocks - 1), static_cast<float>(b.tile_x1 * kTileBlocks - 1));
+  s.low = both(a.block_x0, b.block_x0), s.high = both(a.block_x1, b.block_x1);
   const f32 corner = both(static_cast<float>(a.tile_y0 * kTile) - a.y_px,
                           static_cast<float>(b.tile_y0 * kTile - kTile * kStepTiles / 2) - b.y_px);
   i32 first, last;

@@ -1,7 +1,8 @@
 // blend — per-tile lists to pixels, front to back.
 // Maths    alpha = min(0.99, 2^p), p as in math/splat.h; skipped below 1/255; C += alpha T colour; T -= alpha T; a
 // pixel
-//          stops before the splat that would take T below 1e-4 (Kerbl et al. 2023). fast: stops below 1/255
+//          stops before the splat that would take T below 1e-4 (Kerbl et al. 2023). fast: a block ends when
+//          all its T are below 1/255
 // Launch   one tile at a time, claimed by threads; inside, 4x4-pixel blocks of 16 / kLanes registers
 // Phase 1  a batch of the tile's splats is copied to this thread's scratch: one miss per splat instead of one per block
 // Phase 2  per block, the splats whose mask names it are listed, then evaluated with T and colour in registers
@@ -11,8 +12,6 @@
 // Edges    empty tile: background alone. Lists of any length: batches
 // Oracle   tests/reference/blend.py      Bench  bench/ops/bench_raster.py
 #include "ops/blend.h"
-
-#include <cstddef>
 
 #include "cpu/kernels/kernels.h"
 #include "math/lanes.h"
@@ -24,88 +23,97 @@ namespace {
 constexpr int kParts = kBlock * kBlock / kLanes;  // registers per block
 constexpr float kFastTransmittance = 1.0f / 255;
 
-TS_INLINE void to_tile(const Splat& s, float x0, float y0, TileSplat& out) {
-  static_assert(sizeof(Splat) == sizeof(TileSplat) && offsetof(TileSplat, a) == offsetof(Splat, a) &&
-                offsetof(TileSplat, depth) == offsetof(Splat, depth));
-  __builtin_memcpy(&out, &s, sizeof out);
-  const float x = x0 - s.x_px, y = y0 - s.y_px;
-  out.c = s.a * x + s.b * y;
-  out.e = s.d * y;
-}
+// Column by column: lane i of part p is pixel (column n / 4, row n % 4) of the block, n = p * kLanes + i. So a register
+// of values that depend on the row alone is four floats repeated, which a load does for free.
+TS_INLINE int column_of(int n) { return n / kBlock; }
+TS_INLINE int row_of(int n) { return n % kBlock; }
 
-// A register of block pixels: part p holds pixels p * kLanes ... of the block, row by row.
 TS_INLINE f32 load_block(const float* plane, int part) {
   alignas(64) float pixels[kLanes];
-  for (int i = 0; i < kLanes; ++i)
-    pixels[i] = plane[(part * kLanes + i) / kBlock * kTile + (part * kLanes + i) % kBlock];
+  for (int i = 0; i < kLanes; ++i) pixels[i] = plane[row_of(part * kLanes + i) * kTile + column_of(part * kLanes + i)];
   return load(pixels);
 }
 TS_INLINE void store_block(float* plane, int part, f32 value) {
+#if defined(TS_TARGET_IS_AVX512)
+  (void)part;  // a 4x4 transpose, then its rows
+  const __m512i rows = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512 v = _mm512_permutexvar_ps(rows, value.v);
+  _mm_storeu_ps(plane, _mm512_castps512_ps128(v));
+  _mm_storeu_ps(plane + kTile, _mm512_extractf32x4_ps(v, 1));
+  _mm_storeu_ps(plane + 2 * kTile, _mm512_extractf32x4_ps(v, 2));
+  _mm_storeu_ps(plane + 3 * kTile, _mm512_extractf32x4_ps(v, 3));
+#else
   alignas(64) float pixels[kLanes];
   store(pixels, value);
-  for (int i = 0; i < kLanes; ++i)
-    plane[(part * kLanes + i) / kBlock * kTile + (part * kLanes + i) % kBlock] = pixels[i];
+  for (int i = 0; i < kLanes; ++i) plane[row_of(part * kLanes + i) * kTile + column_of(part * kLanes + i)] = pixels[i];
+#endif
 }
 
-// Appends the byte offsets of the batch's splats whose mask has the block's bit.
+// p = log2_opacity - (a (x - x_px) + b (y - y_px))^2 - (d (y - y_px))^2, b = -a slope.
+TS_INLINE void to_tile(const Splat& s, float x0, float y0, TileSplat& out) {
+  const float a = s.a, b = -(a * s.slope), x = x0 - s.x_px, y = y0 - s.y_px;
+  const f32 c(a * x + b * y), e(s.d * y);
+  for (int r = 0; r < kTile; r += kLanes) {
+    const f32 row = f32::iota() + f32(static_cast<float>(r));
+    const f32 v = fma(f32(s.d), row, e);
+    store(out.c + r, fma(f32(b), row, c));
+    store(out.q + r, fnma(v, v, f32(s.log2_opacity)));
+  }
+  out.a = a;
+  out.red = s.red, out.green = s.green, out.blue = s.blue;
+  out.depth = s.depth;
+}
+
+// Splats per turn of the loop; their alphas must fit in registers beside those of the next turn.
+constexpr int kGroup = 4;
+
+// Lists the byte offsets of the batch's splats whose mask has the block's bit; the count is of whole groups.
 TS_INLINE int list_block(const int32_t* mask_of, int n, int block, int32_t* list) {
-  const i32 bit(1 << block), zero(0), step(kLanes * static_cast<int>(sizeof(TileSplat)));
-  i32 offset = i32::iota() << 6;
-  static_assert(sizeof(TileSplat) == 1 << 6);
+  constexpr int kBytes = sizeof(TileSplat);
+  const i32 bit(1 << block), zero(0), step(kLanes * kBytes);
+  i32 offset = i32::iota() * i32(kBytes);
   int count = 0;
   for (int i = 0; i < n; i += kLanes, offset = offset + step)
     count += append(list + count, zero < (load(mask_of + i) & bit), offset);
-  return count;
+  // Up to a whole group, and the group after, which is begun before the last one ends: splats that draw nothing.
+  for (int i = 0; i < 2 * kGroup; ++i) list[count + i] = kBlendBatch * kBytes;
+  return (count + kGroup - 1) / kGroup * kGroup;
 }
-
-// Splats are evaluated side by side in groups: their exponents do not depend on each other, and the registers that wait
-// for one are the limit of out-of-order execution.
-constexpr int kGroup = kLanes >= 8 ? 8 : 4;
 
 template <bool kDepth>
 struct Pixels {
-  f32 x, y;  // from the tile's corner
+  f32 x;    // from the tile's corner
+  int row;  // of the block's first pixel, likewise
   f32 red, green, blue, depth;
   f32 t;           // falls freely; the splats that take it below the limit, and all after, add nothing
   f32 accepted_t;  // after the last splat that was added
 
-  // The next kCount splats, at byte offsets[j] from splats.
-  template <int kCount>
-  TS_INLINE void add(const char* splats, const int32_t* offsets, f32 t_min) {
-    const auto get = [&](int j) -> const TileSplat& {
-      return *reinterpret_cast<const TileSplat*>(splats + offsets[j]);
-    };
-    f32 u[kCount], v[kCount], p[kCount], alpha[kCount];
-    for (int j = 0; j < kCount; ++j) u[j] = fma(f32(get(j).b), y, f32(get(j).c));
-    for (int j = 0; j < kCount; ++j) v[j] = fma(f32(get(j).d), y, f32(get(j).e));
-    for (int j = 0; j < kCount; ++j) u[j] = fma(f32(get(j).a), x, u[j]);
-    for (int j = 0; j < kCount; ++j) p[j] = fnma(v[j], v[j], f32(get(j).log2_opacity));
-    for (int j = 0; j < kCount; ++j) p[j] = fnma(u[j], u[j], p[j]);
-    exp2_fast<kCount>(p, alpha);
-    for (int j = 0; j < kCount; ++j) alpha[j] = keep(p[j] >= f32(kLog2MinAlpha), min(alpha[j], f32(kMaxAlpha)));
-    for (int j = 0; j < kCount; ++j) {
-      const f32 weight = alpha[j] * t;
-      t = t - weight;
-      const mask alive = t >= t_min;
-      const f32 w = keep(alive, weight);
-      red = fma(w, f32(get(j).red), red);
-      green = fma(w, f32(get(j).green), green);
-      blue = fma(w, f32(get(j).blue), blue);
-      if (kDepth) depth = fma(w, f32(get(j).depth), depth);
-      accepted_t = accepted_t - w;
-    }
+  TS_INLINE f32 alpha(const TileSplat& s) const {
+    const f32 u = fma(f32(s.a), x, repeat4(s.c + row));
+    const f32 p = fnma(u, u, repeat4(s.q + row));
+    return keep(p >= f32(kLog2MinAlpha), min(exp2_fast(p), f32(kMaxAlpha)));
+  }
+
+  TS_INLINE void add(const TileSplat& s, f32 alpha) {
+    const f32 weight = alpha * t;
+    t = t - weight;
+    const f32 w = keep(t >= f32(kMinTransmittance), weight);
+    red = fma(w, f32(s.red), red);
+    green = fma(w, f32(s.green), green);
+    blue = fma(w, f32(s.blue), blue);
+    if (kDepth) depth = fma(w, f32(s.depth), depth);
+    accepted_t = accepted_t - w;
   }
 };
 
 // One block against the listed splats; returns whether any pixel can still take more.
 template <bool kDepth>
-TS_INLINE bool blend_block(const BlendScratch& scratch, int count, int part, float x0, float y0, f32 t_min,
+TS_INLINE bool blend_block(const BlendScratch& scratch, int count, int part, int x0, int y0, f32 t_stop,
                            bool first_batch, float* planes, float* running_t) {
-  const f32 pixel = f32::iota() + f32(static_cast<float>(part * kLanes));
-  const f32 row = floor(pixel * f32(1.0f / kBlock));
   Pixels<kDepth> px;
-  px.x = fnma(row, f32(kBlock), pixel) + f32(x0);
-  px.y = row + f32(y0);
+  px.x =
+      floor((f32::iota() + f32(static_cast<float>(part * kLanes))) * f32(1.0f / kBlock)) + f32(static_cast<float>(x0));
+  px.row = y0 + (kLanes < kBlock ? row_of(part * kLanes) : 0);
   const f32 zero(0.0f);
   if (first_batch) {
     px.red = px.green = px.blue = px.depth = zero;
@@ -118,32 +126,41 @@ TS_INLINE bool blend_block(const BlendScratch& scratch, int count, int part, flo
     if (kDepth) px.depth = load_block(planes + 4 * kTilePixels, part);
   }
 
-  const char* splats = reinterpret_cast<const char*>(scratch.splat);
-  int i = 0;
-  bool alive = true;
-  for (; alive && i + kGroup <= count; i += kGroup) {
-    px.template add<kGroup>(splats, scratch.list + i, t_min);
-    alive = any(px.t >= t_min);
+  const auto splat = [&](int i) -> const TileSplat& {
+    return *reinterpret_cast<const TileSplat*>(reinterpret_cast<const char*>(scratch.splat) + scratch.list[i]);
+  };
+  // T hangs on the splat before, alpha does not: the next group's alphas are computed between this group's additions,
+  // so that neither waits for the other.
+  f32 alpha[kGroup], next[kGroup];
+  for (int j = 0; j < kGroup; ++j) alpha[j] = px.alpha(splat(j));
+  for (int i = 0; i < count; i += kGroup) {
+    for (int j = 0; j < kGroup; ++j) {
+      next[j] = px.alpha(splat(i + kGroup + j));
+      px.add(splat(i + j), alpha[j]);
+    }
+    for (int j = 0; j < kGroup; ++j) alpha[j] = next[j];
+    if (!any(px.t >= t_stop)) break;
   }
-  for (; alive && i < count; ++i) px.template add<1>(splats, scratch.list + i, t_min);
 
   store_block(planes, part, px.red), store_block(planes + kTilePixels, part, px.green);
   store_block(planes + 2 * kTilePixels, part, px.blue);
   store_block(planes + 3 * kTilePixels, part, px.accepted_t);
   store_block(running_t, part, px.t);
   if (kDepth) store_block(planes + 4 * kTilePixels, part, px.depth);
-  return any(px.t >= t_min);
+  return any(px.t >= t_stop);
 }
 
 template <bool kDepth>
 TS_INLINE void blend(const BlendArgs& args, int tile, BlendScratch& scratch) {
   const int tiles_x = tiles_across(args.finish.width);
   const float x0 = static_cast<float>(tile % tiles_x * kTile), y0 = static_cast<float>(tile / tiles_x * kTile);
-  const f32 t_min(args.precision == TS_PRECISION_FAST ? kFastTransmittance : kMinTransmittance);
+  const f32 t_stop(args.precision == TS_PRECISION_FAST ? kFastTransmittance : kMinTransmittance);
   const Instance* instances = args.instances + args.tile_start[tile];
   const int64_t n = args.tile_start[tile + 1] - args.tile_start[tile];
   float* planes = scratch.planes;
   uint32_t alive = 0xffff;  // blocks
+  scratch.splat[kBlendBatch] = TileSplat{};
+  for (float& q : scratch.splat[kBlendBatch].q) q = -1e9f;
 
   for (int64_t begin = 0; begin == 0 || (begin < n && alive); begin += kBlendBatch) {
     const int batch = n - begin < kBlendBatch ? static_cast<int>(n - begin) : kBlendBatch;
@@ -160,9 +177,8 @@ TS_INLINE void blend(const BlendArgs& args, int tile, BlendScratch& scratch) {
       const int origin = block / 4 * (kBlock * kTile) + block % 4 * kBlock;
       bool any_alive = false;
       for (int part = 0; part < kParts; ++part)
-        any_alive |= blend_block<kDepth>(scratch, count, part, static_cast<float>(block % 4 * kBlock),
-                                         static_cast<float>(block / 4 * kBlock), t_min, begin == 0, planes + origin,
-                                         scratch.running_t + origin);
+        any_alive |= blend_block<kDepth>(scratch, count, part, block % 4 * kBlock, block / 4 * kBlock, t_stop,
+                                         begin == 0, planes + origin, scratch.running_t + origin);
       if (!any_alive) alive &= ~(1u << block);
     }
   }

@@ -55,7 +55,8 @@ TS_INLINE void sh_color(const ProjectArgs& args, const float* sh, const f32 dire
   for (int c = 0; c < 3; ++c) {
     rgb[c] = f32(0.5f);
     for (int i = c, k = 0; i < used; i += 3, ++k) rgb[c] = fma(basis[k], load(gathered + i * kLanes), rgb[c]);
-    rgb[c] = max(f32(0.0f), rgb[c]);  // second operand on NaN: stays NaN, hidden by the caller
+    rgb[c] = select(is_finite(rgb[c]), max(f32(0.0f), rgb[c]),
+                    rgb[c]);  // second operand on NaN: stays NaN, hidden by the caller
   }
 }
 
@@ -80,7 +81,7 @@ TS_INLINE mask step(const ProjectArgs& args, const CameraLanes& camera, const fl
   // 1 at most: the reference's activations cannot exceed it, and alpha is clamped below it anyway. Zero, negative and
   // NaN become log2 of a tiny number: below 1/255, invisible.
   const f32 o = load(opacity);
-  const f32 log2_opacity = log2_accurate(select(o > f32(1e-6f), min(o, f32(1.0f)), f32(1e-6f)));
+  const f32 log2_opacity = log2_accurate(select((o > f32(1e-6f)) && is_finite(o), min(o, f32(1.0f)), f32(1e-6f)));
   Ellipse e = project(camera, m[0], m[1], m[2], q[0], q[1], q[2], q[3], s[0], s[1], s[2], log2_opacity);
   e.visible = e.visible && first_lanes(count);
   if (!any(e.visible)) return e.visible;
@@ -100,10 +101,11 @@ TS_INLINE mask step(const ProjectArgs& args, const CameraLanes& camera, const fl
   }
   for (const f32& c : rgb) e.visible = e.visible && is_finite(c);
 
+  const f32 block_x0 = to_float(x0 << 2), block_x1 = to_float((x1 << 2) - i32(1));
+  static_assert(kTile / kBlock == 1 << 2);
   const f32 fields[kSplatFields] = {e.x_px,
                                     e.y_px,
                                     e.a,
-                                    e.b,
                                     e.d,
                                     log2_opacity,
                                     rgb[0],
@@ -114,7 +116,8 @@ TS_INLINE mask step(const ProjectArgs& args, const CameraLanes& camera, const fl
                                     e.y_at_x_extreme,
                                     e.inv_a,
                                     e.slope,
-                                    float_of(x0 | (x1 << 16)),
+                                    block_x0,
+                                    block_x1,
                                     float_of(y0 | (y1 << 16))};
   store_splats(out, bits(e.visible), fields);
   store(depth, e.depth);
