@@ -1,5 +1,5 @@
-// Buffer — scratch memory of plain values, aligned to a cache line. Grows to a high-water mark and stays there,
-// so that a warmed-up frame allocates nothing. Contents do not survive growth. Large ones ask for huge pages: a frame's
+// Buffer — scratch memory of plain values, aligned to a cache line. Grows to a quarter above its high-water mark and
+// stays there, so that a warmed-up frame allocates nothing. Contents do not survive growth. Large ones ask for huge pages: a frame's
 // reads are scattered over them, and each would miss the TLB.
 #pragma once
 #include <cstddef>
@@ -24,6 +24,7 @@ class Buffer {
 
   T* reserve(size_t n) {
     if (n > capacity_) {
+      if (capacity_ > 0) n += n / 4;  // has grown before: its need varies from frame to frame
       const size_t align = n * sizeof(T) >= kHugePage ? kHugePage : kAlign;
       const size_t bytes = (n * sizeof(T) + align - 1) / align * align;
       data_.reset();

@@ -37,8 +37,12 @@ constexpr uint64_t kGeneration = 1ull << 32;  // one per job
 // that was not scheduled in time cannot enter and is not waited for.
 struct ThreadPool::Impl {
   std::atomic<uint64_t> state{0};
-  std::atomic<int64_t> next{0};
-  int64_t n_chunks = 0;
+  struct alignas(64) Share {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+  std::unique_ptr<Share[]> shares;  // [n_shares] of the chunks
+  int n_shares = 0;
   RawBody body = nullptr;
   const void* context = nullptr;
 
@@ -49,8 +53,13 @@ struct ThreadPool::Impl {
   std::atomic<bool> quit{false};
   std::vector<std::thread> workers;
 
+  // Its own share first, then what others have not begun.
   void work(int slot) {
-    for (int64_t chunk; (chunk = next.fetch_add(1, std::memory_order_relaxed)) < n_chunks;) body(context, chunk, slot);
+    for (int i = 0; i < n_shares; ++i) {
+      Share& share = shares[(slot + i) % n_shares];
+      for (int64_t chunk; (chunk = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;)
+        body(context, chunk, slot);
+    }
   }
 
   bool is_new_job(uint64_t seen) const {
@@ -81,8 +90,11 @@ struct ThreadPool::Impl {
     }
   }
 
-  void open() {
-    next.store(0, std::memory_order_relaxed);
+  void open(int64_t n_chunks) {
+    for (int i = 0; i < n_shares; ++i) {
+      shares[i].next.store(n_chunks * i / n_shares, std::memory_order_relaxed);
+      shares[i].end = n_chunks * (i + 1) / n_shares;
+    }
     state.store((state.load(std::memory_order_relaxed) / kGeneration + 1) * kGeneration | kOpen);
     if (sleepers.load() > 0) {
       std::lock_guard<std::mutex> lock(mutex);
@@ -121,6 +133,8 @@ int available_cpus() {
 }
 
 ThreadPool::ThreadPool(int threads) : impl_(new Impl), threads_(threads > 0 ? threads : available_cpus()) {
+  impl_->n_shares = threads_;
+  impl_->shares.reset(new Impl::Share[static_cast<size_t>(threads_)]);
   for (int slot = 1; slot < threads_; ++slot) impl_->workers.emplace_back([this, slot] { impl_->worker_main(slot); });
 }
 
@@ -138,10 +152,9 @@ void ThreadPool::run_raw(int64_t n_chunks, RawBody body, const void* context) {
     for (int64_t chunk = 0; chunk < n_chunks; ++chunk) body(context, chunk, 0);
     return;
   }
-  impl_->n_chunks = n_chunks;
   impl_->body = body;
   impl_->context = context;
-  impl_->open();
+  impl_->open(n_chunks);
   impl_->work(0);
   impl_->close_and_wait();
 }

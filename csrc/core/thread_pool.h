@@ -1,8 +1,9 @@
 // ThreadPool — runs a fixed number of chunks of work on the calling thread and its workers.
 //
-// Chunks are claimed one at a time, so a thread that wakes late simply finds less left to do and never holds up
-// the frame; the caller waits only for chunks that somebody has already begun. Waits spin briefly (a frame has
-// several short phases) and then sleep. run() allocates nothing.
+// Every thread has a contiguous share of the chunks, the same in every frame, so that its data stays in its core's
+// cache. Chunks are claimed one at a time and a thread that is done takes from the others' shares: one that wakes late
+// finds less left to do and never holds up the frame; the caller waits only for chunks that somebody has begun. Waits
+// spin briefly (a frame has several short phases) and then sleep. run() allocates nothing.
 #pragma once
 #include <cstdint>
 #include <memory>

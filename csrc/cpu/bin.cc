@@ -1,171 +1,189 @@
 // bin — visible splats to per-tile lists in depth order.
-// Maths    an exact least-significant-digit radix sort of depth keys, then a counting sort to tiles; both stable
-// Phase 1  sort: one or two passes (three when depths span more than 2^24 floats), each a histogram and a scatter per
-//          part. Digits are of key - smallest key, so a head at arm's length needs 22 bits, not 32
-// Phase 2  emit_spans (cpu/kernels/bin.cc) for a part of the depth order, then count its instances per tile
-// Phase 3  scatter: each part owns a cursor into every tile's list, so order does not depend on who runs it
-// Cost     O(visible + instances + parts * tiles); bound by memory
-// Edges    nothing visible: every list is empty. More than 2^32 - 1 instances: an error
+// Phase 1  per part of the splats: an upper bound of its spans in each tile row, then emit_spans (cpu/kernels/bin.cc)
+//          writes them there, in index order
+// Phase 2  per tile row, claimed by threads: the parts' spans side by side, sorted by depth, counted into the row's
+// tile
+//          lists. A row fits in L1 and L2, so nothing but the spans themselves crosses from core to core
+// Maths    least-significant-digit radix sort of (key - the row's smallest key): exact float depth order; stable, so
+// ties
+//          stay in index order
+// Cost     O(visible + spans + instances); bound by memory
+// Order    independent of the number of parts and threads
+// Edges    nothing visible: every list is empty. More than 2^32 - 1 spans or instances: an error
 // Oracle   tests/reference/bin.py      Bench  bench/ops/bench_raster.py
 #include "ops/bin.h"
 
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <new>
+#include <utility>
 
 #include "cpu/kernel_table.h"
 
 namespace ts {
 namespace {
 
-constexpr int kMaxDigitBits = 12;  // a histogram of 16 KiB stays in L1
+constexpr int kDigitBits = 8;
+constexpr int kDigits = 1 << kDigitBits;
 
-int bit_length(uint32_t x) { return x ? 32 - __builtin_clz(x) : 0; }
-
-struct Range {
-  int64_t begin, end;
-};
-
-Range part_of(int64_t n, int part, int n_parts) { return {n * part / n_parts, n * (part + 1) / n_parts}; }
-
-// Sorts the visible entries of all parts into one list; returns it.
-const uint64_t* sort_by_depth(const BinArgs& args, int64_t n_visible, ThreadPool& pool) {
-  BinScratch& scratch = *args.scratch;
-  uint32_t key_min = UINT32_MAX, key_max = 0;
-  for (int p = 0; p < args.n_parts; ++p) {
-    if (args.parts[p].n_visible == 0) continue;
-    key_min = std::min(key_min, args.parts[p].key_min);
-    key_max = std::max(key_max, args.parts[p].key_max);
-  }
-  const int key_bits = std::max(1, bit_length(key_max - key_min));
-  const int passes = (key_bits + kMaxDigitBits - 1) / kMaxDigitBits;
-  const int digit_bits = (key_bits + passes - 1) / passes;
-  const int digits = 1 << digit_bits;
-  uint64_t* buffers[2] = {scratch.order[0].reserve(n_visible), scratch.order[1].reserve(n_visible)};
-  uint32_t* histogram = scratch.histogram.reserve(static_cast<size_t>(args.n_parts) * digits);
-
-  const uint64_t* source = nullptr;  // the first pass reads the parts of `visible`
-  for (int pass = 0; pass < passes; ++pass) {
-    uint64_t* target = buffers[pass & 1];
-    const int shift = pass * digit_bits;
-    const auto entries = [&](int part) -> std::pair<const uint64_t*, const uint64_t*> {
-      if (!source) {
-        const uint64_t* first = args.visible + args.parts[part].begin;
-        return {first, first + args.parts[part].n_visible};
-      }
-      const Range range = part_of(n_visible, part, args.n_parts);
-      return {source + range.begin, source + range.end};
-    };
+// Entries in the order of their key, those of equal keys as they came. Returns one of the two buffers.
+const uint64_t* sort_entries(uint64_t* entries, uint64_t* spare, int64_t n, uint32_t key_min, uint32_t key_max) {
+  uint64_t* from = entries;
+  uint64_t* to = spare;
+  for (int shift = 0; shift < 32 && (key_max - key_min) >> shift; shift += kDigitBits) {
+    uint32_t cursor[kDigits] = {};
     const auto digit_of = [=](uint64_t entry) {
-      return ((static_cast<uint32_t>(entry >> 32) - key_min) >> shift) & static_cast<uint32_t>(digits - 1);
+      return ((static_cast<uint32_t>(entry >> 32) - key_min) >> shift) & (kDigits - 1);
     };
-    pool.run(args.n_parts, [&](int64_t part, int) {
-      uint32_t* count = histogram + part * digits;
-      std::memset(count, 0, digits * sizeof *count);
-      const auto [first, last] = entries(static_cast<int>(part));
-      for (const uint64_t* e = first; e != last; ++e) ++count[digit_of(*e)];
-    });
+    for (int64_t i = 0; i < n; ++i) ++cursor[digit_of(from[i])];
     uint32_t sum = 0;
-    for (int d = 0; d < digits; ++d) {
-      for (int p = 0; p < args.n_parts; ++p) {
-        uint32_t& slot = histogram[static_cast<size_t>(p) * digits + d];
-        sum += std::exchange(slot, sum);
-      }
-    }
-    pool.run(args.n_parts, [&](int64_t part, int) {
-      uint32_t* cursor = histogram + part * digits;
-      const auto [first, last] = entries(static_cast<int>(part));
-      for (const uint64_t* e = first; e != last; ++e) target[cursor[digit_of(*e)]++] = *e;
-    });
-    source = target;
+    for (uint32_t& slot : cursor) sum += std::exchange(slot, sum);
+    for (int64_t i = 0; i < n; ++i) to[cursor[digit_of(from[i])]++] = from[i];
+    std::swap(from, to);
   }
-  return source;
-}
-
-// Twice the room, contents kept.
-void grow(Buffer<Span>& spans, SpanWriter& writer) {
-  Buffer<Span> larger(std::max<size_t>(1024, spans.capacity() * 2));
-  if (writer.n) std::memcpy(larger.data(), spans.data(), writer.n * sizeof(Span));
-  spans = std::move(larger);
-  writer.spans = spans.data();
-  writer.capacity = static_cast<int64_t>(spans.capacity());
-}
-
-void emit_part(const BinArgs& args, const uint64_t* order, Range range, int part, int64_t tiles,
-               const KernelTable& kernels) {
-  BinScratch& scratch = *args.scratch;
-  Buffer<Span>& spans = scratch.spans[part];
-  SpanWriter& writer = scratch.writers[part];
-  writer = {range.begin, range.end, spans.data(), 0, static_cast<int64_t>(spans.capacity())};
-  while (kernels.emit_spans(args, order, writer), writer.next < writer.end) grow(spans, writer);
-
-  uint32_t* count = scratch.cursor.data() + part * tiles;
-  std::memset(count, 0, tiles * sizeof *count);
-  for (int64_t i = 0; i < writer.n; ++i) {
-    const uint32_t first = writer.spans[i].tile_and_count >> 2, last = first + (writer.spans[i].tile_and_count & 3);
-    for (uint32_t tile = first; tile <= last; ++tile) ++count[tile];
-  }
+  return from;
 }
 
 // The 16-bit block mask of the span's t-th tile: four bits of each of the four block rows.
-inline uint32_t tile_mask(uint64_t blocks, int t) {
+inline uint64_t tile_mask(uint64_t blocks, int t) {
   const uint64_t rows = (blocks >> (4 * t)) & 0x000f000f000f000full;
-  return static_cast<uint32_t>(rows | rows >> 12 | rows >> 24 | rows >> 36) & 0xffff;
+  return (rows | rows >> 12 | rows >> 24 | rows >> 36) & 0xffff;
 }
 
-void scatter_part(const BinArgs& args, int part, int64_t tiles) {
-  const SpanWriter& writer = args.scratch->writers[part];
-  uint32_t* cursor = args.scratch->cursor.data() + part * tiles;
-  Instance* instances = args.instances->data();
-  for (int64_t i = 0; i < writer.n; ++i) {
-    const Span& span = writer.spans[i];
-    const uint64_t blocks = span.blocks[0] | static_cast<uint64_t>(span.blocks[1]) << 32;
-    const uint32_t first = span.tile_and_count >> 2;
-    const int last = span.tile_and_count & 3;
-    for (int t = 0; t <= last; ++t)
-      instances[cursor[first + t]++] = static_cast<uint64_t>(tile_mask(blocks, t)) << 32 | span.splat;
+// Emission may write, and then ignore, spans of a few tile rows past the last.
+int64_t rows_of_part(int tiles_y) { return tiles_y + 4; }
+
+// The tile lists of one row of n spans, its instances from `first`. Returns how many instances.
+uint32_t order_row(const BinArgs& args, int row, int64_t n, uint32_t first, RowScratch& scratch) {
+  const int tiles_x = tiles_across(args.width);
+  const int64_t stride = rows_of_part(tiles_across(args.height));
+  const SpanRow* rows = args.scratch->rows.data() + row;  // of part p: rows[p * stride]
+
+  // Spans side by side; cursor[t]: how many lists more begin at tile t than have ended before it.
+  Span* spans = scratch.spans.data();
+  uint64_t* entries = scratch.entries[0].data();
+  uint32_t* cursor = scratch.cursor.data();
+  std::memset(cursor, 0, (tiles_x + kSpanTiles) * sizeof *cursor);
+  uint32_t key_min = UINT32_MAX, key_max = 0;
+  int64_t i = 0;
+  for (int p = 0; p < args.n_parts; ++p) {
+    const SpanRow& from = rows[p * stride];
+    const Span* source = args.scratch->spans[p].data();
+    for (uint32_t k = from.begin; k < from.end; ++k, ++i) {
+      const Span& span = spans[i] = source[k];
+      entries[i] = static_cast<uint64_t>(span.key) << 32 | static_cast<uint64_t>(i);
+      key_min = std::min(key_min, span.key), key_max = std::max(key_max, span.key);
+      const uint32_t tile = span.tile_and_count >> 2;
+      ++cursor[tile];
+      --cursor[tile + (span.tile_and_count & 3) + 1];
+    }
   }
+  TileList* lists = args.lists + static_cast<int64_t>(row) * tiles_x;
+  uint32_t in_tile = 0, place = first;
+  for (int t = 0; t < tiles_x; ++t) {
+    in_tile += cursor[t];
+    lists[t] = {place, place + in_tile};
+    cursor[t] = place;
+    place += in_tile + 1;  // the scatter may write, and then ignore, one instance after a list
+  }
+  for (int t = tiles_x; t < tiles_x + kSpanTiles; ++t) cursor[t] = place - 1;
+
+  const uint64_t* sorted = sort_entries(entries, scratch.entries[1].data(), n, key_min, key_max);
+  Instance* instances = args.instances->data();
+  for (int64_t k = 0; k < n; ++k) {
+    const Span& span = spans[static_cast<uint32_t>(sorted[k])];
+    const uint64_t blocks = span.blocks[0] | static_cast<uint64_t>(span.blocks[1]) << 32;
+    uint32_t* of_tile = cursor + (span.tile_and_count >> 2);
+    const int last = static_cast<int>(span.tile_and_count & 3);
+    // All four, keeping those that are wanted: cheaper than a branch that nobody can predict.
+    for (int t = 0; t < kSpanTiles; ++t) {
+      instances[of_tile[t]] = tile_mask(blocks, t) << 32 | span.splat;
+      of_tile[t] += t <= last;
+    }
+  }
+  return place - first - static_cast<uint32_t>(tiles_x);
 }
 
 }  // namespace
 
-Status bin_cpu(const BinArgs& args, const KernelTable& kernels, ThreadPool& pool) {
-  const int64_t tiles = static_cast<int64_t>(tiles_across(args.width)) * tiles_across(args.height);
+void prepare_bin(const BinArgs& args, int threads) {
   BinScratch& scratch = *args.scratch;
-  int64_t n_visible = 0;
-  for (int p = 0; p < args.n_parts; ++p) n_visible += args.parts[p].n_visible;
-  if (n_visible == 0) {
-    std::memset(args.tile_start, 0, (tiles + 1) * sizeof *args.tile_start);
-    return {};
-  }
-  const uint64_t* order = sort_by_depth(args, n_visible, pool);
+  if (static_cast<int>(scratch.spans.size()) < args.n_parts) scratch.spans.resize(args.n_parts);
+  if (static_cast<int>(scratch.order.size()) < threads) scratch.order.resize(threads);
+  scratch.rows.reserve(args.n_parts * rows_of_part(tiles_across(args.height)));
+}
 
-  scratch.cursor.reserve(args.n_parts * tiles);
-  if (static_cast<int>(scratch.spans.size()) < args.n_parts) {
-    scratch.spans.resize(args.n_parts);
-    scratch.writers.resize(args.n_parts);
+bool bin_part(const BinArgs& args, int part, const KernelTable& kernels) {
+  const int tiles_y = tiles_across(args.height);
+  const int64_t n_rows = rows_of_part(tiles_y);
+  SpanRow* rows = args.scratch->rows.data() + part * n_rows;
+  std::memset(rows, 0, n_rows * sizeof *rows);
+  // Each row's bounds, from where they change: up at a splat's first row, down after its last (modulo 2^32). The bound
+  // of spans is kept in `end` until it becomes a place.
+  const uint32_t* visible = args.visible + args.parts[part].begin;
+  for (int64_t i = 0; i < args.parts[part].n_visible; ++i) {
+    const Splat& s = args.splat[visible[i]];
+    const uint32_t tiles = (static_cast<uint32_t>(s.block_x1 - s.block_x0) + 1) / (kTile / kBlock);
+    const uint32_t spans = (tiles + kSpanTiles - 1) / kSpanTiles;
+    rows[s.tile_y0].end += spans, rows[s.tile_y0].max_instances += tiles;
+    rows[s.tile_y1].end -= spans, rows[s.tile_y1].max_instances -= tiles;
   }
-  pool.run(args.n_parts, [&](int64_t part, int) {
-    const int p = static_cast<int>(part);
-    emit_part(args, order, part_of(n_visible, p, args.n_parts), p, tiles, kernels);
-  });
+  uint32_t spans = 0, tiles = 0;
+  uint64_t place = 0;
+  for (int64_t row = 0; row < n_rows; ++row) {
+    spans += rows[row].end, tiles += rows[row].max_instances;
+    rows[row] = {static_cast<uint32_t>(place), static_cast<uint32_t>(place), tiles};
+    place += spans + 1;
+  }
+  if (place > std::numeric_limits<uint32_t>::max()) return false;
+  try {
+    args.scratch->spans[part].reserve(place);
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  kernels.emit_spans(args, part, args.scratch->spans[part].data(), rows);
+  return true;
+}
 
+Status bin_rows(const BinArgs& args, ThreadPool& pool, uint64_t* n_instances) {
+  const int tiles_x = tiles_across(args.width), tiles_y = tiles_across(args.height);
+  BinScratch& scratch = *args.scratch;
+  RowPlace* places = scratch.places.reserve(tiles_y);
   uint64_t sum = 0;
-  for (int64_t tile = 0; tile < tiles; ++tile) {
-    args.tile_start[tile] = static_cast<uint32_t>(sum);
+  uint32_t most_spans = 0;
+  for (int row = 0; row < tiles_y; ++row) {
+    places[row] = {static_cast<uint32_t>(sum), 0, 0};
     for (int p = 0; p < args.n_parts; ++p) {
-      uint32_t& slot = scratch.cursor[p * tiles + tile];
-      sum += std::exchange(slot, static_cast<uint32_t>(sum));
+      const SpanRow& from = scratch.rows[p * rows_of_part(tiles_y) + row];
+      places[row].n_spans += from.end - from.begin;
+      sum += from.max_instances;
     }
+    sum += tiles_x;
+    most_spans = std::max(most_spans, places[row].n_spans);
   }
   if (sum > std::numeric_limits<uint32_t>::max())
     return error(StatusCode::kOutOfMemory,
-                 "bin: %llu (Gaussian, tile) pairs, at most 2^32 - 1 fit. Render a smaller image.",
+                 "bin: up to %llu (Gaussian, tile) pairs, at most 2^32 - 1 fit. Render a smaller image.",
                  static_cast<unsigned long long>(sum));
-  args.tile_start[tiles] = static_cast<uint32_t>(sum);
   args.instances->reserve(sum);
-  pool.run(args.n_parts, [&](int64_t part, int) { scatter_part(args, static_cast<int>(part), tiles); });
+  // The same for every thread, whichever rows it will claim: so a later frame finds no thread short.
+  for (RowScratch& order : scratch.order) {
+    order.spans.reserve(most_spans), order.entries[0].reserve(most_spans), order.entries[1].reserve(most_spans);
+    order.cursor.reserve(tiles_x + kSpanTiles);
+  }
+  pool.run(tiles_y, [&](int64_t row, int slot) {
+    places[row].n_instances =
+        order_row(args, static_cast<int>(row), places[row].n_spans, places[row].first, scratch.order[slot]);
+  });
+  *n_instances = 0;
+  for (int row = 0; row < tiles_y; ++row) *n_instances += places[row].n_instances;
   return {};
+}
+
+Status no_memory_for_spans() {
+  return error(StatusCode::kOutOfMemory,
+               "bin: no memory for the spans of these Gaussians. Render a smaller image or fewer.");
 }
 
 }  // namespace ts

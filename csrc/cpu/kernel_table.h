@@ -12,8 +12,8 @@ namespace ts {
 struct KernelTable {
   const char* isa;
   void (*project_part)(const ProjectArgs& args, int part);
-  // Emits writer.next .. writer.end of the depth order; stops early, at a consistent place, when the spans are full.
-  void (*emit_spans)(const BinArgs& args, const uint64_t* order, SpanWriter& writer);
+  // rows: the places of the part's spans; `end` grows from `begin`.
+  void (*emit_spans)(const BinArgs& args, int part, Span* spans, SpanRow* rows);
   void (*blend_tile)(const BlendArgs& args, int tile, BlendScratch& scratch);
   void (*finish_tile)(const FinishArgs& args, int tile, float* planes);
   PoseKernels pose;

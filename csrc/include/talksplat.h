@@ -110,7 +110,8 @@ typedef struct ts_camera {
 typedef struct ts_receipt {
   uint32_t struct_size;
   float pose_us, deform_us, project_us, bin_us, blend_us,
-      total_us; /* bin includes the depth sort; blend includes finish */
+      total_us; /* project includes the tile spans, bin the depth
+                                                                   sort, blend the finish */
   uint32_t n_gaussians, n_visible;
   uint64_t n_instances; /* (Gaussian, tile) pairs */
 } ts_receipt;

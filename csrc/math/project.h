@@ -17,8 +17,8 @@ struct CameraLanes {
 struct Ellipse {
   f32 x_px, y_px, a, d, reach, y_at_x_extreme, inv_a, slope;  // as in Splat
   f32 depth;
-  f32 y_extent;   // half height of the ellipse where alpha = 1/255, px
-  f32 square_px;  // half side of the 3-sigma square, a whole number
+  f32 x_extent, y_extent;  // half width and height of the ellipse where alpha = 1/255, px
+  f32 square_px;           // half side of the 3-sigma square, a whole number
   mask visible;
 };
 
@@ -80,8 +80,8 @@ TS_INLINE Ellipse project(const CameraLanes& cam, f32 mx, f32 my, f32 mz, f32 qw
   const f32 reach = log2_opacity - f32(kLog2MinAlpha);
   e.reach = fma(reach, f32(1.0001f), f32(1e-4f));
   const f32 scaled = e.reach * f32(1.0f / 0.7213475204444817f);  // dx^T conic dx on the border
-  e.y_extent = sqrt(scaled * cov_yy);
-  e.y_at_x_extreme = cov_xy * sqrt(scaled / cov_xx);
+  e.x_extent = sqrt(scaled * cov_xx), e.y_extent = sqrt(scaled * cov_yy);
+  e.y_at_x_extreme = cov_xy * e.x_extent / cov_xx;
 
   const f32 mid = f32(0.5f) * (cov_xx + cov_yy);
   const f32 lambda = mid + sqrt(max(f32(0.1f), fma(mid, mid, -det)));

@@ -4,51 +4,80 @@
 #include <vector>
 
 #include "core/buffer.h"
+#include "core/status.h"
+#include "core/thread_pool.h"
 #include "ops/project.h"
 
 namespace ts {
+
+struct KernelTable;
 
 // One splat in one tile: mask << 32 | splat index. Bit i of the mask: block i of the tile may hold a pixel with
 // alpha >= 1/255.
 using Instance = uint64_t;
 
 // A splat's blocks in up to four neighbouring tiles of one tile row. blocks[0] holds block rows 0 and 1, blocks[1]
-// rows 2 and 3, 16 bits each: bit c is block column c, counted from the left of first_tile.
+// rows 2 and 3, 16 bits each: bit c is block column c, counted from the left of the first tile.
 struct Span {
   uint32_t splat;
-  uint32_t tile_and_count;  // first_tile * 4 + (tiles - 1)
+  uint32_t tile_and_count;  // the first tile's column * 4 + (tiles - 1)
   uint32_t blocks[2];
+  uint32_t key;  // depth: a positive float's bits are in its order
 };
-static_assert(sizeof(Span) == 16);
+static_assert(sizeof(Span) == 20);
+constexpr int kSpanTiles = 4;
 
-// What one part of the depth order has emitted so far.
-struct SpanWriter {
-  int64_t next, end;  // entries of the depth order still to do
-  Span* spans;
-  int64_t n, capacity;
+// One tile row of one part: where its spans are among the part's (one unused place follows them, where emit_spans may
+// write what it then ignores), and at most how many instances they are.
+struct SpanRow {
+  uint32_t begin, end;
+  uint32_t max_instances;
+};
+
+// One thread's while it orders a tile row.
+struct RowScratch {
+  Buffer<Span> spans;
+  Buffer<uint64_t> entries[2];  // key << 32 | span
+  Buffer<uint32_t> cursor;      // [tiles across + kSpanTiles] places in the instances
+};
+
+// Where a tile row's instances begin, from how many spans they come, and how many they have turned out to be.
+struct RowPlace {
+  uint32_t first, n_spans, n_instances;
 };
 
 // Grows to a high-water mark.
 struct BinScratch {
-  Buffer<uint64_t> order[2];        // depth sort, ping-pong
-  Buffer<uint32_t> histogram;       // [parts][digits]
-  Buffer<uint32_t> cursor;          // [parts][tiles]
   std::vector<Buffer<Span>> spans;  // [parts]
-  std::vector<SpanWriter> writers;  // [parts]
+  Buffer<SpanRow> rows;             // [parts][rows_of_part()]
+  std::vector<RowScratch> order;    // [threads]
+  Buffer<RowPlace> places;          // [tile rows]
+};
+
+// A tile's instances.
+struct TileList {
+  uint32_t begin, end;
 };
 
 struct BinArgs {
   const Splat* splat;
-  const uint64_t* visible;  // depth key << 32 | splat, in parts
+  const uint32_t* visible;  // in parts
   const ProjectPart* parts;
   int n_parts;
   int width, height;
   BinScratch* scratch;
-  uint32_t* tile_start;         // [tiles + 1]                                                       (out)
-  Buffer<Instance>* instances;  // [tile_start[tiles]], each tile's by depth, ties by splat index    (out)
+  TileList* lists;              // [tiles]                                                       (out)
+  Buffer<Instance>* instances;  // each list's by depth, ties by splat index                     (out)
 };
 
-Status bin_cpu(const BinArgs& args, const KernelTable& kernels, ThreadPool& pool);
+// Claims what the parts and rows of this frame need of the scratch.
+void prepare_bin(const BinArgs& args, int threads);
+// Phase 1 of one part, on the thread that has just projected it: its splats are still in that core's cache. False: no
+// memory (workers do not throw).
+bool bin_part(const BinArgs& args, int part, const KernelTable& kernels);
+// Phase 2, when all parts are done.
+Status bin_rows(const BinArgs& args, ThreadPool& pool, uint64_t* n_instances);
+Status no_memory_for_spans();
 
 TS_INLINE int tiles_across(int pixels) { return (pixels + kTile - 1) / kTile; }
 

@@ -11,8 +11,8 @@ namespace ts {
 
 constexpr int kBlendBatch = 256;  // splats of a tile that are in L1 at a time
 
-// A splat as one tile's pixels see it: p(x, y) = q[y] - (a x + c[y])^2, x and y counted from the tile's corner. Whatever
-// depends on the row alone is here, once for the tile's sixteen columns.
+// A splat as one tile's pixels see it: p(x, y) = q[y] - (a x + c[y])^2, x and y counted from the tile's corner.
+// Whatever depends on the row alone is here, once for the tile's sixteen columns.
 struct alignas(32) TileSplat {
   float c[kTile];
   float q[kTile];
@@ -32,7 +32,7 @@ struct alignas(64) BlendScratch {
 
 struct BlendArgs {
   const Splat* splat;
-  const uint32_t* tile_start;  // [tiles + 1]
+  const TileList* lists;  // [tiles]
   const Instance* instances;
   ts_precision precision;
   FinishArgs finish;      // the image

@@ -2,20 +2,15 @@
 #pragma once
 #include <cstdint>
 
-#include "core/status.h"
-#include "core/thread_pool.h"
 #include "math/splat.h"
 #include "talksplat.h"
 
 namespace ts {
 
-struct KernelTable;
-
 // One contiguous range of Gaussians and where its visible ones are listed.
 struct ProjectPart {
-  int64_t begin, end;         // Gaussians; begin is a multiple of kProjectGrain
-  int64_t n_visible;          // entries of visible[begin ...]                                  (out)
-  uint32_t key_min, key_max;  // of their depth keys                                     (out)
+  int64_t begin, end;  // Gaussians; begin is a multiple of kProjectGrain
+  int64_t n_visible;   // entries of visible[begin ...]                                      (out)
 };
 constexpr int64_t kProjectGrain = 16;
 constexpr int kMaxParts = 64;
@@ -33,13 +28,16 @@ struct ProjectArgs {
   int width, height;   // pixels
   float dilation;      // px^2
   Splat* splat;        // [n]                                                          (out, visible rows only)
-  uint64_t* visible;   // [n + 16] depth key << 32 | index, in index order per part    (out)
+  uint32_t* visible;   // [n] indices, ascending in each part (out)
   ProjectPart* parts;  // [n_parts]
   int n_parts;
 };
 
-// Visible: camera depth above the near plane, everything finite, opacity >= 1/255, and a support (the reference's
-// 3-sigma square of whole tiles, cut by the ellipse where alpha >= 1/255) that meets the image.
-Status project_cpu(const ProjectArgs& args, const KernelTable& kernels, ThreadPool& pool);
+// Splits [0, n) into args.n_parts parts.
+void split_parts(const ProjectArgs& args);
+
+// KernelTable::project_part does one of them. Visible: camera depth above the near plane, everything finite, opacity >=
+// 1/255, and a support (the reference's 3-sigma square of whole tiles, cut by the ellipse where alpha >= 1/255) that
+// meets the image.
 
 }  // namespace ts

@@ -1,6 +1,7 @@
 #include "ops/rasterize.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 
@@ -116,10 +117,9 @@ Status Rasterizer::draw(const Scene& scene, const ts_camera& camera, const Backg
   project.width = width, project.height = height;
   project.dilation = dilation;
   project.splat = splats_.reserve(scene.n);
-  project.visible = visible_.reserve(scene.n + kProjectGrain);
+  project.visible = visible_.reserve(scene.n);
   project.parts = parts_, project.n_parts = n_parts;
-  TS_RETURN_IF_ERROR(project_cpu(project, kernels_, pool_));
-  receipt.project_us += watch.lap();
+  split_parts(project);
 
   BinArgs bin{};
   bin.splat = project.splat;
@@ -128,14 +128,23 @@ Status Rasterizer::draw(const Scene& scene, const ts_camera& camera, const Backg
   bin.width = width, bin.height = height;
   bin.scratch = &bin_;
   const size_t tiles = static_cast<size_t>(tiles_across(width)) * tiles_across(height);
-  bin.tile_start = tile_start_.reserve(tiles + 1);
+  bin.lists = lists_.reserve(tiles);
   bin.instances = &instances_;
-  TS_RETURN_IF_ERROR(bin_cpu(bin, kernels_, pool_));
+  prepare_bin(bin, pool_.threads());
+
+  std::atomic<bool> ok{true};
+  pool_.run(n_parts, [&](int64_t part, int) {
+    kernels_.project_part(project, static_cast<int>(part));
+    if (!bin_part(bin, static_cast<int>(part), kernels_)) ok = false;
+  });
+  if (!ok) return no_memory_for_spans();
+  receipt.project_us += watch.lap();
+  TS_RETURN_IF_ERROR(bin_rows(bin, pool_, &receipt.n_instances));
   receipt.bin_us += watch.lap();
 
   BlendArgs blend{};
   blend.splat = project.splat;
-  blend.tile_start = bin.tile_start;
+  blend.lists = bin.lists;
   blend.instances = instances_.data();
   blend.precision = precision;
   FinishArgs& finish = blend.finish;
@@ -154,14 +163,15 @@ Status Rasterizer::draw(const Scene& scene, const ts_camera& camera, const Backg
   receipt.n_gaussians = static_cast<uint32_t>(scene.n);
   receipt.n_visible = 0;
   for (int p = 0; p < n_parts; ++p) receipt.n_visible += static_cast<uint32_t>(parts_[p].n_visible);
-  receipt.n_instances = bin.tile_start[tiles];
   return {};
 }
 
 uint64_t Rasterizer::scratch_bytes() const {
-  uint64_t bytes = splats_.bytes() + visible_.bytes() + tile_start_.bytes() + instances_.bytes() + blend_.bytes() +
-                   bin_.order[0].bytes() + bin_.order[1].bytes() + bin_.histogram.bytes() + bin_.cursor.bytes();
+  uint64_t bytes = splats_.bytes() + visible_.bytes() + lists_.bytes() + instances_.bytes() + blend_.bytes() +
+                   bin_.rows.bytes() + bin_.places.bytes();
   for (const auto& spans : bin_.spans) bytes += spans.bytes();
+  for (const auto& row : bin_.order)
+    bytes += row.spans.bytes() + row.entries[0].bytes() + row.entries[1].bytes() + row.cursor.bytes();
   return bytes;
 }
 

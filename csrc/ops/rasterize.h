@@ -41,10 +41,10 @@ class Rasterizer {
   const KernelTable& kernels_;
   ThreadPool& pool_;
   Buffer<Splat> splats_;
-  Buffer<uint64_t> visible_;
+  Buffer<uint32_t> visible_;
   ProjectPart parts_[kMaxParts];
   BinScratch bin_;
-  Buffer<uint32_t> tile_start_;
+  Buffer<TileList> lists_;
   Buffer<Instance> instances_;
   Buffer<BlendScratch> blend_;
 };

@@ -1,12 +1,12 @@
-// emit_spans — splats in depth order to the 4x4-pixel blocks that they may touch.
+// emit_spans — one part's visible splats to the 4x4-pixel blocks that they may touch, by tile row.
 // Maths    the ellipse (a dx + b dy)^2 + (d dy)^2 <= reach cut by the 4-pixel-high band of each block row: its x
 // interval
 //          is exact (Speedy-Splat's AccuTile, Hanson et al. 2025, here per block row instead of per tile row)
-// Launch   one part of the depth order; one splat at a time, a lane per block row
-// Reads    splat [n] 64 B, gathered     Writes   Span, 16 B each
-// Cost     about 30 operations per 16 block rows and 30 per span; bound by arithmetic and, past L2, by the gather
-// Order    a splat's spans follow those of every nearer splat
-// Edges    a full span buffer: stops before the splat that overflowed and is called again
+// Launch   one part; one splat at a time, a lane per block row (AVX-512: two small splats share a register)
+// Reads    splat [n] 64 B     Writes   Span, 20 B each
+// Cost     about 30 operations per 16 block rows and 30 per span; bound by arithmetic
+// Order    a tile row's spans are in the order of their splats' indices
+// Edges    the caller has made room for every span that a splat's tiles allow
 // Oracle   tests/reference/bin.py      Bench  bench/ops/bench_raster.py
 #include "cpu/kernels/kernels.h"
 #include "math/lanes.h"
@@ -15,7 +15,6 @@ TS_TARGET_BEGIN
 
 namespace {
 
-constexpr int kSpanTiles = 4;
 constexpr int kSpanBlocks = kSpanTiles * kTile / kBlock;
 constexpr int kTileBlocks = kTile / kBlock;
 constexpr int kStepTiles = 4;  // tile rows at a time
@@ -80,26 +79,60 @@ TS_INLINE uint32_t row_bits(int first, int last, int origin) {
   return end > begin ? (1u << end) - (1u << begin) : 0;
 }
 
-// The spans of one tile row. False: no room.
-TS_INLINE bool emit_row(uint32_t id, int row_tile, const int32_t* first, const int32_t* last, SpanWriter& writer) {
+// Where the spans go: each tile row has its own place, filled from begin to end.
+struct Writer {
+  Span* spans;
+  SpanRow* rows;
+
+  TS_INLINE void add(int y, const Span& span) const { spans[rows[y].end++] = span; }
+
+  // Writes in any case and keeps it when wanted. four: splat, tile_and_count, blocks.
+  TS_INLINE void add_if(bool wanted, int y, const uint32_t* four, uint32_t key) const {
+    Span& span = spans[rows[y].end];
+    __builtin_memcpy(&span, four, 16);
+    span.key = key;
+    rows[y].end += wanted;
+  }
+};
+
+TS_INLINE uint32_t depth_key(const Splat& s) {
+  uint32_t key;
+  __builtin_memcpy(&key, &s.depth, sizeof key);
+  return key;
+}
+
+// The spans of one tile row.
+TS_INLINE void emit_row(uint32_t id, uint32_t key, int y, const int32_t* first, const int32_t* last,
+                        const Writer& out) {
   const int last_tile = max4(last) >> 2;  // -1 where all rows are missed: then there is nothing to do
   for (int tile_x = min4(first) >> 2; tile_x <= last_tile; tile_x += kSpanTiles) {
-    if (writer.n == writer.capacity) return false;
     const int count = last_tile - tile_x < kSpanTiles ? last_tile - tile_x : kSpanTiles - 1;
     const int origin = tile_x * kTileBlocks;
-    writer.spans[writer.n++] = {id,
-                                static_cast<uint32_t>((row_tile + tile_x) << 2 | count),
-                                {row_bits(first[0], last[0], origin) | row_bits(first[1], last[1], origin) << 16,
-                                 row_bits(first[2], last[2], origin) | row_bits(first[3], last[3], origin) << 16}};
+    out.add(y, {id,
+                static_cast<uint32_t>(tile_x << 2 | count),
+                {row_bits(first[0], last[0], origin) | row_bits(first[1], last[1], origin) << 16,
+                 row_bits(first[2], last[2], origin) | row_bits(first[3], last[3], origin) << 16},
+                key});
   }
-  return true;
 }
 
 #if defined(TS_TARGET_IS_AVX512)
 
-// The spans of four tile rows, four lanes each, without a branch, when none is wider than a span; false when one is, or
-// there is no room. rows: the lanes of wanted tile rows; row_tile: the first tile of a lane's tile row.
-TS_INLINE bool emit_narrow(i32 id, i32 row_tile, uint32_t rows, i32 first, i32 last, SpanWriter& writer) {
+// Four tile rows, four lanes each, none wider than a span.
+struct NarrowSpans {
+  alignas(64) uint32_t span[kStepTiles][4];  // splat, tile_and_count, blocks
+  uint32_t wanted;                           // lanes of tile rows that are touched
+
+  // Four rows, from tile row y: a branch per row would be a coin toss.
+  template <int kFirst, int kCount>
+  TS_INLINE void add(int y, uint32_t key, const Writer& out) const {
+    for (int r = 0; r < kCount; ++r)
+      out.add_if(wanted >> (kTileBlocks * (kFirst + r)) & 1, y + r, span[kFirst + r], key);
+  }
+};
+
+// False when one of the wanted lanes' tile rows is wider than a span.
+TS_INLINE bool narrow_spans(i32 id, i32 first, i32 last, uint32_t lanes, NarrowSpans& out) {
   // Over the four block rows of a tile row: neighbours, then pairs.
   constexpr auto kNeighbour = static_cast<_MM_PERM_ENUM>(0xb1), kPair = static_cast<_MM_PERM_ENUM>(0x4e);
   i32 low = min(first, i32(_mm512_shuffle_epi32(first.v, kNeighbour)));
@@ -107,27 +140,25 @@ TS_INLINE bool emit_narrow(i32 id, i32 row_tile, uint32_t rows, i32 first, i32 l
   low = min(low, i32(_mm512_shuffle_epi32(low.v, kPair)));
   high = max(high, i32(_mm512_shuffle_epi32(high.v, kPair)));
   const i32 first_tile = low >> 2, count = (high >> 2) - first_tile;
-  const uint32_t wanted = rows & bits(first_tile <= (high >> 2));
-  if ((wanted & bits(i32(kSpanTiles - 1) < count)) || writer.n + kStepTiles > writer.capacity) return false;
+  out.wanted = lanes & bits(first_tile <= (high >> 2));
+  if (out.wanted & bits(i32(kSpanTiles - 1) < count)) return false;
 
   const i32 origin = first_tile << 2, one(1), width(kSpanBlocks);
   const i32 begin = min(first - origin, width), end = max(last - origin + one, begin);
   const i32 row_bits = (one << end) - (one << begin);
-  // Sixteen bits of each of a tile row's four block rows are its 64-bit `blocks`, which goes behind id and tile.
-  const __m512i blocks = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 0, 1, 0, 2, 0, 3),
-                                                  _mm512_castsi256_si512(_mm512_cvtepi32_epi16(row_bits.v)));
-  __m512i spans = _mm512_mask_mov_epi32(blocks, 0x1111, id.v);
-  spans = _mm512_mask_mov_epi32(spans, 0x2222, (((row_tile + first_tile) << 2) | count).v);
-  const __mmask8 halves = static_cast<__mmask8>(_pext_u32(wanted, 0x3333));
-  _mm512_storeu_si512(writer.spans + writer.n, _mm512_maskz_compress_epi64(halves, spans));
-  writer.n += __builtin_popcount(halves) / 2;
+  // Sixteen bits of each of a tile row's four block rows are its 64-bit `blocks`, which goes behind splat and tile.
+  __m512i spans = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 0, 1, 0, 2, 0, 3),
+                                           _mm512_castsi256_si512(_mm512_cvtepi32_epi16(row_bits.v)));
+  spans = _mm512_mask_mov_epi32(spans, 0x1111, id.v);
+  spans = _mm512_mask_mov_epi32(spans, 0x2222, ((first_tile << 2) | count).v);
+  _mm512_store_si512(out.span, spans);
   return true;
 }
 
-// Two splats of at most two tile rows each, the nearer in the lower lanes: most splats of a detailed avatar are that
-// small. False as emit_narrow.
-TS_INLINE bool emit_pair(uint32_t id_a, uint32_t id_b, const Splat& a, const Splat& b, int tiles_x, i32 row_offset,
-                         SpanWriter& writer) {
+// Two splats of at most two tile rows each, side by side: most splats of a detailed avatar are that small. False when
+// one is wider than a span.
+TS_INLINE bool emit_pair(uint32_t id_a, uint32_t id_b, const Splat& a, const Splat& b, const Writer& out) {
+  constexpr int kHalf = kStepTiles / 2;
   const mask upper{0xff00};
   const auto both = [&](float lower_value, float upper_value) {
     return select(upper, f32(upper_value), f32(lower_value));
@@ -137,75 +168,62 @@ TS_INLINE bool emit_pair(uint32_t id_a, uint32_t id_b, const Splat& a, const Spl
   s.y_at_x_extreme = both(a.y_at_x_extreme, b.y_at_x_extreme);
   s.inv_a = both(a.inv_a, b.inv_a), s.slope = both(a.slope, b.slope);
   s.low = both(a.block_x0, b.block_x0), s.high = both(a.block_x1, b.block_x1);
-  const f32 corner = both(static_cast<float>(a.tile_y0 * kTile) - a.y_px,
-                          static_cast<float>(b.tile_y0 * kTile - kTile * kStepTiles / 2) - b.y_px);
+  const f32 corner =
+      both(static_cast<float>(a.tile_y0 * kTile) - a.y_px, static_cast<float>((b.tile_y0 - kHalf) * kTile) - b.y_px);
   i32 first, last;
   cut(s, fma(f32::iota(), f32(kBlock), corner), first, last);
+  const int n_a = a.tile_y1 - a.tile_y0, n_b = b.tile_y1 - b.tile_y0;
+  NarrowSpans narrow;
   const i32 id = select(upper, i32(static_cast<int>(id_b)), i32(static_cast<int>(id_a)));
-  const i32 row_tile =
-      row_offset + select(upper, i32((b.tile_y0 - kStepTiles / 2) * tiles_x), i32(a.tile_y0 * tiles_x));
-  const uint32_t rows =
-      ((1u << kTileBlocks * (a.tile_y1 - a.tile_y0)) - 1) | ((1u << kTileBlocks * (b.tile_y1 - b.tile_y0)) - 1) << 8;
-  return emit_narrow(id, row_tile, rows, first, last, writer);
+  if (!narrow_spans(id, first, last, ((1u << kTileBlocks * n_a) - 1) | ((1u << kTileBlocks * n_b) - 1) << 8, narrow))
+    return false;
+  narrow.add<0, kHalf>(a.tile_y0, depth_key(a), out);
+  narrow.add<kHalf, kHalf>(b.tile_y0, depth_key(b), out);
+  return true;
 }
 
 #endif
 
-// kStepTiles tile rows from tile_y. False: no room.
-TS_INLINE bool emit_step(uint32_t id, const Splat& s, int tile_y, int tiles_x, i32 row_offset, SpanWriter& writer) {
+// kStepTiles tile rows from tile_y.
+TS_INLINE void emit_step(uint32_t id, const Splat& s, int tile_y, const Writer& out) {
   const int n_rows = s.tile_y1 - tile_y < kStepTiles ? s.tile_y1 - tile_y : kStepTiles;
-  const int row_tile = tile_y * tiles_x;
   const float top = static_cast<float>(tile_y * kTile) - s.y_px;
+  const uint32_t key = depth_key(s);
   const Chords chords(s);
   BlockRows rows;
-  (void)row_offset;
   for (int r = 0; r < kStepRows; r += kLanes) {
     i32 first, last;
     cut(chords, fma(f32::iota(), f32(kBlock), f32(top + static_cast<float>(r * kBlock))), first, last);
 #if defined(TS_TARGET_IS_AVX512)
     static_assert(kLanes == kStepRows);
-    if (emit_narrow(i32(static_cast<int>(id)), i32(row_tile) + row_offset, (1u << kTileBlocks * n_rows) - 1, first,
-                    last, writer))
-      return true;
+    NarrowSpans narrow;
+    if (narrow_spans(i32(static_cast<int>(id)), first, last, (1u << kTileBlocks * n_rows) - 1, narrow))
+      return narrow.add<0, kStepTiles>(tile_y, key, out);
 #endif
     store(rows.first + r, first), store(rows.last + r, last);
   }
   for (int row = 0; row < n_rows; ++row)
-    if (!emit_row(id, row_tile + row * tiles_x, rows.first + row * kTileBlocks, rows.last + row * kTileBlocks, writer))
-      return false;
-  return true;
+    emit_row(id, key, tile_y + row, rows.first + row * kTileBlocks, rows.last + row * kTileBlocks, out);
 }
 
 }  // namespace
 
-void emit_spans(const BinArgs& args, const uint64_t* order, SpanWriter& writer) {
-  const int tiles_x = tiles_across(args.width);
-  const i32 row_offset =
-      truncate_to_int(f32::iota() * f32(1.0f / kTileBlocks)) * i32(tiles_x);  // of a block row's tile
-  for (; writer.next < writer.end; ++writer.next) {
-    if (writer.next + 8 < writer.end) __builtin_prefetch(args.splat + static_cast<uint32_t>(order[writer.next + 8]));
-    const uint32_t id = static_cast<uint32_t>(order[writer.next]);
-    const Splat& s = args.splat[id];
+void emit_spans(const BinArgs& args, int part, Span* spans, SpanRow* rows) {
+  const Writer out{spans, rows};
+  const uint32_t* visible = args.visible + args.parts[part].begin;
+  const int64_t n = args.parts[part].n_visible;
+  for (int64_t i = 0; i < n; ++i) {
+    const Splat& s = args.splat[visible[i]];
 #if defined(TS_TARGET_IS_AVX512)
-    if (writer.next + 1 < writer.end && s.tile_y1 - s.tile_y0 <= kStepTiles / 2) {
-      const uint32_t next_id = static_cast<uint32_t>(order[writer.next + 1]);
-      const Splat& next = args.splat[next_id];
-      if (next.tile_y1 - next.tile_y0 <= kStepTiles / 2 &&
-          emit_pair(id, next_id, s, next, tiles_x, row_offset, writer)) {
-        if (writer.next + 9 < writer.end)
-          __builtin_prefetch(args.splat + static_cast<uint32_t>(order[writer.next + 9]));
-        ++writer.next;
+    if (i + 1 < n && s.tile_y1 - s.tile_y0 <= kStepTiles / 2) {
+      const Splat& next = args.splat[visible[i + 1]];
+      if (next.tile_y1 - next.tile_y0 <= kStepTiles / 2 && emit_pair(visible[i], visible[i + 1], s, next, out)) {
+        ++i;
         continue;
       }
     }
 #endif
-    const int64_t n_before = writer.n;
-    for (int tile_y = s.tile_y0; tile_y < s.tile_y1; tile_y += kStepTiles) {
-      if (!emit_step(id, s, tile_y, tiles_x, row_offset, writer)) {
-        writer.n = n_before;
-        return;
-      }
-    }
+    for (int tile_y = s.tile_y0; tile_y < s.tile_y1; tile_y += kStepTiles) emit_step(visible[i], s, tile_y, out);
   }
 }
 

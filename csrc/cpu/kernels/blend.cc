@@ -155,8 +155,8 @@ TS_INLINE void blend(const BlendArgs& args, int tile, BlendScratch& scratch) {
   const int tiles_x = tiles_across(args.finish.width);
   const float x0 = static_cast<float>(tile % tiles_x * kTile), y0 = static_cast<float>(tile / tiles_x * kTile);
   const f32 t_stop(args.precision == TS_PRECISION_FAST ? kFastTransmittance : kMinTransmittance);
-  const Instance* instances = args.instances + args.tile_start[tile];
-  const int64_t n = args.tile_start[tile + 1] - args.tile_start[tile];
+  const Instance* instances = args.instances + args.lists[tile].begin;
+  const int64_t n = args.lists[tile].end - args.lists[tile].begin;
   float* planes = scratch.planes;
   uint32_t alive = 0xffff;  // blocks
   scratch.splat[kBlendBatch] = TileSplat{};

@@ -9,7 +9,7 @@
 TS_TARGET_BEGIN
 
 void project_part(const ProjectArgs& args, int part);
-void emit_spans(const BinArgs& args, const uint64_t* order, SpanWriter& writer);
+void emit_spans(const BinArgs& args, int part, Span* spans, SpanRow* rows);
 void blend_tile(const BlendArgs& args, int tile, BlendScratch& scratch);
 void finish_tile(const FinishArgs& args, int tile, float* planes);
 PoseKernels pose_kernels();

@@ -5,7 +5,7 @@
 //          quaternions are normalised
 // Launch   one part of the Gaussians at a time; kLanes Gaussians per step
 // Reads    mean_w [n,3] · quat [n,4] · scale [n,3] · opacity [n] · color [n,3] or [n,K,3]     56 B each, more with SH
-// Writes   splat [n] 64 B and visible [n] 8 B, of the visible ones
+// Writes   splat [n] 64 B and visible [n] 4 B, of the visible ones
 // Cost     O(n), about 150 operations a Gaussian; bound by arithmetic
 // Order    visible is in index order; independent of the number of parts once sorted (ties break by index)
 // Edges    n = 0 does nothing; NaN or infinity in any field hides that Gaussian alone
@@ -72,8 +72,7 @@ TS_INLINE void tile_range(f32 centre, f32 square, f32 extent, int tiles, i32& be
 
 // One step of kLanes Gaussians; count of them are real. Returns the mask of visible ones.
 TS_INLINE mask step(const ProjectArgs& args, const CameraLanes& camera, const float* eye, int count, const float* mean,
-                    const float* quat, const float* scale, const float* opacity, const float* color, Splat* out,
-                    float* depth) {
+                    const float* quat, const float* scale, const float* opacity, const float* color, Splat* out) {
   f32 m[3], q[4], s[3], rgb[3];
   load3(mean, m[0], m[1], m[2]);
   load4(quat, q[0], q[1], q[2], q[3]);
@@ -87,8 +86,7 @@ TS_INLINE mask step(const ProjectArgs& args, const CameraLanes& camera, const fl
   if (!any(e.visible)) return e.visible;
 
   i32 x0, x1, y0, y1;
-  // The ellipse's horizontal extent is left to `bin`, which is exact per block row.
-  tile_range(e.x_px, e.square_px, e.square_px, tiles_across(args.width), x0, x1);
+  tile_range(e.x_px, e.square_px, e.x_extent, tiles_across(args.width), x0, x1);
   tile_range(e.y_px, e.square_px, e.y_extent, tiles_across(args.height), y0, y1);
   e.visible = e.visible && (x0 < x1) && (y0 < y1);
   if (!any(e.visible)) return e.visible;
@@ -120,7 +118,6 @@ TS_INLINE mask step(const ProjectArgs& args, const CameraLanes& camera, const fl
                                     block_x1,
                                     float_of(y0 | (y1 << 16))};
   store_splats(out, bits(e.visible), fields);
-  store(depth, e.depth);
   return e.visible;
 }
 
@@ -132,16 +129,14 @@ void project_part(const ProjectArgs& args, int part_index) {
   float eye[3];
   camera_position(args.camera, eye);
   const int color_stride = args.sh_degree < 0 ? 3 : args.sh_stride * 3;
-  uint64_t* out = args.visible + part.begin;
-  uint32_t key_min = UINT32_MAX, key_max = 0;
-  alignas(64) float depth[kLanes];
+  uint32_t* out = args.visible + part.begin;
 
   for (int64_t i = part.begin; i < part.end; i += kLanes) {
     const int count = part.end - i < kLanes ? static_cast<int>(part.end - i) : kLanes;
     mask visible;
     if (count == kLanes) {
       visible = step(args, camera, eye, count, args.mean_w + 3 * i, args.quat + 4 * i, args.scale + 3 * i,
-                     args.opacity + i, args.color + color_stride * i, args.splat + i, depth);
+                     args.opacity + i, args.color + color_stride * i, args.splat + i);
     } else {  // the last, partial step reads from a padded copy
       alignas(64) float mean[3 * kLanes] = {}, quat[4 * kLanes] = {}, scale[3 * kLanes] = {}, opacity[kLanes] = {};
       alignas(64) float color[48 * kLanes] = {};
@@ -155,20 +150,11 @@ void project_part(const ProjectArgs& args, int part_index) {
         opacity[g] = args.opacity[i + g];
         for (int c = 0; c < used; ++c) color[used * g + c] = args.color[color_stride * (i + g) + c];
       }
-      visible = step(tail, camera, eye, count, mean, quat, scale, opacity, color, args.splat + i, depth);
+      visible = step(tail, camera, eye, count, mean, quat, scale, opacity, color, args.splat + i);
     }
-    for (uint32_t rest = bits(visible); rest; rest &= rest - 1) {
-      const int lane = __builtin_ctz(rest);
-      uint32_t key;  // a positive float's bits are in its order
-      __builtin_memcpy(&key, &depth[lane], sizeof key);
-      key_min = key < key_min ? key : key_min;
-      key_max = key > key_max ? key : key_max;
-      *out++ = static_cast<uint64_t>(key) << 32 | static_cast<uint64_t>(i + lane);
-    }
+    for (uint32_t rest = bits(visible); rest; rest &= rest - 1) *out++ = static_cast<uint32_t>(i + __builtin_ctz(rest));
   }
   part.n_visible = out - (args.visible + part.begin);
-  part.key_min = key_min;
-  part.key_max = key_max;
 }
 
 TS_TARGET_END
