@@ -23,8 +23,8 @@ inline void pause_cpu() {
 #endif
 }
 
-// About 50 microseconds: longer than the gap between two phases of a frame, far shorter than a frame.
-constexpr int kSpins = 4000;
+// About 100 microseconds: longer than a Python caller takes from frame to frame, far shorter than a frame.
+constexpr int kSpins = 8000;
 
 constexpr uint64_t kOpen = 1ull << 31;        // workers may enter
 constexpr uint64_t kInside = kOpen - 1;       // how many workers are inside

@@ -75,8 +75,8 @@ TS_INLINE int list_block(const int32_t* mask_of, int n, int block, int32_t* list
   int count = 0;
   for (int i = 0; i < n; i += kLanes, offset = offset + step)
     count += append(list + count, zero < (load(mask_of + i) & bit), offset);
-  // Up to a whole group, and the group after, which is begun before the last one ends: splats that draw nothing.
-  for (int i = 0; i < 2 * kGroup; ++i) list[count + i] = kBlendBatch * kBytes;
+  // Up to a whole group, of splats that draw nothing.
+  for (int i = 0; i < kGroup; ++i) list[count + i] = kBlendBatch * kBytes;
   return (count + kGroup - 1) / kGroup * kGroup;
 }
 
@@ -131,15 +131,21 @@ TS_INLINE bool blend_block(const BlendScratch& scratch, int count, int part, int
   };
   // T hangs on the splat before, alpha does not: the next group's alphas are computed between this group's additions,
   // so that neither waits for the other.
-  f32 alpha[kGroup], next[kGroup];
-  for (int j = 0; j < kGroup; ++j) alpha[j] = px.alpha(splat(j));
-  for (int i = 0; i < count; i += kGroup) {
-    for (int j = 0; j < kGroup; ++j) {
-      next[j] = px.alpha(splat(i + kGroup + j));
-      px.add(splat(i + j), alpha[j]);
+  if (count > 0) {
+    f32 alpha[kGroup], next[kGroup];
+    for (int j = 0; j < kGroup; ++j) alpha[j] = px.alpha(splat(j));
+    int i = 0;
+    bool alive = true;
+    for (; alive && i + kGroup < count; i += kGroup) {
+      for (int j = 0; j < kGroup; ++j) {
+        next[j] = px.alpha(splat(i + kGroup + j));
+        px.add(splat(i + j), alpha[j]);
+      }
+      for (int j = 0; j < kGroup; ++j) alpha[j] = next[j];
+      alive = any(px.t >= t_stop);
     }
-    for (int j = 0; j < kGroup; ++j) alpha[j] = next[j];
-    if (!any(px.t >= t_stop)) break;
+    if (alive)
+      for (int j = 0; j < kGroup; ++j) px.add(splat(i + j), alpha[j]);
   }
 
   store_block(planes, part, px.red), store_block(planes + kTilePixels, part, px.green);
