@@ -1,6 +1,6 @@
 // bin — visible splats to per-tile lists in depth order.
 // Phase 1  per part of the splats: an upper bound of its spans in each tile row, then emit_spans (cpu/kernels/bin.cc)
-//          writes them there, in index order
+//          writes them there
 // Phase 2  per tile row, claimed by threads: the parts' spans side by side, sorted by depth, counted into the row's
 // tile
 //          lists. A row fits in L1 and L2, so nothing but the spans themselves crosses from core to core
@@ -28,7 +28,7 @@ constexpr int kDigitBits = 8;
 constexpr int kDigits = 1 << kDigitBits;
 
 // Entries in the order of their key, those of equal keys as they came. Returns one of the two buffers.
-const uint64_t* sort_entries(uint64_t* entries, uint64_t* spare, int64_t n, uint32_t key_min, uint32_t key_max) {
+uint64_t* sort_entries(uint64_t* entries, uint64_t* spare, int64_t n, uint32_t key_min, uint32_t key_max) {
   uint64_t* from = entries;
   uint64_t* to = spare;
   for (int shift = 0; shift < 32 && (key_max - key_min) >> shift; shift += kDigitBits) {
@@ -45,14 +45,25 @@ const uint64_t* sort_entries(uint64_t* entries, uint64_t* spare, int64_t n, uint
   return from;
 }
 
-// The 16-bit block mask of the span's t-th tile: four bits of each of the four block rows.
-inline uint64_t tile_mask(uint64_t blocks, int t) {
-  const uint64_t rows = (blocks >> (4 * t)) & 0x000f000f000f000full;
-  return (rows | rows >> 12 | rows >> 24 | rows >> 36) & 0xffff;
+// Spans of equal depth by splat index. They are next to each other, few, and nearly in order.
+void order_ties(uint64_t* entries, int64_t n, const Span* spans) {
+  const auto splat_of = [&](int64_t i) { return spans[static_cast<uint32_t>(entries[i])].splat; };
+  for (int64_t i = 1; i < n; ++i)
+    for (int64_t k = i; k > 0 && entries[k] >> 32 == entries[k - 1] >> 32 && splat_of(k) < splat_of(k - 1); --k)
+      std::swap(entries[k], entries[k - 1]);
 }
 
-// Emission may write, and then ignore, spans of a few tile rows past the last.
-int64_t rows_of_part(int tiles_y) { return tiles_y + 4; }
+// From four bits per tile in each of four block rows to sixteen bits, a block mask, for each of four tiles: a 4x4
+// transpose of nibbles.
+inline uint64_t tile_masks(uint64_t rows) {
+  uint64_t swap = (rows ^ rows >> 12) & 0x0000f0f00000f0f0ull;
+  rows ^= swap ^ swap << 12;
+  swap = (rows ^ rows >> 24) & 0x00000000ff00ff00ull;
+  return rows ^ swap ^ swap << 24;
+}
+
+// One more: where the bounds of splats that reach the last row go down again.
+int64_t rows_of_part(int tiles_y) { return tiles_y + 1; }
 
 // The tile lists of one row of n spans, its instances from `first`. Returns how many instances.
 uint32_t order_row(const BinArgs& args, int row, int64_t n, uint32_t first, RowScratch& scratch) {
@@ -89,16 +100,17 @@ uint32_t order_row(const BinArgs& args, int row, int64_t n, uint32_t first, RowS
   }
   for (int t = tiles_x; t < tiles_x + kSpanTiles; ++t) cursor[t] = place - 1;
 
-  const uint64_t* sorted = sort_entries(entries, scratch.entries[1].data(), n, key_min, key_max);
+  uint64_t* sorted = sort_entries(entries, scratch.entries[1].data(), n, key_min, key_max);
+  order_ties(sorted, n, spans);
   Instance* instances = args.instances->data();
   for (int64_t k = 0; k < n; ++k) {
     const Span& span = spans[static_cast<uint32_t>(sorted[k])];
-    const uint64_t blocks = span.blocks[0] | static_cast<uint64_t>(span.blocks[1]) << 32;
+    const uint64_t masks = tile_masks(span.blocks[0] | static_cast<uint64_t>(span.blocks[1]) << 32);
     uint32_t* of_tile = cursor + (span.tile_and_count >> 2);
     const int last = static_cast<int>(span.tile_and_count & 3);
     // All four, keeping those that are wanted: cheaper than a branch that nobody can predict.
     for (int t = 0; t < kSpanTiles; ++t) {
-      instances[of_tile[t]] = tile_mask(blocks, t) << 32 | span.splat;
+      instances[of_tile[t]] = (masks >> (16 * t) & 0xffff) << 32 | span.splat;
       of_tile[t] += t <= last;
     }
   }
@@ -134,7 +146,7 @@ bool bin_part(const BinArgs& args, int part, const KernelTable& kernels) {
   for (int64_t row = 0; row < n_rows; ++row) {
     spans += rows[row].end, tiles += rows[row].max_instances;
     rows[row] = {static_cast<uint32_t>(place), static_cast<uint32_t>(place), tiles};
-    place += spans + 1;
+    place += spans;
   }
   if (place > std::numeric_limits<uint32_t>::max()) return false;
   try {

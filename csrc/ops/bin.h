@@ -27,8 +27,7 @@ struct Span {
 static_assert(sizeof(Span) == 20);
 constexpr int kSpanTiles = 4;
 
-// One tile row of one part: where its spans are among the part's (one unused place follows them, where emit_spans may
-// write what it then ignores), and at most how many instances they are.
+// One tile row of one part: where its spans are among the part's, and at most how many instances they are.
 struct SpanRow {
   uint32_t begin, end;
   uint32_t max_instances;

@@ -1,4 +1,4 @@
-// Lanes (one splat per lane) to splats in memory (one cache line each).
+// Splats in memory (one cache line each) <-> lanes (one splat per lane).
 #pragma once
 #include "math/lanes.h"
 #include "math/splat.h"
@@ -28,6 +28,13 @@ TS_INLINE void transpose16(__m512 r[16]) {
   }
 }
 
+TS_INLINE void load_splats(const Splat* splat, const uint32_t* ids, f32 fields[kSplatFields]) {
+  __m512 r[16];
+  for (int i = 0; i < 16; ++i) r[i] = _mm512_load_ps(&splat[ids[i]].x_px);
+  transpose16(r);
+  for (int i = 0; i < 16; ++i) fields[i].v = r[i];
+}
+
 // Lane i goes to splat[i] where bit i of rows is set.
 TS_INLINE void store_splats(Splat* splat, uint32_t rows, const f32 fields[kSplatFields]) {
   __m512 r[16];
@@ -38,6 +45,15 @@ TS_INLINE void store_splats(Splat* splat, uint32_t rows, const f32 fields[kSplat
 }
 
 #else
+
+TS_INLINE void load_splats(const Splat* splat, const uint32_t* ids, f32 fields[kSplatFields]) {
+  alignas(64) float columns[kSplatFields * kLanes];
+  for (int i = 0; i < kLanes; ++i) {
+    const float* row = &splat[ids[i]].x_px;
+    for (int f = 0; f < kSplatFields; ++f) columns[f * kLanes + i] = row[f];
+  }
+  for (int f = 0; f < kSplatFields; ++f) fields[f] = load(columns + f * kLanes);
+}
 
 TS_INLINE void store_splats(Splat* splat, uint32_t rows, const f32 fields[kSplatFields]) {
   alignas(64) float columns[kSplatFields * kLanes];
