@@ -2,11 +2,9 @@
 // Phase 1  per part of the splats: an upper bound of its spans in each tile row, then emit_spans (cpu/kernels/bin.cc)
 //          writes them there
 // Phase 2  per tile row, claimed by threads: the parts' spans side by side, sorted by depth, counted into the row's
-// tile
-//          lists. A row fits in L1 and L2, so nothing but the spans themselves crosses from core to core
-// Maths    least-significant-digit radix sort of (key - the row's smallest key): exact float depth order; stable, so
-// ties
-//          stay in index order
+//          tile lists. A row fits in L1 and L2, so nothing but the spans themselves crosses from core to core
+// Maths    least-significant-digit radix sort of (key - the row's smallest key): exact float depth order; ties are
+//          then put in index order
 // Cost     O(visible + spans + instances); bound by memory
 // Order    independent of the number of parts and threads
 // Edges    nothing visible: every list is empty. More than 2^32 - 1 spans or instances: an error

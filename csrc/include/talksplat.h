@@ -109,8 +109,7 @@ typedef struct ts_camera {
 /* Microseconds of the last frame, by stage. */
 typedef struct ts_receipt {
   uint32_t struct_size;
-  float pose_us, deform_us, project_us, bin_us, blend_us,
-      total_us; /* project includes the tile spans, bin the depth
+  float pose_us, deform_us, project_us, bin_us, blend_us, total_us; /* project includes the tile spans, bin the depth
                                                                    sort, blend the finish */
   uint32_t n_gaussians, n_visible;
   uint64_t n_instances; /* (Gaussian, tile) pairs */

@@ -11,6 +11,7 @@ namespace ts {
 namespace {
 
 constexpr uint32_t kMaxSide = 16384;
+constexpr int64_t kMaxGaussians = (1 << 24) - 1;  // times the spans of the widest image: still a uint32_t
 
 // A C caller may put any number into an enum; C++ may not read it as one.
 template <class Enum>
@@ -39,8 +40,9 @@ int64_t row_bytes(const ts_image& image) {
 
 Status validate(const Scene& scene) {
   const auto invalid = StatusCode::kInvalidArgument;
-  if (scene.n < 0 || scene.n > UINT32_MAX)
-    return error(invalid, "rasterize: n must be in 0..2^32-1; got %lld.", static_cast<long long>(scene.n));
+  if (scene.n < 0 || scene.n > kMaxGaussians)
+    return error(invalid, "rasterize: n must be in 0..%lld; got %lld.", static_cast<long long>(kMaxGaussians),
+                 static_cast<long long>(scene.n));
   if (scene.n > 0 && (!scene.mean_w || !scene.quat || !scene.scale || !scene.opacity || !scene.color))
     return error(invalid, "rasterize: mean_w, quat, scale, opacity and color must not be NULL when n = %lld.",
                  static_cast<long long>(scene.n));

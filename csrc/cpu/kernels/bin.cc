@@ -1,7 +1,6 @@
 // emit_spans — one part's visible splats to the 4x4-pixel blocks that they may touch, by tile row.
 // Maths    the ellipse (a dx + b dy)^2 + (d dy)^2 <= reach cut by the 4-pixel-high band of each block row: its x
-// interval
-//          is exact (Speedy-Splat's AccuTile, Hanson et al. 2025, here per block row instead of per tile row)
+//          interval is exact (Speedy-Splat's AccuTile, Hanson et al. 2025, here per block row, not per tile row)
 // Launch   one part; a splat per lane, each at its own tile row, the four block rows of that one after the other
 // Reads    splat [n] 64 B     Writes   Span, 20 B each
 // Cost     about 150 operations per kLanes splats and tile row, and 8 per span; bound by arithmetic

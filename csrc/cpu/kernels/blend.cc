@@ -1,13 +1,13 @@
 // blend — per-tile lists to pixels, front to back.
 // Maths    alpha = min(0.99, 2^p), p as in math/splat.h; skipped below 1/255; C += alpha T colour; T -= alpha T; a
-// pixel
-//          stops before the splat that would take T below 1e-4 (Kerbl et al. 2023). fast: a block ends when
+//          pixel stops before the splat that would take T below 1e-4 (Kerbl et al. 2023). fast: a block ends when
 //          all its T are below 1/255
 // Launch   one tile at a time, claimed by threads; inside, 4x4-pixel blocks of 16 / kLanes registers
-// Phase 1  a batch of the tile's splats is copied to this thread's scratch: one miss per splat instead of one per block
+// Phase 1  a batch of the tile's splats is brought to this thread's scratch, with all that depends on the row alone:
+//          one miss per splat instead of one per block, and less work per pixel
 // Phase 2  per block, the splats whose mask names it are listed, then evaluated with T and colour in registers
 // Reads    instances 8 B each · splat 64 B each     Writes   through finish_tile
-// Cost     25 operations per 16 pixels and listed splat; bound by arithmetic
+// Cost     20 operations and 6 loads per 16 pixels and listed splat; bound by how many of both retire
 // Order    deterministic: each pixel is one thread's, in depth order
 // Edges    empty tile: background alone. Lists of any length: batches
 // Oracle   tests/reference/blend.py      Bench  bench/ops/bench_raster.py

@@ -1,13 +1,12 @@
 // project — world Gaussians to screen ellipses.
 // Maths    math/project.h, math/sh.h; specs of the reference rasteriser. Departs from it: the support is also cut by
-// the
-//          ellipse where alpha >= 1/255 (no pixel changes), the determinant is computed without cancellation, and
+//          the ellipse where alpha >= 1/255 (no pixel changes), the determinant is computed without cancellation, and
 //          quaternions are normalised
 // Launch   one part of the Gaussians at a time; kLanes Gaussians per step
 // Reads    mean_w [n,3] · quat [n,4] · scale [n,3] · opacity [n] · color [n,3] or [n,K,3]     56 B each, more with SH
 // Writes   splat [n] 64 B and visible [n] 4 B, of the visible ones
 // Cost     O(n), about 150 operations a Gaussian; bound by arithmetic
-// Order    visible is in index order; independent of the number of parts once sorted (ties break by index)
+// Order    visible is in index order; the picture does not depend on the number of parts
 // Edges    n = 0 does nothing; NaN or infinity in any field hides that Gaussian alone
 // Oracle   tests/reference/project.py      Bench  bench/ops/bench_raster.py
 #include "ops/project.h"
