@@ -1,9 +1,12 @@
 // The C ABI: checks structs and pointers, catches what the engine throws, keeps the calling thread's last message.
+#include <algorithm>
 #include <cstring>
 #include <exception>
 #include <memory>
 #include <new>
 #include <string>
+#include <system_error>
+#include <vector>
 
 #include "engine/avatar.h"
 #include "engine/engine.h"
@@ -17,6 +20,7 @@ struct ts_engine {
 struct ts_avatar {
   ts_engine* owner;
   std::unique_ptr<ts::Avatar> avatar;
+  std::vector<std::vector<const char*>> element_names;  // of each input; empty where its elements have none
   ts::Plate plate;
 };
 
@@ -65,6 +69,10 @@ ts_status guarded(const Body& body) {
     return status.ok() ? TS_OK : fail(status.code(), status.message().c_str());
   } catch (const std::bad_alloc&) {
     return fail(StatusCode::kOutOfMemory, "out of memory. Render a smaller image or fewer Gaussians.");
+  } catch (const std::system_error& e) {
+    return fail(
+        StatusCode::kDeviceError,
+        ("cannot start the threads (" + std::string(e.what()) + "). Ask for fewer, or raise the limit.").c_str());
   } catch (const std::exception& e) {
     return fail(StatusCode::kInternal, e.what());
   } catch (...) {
@@ -76,16 +84,21 @@ Status null_argument(const char* function, const char* argument) {
   return error(StatusCode::kInvalidArgument, "%s: %s must not be NULL.", function, argument);
 }
 
+template <class T>
+Status check_size(const char* function, const T& given) {
+  const uint32_t size = given.struct_size;
+  if (size >= sizeof(uint32_t) && size <= 4096) return {};
+  return error(StatusCode::kInvalidArgument, "%s: struct_size must be sizeof the struct (%zu here); got %u.", function,
+               sizeof(T), size);
+}
+
 // Callers built against an older header pass a shorter struct; read what they have over the defaults.
 template <class T>
 Status read_struct(const char* function, const T* given, T defaults, T& out) {
   out = defaults;
   if (!given) return {};
-  const uint32_t size = given->struct_size;
-  if (size < sizeof(uint32_t) || size > 4096)
-    return error(StatusCode::kInvalidArgument, "%s: struct_size must be sizeof the struct (%zu here); got %u.",
-                 function, sizeof(T), size);
-  std::memcpy(&out, given, size < sizeof(T) ? size : sizeof(T));
+  TS_RETURN_IF_ERROR(check_size(function, *given));
+  std::memcpy(&out, given, std::min<size_t>(given->struct_size, sizeof(T)));
   out.struct_size = sizeof(T);
   return {};
 }
@@ -94,11 +107,9 @@ Status read_struct(const char* function, const T* given, T defaults, T& out) {
 template <class T>
 Status write_struct(const char* function, T* out, const T& value) {
   if (!out) return null_argument(function, "the result");
+  TS_RETURN_IF_ERROR(check_size(function, *out));
   const uint32_t size = out->struct_size;
-  if (size < sizeof(uint32_t) || size > 4096)
-    return error(StatusCode::kInvalidArgument, "%s: struct_size must be sizeof the struct (%zu here); got %u.",
-                 function, sizeof(T), size);
-  std::memcpy(out, &value, size < sizeof(T) ? size : sizeof(T));
+  std::memcpy(out, &value, std::min<size_t>(size, sizeof(T)));
   out->struct_size = size;
   return {};
 }
@@ -112,6 +123,10 @@ Status to_background(const char* function, const ts_background& given, ts::Backg
   return {};
 }
 
+// Before the work that it is to report.
+Status check_receipt(const char* function, const ts_receipt* receipt) {
+  return receipt ? check_size(function, *receipt) : Status();
+}
 Status write_receipt(const char* function, ts_receipt* out, const ts_receipt& receipt) {
   return out ? write_struct(function, out, receipt) : Status();
 }
@@ -159,12 +174,6 @@ const char* ts_isa_name(uint32_t i) { return i < ts_isa_count() ? ts::isa_name(s
 
 /* ---- engine ---- */
 
-ts_engine_params ts_engine_params_default(void) {
-  ts_engine_params params{};
-  params.struct_size = sizeof params;
-  return params;
-}
-
 ts_status ts_engine_create(const ts_engine_params* params, ts_engine** engine) {
   return guarded([&]() -> Status {
     if (!engine) return null_argument("ts_engine_create", "engine");
@@ -199,17 +208,8 @@ ts_status ts_engine_get_info(const ts_engine* engine, ts_engine_info* info) {
 
 /* ---- rasterise ---- */
 
-ts_rasterize_params ts_rasterize_params_default(void) {
-  ts_rasterize_params params{};
-  params.struct_size = sizeof params;
-  params.sh_degree = -1;
-  for (int i = 0; i < 4; ++i) params.camera.cam_from_world[5 * i] = 1;
-  params.camera.near_plane = 0.2f;
-  params.dilation = 0.3f;
-  return params;
-}
-
-ts_status ts_rasterize(ts_engine* engine, const ts_rasterize_params* params, ts_image* image, ts_receipt* receipt) {
+ts_status ts_rasterize(ts_engine* engine, const ts_rasterize_params* params, const ts_image* image,
+                       ts_receipt* receipt) {
   return guarded([&]() -> Status {
     if (!engine) return null_argument("ts_rasterize", "engine");
     if (!params) return null_argument("ts_rasterize", "params");
@@ -218,6 +218,7 @@ ts_status ts_rasterize(ts_engine* engine, const ts_rasterize_params* params, ts_
     TS_RETURN_IF_ERROR(read_struct("ts_rasterize", params, ts_rasterize_params_default(), p));
     ts_image target;
     TS_RETURN_IF_ERROR(read_struct("ts_rasterize", image, ts_image{}, target));
+    TS_RETURN_IF_ERROR(check_receipt("ts_rasterize", receipt));
     ts::Background background;
     TS_RETURN_IF_ERROR(to_background("ts_rasterize", p.background, background));
     ts::Scene scene;
@@ -244,8 +245,12 @@ ts_status ts_avatar_load(ts_engine* engine, const char* path, ts_avatar** avatar
     if (!path) return null_argument("ts_avatar_load", "path");
     if (!avatar) return null_argument("ts_avatar_load", "avatar");
     *avatar = nullptr;
-    std::unique_ptr<ts_avatar> loaded(new ts_avatar{engine, nullptr, {}});
+    std::unique_ptr<ts_avatar> loaded(new ts_avatar{engine, nullptr, {}, {}});
     TS_RETURN_IF_ERROR(ts::Avatar::load(path, loaded->avatar));
+    for (const ts::AvatarInput& input : loaded->avatar->file().inputs) {
+      std::vector<const char*>& names = loaded->element_names.emplace_back();
+      for (const std::string& name : input.names) names.push_back(name.c_str());
+    }
     *avatar = loaded.release();
     return {};
   });
@@ -268,6 +273,8 @@ ts_status ts_avatar_get_info(const ts_avatar* avatar, ts_avatar_info* info) {
     value.fps = file.fps;
     value.file_bytes = file.file_bytes;
     value.resident_bytes = avatar->avatar->resident_bytes();
+    value.name = file.name.c_str();
+    value.camera = file.camera;
     return write_struct("ts_avatar_get_info", info, value);
   });
 }
@@ -283,6 +290,8 @@ ts_status ts_avatar_get_input(const ts_avatar* avatar, uint32_t index, ts_input_
     value.name = inputs[index].name.c_str();
     value.size = static_cast<uint32_t>(inputs[index].size);
     value.default_value = inputs[index].default_value.data();
+    const std::vector<const char*>& names = avatar->element_names[index];
+    value.element_names = names.empty() ? nullptr : names.data();
     return write_struct("ts_avatar_get_input", info, value);
   });
 }
@@ -302,13 +311,8 @@ ts_status ts_avatar_get_tensor(const ts_avatar* avatar, uint32_t index, ts_tenso
   });
 }
 
-ts_render_params ts_render_params_default(void) {
-  ts_render_params params{};
-  params.struct_size = sizeof params;
-  return params;
-}
-
-ts_status ts_avatar_render(ts_avatar* avatar, const ts_render_params* params, ts_image* image, ts_receipt* receipt) {
+ts_status ts_avatar_render(ts_avatar* avatar, const ts_render_params* params, const ts_image* image,
+                           ts_receipt* receipt) {
   return guarded([&]() -> Status {
     if (!avatar) return null_argument("ts_avatar_render", "avatar");
     if (!image) return null_argument("ts_avatar_render", "image");
@@ -316,6 +320,7 @@ ts_status ts_avatar_render(ts_avatar* avatar, const ts_render_params* params, ts
     TS_RETURN_IF_ERROR(read_struct("ts_avatar_render", params, ts_render_params_default(), p));
     ts_image target;
     TS_RETURN_IF_ERROR(read_struct("ts_avatar_render", image, ts_image{}, target));
+    TS_RETURN_IF_ERROR(check_receipt("ts_avatar_render", receipt));
     TS_RETURN_IF_ERROR(ts::validate(target));
     ts::Avatar& a = *avatar->avatar;
     const ts::AvatarFile& file = a.file();
@@ -329,9 +334,9 @@ ts_status ts_avatar_render(ts_avatar* avatar, const ts_render_params* params, ts
 
     ts::Engine& engine = avatar->owner->engine;
     std::lock_guard<std::mutex> lock(engine.busy);
+    ts::Stopwatch watch;
     if (!p.background && file.plate)
       background.image_u8 = avatar->plate.at(file, static_cast<int>(target.width), static_cast<int>(target.height));
-    ts::Stopwatch watch;
     ts_receipt result{};
     ts::AvatarTimes times;
     TS_RETURN_IF_ERROR(a.pose(p.controls, p.n_controls, engine.kernels, engine.pool, &times));
@@ -354,6 +359,7 @@ ts_status ts_avatar_gaussians(ts_avatar* avatar, const ts_control* controls, uin
     if (!out) return null_argument("ts_avatar_gaussians", "out");
     ts_gaussians target;
     TS_RETURN_IF_ERROR(read_struct("ts_avatar_gaussians", out, ts_gaussians{}, target));
+    TS_RETURN_IF_ERROR(avatar->avatar->check_gaussians(target));
     ts::Engine& engine = avatar->owner->engine;
     std::lock_guard<std::mutex> lock(engine.busy);
     TS_RETURN_IF_ERROR(avatar->avatar->pose(controls, n_controls, engine.kernels, engine.pool));
@@ -365,11 +371,12 @@ ts_status ts_avatar_vertices(ts_avatar* avatar, const ts_control* controls, uint
                              int64_t n_vertices) {
   return guarded([&]() -> Status {
     if (!avatar) return null_argument("ts_avatar_vertices", "avatar");
-    if (!vertices && n_vertices) return null_argument("ts_avatar_vertices", "vertices");
+    TS_RETURN_IF_ERROR(avatar->avatar->check_vertices(vertices, n_vertices));
     ts::Engine& engine = avatar->owner->engine;
     std::lock_guard<std::mutex> lock(engine.busy);
     TS_RETURN_IF_ERROR(avatar->avatar->pose(controls, n_controls, engine.kernels, engine.pool));
-    return avatar->avatar->vertices(vertices, n_vertices);
+    avatar->avatar->vertices(vertices);
+    return {};
   });
 }
 

@@ -4,11 +4,12 @@ namespace ts::bind {
 
 namespace {
 
-// A frame's controls with the memory that their pointers need.
+// A frame's controls with all that their pointers need: once the GIL is released, another thread may empty the dict.
 class Controls {
  public:
   explicit Controls(const py::dict& inputs) {
     names_.reserve(inputs.size());
+    values_.reserve(inputs.size());
     controls_.reserve(inputs.size());
     for (const auto& [key, value] : inputs) {
       names_.push_back(py::cast<std::string>(key));
@@ -16,6 +17,7 @@ class Controls {
         throw py::value_error("control " + names_.back() + " must be a C-contiguous float32 array.");
       }
       const auto array = py::reinterpret_borrow<FloatArray>(value);
+      values_.push_back(array);
       const float* data = read_floats(array, names_.back().c_str(), {-1});
       controls_.push_back({names_.back().c_str(), data, static_cast<uint32_t>(array.size())});
     }
@@ -25,6 +27,7 @@ class Controls {
 
  private:
   std::vector<std::string> names_;  // reserved up front: ts_control points into it
+  std::vector<py::object> values_;
   std::vector<ts_control> controls_;
 };
 
@@ -102,7 +105,7 @@ ts_receipt render(const Avatar& avatar, const py::dict& control, const std::opti
   const Controls controls(control);
   const ts_background behind = background_over(background, width, height);
   OptionalFloats none;
-  ts_image image = image_over(pixels, format, width, height, none, none);
+  const ts_image image = image_over(pixels, format, width, height, none, none);
   ts_render_params params = ts_render_params_default();
   params.controls = controls.data();
   params.n_controls = controls.size();

@@ -26,7 +26,7 @@ ts_receipt rasterize(const Engine& engine, const FloatArray& mean, const FloatAr
   params.background = background_over(background, width, height);
   params.dilation = dilation;
   params.precision = precision;
-  ts_image image = image_over(pixels, format, width, height, alpha, depth);
+  const ts_image image = image_over(pixels, format, width, height, alpha, depth);
   ts_receipt receipt{};
   receipt.struct_size = sizeof(receipt);
   ts_engine* handle = engine.get();

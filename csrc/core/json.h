@@ -58,10 +58,4 @@ struct JsonLimits {
 // sets `problem` to what is wrong and at which byte.
 bool parse_json(std::string_view text, Json& value, std::string& problem, const JsonLimits& limits = {});
 
-// The text with control characters and broken UTF-8 as \xXX, so that it is safe in a terminal and in any message.
-std::string printable(std::string_view text);
-
-// The same in quotes, and no longer than `max_bytes` or so.
-std::string quoted(std::string_view text, size_t max_bytes = 80);
-
 }  // namespace ts

@@ -10,7 +10,7 @@
 #include <limits>
 #include <string>
 
-#include "core/json.h"
+#include "core/text.h"
 
 namespace ts {
 namespace {

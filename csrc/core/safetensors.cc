@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/json.h"
+#include "core/text.h"
 
 namespace ts {
 namespace {

@@ -3,6 +3,8 @@
 #include <cstdarg>
 #include <cstdio>
 
+#include "core/text.h"
+
 namespace ts {
 
 Status error(StatusCode code, const char* format, ...) {
@@ -11,7 +13,7 @@ Status error(StatusCode code, const char* format, ...) {
   va_start(args, format);
   std::vsnprintf(message, sizeof message, format, args);
   va_end(args);
-  return Status(code, message);
+  return Status(code, std::string(without_cut_character(message)));
 }
 
 }  // namespace ts

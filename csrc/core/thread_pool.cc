@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdio>
 #include <mutex>
@@ -23,8 +24,22 @@ inline void pause_cpu() {
 #endif
 }
 
-// About 100 microseconds: longer than a Python caller takes from frame to frame, far shorter than a frame.
-constexpr int kSpins = 8000;
+// Longer than a Python caller takes from frame to frame, far shorter than a frame. By the clock: a pause takes from one
+// to a hundred cycles.
+constexpr std::chrono::microseconds kSpinTime{100};
+
+// Until holds() or kSpinTime has passed.
+template <class Holds>
+bool spin(const Holds& holds) {
+  const auto end = std::chrono::steady_clock::now() + kSpinTime;
+  do {
+    for (int i = 0; i < 64; ++i) {
+      if (holds()) return true;
+      pause_cpu();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  return false;
+}
 
 constexpr uint64_t kOpen = 1ull << 31;        // workers may enter
 constexpr uint64_t kInside = kOpen - 1;       // how many workers are inside
@@ -70,8 +85,7 @@ struct ThreadPool::Impl {
   void worker_main(int slot) {
     uint64_t seen = 0;
     for (;;) {
-      for (int i = 0; i < kSpins && !is_new_job(seen) && !quit.load(std::memory_order_relaxed); ++i) pause_cpu();
-      if (!is_new_job(seen)) {
+      if (!spin([&] { return is_new_job(seen) || quit.load(std::memory_order_relaxed); })) {
         std::unique_lock<std::mutex> lock(mutex);
         sleepers.fetch_add(1);
         job_opened.wait(lock, [&] { return is_new_job(seen) || quit.load(); });
@@ -90,6 +104,15 @@ struct ThreadPool::Impl {
     }
   }
 
+  void stop() {
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      quit.store(true);
+      job_opened.notify_all();
+    }
+    for (std::thread& worker : workers) worker.join();
+  }
+
   void open(int64_t n_chunks) {
     for (int i = 0; i < n_shares; ++i) {
       shares[i].next.store(n_chunks * i / n_shares, std::memory_order_relaxed);
@@ -105,10 +128,7 @@ struct ThreadPool::Impl {
   void close_and_wait() {
     if ((state.fetch_and(~kOpen) & kInside) == 0) return;
     const auto left = [&] { return (state.load() & kInside) == 0; };
-    for (int i = 0; i < kSpins; ++i) {
-      if (left()) return;
-      pause_cpu();
-    }
+    if (spin(left)) return;
     std::unique_lock<std::mutex> lock(mutex);
     caller_sleeps.store(true);
     job_left.wait(lock, left);
@@ -135,17 +155,16 @@ int available_cpus() {
 ThreadPool::ThreadPool(int threads) : impl_(new Impl), threads_(threads > 0 ? threads : available_cpus()) {
   impl_->n_shares = threads_;
   impl_->shares.reset(new Impl::Share[static_cast<size_t>(threads_)]);
-  for (int slot = 1; slot < threads_; ++slot) impl_->workers.emplace_back([this, slot] { impl_->worker_main(slot); });
+  impl_->workers.reserve(static_cast<size_t>(threads_ - 1));
+  try {
+    for (int slot = 1; slot < threads_; ++slot) impl_->workers.emplace_back([this, slot] { impl_->worker_main(slot); });
+  } catch (...) {
+    impl_->stop();  // a thread that is destroyed while it runs would end the process
+    throw;
+  }
 }
 
-ThreadPool::~ThreadPool() {
-  {
-    std::lock_guard<std::mutex> lock(impl_->mutex);
-    impl_->quit.store(true);
-    impl_->job_opened.notify_all();
-  }
-  for (std::thread& worker : impl_->workers) worker.join();
-}
+ThreadPool::~ThreadPool() { impl_->stop(); }
 
 void ThreadPool::run_raw(int64_t n_chunks, RawBody body, const void* context) {
   if (threads_ == 1 || n_chunks <= 1) {

@@ -12,7 +12,8 @@ namespace ts {
 
 class ThreadPool {
  public:
-  // threads counts the caller; 0: one per CPU that this process may run on.
+  // threads counts the caller; 0: one per CPU that this process may run on. Throws std::system_error when a thread
+  // cannot start.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

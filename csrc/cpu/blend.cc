@@ -4,11 +4,10 @@
 
 namespace ts {
 
-Status blend_cpu(const BlendArgs& args, const KernelTable& kernels, ThreadPool& pool) {
+void blend_cpu(const BlendArgs& args, const KernelTable& kernels, ThreadPool& pool) {
   const int64_t tiles = static_cast<int64_t>(tiles_across(args.finish.width)) * tiles_across(args.finish.height);
   pool.run(tiles,
            [&](int64_t tile, int slot) { kernels.blend_tile(args, static_cast<int>(tile), args.scratch[slot]); });
-  return {};
 }
 
 }  // namespace ts

@@ -2,6 +2,7 @@
 #include <cstring>
 #include <string>
 
+#include "core/text.h"
 #include "cpu/kernel_table.h"
 
 namespace ts {
@@ -28,11 +29,16 @@ struct Tables {
 
   Tables() {
     table[count++] = scalar::kernel_table();
+// All that CMakeLists.txt lets the compiler use; __builtin_cpu_supports wants literals.
 #if defined(TS_HAVE_AVX2)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
-      table[count++] = avx2::kernel_table();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2"))
+    const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                          __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+                          __builtin_cpu_supports("lzcnt") && __builtin_cpu_supports("popcnt");
+    if (has_avx2) table[count++] = avx2::kernel_table();
+#endif
+#if defined(TS_HAVE_AVX512)
+    if (has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
       table[count++] = avx512::kernel_table();
 #endif
 #if defined(TS_HAVE_NEON)

@@ -15,7 +15,6 @@ struct KernelTable {
   // rows: the places of the part's spans; `end` grows from `begin`.
   void (*emit_spans)(const BinArgs& args, int part, Span* spans, SpanRow* rows);
   void (*blend_tile)(const BlendArgs& args, int tile, BlendScratch& scratch);
-  void (*finish_tile)(const FinishArgs& args, int tile, float* planes);
   PoseKernels pose;
 };
 

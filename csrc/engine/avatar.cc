@@ -69,7 +69,7 @@ Status Avatar::pose(const ts_control* controls, uint32_t n_controls, const Kerne
   return {};
 }
 
-Status Avatar::vertices(float* vertices, int64_t n_vertices) const {
+Status Avatar::check_vertices(const float* vertices, int64_t n_vertices) const {
   if (n_vertices != file_.v) {
     return error(StatusCode::kInvalidArgument, "vertices: n_vertices must be %lld, as this avatar has; got %lld.",
                  static_cast<long long>(file_.v), static_cast<long long>(n_vertices));
@@ -78,23 +78,36 @@ Status Avatar::vertices(float* vertices, int64_t n_vertices) const {
     return error(StatusCode::kInvalidArgument, "vertices must point to [%lld,3] floats; got NULL.",
                  static_cast<long long>(n_vertices));
   }
+  return {};
+}
+
+void Avatar::vertices(float* vertices) const {
   for (int64_t i = 0; i < file_.v; ++i) {
     const float* position = position_w_.data() + 4 * int64_t{rig_.slot_of_vertex()[i]};
     std::copy(position, position + 3, vertices + 3 * i);
+  }
+}
+
+Status Avatar::check_gaussians(const ts_gaussians& out) const {
+  if (out.n != file_.source_count) {
+    return error(StatusCode::kInvalidArgument, "gaussians: n must be n_source=%lld of this avatar; got %lld.",
+                 static_cast<long long>(file_.source_count), static_cast<long long>(out.n));
   }
   return {};
 }
 
 Status Avatar::gaussians_in_source_order(const ts_gaussians& out) const {
-  if (out.n != file_.source_count) {
-    return error(StatusCode::kInvalidArgument, "gaussians: n must be n_source=%lld of this avatar; got %lld.",
-                 static_cast<long long>(file_.source_count), static_cast<long long>(out.n));
-  }
+  bool inside = true;
   const auto scatter = [&](const float* rows, float* to, int64_t columns) {
     if (!to) return;
     std::fill(to, to + out.n * columns, 0.0f);
     for (int64_t i = 0; i < file_.n; ++i) {
-      std::copy(rows + i * columns, rows + (i + 1) * columns, to + file_.source_index[i] * columns);
+      // Still the mapped file, which may have been edited since it was checked.
+      const int64_t row = file_.source_index[i];
+      if (row < out.n)
+        std::copy(rows + i * columns, rows + (i + 1) * columns, to + row * columns);
+      else
+        inside = false;
     }
   };
   scatter(rows_.mean_w, out.mean_w, 3);
@@ -108,7 +121,11 @@ Status Avatar::gaussians_in_source_order(const ts_gaussians& out) const {
       if (q[0] == 0 && q[1] == 0 && q[2] == 0 && q[3] == 0) q[0] = 1;
     }
   }
-  return {};
+  if (inside) return {};
+  return error(StatusCode::kAvatarInvalid,
+               "gaussians: gaussians/source_index must be below n_source=%lld, as it was when the avatar was loaded. "
+               "Load it again, and replace its file by rename, never in place.",
+               static_cast<long long>(out.n));
 }
 
 uint64_t Avatar::resident_bytes() const {

@@ -39,11 +39,16 @@ class Avatar {
   const float* quat() const { return rows_.quat; }      // [n,4] wxyz, unit
   const float* scale() const { return rows_.scale; }    // [n,3]
 
-  // The last posed mesh: vertices [n_vertices,3] in the file's order; n_vertices must be the avatar's.
-  Status vertices(float* vertices, int64_t n_vertices) const;
+  // Whether vertices() and gaussians_in_source_order() may write there; to be asked before posing for them.
+  // n_vertices must be the avatar's, out.n the file's source_count.
+  Status check_vertices(const float* vertices, int64_t n_vertices) const;
+  Status check_gaussians(const ts_gaussians& out) const;
+
+  // The last posed mesh, [v,3] in the file's order.
+  void vertices(float* vertices) const;
 
   // The last posed Gaussians in the source's order; rows that the file lacks are zero with a quaternion of 1 0 0 0.
-  // out.n must be the file's source_count; NULL arrays are left out.
+  // NULL arrays are left out. kAvatarInvalid when the file has been edited in place since it was loaded.
   Status gaussians_in_source_order(const ts_gaussians& out) const;
 
   uint64_t resident_bytes() const;  // memory beside the mapped file

@@ -7,10 +7,10 @@
 #include <type_traits>
 #include <utility>
 
-#include "core/json.h"
 #include "core/mapped_file.h"
 #include "core/safetensors.h"
 #include "core/scan.h"
+#include "core/text.h"
 #include "engine/avatar_manifest.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__

@@ -24,6 +24,7 @@ struct AvatarInput {
   std::string name;
   int size = 0;  // floats
   InputTarget target = InputTarget::kTranslation;
+  std::vector<std::string> names;    // [size] for kBlendshape, else empty
   std::vector<int> index;            // shapes (-1: absent in this rig) or joints; empty for kTranslation
   std::vector<float> default_value;  // [size]
 };
@@ -35,6 +36,7 @@ struct AvatarFile {
   AvatarFile& operator=(AvatarFile&&) noexcept;
 
   std::string manifest;  // the JSON text
+  std::string name;
   float fps = 0;
   int width = 0, height = 0;
   ts_camera camera{};

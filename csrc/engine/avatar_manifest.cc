@@ -5,9 +5,12 @@
 #include <cstdio>
 #include <initializer_list>
 #include <limits>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include "core/json.h"
+#include "core/text.h"
 
 namespace ts {
 namespace {
@@ -143,12 +146,29 @@ Status check_format(const Node& root) {
   return Status();
 }
 
+// Rows of the 3x3 part of a row-major 4x4 matrix orthonormal, and no mirror image.
+bool is_rotation(const float* m) {
+  constexpr double kTolerance = 1e-3;
+  double r[3][3];
+  for (int i = 0; i < 3; ++i) std::copy(m + 4 * i, m + 4 * i + 3, r[i]);
+  const auto dot = [](const double* a, const double* b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; };
+  for (int i = 0; i < 3; ++i) {
+    for (int j = 0; j <= i; ++j) {
+      if (!(std::abs(dot(r[i], r[j]) - (i == j)) <= kTolerance)) return false;
+    }
+  }
+  const double normal[3] = {r[0][1] * r[1][2] - r[0][2] * r[1][1], r[0][2] * r[1][0] - r[0][0] * r[1][2],
+                            r[0][0] * r[1][1] - r[0][1] * r[1][0]};
+  return dot(normal, r[2]) > 0;
+}
+
 Status read_camera(const Node& node, ts_camera& camera) {
-  TS_RETURN_IF_ERROR(node.at("cam_from_world").numbers(16, camera.cam_from_world));
+  const Node view = node.at("cam_from_world");
+  TS_RETURN_IF_ERROR(view.numbers(16, camera.cam_from_world));
   const float* last = camera.cam_from_world + 12;
   TS_RETURN_IF_ERROR(
-      node.at("cam_from_world")
-          .require(last[0] == 0 && last[1] == 0 && last[2] == 0 && last[3] == 1, "have the last row 0 0 0 1"));
+      view.require(last[0] == 0 && last[1] == 0 && last[2] == 0 && last[3] == 1, "have the last row 0 0 0 1"));
+  TS_RETURN_IF_ERROR(view.require(is_rotation(camera.cam_from_world), "have a rotation as its 3x3 part"));
   for (const auto& [key, out] :
        {std::pair("fx", &camera.fx), std::pair("fy", &camera.fy), std::pair("near", &camera.near_plane)}) {
     TS_RETURN_IF_ERROR(node.at(key).number(*out));
@@ -184,9 +204,8 @@ Status read_rig(const Node& root, AvatarFile& avatar) {
   const Node rig = root.at("rig"), binding = root.at("binding");
   TS_RETURN_IF_ERROR(rig.at("kind").choice({"none", "arkit", "flame", "mesh"}, avatar.rig));
   TS_RETURN_IF_ERROR(binding.at("kind").choice({"static", "triangle", "vertex"}, avatar.binding));
-  TS_RETURN_IF_ERROR(
-      rig.at("kind").require(avatar.rig != RigKind::kNone || avatar.binding == BindingKind::kStatic,
-                             "be \"arkit\", \"flame\" or \"mesh\" where binding.kind is not \"static\""));
+  TS_RETURN_IF_ERROR(rig.at("kind").require((avatar.rig == RigKind::kNone) == (avatar.binding == BindingKind::kStatic),
+                                            "be \"none\" exactly where binding.kind is \"static\""));
   if (avatar.binding == BindingKind::kTriangle) {
     TS_RETURN_IF_ERROR(binding.at("scale_rule").choice({"length", "inverse_length"}, avatar.scale_rule));
   }
@@ -198,6 +217,28 @@ Status read_rig(const Node& root, AvatarFile& avatar) {
   return pose.at("joints").integers(-1, 0, kMaxJoints - 1, avatar.pose_shape_joints);
 }
 
+// A key of another target would be without effect.
+Status check_target_keys(const Node& node, InputTarget target) {
+  const bool shapes = target == InputTarget::kBlendshape, joints = !shapes && target != InputTarget::kTranslation;
+  for (const auto& [key, allowed] :
+       {std::pair("names", shapes), std::pair("shapes", shapes), std::pair("joints", joints)}) {
+    if (!allowed && !node.at(key).absent()) return node.at(key).require(false, "be absent for this target");
+  }
+  return Status();
+}
+
+Status read_names(const Node& node, AvatarInput& input) {
+  size_t count = 0;
+  TS_RETURN_IF_ERROR(node.list(input.size, count));
+  input.names.resize(count);
+  std::unordered_set<std::string_view> seen;
+  for (size_t i = 0; i < count; ++i) {
+    TS_RETURN_IF_ERROR(node.at(i).name(input.names[i]));
+    TS_RETURN_IF_ERROR(node.at(i).require(seen.insert(input.names[i]).second, "be unique among the names"));
+  }
+  return Status();
+}
+
 Status read_input(const Node& node, AvatarInput& input) {
   TS_RETURN_IF_ERROR(node.at("name").name(input.name));
   // motion/CLIP/INPUT must split in one way only.
@@ -205,15 +246,12 @@ Status read_input(const Node& node, AvatarInput& input) {
   TS_RETURN_IF_ERROR(node.at("size").integer(1, kMaxInputSize, input.size));
   TS_RETURN_IF_ERROR(
       node.at("target").choice({"blendshape", "joint_rotation", "joint_translation", "translation"}, input.target));
+  TS_RETURN_IF_ERROR(check_target_keys(node, input.target));
   switch (input.target) {
-    case InputTarget::kBlendshape: {
-      size_t count = 0;
-      TS_RETURN_IF_ERROR(node.at("names").list(input.size, count));
-      std::string name;
-      for (size_t i = 0; i < count; ++i) TS_RETURN_IF_ERROR(node.at("names").at(i).name(name));
+    case InputTarget::kBlendshape:
+      TS_RETURN_IF_ERROR(read_names(node.at("names"), input));
       TS_RETURN_IF_ERROR(node.at("shapes").integers(input.size, -1, kMaxShapes - 1, input.index));
       break;
-    }
     case InputTarget::kJointRotation:
     case InputTarget::kJointTranslation:
       TS_RETURN_IF_ERROR(node.at("joints").integers(-1, 0, kMaxJoints - 1, input.index));
@@ -335,7 +373,7 @@ Status read_manifest(const std::string& text, AvatarFile& avatar, std::vector<Mo
   TS_RETURN_IF_ERROR(check_format(root));  // first: a newer manifest may differ in all the rest
 
   int method = 0;
-  TS_RETURN_IF_ERROR(root.at("name").is_text());
+  TS_RETURN_IF_ERROR(root.at("name").text(avatar.name));
   TS_RETURN_IF_ERROR(root.at("method").choice({"lam", "gaussian-avatars", "ggtalker", "static", "mesh"}, method));
   TS_RETURN_IF_ERROR(read_picture(root, avatar));
   TS_RETURN_IF_ERROR(read_rig(root, avatar));

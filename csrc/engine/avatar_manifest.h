@@ -16,7 +16,7 @@ struct MotionClip {
   std::vector<int> inputs;  // indices into AvatarFile::inputs
 };
 
-constexpr int64_t kMaxRows = int64_t{1} << 24;  // of Gaussians, vertices, triangles, source rows, clip frames
+constexpr int64_t kMaxRows = (int64_t{1} << 24) - 1;  // of Gaussians, vertices, triangles, source rows, clip frames
 constexpr int64_t kMaxShapes = 4096;
 constexpr int64_t kMaxJoints = 4096;
 

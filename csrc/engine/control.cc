@@ -4,7 +4,7 @@
 #include <cmath>
 #include <string>
 
-#include "core/json.h"
+#include "core/text.h"
 #include "math/affine.h"
 
 namespace ts {
@@ -43,7 +43,7 @@ Status Control::find(const ts_control& control, size_t& input) const {
   }
   std::string known;
   for (const AvatarInput& i : inputs_)
-    known += (known.empty() ? "" : ", ") + i.name + " [" + std::to_string(i.size) + "]";
+    known += (known.empty() ? "" : ", ") + printable(i.name) + " [" + std::to_string(i.size) + "]";
   return error(StatusCode::kInvalidArgument, "control: %s is not an input of this avatar; it has %s.",
                quoted(control.name).c_str(), known.empty() ? "none: it does not move" : known.c_str());
 }

@@ -4,9 +4,13 @@
  * x right, y down, z forward (OpenCV), pixel centres at +0.5, colours in the values they were trained in,
  * straight alpha at this surface. Sizes are counts of elements unless a name says otherwise.
  *
- * Every call returns a ts_status. On failure ts_last_error() has a message for the calling thread that names
- * the argument, the contract, the value and the way out. Parameter structs carry struct_size first: set it to
- * sizeof the struct (or use the matching ts_*_default function), so that old programs keep working.
+ * Calls that can fail return a ts_status. On failure ts_last_error() has a message for the calling thread that names
+ * the argument, the contract, the value and the way out. Parameter structs carry struct_size first: set it to sizeof
+ * the struct (the ts_*_default functions do), so that programs built against an older header keep working. Structs
+ * without it (ts_camera, ts_background, ts_control) do not change within an ABI version.
+ *
+ * Limits: images of 1..16384 pixels a side; fewer than 2^24 Gaussians. Pointers are aligned to their element. Pictures
+ * and alpha and depth planes are packed; only ts_image.data has a stride.
  *
  * Threads: one ts_engine may be used from several threads; frames on it are rendered one at a time. Destroy an
  * engine only after its avatars.
@@ -77,7 +81,10 @@ typedef struct ts_engine_info {
   uint64_t scratch_bytes; /* high-water mark of the scratch memory */
 } ts_engine_info;
 
-TS_API ts_engine_params ts_engine_params_default(void);
+static inline ts_engine_params ts_engine_params_default(void) {
+  ts_engine_params params = {sizeof(ts_engine_params), 0, TS_PRECISION_REFERENCE, NULL};
+  return params;
+}
 TS_API ts_status ts_engine_create(const ts_engine_params* params, ts_engine** engine);
 TS_API void ts_engine_destroy(ts_engine* engine);
 TS_API ts_status ts_engine_get_info(const ts_engine* engine, ts_engine_info* info);
@@ -133,9 +140,24 @@ typedef struct ts_rasterize_params {
   ts_precision precision;
 } ts_rasterize_params;
 
-TS_API ts_rasterize_params ts_rasterize_params_default(void);
+static inline ts_rasterize_params ts_rasterize_params_default(void) {
+  ts_rasterize_params params = {sizeof(ts_rasterize_params),
+                                0,
+                                NULL,
+                                NULL,
+                                NULL,
+                                NULL,
+                                NULL,
+                                -1,
+                                0,
+                                {{1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}, 0, 0, 0, 0, 0.2f},
+                                {NULL, NULL},
+                                0.3f,
+                                TS_PRECISION_REFERENCE};
+  return params;
+}
 /* Non-finite Gaussians are skipped. receipt may be NULL. */
-TS_API ts_status ts_rasterize(ts_engine* engine, const ts_rasterize_params* params, ts_image* image,
+TS_API ts_status ts_rasterize(ts_engine* engine, const ts_rasterize_params* params, const ts_image* image,
                               ts_receipt* receipt);
 
 /* ---- avatar ---- */
@@ -144,8 +166,9 @@ TS_API ts_status ts_rasterize(ts_engine* engine, const ts_rasterize_params* para
 typedef struct ts_input_info {
   uint32_t struct_size;
   const char* name;
-  uint32_t size;              /* floats */
-  const float* default_value; /* [size] */
+  uint32_t size;                    /* floats */
+  const float* default_value;       /* [size] */
+  const char* const* element_names; /* [size] for blendshape inputs ("jawOpen"), else NULL */
 } ts_input_info;
 
 typedef struct ts_avatar_info {
@@ -158,6 +181,8 @@ typedef struct ts_avatar_info {
   uint32_t width, height; /* of the canvas */
   float fps;
   uint64_t file_bytes, resident_bytes;
+  const char* name; /* lives as long as the avatar */
+  ts_camera camera; /* of the canvas */
 } ts_avatar_info;
 
 typedef enum ts_dtype { TS_F32 = 0, TS_U8 = 1, TS_U16 = 2, TS_U32 = 3, TS_I32 = 4 } ts_dtype;
@@ -172,6 +197,7 @@ typedef struct ts_tensor {
   const void* data;
 } ts_tensor;
 
+/* Replace an avatar's file by rename, never in place, while it is loaded. */
 TS_API ts_status ts_avatar_load(ts_engine* engine, const char* path, ts_avatar** avatar);
 TS_API void ts_avatar_destroy(ts_avatar* avatar);
 TS_API ts_status ts_avatar_get_info(const ts_avatar* avatar, ts_avatar_info* info);
@@ -195,8 +221,11 @@ typedef struct ts_render_params {
                                     for none, point to an empty one */
 } ts_render_params;
 
-TS_API ts_render_params ts_render_params_default(void);
-TS_API ts_status ts_avatar_render(ts_avatar* avatar, const ts_render_params* params, ts_image* image,
+static inline ts_render_params ts_render_params_default(void) {
+  ts_render_params params = {sizeof(ts_render_params), NULL, 0, NULL, NULL};
+  return params;
+}
+TS_API ts_status ts_avatar_render(ts_avatar* avatar, const ts_render_params* params, const ts_image* image,
                                   ts_receipt* receipt);
 
 /* Activated Gaussians after pose and deform, in the source file's order; pruned rows have opacity 0.

@@ -11,6 +11,8 @@
 //   sqrt_above(a)                        sqrt(max(a, 0)) or a little more: at most 1.001 times it plus 1e-9; for bounds
 //   sqrt, abs, floor, round_to_int (nearest even), truncate_to_int, to_float
 //   <, <=, >, >=, ==                     mask; false for NaN
+//   + - * & | << >> of i32               wrapping; << also by lanes
+//   first_lanes(n)                       the mask of lanes 0..n-1
 //   select(mask, a, b), any, all, bits   bits(m): lane i is bit i
 //   bits_of(f32), float_of(i32)          reinterpretation
 //   keep(mask, a)                        a, or 0
@@ -37,12 +39,6 @@ TS_TARGET_BEGIN
 
 TS_INLINE mask is_finite(f32 x) { return abs(x) < f32(3.402823466e38f) || abs(x) == f32(3.402823466e38f); }
 TS_INLINE f32 clamp(f32 x, f32 low, f32 high) { return min(max(x, low), high); }
-
-// Several side by side, for kernels that would otherwise wait on one.
-template <int kCount>
-TS_INLINE void exp2_fast(const f32* x, f32* result) {
-  for (int j = 0; j < kCount; ++j) result[j] = exp2_fast(x[j]);
-}
 
 // log2 of a positive normal number, absolute error < 2e-7 for results in [-8, 1]: 2/ln2 * atanh((m-1)/(m+1)) with
 // the mantissa m in [0.707, 1.414).

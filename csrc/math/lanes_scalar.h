@@ -44,8 +44,12 @@ TS_INLINE f32 sqrt(f32 a) { return f32(std::sqrt(a.v)); }
 TS_INLINE f32 sqrt_above(f32 a) { return sqrt(max(a, f32(0.0f))); }
 TS_INLINE f32 abs(f32 a) { return f32(std::fabs(a.v)); }
 TS_INLINE f32 floor(f32 a) { return f32(std::floor(a.v)); }
-TS_INLINE i32 round_to_int(f32 a) { return i32(static_cast<int32_t>(std::nearbyint(a.v))); }
-TS_INLINE i32 truncate_to_int(f32 a) { return i32(static_cast<int32_t>(a.v)); }
+// What does not fit becomes the smallest number, as the other targets have it.
+TS_INLINE i32 to_int(float x) {
+  return i32(x >= -2147483648.0f && x < 2147483648.0f ? static_cast<int32_t>(x) : INT32_MIN);
+}
+TS_INLINE i32 round_to_int(f32 a) { return to_int(std::nearbyint(a.v)); }
+TS_INLINE i32 truncate_to_int(f32 a) { return to_int(a.v); }
 TS_INLINE f32 to_float(i32 a) { return f32(static_cast<float>(a.v)); }
 
 TS_INLINE mask operator<(f32 a, f32 b) { return {a.v < b.v}; }

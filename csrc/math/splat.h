@@ -4,7 +4,7 @@
 // The exponent is kept as a Cholesky factor of the conic, in units where alpha = 2^p:
 //   p(x, y) = log2_opacity - (a dx + b dy)^2 - (d dy)^2,   dx = x - x_px, dy = y - y_px
 // With covariance [xx xy; xy yy] and k = log2(e) / 2:  d = sqrt(k / yy), a = sqrt(k yy / det), b = -a xy / yy.
-// Unlike the expanded quadratic it cannot turn positive by rounding, and costs the same five multiplies.
+// Unlike the expanded quadratic it cannot turn positive by rounding.
 #pragma once
 #include <cstdint>
 

@@ -27,10 +27,11 @@ struct Span {
 static_assert(sizeof(Span) == 20);
 constexpr int kSpanTiles = 4;
 
-// One tile row of one part: where its spans are among the part's, and at most how many instances they are.
+// One tile row of one part: where its spans are among the part's, and how many instances they are. Four to a cache
+// line, so that parts on two cores share none.
 struct SpanRow {
   uint32_t begin, end;
-  uint32_t max_instances;
+  uint64_t n_instances;
 };
 
 // One thread's while it orders a tile row.
@@ -40,9 +41,9 @@ struct RowScratch {
   Buffer<uint32_t> cursor;      // [tiles across + kSpanTiles] places in the instances
 };
 
-// Where a tile row's instances begin, from how many spans they come, and how many they have turned out to be.
+// Where a tile row's instances begin, and from how many spans they come.
 struct RowPlace {
-  uint32_t first, n_spans, n_instances;
+  uint32_t first, n_spans;
 };
 
 // Grows to a high-water mark.

@@ -1,15 +1,13 @@
 // blend — per-tile lists to pixels, front to back, and finish: background, alpha, conversion to the wanted format.
 #pragma once
 #include <cstdint>
-#include <vector>
 
-#include "core/buffer.h"
 #include "ops/bin.h"
 #include "ops/finish.h"
 
 namespace ts {
 
-constexpr int kBlendBatch = 256;  // splats of a tile that are in L1 at a time
+constexpr int kBlendBatch = 256;  // splats of a tile at a time; the scratch then stays within L1 and a little of L2
 
 // A splat as one tile's pixels see it: p(x, y) = q[y] - (a x + c[y])^2, x and y counted from the tile's corner.
 // Whatever depends on the row alone is here, once for the tile's sixteen columns.
@@ -21,7 +19,7 @@ struct alignas(32) TileSplat {
   float depth;
 };
 
-// One thread's; 39 KiB.
+// One thread's.
 struct alignas(64) BlendScratch {
   TileSplat splat[kBlendBatch + 1];  // the last draws nothing
   int32_t mask[kBlendBatch + 16];    // block masks of the batch, zero-padded
@@ -39,6 +37,6 @@ struct BlendArgs {
   BlendScratch* scratch;  // [threads of the pool]
 };
 
-Status blend_cpu(const BlendArgs& args, const KernelTable& kernels, ThreadPool& pool);
+void blend_cpu(const BlendArgs& args, const KernelTable& kernels, ThreadPool& pool);
 
 }  // namespace ts

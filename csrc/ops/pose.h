@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "core/status.h"
+#include "math/target.h"
 
 namespace ts {
 
@@ -24,7 +25,7 @@ struct KernelTable;
 constexpr int kPoseBlock = 16;  // a multiple of kLanes of every target
 constexpr int kPoseLocal = 10;  // floats of a bound Gaussian: mean xyz, quat wxyz, scale xyz
 
-constexpr int64_t pose_blocks(int64_t rows) { return (rows + kPoseBlock - 1) / kPoseBlock; }
+TS_INLINE constexpr int64_t pose_blocks(int64_t rows) { return (rows + kPoseBlock - 1) / kPoseBlock; }
 
 // Vertices are in slots, an order that keeps blocks compact. Lanes past v are zero.
 struct PoseMesh {

@@ -43,9 +43,18 @@ Status validate(const Scene& scene) {
   if (scene.n < 0 || scene.n > kMaxGaussians)
     return error(invalid, "rasterize: n must be in 0..%lld; got %lld.", static_cast<long long>(kMaxGaussians),
                  static_cast<long long>(scene.n));
-  if (scene.n > 0 && (!scene.mean_w || !scene.quat || !scene.scale || !scene.opacity || !scene.color))
-    return error(invalid, "rasterize: mean_w, quat, scale, opacity and color must not be NULL when n = %lld.",
-                 static_cast<long long>(scene.n));
+  const struct {
+    const char* name;
+    const float* data;
+  } arrays[] = {{"mean_w", scene.mean_w},
+                {"quat", scene.quat},
+                {"scale", scene.scale},
+                {"opacity", scene.opacity},
+                {"color", scene.color}};
+  for (const auto& array : arrays)
+    if (scene.n > 0 && !array.data)
+      return error(invalid, "rasterize: %s must not be NULL when n = %lld.", array.name,
+                   static_cast<long long>(scene.n));
   if (scene.sh_degree < -1 || scene.sh_degree > 3)
     return error(invalid, "rasterize: sh_degree must be -1 (RGB) or 0..3; got %d.", scene.sh_degree);
   const int needed = (scene.sh_degree + 1) * (scene.sh_degree + 1);
@@ -58,7 +67,8 @@ Status validate(const Scene& scene) {
 Status validate(const ts_precision& precision) {
   const int number = number_of(precision);
   if (number != TS_PRECISION_REFERENCE && number != TS_PRECISION_FAST)
-    return error(StatusCode::kInvalidArgument, "precision must be one of ts_precision; got %d.", number);
+    return error(StatusCode::kInvalidArgument,
+                 "precision must be one of ts_precision, 0 (reference) or 1 (fast); got %d.", number);
   return {};
 }
 
@@ -67,6 +77,10 @@ Status validate(const ts_camera& camera) {
   for (int i = 0; i < 16; ++i)
     if (!std::isfinite(camera.cam_from_world[i]))
       return error(invalid, "camera: cam_from_world[%d] must be finite; got %g.", i, camera.cam_from_world[i]);
+  const float* last = camera.cam_from_world + 12;
+  if (last[0] != 0 || last[1] != 0 || last[2] != 0 || last[3] != 1)
+    return error(invalid, "camera: the last row of cam_from_world must be 0 0 0 1; got %g %g %g %g. Is it transposed?",
+                 last[0], last[1], last[2], last[3]);
   if (!(camera.fx > 0 && camera.fy > 0 && std::isfinite(camera.fx) && std::isfinite(camera.fy)))
     return error(invalid, "camera: fx and fy must be positive pixels; got %g, %g.", camera.fx, camera.fy);
   if (!std::isfinite(camera.cx) || !std::isfinite(camera.cy))
@@ -82,7 +96,8 @@ Status validate(const ts_image& image) {
     return error(invalid, "image: width and height must be in 1..%u pixels; got %ux%u.", kMaxSide, image.width,
                  image.height);
   if (number_of(image.format) < TS_FORMAT_RGB_F32 || number_of(image.format) > TS_FORMAT_NV12)
-    return error(invalid, "image: format must be one of ts_format; got %d.", number_of(image.format));
+    return error(invalid, "image: format must be one of ts_format, 0 (RGB_F32) to 3 (NV12); got %d.",
+                 number_of(image.format));
   if (image.format == TS_FORMAT_NV12 && (image.width % 2 || image.height % 2))
     return error(invalid, "image: NV12 needs an even width and height; got %ux%u.", image.width, image.height);
   if (!image.data) return error(invalid, "image: data must not be NULL.");
@@ -159,7 +174,7 @@ Status Rasterizer::draw(const Scene& scene, const ts_camera& camera, const Backg
   finish.background_f32 = background.image_f32;
   finish.background_u8 = background.image_u8;
   blend.scratch = blend_.data();
-  TS_RETURN_IF_ERROR(blend_cpu(blend, kernels_, pool_));
+  blend_cpu(blend, kernels_, pool_);
   receipt.blend_us += watch.lap();
 
   receipt.n_gaussians = static_cast<uint32_t>(scene.n);

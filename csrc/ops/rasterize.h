@@ -2,7 +2,6 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
-#include <memory>
 
 #include "core/buffer.h"
 #include "core/status.h"

@@ -29,7 +29,7 @@ NOT_STATED = "not stated"
 MAX_CANVAS = 8192
 MAX_FPS = 1000.0
 MAX_INFLUENCES = 8
-MAX_ROWS = 1 << 24  # Gaussians, source rows, vertices, triangles, frames
+MAX_ROWS = (1 << 24) - 1  # Gaussians, source rows, vertices, triangles, frames
 MAX_SHAPES = MAX_JOINTS = 4096
 MAX_INPUTS, MAX_INPUT_SIZE, MAX_CLIPS = 256, 65536, 1024
 LIMITS = {"S": MAX_SHAPES, "J": MAX_JOINTS, "K": MAX_INFLUENCES, "Z": 2**32 - 1}  # by count; MAX_ROWS for the others

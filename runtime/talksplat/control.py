@@ -30,8 +30,9 @@ class Input:
 
     @staticmethod
     def from_manifest(entry: Mapping[str, Any], default: FloatArray) -> Input:
-        names = tuple(entry.get("names", ()))
-        absent = tuple(name for name, shape in zip(names, entry.get("shapes", ()), strict=True) if shape < 0)
+        named = entry["target"] == "blendshape"
+        names, shapes = (tuple(entry["names"]), entry["shapes"]) if named else ((), ())
+        absent = tuple(name for name, shape in zip(names, shapes, strict=True) if shape < 0)
         index = {name: i for i, name in enumerate(names)}
         return Input(entry["name"], int(entry["size"]), entry["target"], default, names, absent, index)
 

@@ -56,7 +56,7 @@ void loads_everything() {
   const Status status = ts::parse_avatar_file(file.data(), file.size(), a);
   if (!CHECK_MESSAGE(status.ok(), status.message())) return;
   CHECK(a.n == 10 && a.v == 6 && a.f == 4 && a.s == 20 && a.j == 3 && a.z == 27 && a.k == 2);
-  CHECK(a.fps == 25 && a.width == 8 && a.height == 6 && a.sh_degree == 1 && a.source_count == 12);
+  CHECK(a.name == "sample" && a.fps == 25 && a.width == 8 && a.height == 6 && a.sh_degree == 1 && a.source_count == 12);
   CHECK(a.camera.cam_from_world[11] == 4 && a.camera.fx == 12 && a.camera.fy == 12.5f && a.camera.cx == 4);
   CHECK(a.camera.cy == 3 && a.camera.near_plane == 0.2f);
   CHECK(a.has_background_color && a.background_color[0] == 0.25f && a.background_color[2] == 1);
@@ -64,6 +64,7 @@ void loads_everything() {
   CHECK(a.scale_rule == ts::ScaleRule::kInverseLength);
   CHECK(a.pose_shape_first == 2 && a.pose_shape_joints == std::vector<int>({1, 2}));
   if (CHECK(a.inputs.size() == 4)) {
+    CHECK(a.inputs[0].names == std::vector<std::string>({"smile", "frown", "wink"}) && a.inputs[1].names.empty());
     CHECK(a.inputs[0].name == "expr" && a.inputs[0].index == std::vector<int>({0, 1, -1}));
     CHECK(a.inputs[0].target == ts::InputTarget::kBlendshape && a.inputs[0].default_value[0] == 0.5f);
     CHECK(a.inputs[1].target == ts::InputTarget::kJointRotation && a.inputs[1].index == std::vector<int>({1, 0}));
@@ -153,6 +154,10 @@ void loads_variants() {
          s.replace(R"({"first": 2, "joints": [1, 2]})", "null");
          drop_inputs(s, "jaw_pose", "translation");
          s.replace(", \"jaw_pose\"]", "]");
+       }},
+      {"a turned camera",
+       [](SampleAvatar& s) {
+         s.replace("[1,0,0,0, 0,1,0,0, 0,0,1,4,", "[0.6,0.8,0,0, -0.8,0.6004,0,0, 0,0,1,4,");
        }},
       {"transparent", [](SampleAvatar& s) { s.replace("[0.25, 0.5, 1]", "null"); }},
       {"no plate, no clip tensors beyond the list",
@@ -300,6 +305,10 @@ void manifests() {
       {"\"width\": 8", "\"width\": 9", "\"plate/background\" must be [6,9,3] U8; got [6,8,3] U8"},
       {"0,0,1,4, 0,0,0,1]", "0,0,1,4, 0,0,0]", "camera.cam_from_world must have 16 entries; got a list of 15"},
       {"0,0,1,4, 0,0,0,1]", "0,0,1,4, 0,0,0,2]", "camera.cam_from_world must have the last row"},
+      {"[1,0,0,0, 0,1,0,0, 0,0,1,4,", "[0.6,0.8,0,0, -0.8,0.602,0,0, 0,0,1,4,",
+       "camera.cam_from_world must have a rotation as its 3x3 part"},
+      {"[1,0,0,0, 0,1,0,0, 0,0,1,4,", "[2,0,0,0, 0,2,0,0, 0,0,2,4,", "camera.cam_from_world must have a rotation"},
+      {"[1,0,0,0, 0,1,0,0, 0,0,1,4,", "[1,0,0,0, 0,1,0,0, 0,0,-1,4,", "camera.cam_from_world must have a rotation"},
       {"0,0,1,4,", "0,0,\"1\",4,", "camera.cam_from_world[10] must be a number"},
       {"\"fx\": 12,", "\"fx\": 1e39,", "camera.fx must be a number that a 32-bit float can hold"},
       {"\"fx\": 12,", "\"fx\": -12,", "camera.fx must be above 0"},
@@ -314,15 +323,15 @@ void manifests() {
       {"\"sh1\"", "\"rgb\"", "tensor \"gaussians/color\" is missing"},
       {"\"source_count\": 12", "\"source_count\": 9", "source_count must be at least N = 10"},
       {"\"source_count\": 12", "\"source_count\": 11", "\"gaussians/source_index\" row 0 has 11"},
-      {"\"source_count\": 12", "\"source_count\": 4294967296", "source_count must be an integer from 0 to"},
+      {"\"source_count\": 12", "\"source_count\": 16777216", "source_count must be an integer from 0 to 16777215"},
       {"\"flame\"", "\"smpl\"", "rig.kind must be one of"},
-      {"\"flame\"", "\"none\"", "rig.kind must be \"arkit\", \"flame\" or \"mesh\" where binding.kind"},
+      {"\"flame\"", "\"none\"", "rig.kind must be \"none\" exactly where binding.kind is \"static\""},
       {", \"pose_shapes\": {\"first\": 2, \"joints\": [1, 2]}", "", "rig.pose_shapes is missing"},
       {"\"first\": 2", "\"first\": 3", "rig.pose_shapes needs shapes 3 to 20, but the rig has 20"},
       {"\"first\": 2", "\"first\": -1", "rig.pose_shapes.first"},
       {"\"joints\": [1, 2]}", "\"joints\": [1, 3]}", "rig.pose_shapes.joints[1] is 3, but the rig has 3 joints"},
       {"\"triangle\"", "\"glue\"", "binding.kind must be one of"},
-      {"\"triangle\"", "\"static\"", "\"binding/index\" must be absent"},
+      {"\"triangle\"", "\"static\"", "rig.kind must be \"none\" exactly where binding.kind is \"static\""},
       {"\"inverse_length\"", "\"area\"", "binding.scale_rule must be one of"},
       {"\"triangle\", \"scale_rule\": \"inverse_length\", \"rotate\": true", "\"vertex\", \"rotate\": 1",
        "binding.rotate must be true or false"},
@@ -341,6 +350,13 @@ void manifests() {
       {"\"shapes\": [0, 1, -1]", "\"shapes\": [0, 1, -2]", "inputs[0].shapes[2] must be an integer from -1"},
       {"\"shapes\": [0, 1, -1]", "\"shapes\": [0, 1]", "inputs[0].shapes must have 3 entries"},
       {"\"wink\"]", "7]", "inputs[0].names[2] must be a text"},
+      {"\"wink\"]", "\"smile\"]", "inputs[0].names[2] must be unique among the names; got \"smile\""},
+      {"\"target\": \"blendshape\",", "\"target\": \"blendshape\", \"joints\": [0],",
+       "inputs[0].joints must be absent for this target; got a list of 1"},
+      {"\"joints\": [1, 0]", "\"joints\": [1, 0], \"names\": null", "inputs[1].names must be absent for this target"},
+      {"\"joints\": [2]", "\"joints\": [2], \"shapes\": [0]", "inputs[2].shapes must be absent for this target"},
+      {"\"target\": \"translation\"", "\"target\": \"translation\", \"joints\": [0]",
+       "inputs[3].joints must be absent for this target"},
       {"\"joints\": [1, 0]", "\"joints\": [1, 3]", "inputs[1].joints[1] is 3, but the rig has 3 joints"},
       {"\"joints\": [1, 0]", "\"joints\": [1, -1]", "inputs[1].joints[1] must be an integer from 0"},
       {"[0.5, 0, 0]", "[0.5, 0]", "inputs[0].default must have 3 entries"},
@@ -416,6 +432,11 @@ void tensors() {
        [](auto& s) {
          s.replace("\"triangle\", \"scale_rule\": \"inverse_length\"", "\"vertex\"");
          s.template set<uint32_t>("binding/index", 2, 6);
+       }},
+      {"tensor \"binding/index\" must be absent where binding.kind is \"static\"",
+       [](auto& s) {
+         make_static(s);
+         s.add("binding/index", "U32", {10});
        }},
       {"tensor \"rig/vertex\" is missing", [](auto& s) { s.drop("rig/vertex"); }},
       {"\"rig/vertex\" row 5 has nan", [](auto& s) { s.set("rig/vertex", 15, kNan); }},

@@ -1,6 +1,7 @@
 /* A plain C program that drives talksplat.h from end to end, as somebody would who has nothing else.
  * With an avatar file as its argument it loads, poses and draws that too. */
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -203,6 +204,7 @@ static void test_precision_and_sh(ts_engine* engine) {
 
 static void test_rasterize_errors(ts_engine* engine) {
   static float pixels[HEIGHT * WIDTH * 4];
+  ts_receipt receipt;
   ts_rasterize_params params = scene();
   ts_image image = image_of(TS_FORMAT_RGB_F32, pixels);
   CHECK_ERROR(ts_rasterize(NULL, &params, &image, NULL), TS_INVALID_ARGUMENT, "engine");
@@ -243,7 +245,12 @@ static void test_rasterize_errors(ts_engine* engine) {
   image = image_of((ts_format)9, pixels);
   CHECK_ERROR(ts_rasterize(engine, &params, &image, NULL), TS_INVALID_ARGUMENT, "format");
   image = image_of(TS_FORMAT_RGB_F32, pixels);
+  pixels[0] = 7;
+  receipt.struct_size = 0;
+  CHECK_ERROR(ts_rasterize(engine, &params, &image, &receipt), TS_INVALID_ARGUMENT, "struct_size");
+  CHECK(pixels[0] == 7); /* nothing was drawn */
   CHECK(ts_rasterize(engine, &params, &image, NULL) == TS_OK); /* errors leave the engine usable */
+  CHECK(pixels[0] == 0);
 }
 
 static void test_load_errors(ts_engine* engine) {
@@ -256,16 +263,36 @@ static void test_load_errors(ts_engine* engine) {
   ts_avatar_destroy(NULL);
 }
 
+/* Where the input has an element of this name; its size when it has none. */
+static uint32_t find_element(const ts_input_info* input, const char* name) {
+  uint32_t i = 0;
+  while (i < input->size && strcmp(input->element_names[i], name) != 0) ++i;
+  return i;
+}
+
 static void test_inputs(const ts_avatar* avatar, const ts_avatar_info* info) {
   ts_input_info input;
-  uint32_t i, k;
+  uint32_t i, k, named = 0;
   memset(&input, 0, sizeof input);
   input.struct_size = sizeof input;
   for (i = 0; i < info->n_inputs; ++i) {
     CHECK(ts_avatar_get_input(avatar, i, &input) == TS_OK);
     CHECK(strlen(input.name) > 0 && input.size > 0);
     for (k = 0; k < input.size; ++k) CHECK(isfinite(input.default_value[k]));
+    if (!input.element_names) continue;
+    ++named;
+    for (k = 0; k < input.size; ++k) CHECK(find_element(&input, input.element_names[k]) == k);
+    CHECK(find_element(&input, "no such element") == input.size);
+    if (strcmp(info->name, "sample") == 0) CHECK(find_element(&input, "frown") == 1);
   }
+  CHECK(info->n_blendshapes == 0 || named > 0);
+
+  /* A program built before there were element names has no room for them. */
+  CHECK(info->n_inputs > 0);
+  input.element_names = &info->name;
+  input.struct_size = offsetof(ts_input_info, element_names);
+  CHECK(ts_avatar_get_input(avatar, 0, &input) == TS_OK);
+  CHECK(input.element_names == &info->name && input.struct_size == offsetof(ts_input_info, element_names));
   CHECK_ERROR(ts_avatar_get_input(avatar, info->n_inputs, &input), TS_INVALID_ARGUMENT, "index");
 }
 
@@ -347,9 +374,17 @@ static void test_render(ts_engine* engine, ts_avatar* avatar, const ts_avatar_in
   CHECK_ERROR(ts_avatar_render(avatar, &params, &image, NULL), TS_INVALID_ARGUMENT, "no such input");
   CHECK_ERROR(ts_avatar_vertices(avatar, &control, 1, vertices, info->n_vertices), TS_INVALID_ARGUMENT,
               "no such input");
-  CHECK_ERROR(ts_avatar_vertices(avatar, NULL, 0, vertices, info->n_vertices + 1), TS_INVALID_ARGUMENT, "n_vertices");
+  /* Sizes are asked about before the control is. */
+  CHECK_ERROR(ts_avatar_vertices(avatar, &control, 1, vertices, info->n_vertices + 1), TS_INVALID_ARGUMENT,
+              "n_vertices");
   out.n += 1;
-  CHECK_ERROR(ts_avatar_gaussians(avatar, NULL, 0, &out), TS_INVALID_ARGUMENT, "n_source");
+  CHECK_ERROR(ts_avatar_gaussians(avatar, &control, 1, &out), TS_INVALID_ARGUMENT, "n_source");
+  params = ts_render_params_default();
+  receipt.struct_size = 5000;
+  rendered[0] = -7;
+  image.data = rendered;
+  CHECK_ERROR(ts_avatar_render(avatar, &params, &image, &receipt), TS_INVALID_ARGUMENT, "struct_size");
+  CHECK(rendered[0] == -7); /* nothing was drawn */
   free(rows);
   free(vertices);
 }
@@ -364,6 +399,8 @@ static void test_avatar(ts_engine* engine, const char* path) {
   CHECK(ts_avatar_get_info(avatar, &info) == TS_OK);
   CHECK(info.manifest[0] == '{' && strstr(info.manifest, "\"format\"") != NULL);
   CHECK(info.width > 0 && info.height > 0 && info.fps > 0);
+  CHECK(info.name[0] != '\0' && strstr(info.manifest, info.name) != NULL);
+  CHECK(info.camera.fx > 0 && info.camera.fy > 0 && info.camera.near_plane > 0 && info.camera.cam_from_world[15] == 1);
   CHECK(info.n_source >= info.n_gaussians && info.file_bytes > 0);
   test_inputs(avatar, &info);
   test_tensors(avatar, &info);

@@ -1,6 +1,7 @@
 // The JSON parser of the core: what it accepts, what it refuses, and that its limits hold.
 #include "check.h"
 #include "core/json.h"
+#include "core/text.h"
 
 using ts::Json;
 using ts::parse_json;

@@ -1,19 +1,29 @@
-// pose, deform and Avatar from inside: what they refuse, what a refusal leaves untouched, and that a frame allocates
-// nothing. Their numbers are tested from Python (tests/ops). Argument: an avatar file, written by test_avatar_file.
+// pose, deform, Avatar and Plate from inside: what they refuse, what a refusal leaves untouched, and that a frame
+// allocates nothing. Their numbers are tested from Python (tests/ops). Argument: an avatar file, written by
+// test_avatar_file.
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <limits>
 #include <new>
 #include <vector>
 
 #include "check.h"
+#include "core/text.h"
 #include "core/thread_pool.h"
 #include "cpu/kernel_table.h"
 #include "engine/avatar.h"
+#include "engine/plate.h"
 #include "ops/deform.h"
 
 using ts_test::contains;
+
+// Memory that is not there is a null pointer under AddressSanitizer too.
+extern "C" const char* __asan_default_options() { return "allocator_may_return_null=1"; }
 
 static std::atomic<int> n_allocations{0};
 
@@ -77,13 +87,78 @@ void a_frame_allocates_nothing(Fixture& f) {
 
 void wrong_sizes_are_refused(Fixture& f) {
   float room[3 * 64];
-  expect(f.avatar->vertices(room, 5), "n_vertices must be 6, as this avatar has; got 5");
-  expect(f.avatar->vertices(nullptr, 6), "vertices must point to [6,3] floats; got NULL");
+  expect(f.avatar->check_vertices(room, 5), "n_vertices must be 6, as this avatar has; got 5");
+  expect(f.avatar->check_vertices(nullptr, 6), "vertices must point to [6,3] floats; got NULL");
   ts_gaussians out{};
   out.n = 10;
-  expect(f.avatar->gaussians_in_source_order(out), "n must be n_source=12 of this avatar; got 10");
+  expect(f.avatar->check_gaussians(out), "n must be n_source=12 of this avatar; got 10");
   out.n = 12;
+  CHECK(f.avatar->check_gaussians(out).ok());
   CHECK(f.avatar->gaussians_in_source_order(out).ok());  // every array left out
+}
+
+// Messages are for people and for Python: UTF-8 without control characters, whatever a file calls its inputs.
+void messages_are_printable_text() {
+  const float value[1] = {0};
+  const ts_control unknown = {"nose", value, 1};
+  ts::AvatarFile file;
+  file.inputs.emplace_back();
+  file.inputs[0].name = "\x1B[2J";
+  expect(ts::Control(file).resolve(&unknown, 1), "it has \\x1B[2J [0]");
+  for (int shift = 0; shift < 2; ++shift) {  // one of the two has a character across the end of the message
+    std::string name(static_cast<size_t>(shift), 'x');
+    for (int i = 0; i < 2000; ++i) name += "\xC3\xA9";
+    file.inputs[0].name = name;
+    const ts::Status status = ts::Control(file).resolve(&unknown, 1);
+    std::string_view rest = status.message();
+    CHECK(rest.size() > 1000);
+    while (const size_t length = ts::utf8_length(rest)) rest.remove_prefix(length);
+    CHECK(rest.empty());
+  }
+}
+
+void a_file_edited_in_place_writes_nowhere_else(const char* path) {
+  const std::string copy = std::string(path) + ".edited";
+  std::filesystem::copy_file(path, copy, std::filesystem::copy_options::overwrite_existing);
+  Fixture f(copy.c_str());
+  const ts::AvatarFile& file = f.avatar->file();
+  std::ifstream in(copy, std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  const size_t at = bytes.find(std::string(reinterpret_cast<const char*>(file.source_index),
+                                           static_cast<size_t>(file.n) * sizeof(uint32_t)));
+  if (!CHECK(at != bytes.npos)) return;
+  std::vector<float> opacity(static_cast<size_t>(file.source_count));
+  ts_gaussians out{};
+  out.n = file.source_count;
+  out.opacity = opacity.data();
+  CHECK(f.avatar->gaussians_in_source_order(out).ok());
+  std::fstream edit(copy, std::ios::binary | std::ios::in | std::ios::out);
+  edit.seekp(static_cast<std::streamoff>(at)).write("\xFF\xFF\xFF\x7F", 4).flush();
+  const ts::Status status = f.avatar->gaussians_in_source_order(out);
+  CHECK(status.code() == ts::StatusCode::kAvatarInvalid);
+  CHECK_MESSAGE(contains(status.message(), "below n_source=12, as it was when the avatar was loaded"), status.message());
+  std::filesystem::remove(copy);
+}
+
+void a_plate_survives_a_failed_allocation(Fixture& f) {
+  const ts::AvatarFile& file = f.avatar->file();
+  ts::Plate plate;
+  const auto all_200 = [&](int width, int height) {
+    const uint8_t* pixels = plate.at(file, width, height);
+    return pixels && std::all_of(pixels, pixels + 3 * width * height, [](uint8_t c) { return c == 200; });
+  };
+  CHECK(plate.at(file, file.width, file.height) == file.plate);
+  CHECK(all_200(4, 3));
+  CHECK(plate.at(file, 4, 3) == plate.at(file, 4, 3));
+  bool failed = false;
+  try {
+    plate.at(file, 1 << 30, 1 << 30);
+  } catch (const std::bad_alloc&) {
+    failed = true;
+  }
+  CHECK(failed);
+  CHECK(all_200(4, 3));  // not the memory that the failure gave up
+  CHECK(all_200(50, 20));
 }
 
 void pose_checks_its_arguments(Fixture& f) {
@@ -137,7 +212,10 @@ int main(int argc, char** argv) {
     a_frame_allocates_nothing(fixture);
     wrong_sizes_are_refused(fixture);
     pose_checks_its_arguments(fixture);
+    a_plate_survives_a_failed_allocation(fixture);
+    a_file_edited_in_place_writes_nowhere_else(argv[1]);
   }
+  messages_are_printable_text();
   deform_passes_rows_through();
   return ts_test::report("test_pose");
 }

@@ -92,9 +92,11 @@ void emit_spans(const BinArgs& args, int part, Span* spans, SpanRow* rows) {
         store4(four, float_of(id), float_of(tile_and_count), float_of(upper), float_of(lower));
         for (uint32_t rest = bits(in_x); rest; rest &= rest - 1) {
           const int lane = __builtin_ctz(rest);
-          Span& span = spans[rows[y_of[lane]].end++];
+          SpanRow& row = rows[y_of[lane]];
+          Span& span = spans[row.end++];
           __builtin_memcpy(&span, four + 4 * lane, 16);
           __builtin_memcpy(&span.key, depth + lane, 4);  // a positive float's bits are in its order
+          row.n_instances += (span.tile_and_count & (kSpanTiles - 1)) + 1;
         }
       }
     }

@@ -17,117 +17,180 @@ struct Rect {
   int x0, y0, w, h;
 };
 
-// Pixels of the tile, row by row, planes[channel][16 * y + x].
-TS_INLINE const float* pixel(const float* planes, int channel, int x, int y) {
-  return planes + channel * kTilePixels + kTile * y + x;
+// Pixels of a row that lie inside the image. A whole row is a constant size: a few moves, not a call.
+template <int kPixelBytes>
+TS_INLINE void copy_row(void* to, const void* from, int w) {
+  if (w == kTile)
+    __builtin_memcpy(to, from, kPixelBytes * kTile);
+  else
+    __builtin_memcpy(to, from, kPixelBytes * static_cast<size_t>(w));
 }
 
-TS_INLINE void composite(const FinishArgs& args, const Rect& rect, float* planes) {
-  float* transmittance = planes + 3 * kTilePixels;
-  if (args.background_color) {
-    for (int c = 0; c < 3; ++c) {
-      const f32 color(args.background_color[c]);
-      float* plane = planes + c * kTilePixels;
-      for (int i = 0; i < kTilePixels; i += kLanes)
-        store(plane + i, fma(load(transmittance + i), color, load(plane + i)));
-    }
-    return;
+// A tile of the format, rows side by side, to the image.
+template <int kPixelBytes>
+TS_INLINE void write_rows(const FinishArgs& args, const Rect& rect, const void* tile) {
+  uint8_t* out =
+      static_cast<uint8_t*>(args.data) + rect.y0 * args.stride_bytes + static_cast<int64_t>(kPixelBytes) * rect.x0;
+  for (int y = 0; y < rect.h; ++y)
+    copy_row<kPixelBytes>(out + y * args.stride_bytes, static_cast<const char*>(tile) + kPixelBytes * kTile * y,
+                          rect.w);
+}
+
+TS_INLINE void over(f32 red, f32 green, f32 blue, float* planes, int i) {
+  const f32 transmittance = load(planes + 3 * kTilePixels + i);
+  const f32 background[3] = {red, green, blue};
+  for (int c = 0; c < 3; ++c) {
+    float* p = planes + c * kTilePixels + i;
+    store(p, fma(transmittance, background[c], load(p)));
   }
+}
+
+TS_INLINE void over_color(const float* color, float* planes) {
+  for (int i = 0; i < kTilePixels; i += kLanes) over(f32(color[0]), f32(color[1]), f32(color[2]), planes, i);
+}
+
+// A picture is read in place where the tile's row lies inside it.
+TS_INLINE void over_f32(const FinishArgs& args, const Rect& rect, float* planes) {
+  alignas(64) float copy[3 * kTile] = {};
   for (int y = 0; y < rect.h; ++y) {
-    const int64_t row = (static_cast<int64_t>(rect.y0 + y) * args.width + rect.x0) * 3;
-    for (int x = 0; x < rect.w; ++x) {
-      const int i = kTile * y + x;
-      for (int c = 0; c < 3; ++c) {
-        const float background = args.background_f32
-                                     ? args.background_f32[row + 3 * x + c]
-                                     : static_cast<float>(args.background_u8[row + 3 * x + c]) * (1.0f / 255);
-        planes[c * kTilePixels + i] += transmittance[i] * background;
-      }
+    const float* row = args.background_f32 + (static_cast<int64_t>(rect.y0 + y) * args.width + rect.x0) * 3;
+    if (rect.w < kTile) {
+      copy_row<12>(copy, row, rect.w);
+      row = copy;
+    }
+    for (int x = 0; x < kTile; x += kLanes) {
+      f32 r, g, b;
+      load3(row + 3 * x, r, g, b);
+      over(r, g, b, planes, kTile * y + x);
     }
   }
 }
 
-// C / (1 - T), and (1 - T) instead of T.
-TS_INLINE void unpremultiply(float* planes) {
+// Bytes r g b are spread to words r g b 0, three words to four; floats are what load3 and store4 move.
+TS_INLINE void over_u8(const FinishArgs& args, const Rect& rect, float* planes) {
+  alignas(64) float packed[kTilePixels * 3 / 4] = {}, spread[kTilePixels];
+  for (int y = 0; y < rect.h; ++y)
+    copy_row<3>(packed + kTile * 3 / 4 * y,
+                args.background_u8 + (static_cast<int64_t>(rect.y0 + y) * args.width + rect.x0) * 3, rect.w);
+  for (int i = 0; i < kTilePixels / 4; i += kLanes) {
+    f32 p, q, r;
+    load3(packed + 3 * i, p, q, r);
+    const i32 a = bits_of(p), b = bits_of(q), c = bits_of(r);
+    store4(spread + 4 * i, p, float_of(((a >> 24) & i32(255)) | (b << 8)),
+           float_of(((b >> 16) & i32(0xffff)) | (c << 16)), float_of(c >> 8));
+  }
+  const i32 byte(255);
+  const f32 step(1.0f / 255);
   for (int i = 0; i < kTilePixels; i += kLanes) {
-    const f32 alpha = f32(1.0f) - load(planes + 3 * kTilePixels + i);
-    const f32 scale = f32(1.0f) / max(alpha, f32(1e-6f));
-    for (int c = 0; c < 3; ++c) store(planes + c * kTilePixels + i, load(planes + c * kTilePixels + i) * scale);
-    store(planes + 3 * kTilePixels + i, alpha);
+    const i32 rgb = bits_of(load(spread + i));
+    over(to_float(rgb & byte) * step, to_float((rgb >> 8) & byte) * step, to_float((rgb >> 16) & byte) * step, planes,
+         i);
   }
 }
 
 // max() first: it turns NaN into 0.
-TS_INLINE i32 to_byte(f32 x) { return round_to_int(min(max(x, f32(0.0f)), f32(1.0f)) * f32(255.0f)); }
+TS_INLINE f32 saturate(f32 x) { return min(max(x, f32(0.0f)), f32(1.0f)); }
+TS_INLINE i32 to_byte(f32 x) { return round_to_int(saturate(x) * f32(255.0f)); }
+TS_INLINE i32 word_of(i32 a, i32 b, i32 c, i32 d) { return a | (b << 8) | (c << 16) | (d << 24); }
 
 TS_INLINE void write_rgba8(const FinishArgs& args, const Rect& rect, const float* planes, bool opaque) {
-  for (int y = 0; y < rect.h; ++y) {
-    alignas(64) int32_t packed[kTile];
-    for (int x = 0; x < kTile; x += kLanes) {
-      const i32 r = to_byte(load(pixel(planes, 0, x, y))), g = to_byte(load(pixel(planes, 1, x, y)));
-      const i32 b = to_byte(load(pixel(planes, 2, x, y)));
-      const i32 a = opaque ? i32(255) : to_byte(load(pixel(planes, 3, x, y)));
-      store(packed + x, r | (g << 8) | (b << 16) | (a << 24));
+  alignas(64) int32_t pixels[kTilePixels];
+  for (int i = 0; i < kTilePixels; i += kLanes) {
+    f32 r = load(planes + i), g = load(planes + kTilePixels + i), b = load(planes + 2 * kTilePixels + i);
+    i32 a(255);
+    if (!opaque) {  // C / (1 - T)
+      const f32 alpha = f32(1.0f) - load(planes + 3 * kTilePixels + i);
+      const f32 scale = f32(1.0f) / max(alpha, f32(1e-6f));
+      r = r * scale, g = g * scale, b = b * scale;
+      a = to_byte(alpha);
     }
-    uint8_t* row = static_cast<uint8_t*>(args.data) + (rect.y0 + y) * args.stride_bytes + 4 * rect.x0;
-    if (rect.w == kTile)  // a constant size is one store, not a call
-      __builtin_memcpy(row, packed, 4 * kTile);
-    else
-      __builtin_memcpy(row, packed, 4 * static_cast<size_t>(rect.w));
+    store(pixels + i, word_of(to_byte(r), to_byte(g), to_byte(b), a));
   }
+  write_rows<4>(args, rect, pixels);
 }
 
+// Words r g b 0 are packed, four to three.
 TS_INLINE void write_rgb8(const FinishArgs& args, const Rect& rect, const float* planes) {
-  for (int y = 0; y < rect.h; ++y) {
-    alignas(64) int32_t channel[3][kTile];
-    for (int c = 0; c < 3; ++c)
-      for (int x = 0; x < kTile; x += kLanes) store(channel[c] + x, to_byte(load(pixel(planes, c, x, y))));
-    uint8_t* row = static_cast<uint8_t*>(args.data) + (rect.y0 + y) * args.stride_bytes + 3 * rect.x0;
-    for (int x = 0; x < rect.w; ++x)
-      for (int c = 0; c < 3; ++c) row[3 * x + c] = static_cast<uint8_t>(channel[c][x]);
+  alignas(64) float spread[kTilePixels], packed[kTilePixels * 3 / 4];
+  for (int i = 0; i < kTilePixels; i += kLanes) {
+    const f32 r = load(planes + i), g = load(planes + kTilePixels + i), b = load(planes + 2 * kTilePixels + i);
+    store(spread + i, float_of(word_of(to_byte(r), to_byte(g), to_byte(b), i32(0))));
   }
+  for (int i = 0; i < kTilePixels / 4; i += kLanes) {
+    f32 p, q, r, s;
+    load4(spread + 4 * i, p, q, r, s);
+    const i32 a = bits_of(p), b = bits_of(q), c = bits_of(r), d = bits_of(s);
+    store3(packed + 3 * i, float_of(a | (b << 24)), float_of((b >> 8) | (c << 16)), float_of((c >> 16) | (d << 8)));
+  }
+  write_rows<3>(args, rect, packed);
 }
 
 TS_INLINE void write_f32(const FinishArgs& args, const Rect& rect, const float* planes) {
-  for (int y = 0; y < rect.h; ++y) {
-    alignas(64) float row[3 * kTile];
-    for (int x = 0; x < kTile; x += kLanes)
-      store3(row + 3 * x, load(pixel(planes, 0, x, y)), load(pixel(planes, 1, x, y)), load(pixel(planes, 2, x, y)));
-    uint8_t* out =
-        static_cast<uint8_t*>(args.data) + (rect.y0 + y) * args.stride_bytes + 12 * static_cast<int64_t>(rect.x0);
-    __builtin_memcpy(out, row, 12 * static_cast<size_t>(rect.w));
-  }
+  alignas(64) float pixels[3 * kTilePixels];
+  for (int i = 0; i < kTilePixels; i += kLanes)
+    store3(pixels + 3 * i, load(planes + i), load(planes + kTilePixels + i), load(planes + 2 * kTilePixels + i));
+  write_rows<12>(args, rect, pixels);
 }
 
-TS_INLINE float unit(float x) { return x > 0.0f ? (x < 1.0f ? x : 1.0f) : 0.0f; }
+TS_INLINE f32 luma_of(f32 r, f32 g, f32 b) { return fma(r, f32(0.2126f), fma(g, f32(0.7152f), b * f32(0.0722f))); }
+
+// Nearest: the sum is positive.
+TS_INLINE i32 to_code(f32 x, float scale, float zero) { return truncate_to_int(fma(x, f32(scale), f32(zero + 0.5f))); }
+TS_INLINE i32 luma_code(f32 v) { return to_code(v, 219.0f, 16.0f); }
+
+// Cb, then Cr.
+TS_INLINE i32 chroma_codes(f32 r, f32 g, f32 b) {
+  const f32 v = luma_of(r, g, b);
+  return to_code(b - v, 224.0f / 1.8556f, 128.0f) | (to_code(r - v, 224.0f / 1.5748f, 128.0f) << 8);
+}
 
 // Tiles are even and so is the image: a 2x2 cell never straddles a border.
 TS_INLINE void write_nv12(const FinishArgs& args, const Rect& rect, const float* planes) {
-  uint8_t* luma = static_cast<uint8_t*>(args.data);
-  uint8_t* chroma = luma + args.stride_bytes * args.height;
-  for (int y = 0; y < rect.h; y += 2) {
-    for (int x = 0; x < rect.w; x += 2) {
-      float sum[3] = {0, 0, 0};
-      for (int dy = 0; dy < 2; ++dy) {
-        for (int dx = 0; dx < 2; ++dx) {
-          float rgb[3];
-          for (int c = 0; c < 3; ++c) sum[c] += rgb[c] = unit(*pixel(planes, c, x + dx, y + dy));
-          const float v = 0.2126f * rgb[0] + 0.7152f * rgb[1] + 0.0722f * rgb[2];
-          luma[(rect.y0 + y + dy) * args.stride_bytes + rect.x0 + x + dx] = static_cast<uint8_t>(16.5f + 219.0f * v);
-        }
+  alignas(64) float luma[kTilePixels], sum[3][kTilePixels / 2];  // sum of two rows
+  for (int y = 0; y < kTile; y += 2) {
+    for (int x = 0; x < kTile; x += kLanes) {
+      const int i = kTile * y + x;
+      f32 upper[3], lower[3];
+      for (int c = 0; c < 3; ++c) {
+        upper[c] = saturate(load(planes + c * kTilePixels + i));
+        lower[c] = saturate(load(planes + c * kTilePixels + i + kTile));
+        store(sum[c] + kTile / 2 * y + x, upper[c] + lower[c]);
       }
-      const float v = 0.25f * (0.2126f * sum[0] + 0.7152f * sum[1] + 0.0722f * sum[2]);
-      uint8_t* cell = chroma + (rect.y0 + y) / 2 * args.stride_bytes + rect.x0 + x;
-      cell[0] = static_cast<uint8_t>(128.5f + 224.0f * (0.25f * sum[2] - v) * (1.0f / 1.8556f));
-      cell[1] = static_cast<uint8_t>(128.5f + 224.0f * (0.25f * sum[0] - v) * (1.0f / 1.5748f));
+      store(luma + i, luma_of(upper[0], upper[1], upper[2]));
+      store(luma + i + kTile, luma_of(lower[0], lower[1], lower[2]));
     }
   }
+
+  // Four bytes to a word: load4 brings pixels 4j, 4j + 1, 4j + 2 and 4j + 3.
+  alignas(64) int32_t codes[kTilePixels / 4];
+  for (int i = 0; i < kTilePixels / 4; i += kLanes) {
+    f32 a, b, c, d;
+    load4(luma + 4 * i, a, b, c, d);
+    store(codes + i, word_of(luma_code(a), luma_code(b), luma_code(c), luma_code(d)));
+  }
+  write_rows<1>(args, rect, codes);
+
+  for (int i = 0; i < kTilePixels / 8; i += kLanes) {
+    f32 left[3], right[3];  // means of two neighbouring cells
+    for (int c = 0; c < 3; ++c) {
+      f32 p, q, r, s;
+      load4(sum[c] + 4 * i, p, q, r, s);
+      left[c] = (p + q) * f32(0.25f), right[c] = (r + s) * f32(0.25f);
+    }
+    store(codes + i, chroma_codes(left[0], left[1], left[2]) | (chroma_codes(right[0], right[1], right[2]) << 16));
+  }
+  uint8_t* chroma = static_cast<uint8_t*>(args.data) + (args.height + rect.y0 / 2) * args.stride_bytes + rect.x0;
+  for (int y = 0; y < rect.h / 2; ++y) copy_row<1>(chroma + y * args.stride_bytes, codes + kTile / 4 * y, rect.w);
 }
 
 TS_INLINE void write_plane(const FinishArgs& args, const Rect& rect, const float* plane, bool one_minus, float* out) {
   for (int y = 0; y < rect.h; ++y) {
-    float* row = out + static_cast<int64_t>(rect.y0 + y) * args.width + rect.x0;
-    for (int x = 0; x < rect.w; ++x) row[x] = one_minus ? 1.0f - plane[kTile * y + x] : plane[kTile * y + x];
+    alignas(64) float row[kTile];
+    for (int x = 0; x < kTile; x += kLanes) {
+      const f32 v = load(plane + kTile * y + x);
+      store(row + x, one_minus ? f32(1.0f) - v : v);
+    }
+    copy_row<4>(out + static_cast<int64_t>(rect.y0 + y) * args.width + rect.x0, row, rect.w);
   }
 }
 
@@ -142,12 +205,16 @@ void finish_tile(const FinishArgs& args, int tile, float* planes) {
   if (args.alpha) write_plane(args, rect, planes + 3 * kTilePixels, true, args.alpha);
   if (args.depth) write_plane(args, rect, planes + 4 * kTilePixels, false, args.depth);
   const bool opaque = args.background_color || args.background_f32 || args.background_u8;
-  if (opaque) composite(args, rect, planes);
+  if (args.background_color)
+    over_color(args.background_color, planes);
+  else if (args.background_f32)
+    over_f32(args, rect, planes);
+  else if (args.background_u8)
+    over_u8(args, rect, planes);
   switch (args.format) {
     case TS_FORMAT_RGB_F32:
       return write_f32(args, rect, planes);
     case TS_FORMAT_RGBA8:
-      if (!opaque) unpremultiply(planes);
       return write_rgba8(args, rect, planes, opaque);
     case TS_FORMAT_RGB8:
       return write_rgb8(args, rect, planes);

@@ -49,13 +49,12 @@ TS_INLINE void sh_color(const ProjectArgs& args, const float* sh, const f32 dire
   sh_basis(args.sh_degree, direction[0] * inv, direction[1] * inv, direction[2] * inv, basis);
   const int stride = args.sh_stride * 3, used = sh_coefficients(args.sh_degree) * 3;
   alignas(64) float gathered[48 * kLanes];  // [coefficient][lane]
-  for (int lane = 0; lane < kLanes; ++lane)
-    for (int i = 0; i < used; ++i) gathered[i * kLanes + lane] = sh[lane * stride + i];
+  transpose_rows(sh, stride, used, gathered);
   for (int c = 0; c < 3; ++c) {
     rgb[c] = f32(0.5f);
     for (int i = c, k = 0; i < used; i += 3, ++k) rgb[c] = fma(basis[k], load(gathered + i * kLanes), rgb[c]);
-    rgb[c] = select(is_finite(rgb[c]), max(f32(0.0f), rgb[c]),
-                    rgb[c]);  // second operand on NaN: stays NaN, hidden by the caller
+    // What is not finite stays so: the caller hides it.
+    rgb[c] = select(is_finite(rgb[c]), max(f32(0.0f), rgb[c]), rgb[c]);
   }
 }
 

@@ -30,7 +30,7 @@ TS_INLINE void transpose16(__m512 r[16]) {
 
 TS_INLINE void load_splats(const Splat* splat, const uint32_t* ids, f32 fields[kSplatFields]) {
   __m512 r[16];
-  for (int i = 0; i < 16; ++i) r[i] = _mm512_load_ps(&splat[ids[i]].x_px);
+  for (int i = 0; i < 16; ++i) r[i] = _mm512_load_ps(splat + ids[i]);
   transpose16(r);
   for (int i = 0; i < 16; ++i) fields[i].v = r[i];
 }
@@ -41,15 +41,32 @@ TS_INLINE void store_splats(Splat* splat, uint32_t rows, const f32 fields[kSplat
   for (int i = 0; i < 16; ++i) r[i] = fields[i].v;
   transpose16(r);
   for (int i = 0; i < 16; ++i)
-    if (rows >> i & 1) _mm512_store_ps(&splat[i].x_px, r[i]);
+    if (rows >> i & 1) _mm512_store_ps(splat + i, r[i]);
+}
+
+// columns[i * kLanes + lane] = rows[lane * stride + i] for i < n; columns holds n rounded up to 16 times kLanes.
+TS_INLINE void transpose_rows(const float* rows, int stride, int n, float* columns) {
+  for (int i = 0; i < n; i += 16) {
+    const __mmask16 wanted = static_cast<__mmask16>(n - i >= 16 ? 0xffffu : (1u << (n - i)) - 1);
+    __m512 r[16];
+    for (int lane = 0; lane < 16; ++lane) r[lane] = _mm512_maskz_loadu_ps(wanted, rows + lane * stride + i);
+    transpose16(r);
+    for (int k = 0; k < 16; ++k) _mm512_store_ps(columns + (i + k) * 16, r[k]);
+  }
 }
 
 #else
 
+TS_INLINE void transpose_rows(const float* rows, int stride, int n, float* columns) {
+  for (int lane = 0; lane < kLanes; ++lane)
+    for (int i = 0; i < n; ++i) columns[i * kLanes + lane] = rows[lane * stride + i];
+}
+
 TS_INLINE void load_splats(const Splat* splat, const uint32_t* ids, f32 fields[kSplatFields]) {
   alignas(64) float columns[kSplatFields * kLanes];
   for (int i = 0; i < kLanes; ++i) {
-    const float* row = &splat[ids[i]].x_px;
+    float row[kSplatFields];
+    __builtin_memcpy(row, splat + ids[i], sizeof row);
     for (int f = 0; f < kSplatFields; ++f) columns[f * kLanes + i] = row[f];
   }
   for (int f = 0; f < kSplatFields; ++f) fields[f] = load(columns + f * kLanes);
@@ -60,8 +77,9 @@ TS_INLINE void store_splats(Splat* splat, uint32_t rows, const f32 fields[kSplat
   for (int f = 0; f < kSplatFields; ++f) store(columns + f * kLanes, fields[f]);
   for (int i = 0; i < kLanes; ++i) {
     if (!(rows >> i & 1)) continue;
-    float* row = &splat[i].x_px;
+    float row[kSplatFields];
     for (int f = 0; f < kSplatFields; ++f) row[f] = columns[f * kLanes + i];
+    __builtin_memcpy(splat + i, row, sizeof row);
   }
 }
 

@@ -6,8 +6,6 @@
 
 TS_TARGET_BEGIN
 
-KernelTable kernel_table() {
-  return {TS_NAME(TS_TARGET), project_part, emit_spans, blend_tile, finish_tile, pose_kernels()};
-}
+KernelTable kernel_table() { return {TS_NAME(TS_TARGET), project_part, emit_spans, blend_tile, pose_kernels()}; }
 
 TS_TARGET_END
