@@ -83,13 +83,25 @@ TS_INLINE bool any(mask m) { return bits(m) != 0; }
 TS_INLINE bool all(mask m) { return bits(m) == 0xff; }
 TS_INLINE mask first_lanes(int n) { return i32::iota() < i32(n); }
 
+namespace avx2_detail {
+// Byte i of lanes[kept]: the lane of the i-th bit that is set.
+struct KeptLanes {
+  uint64_t lanes[256];
+  constexpr KeptLanes() : lanes() {
+    for (uint32_t kept = 0; kept < 256; ++kept)
+      for (uint64_t lane = 0, i = 0; lane < 8; ++lane)
+        if (kept >> lane & 1) lanes[kept] |= lane << (8 * i++);
+  }
+};
+inline constexpr KeptLanes kKept;
+}  // namespace avx2_detail
+
 TS_INLINE f32 keep(mask m, f32 a) { return f32(_mm256_and_ps(m.v, a.v)); }
 TS_INLINE int append(int32_t* p, mask m, i32 a) {
-  alignas(32) int32_t lanes[8];
-  store(lanes, a);
-  int n = 0;
-  for (uint32_t rest = bits(m); rest; rest &= rest - 1) p[n++] = lanes[__builtin_ctz(rest)];
-  return n;
+  const uint32_t kept = bits(m);
+  const __m256i from = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(avx2_detail::kKept.lanes[kept])));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permutevar8x32_epi32(a.v, from));
+  return __builtin_popcount(kept);
 }
 
 TS_INLINE i32 bits_of(f32 a) { return i32(_mm256_castps_si256(a.v)); }
@@ -124,10 +136,14 @@ TS_INLINE void store4(float* p, f32 a, f32 b, f32 c, f32 d) {
 }
 
 TS_INLINE void load3(const float* p, f32& a, f32& b, f32& c) {
-  const i32 step(_mm256_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21));
-  a.v = _mm256_i32gather_ps(p, step.v, 4);
-  b.v = _mm256_i32gather_ps(p + 1, step.v, 4);
-  c.v = _mm256_i32gather_ps(p + 2, step.v, 4);
+  // Halves of 12 values, in order: a0 b0 c0 a1 | b1 c1 a2 b2 | c2 a3 b3 c3.
+  const __m256 x = avx2_detail::join(p, p + 12), y = avx2_detail::join(p + 4, p + 16);
+  const __m256 z = avx2_detail::join(p + 8, p + 20);
+  const __m256 ab = _mm256_shuffle_ps(y, z, _MM_SHUFFLE(2, 1, 3, 2));  // a2 b2 a3 b3
+  const __m256 bc = _mm256_shuffle_ps(x, y, _MM_SHUFFLE(1, 0, 2, 1));  // b0 c0 b1 c1
+  a.v = _mm256_shuffle_ps(x, ab, _MM_SHUFFLE(2, 0, 3, 0));
+  b.v = _mm256_shuffle_ps(bc, ab, _MM_SHUFFLE(3, 1, 2, 0));
+  c.v = _mm256_shuffle_ps(bc, z, _MM_SHUFFLE(3, 0, 3, 1));
 }
 
 TS_INLINE void store3(float* p, f32 a, f32 b, f32 c) {

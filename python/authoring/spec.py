@@ -313,7 +313,7 @@ def _check_camera(camera: Camera) -> None:
     flat = camera["cam_from_world"]
     _require(_is_numbers(flat, 16), "manifest.camera.cam_from_world", "16 finite numbers", flat)
     matrix = np.array(flat, np.float64).reshape(4, 4)
-    rigid = np.allclose(matrix[:3, :3] @ matrix[:3, :3].T, np.eye(3), atol=UNIT_TOLERANCE)
+    rigid = np.allclose(matrix[:3, :3] @ matrix[:3, :3].T, np.eye(3), rtol=0, atol=UNIT_TOLERANCE)
     rigid = rigid and np.linalg.det(matrix[:3, :3]) > 0 and bool(np.all(matrix[3] == (0, 0, 0, 1)))
     _require(rigid, "manifest.camera.cam_from_world", "a rotation and a translation", flat)
     for key, value in (("fx", camera["fx"]), ("fy", camera["fy"]), ("near", camera["near"])):

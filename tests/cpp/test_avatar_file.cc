@@ -156,9 +156,7 @@ void loads_variants() {
          s.replace(", \"jaw_pose\"]", "]");
        }},
       {"a turned camera",
-       [](SampleAvatar& s) {
-         s.replace("[1,0,0,0, 0,1,0,0, 0,0,1,4,", "[0.6,0.8,0,0, -0.8,0.6004,0,0, 0,0,1,4,");
-       }},
+       [](SampleAvatar& s) { s.replace("[1,0,0,0, 0,1,0,0, 0,0,1,4,", "[0.6,0.8,0,0, -0.8,0.6004,0,0, 0,0,1,4,"); }},
       {"transparent", [](SampleAvatar& s) { s.replace("[0.25, 0.5, 1]", "null"); }},
       {"no plate, no clip tensors beyond the list",
        [](SampleAvatar& s) {

@@ -248,7 +248,7 @@ static void test_rasterize_errors(ts_engine* engine) {
   pixels[0] = 7;
   receipt.struct_size = 0;
   CHECK_ERROR(ts_rasterize(engine, &params, &image, &receipt), TS_INVALID_ARGUMENT, "struct_size");
-  CHECK(pixels[0] == 7); /* nothing was drawn */
+  CHECK(pixels[0] == 7);                                       /* nothing was drawn */
   CHECK(ts_rasterize(engine, &params, &image, NULL) == TS_OK); /* errors leave the engine usable */
   CHECK(pixels[0] == 0);
 }

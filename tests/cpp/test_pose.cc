@@ -23,7 +23,9 @@
 using ts_test::contains;
 
 // Memory that is not there is a null pointer under AddressSanitizer too.
-extern "C" const char* __asan_default_options() { return "allocator_may_return_null=1"; }
+extern "C" __attribute__((visibility("default"))) const char* __asan_default_options() {
+  return "allocator_may_return_null=1";
+}
 
 static std::atomic<int> n_allocations{0};
 
@@ -86,7 +88,7 @@ void a_frame_allocates_nothing(Fixture& f) {
 }
 
 void wrong_sizes_are_refused(Fixture& f) {
-  float room[3 * 64];
+  const float room[3 * 64] = {};
   expect(f.avatar->check_vertices(room, 5), "n_vertices must be 6, as this avatar has; got 5");
   expect(f.avatar->check_vertices(nullptr, 6), "vertices must point to [6,3] floats; got NULL");
   ts_gaussians out{};
@@ -124,8 +126,8 @@ void a_file_edited_in_place_writes_nowhere_else(const char* path) {
   const ts::AvatarFile& file = f.avatar->file();
   std::ifstream in(copy, std::ios::binary);
   const std::string bytes{std::istreambuf_iterator<char>(in), {}};
-  const size_t at = bytes.find(std::string(reinterpret_cast<const char*>(file.source_index),
-                                           static_cast<size_t>(file.n) * sizeof(uint32_t)));
+  const size_t at = bytes.find(
+      std::string(reinterpret_cast<const char*>(file.source_index), static_cast<size_t>(file.n) * sizeof(uint32_t)));
   if (!CHECK(at != bytes.npos)) return;
   std::vector<float> opacity(static_cast<size_t>(file.source_count));
   ts_gaussians out{};
@@ -136,7 +138,8 @@ void a_file_edited_in_place_writes_nowhere_else(const char* path) {
   edit.seekp(static_cast<std::streamoff>(at)).write("\xFF\xFF\xFF\x7F", 4).flush();
   const ts::Status status = f.avatar->gaussians_in_source_order(out);
   CHECK(status.code() == ts::StatusCode::kAvatarInvalid);
-  CHECK_MESSAGE(contains(status.message(), "below n_source=12, as it was when the avatar was loaded"), status.message());
+  CHECK_MESSAGE(contains(status.message(), "below n_source=12, as it was when the avatar was loaded"),
+                status.message());
   std::filesystem::remove(copy);
 }
 

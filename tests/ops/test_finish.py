@@ -59,23 +59,27 @@ def test_alpha_and_depth_ignore_the_background(isa: str) -> None:
     np.testing.assert_array_equal(bare[2], over[2])
 
 
-def test_plate_of_an_avatar(isa: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("width", "height"), [(64, 64), (37, 21), (3, 50)])
+def test_plate_of_an_avatar(width: int, height: int, isa: str, tmp_path: Path) -> None:
     """Stored as bytes; the frame is what the same picture as floats gives."""
     rng, n = np.random.default_rng(6), 20
-    plate = rng.integers(0, 256, (64, 64, 3), np.uint8)
+    plate = rng.integers(0, 256, (height, width, 3), np.uint8)
     tensors = gaussians(rng, n) | {"plate/background": plate}
     tensors["gaussians/mean"] = (rng.normal(size=(n, 3)) * 0.5 + [0, 0, 3]).astype(np.float32)
-    path = spec.write(tmp_path / "plate.tsplat", manifest("static", n, inputs=[]), tensors)
+    described = manifest("static", n, inputs=[])
+    described["canvas"] = {"width": width, "height": height}
+    path = spec.write(tmp_path / "plate.tsplat", described, tensors)
     avatar = _core.Avatar(engine(isa), str(path))
-    frames = []
-    for background in (None, plate / np.float32(255)):
-        image = np.empty((64, 64, 3), np.float32)
-        avatar.render({}, None, background is None, background, FORMATS.RGB_F32, 64, 64, image)
-        frames.append(image)
-    require_close("rasterize", "float32", frames[0], frames[1])
-    bare = np.empty((64, 64, 3), np.float32)
-    avatar.render({}, None, False, None, FORMATS.RGB_F32, 64, 64, bare)
-    assert np.abs(bare - frames[0]).max() > 0.5
+
+    def render(own: bool, background: np.ndarray | None) -> np.ndarray:
+        image = np.empty((height, width, 3), np.float32)
+        avatar.render({}, None, own, background, FORMATS.RGB_F32, width, height, image)
+        return image
+
+    over = render(True, None)
+    require_close("rasterize", "float32", over, render(False, plate / np.float32(255)))
+    bare = render(False, None)
+    assert np.abs(bare - over).max() > 0.5
     assert bare.max() > 0.1
 
 
@@ -94,6 +98,18 @@ def test_rounding_to_bytes(isa: str) -> None:
     assert (image[..., 3] == 255).all()
     rgb = draw_core(engine(isa), EMPTY, front_view(23, 23), FORMATS.RGB8, values)
     np.testing.assert_array_equal(rgb, want)
+
+
+def test_not_a_number_is_black(isa: str) -> None:
+    """A pixel that is not a number is 0 in every byte format, and alone: its neighbours keep their colour."""
+    view, row, column = front_view(34, 18), 5, 19
+    values = picture(view)
+    values[row, column] = np.nan
+    holed = values.copy()
+    holed[row, column] = 0
+    for format in (FORMATS.RGBA8, FORMATS.RGB8, FORMATS.NV12):
+        got, want = (draw_core(engine(isa), EMPTY, view, format, image) for image in (values, holed))
+        np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.parametrize("over", ["nothing", "color", "picture"])

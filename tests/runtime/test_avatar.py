@@ -4,7 +4,9 @@ import gc
 import math
 import os
 import re
+import sys
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import talksplat
-from runtime.tiny import COLORS, FOCAL, JAW_DELTA, TALK, VERTICES, WORLD_DISTANCE
+from runtime.tiny import COLORS, FOCAL, JAW_DELTA, TALK, VERTICES, WORLD_DISTANCE, tiny_avatar
+from talksplat.authoring import spec
+from talksplat.control import Input
 
 
 def test_description(tiny: talksplat.Avatar) -> None:
@@ -277,6 +281,59 @@ def test_one_avatar_from_many_threads(tiny: talksplat.Avatar) -> None:
     for worker in workers:
         worker.join()
     assert right == [True] * 100
+
+
+def test_writer_and_reader_have_the_same_limit_of_rows(tmp_path: Path) -> None:
+    manifest, tensors = tiny_avatar()
+    manifest["source_count"] = 2**24 - 1
+    largest = talksplat.load(spec.write(tmp_path / "largest.tsplat", manifest, tensors), threads=1)
+    assert largest.info["n_source"] == 2**24 - 1
+    manifest["source_count"] = 2**24
+    with pytest.raises(talksplat.AvatarInvalid, match=re.escape("source_count must be 0..16777215; got 16777216")):
+        spec.write(tmp_path / "larger.tsplat", manifest, tensors)
+
+
+def test_names_belong_to_blendshapes() -> None:
+    """Another program's file may have more keys than the reader knows; only a blendshape input has names."""
+    entry = {"name": "translation", "size": 3, "target": "translation", "names": ["x", "y", "z"]}
+    into = Input.from_manifest(entry, np.zeros(3, np.float32))
+    assert into.names == ()
+    assert into.absent == ()
+    assert dict(into.index) == {}
+
+
+def test_arrays_of_a_control_live_as_long_as_the_frame(tiny_path: Path) -> None:
+    """The core reads them without the GIL, while another thread may drop the last reference that Python has."""
+    core = talksplat._core.Avatar(talksplat._core.Engine(threads=1), str(tiny_path))
+    image = np.zeros((1024, 1024, 3), np.uint8)
+    alive: list[bool] = []
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(60)  # the other thread runs where the render lets it, and nowhere else
+    try:
+        for _ in range(500):  # now and then a frame is done before the thread has begun
+            control = {"translation": np.zeros(3, np.float32)}
+            go, rendered = threading.Event(), []
+
+            def drop(
+                control: dict[str, Any] = control, go: threading.Event = go, rendered: list[int] = rendered
+            ) -> None:
+                go.wait()
+                array = weakref.ref(control["translation"])
+                control.clear()
+                if not rendered:
+                    alive.append(array() is not None)
+
+            worker = threading.Thread(target=drop)
+            worker.start()
+            go.set()
+            core.render(control, None, True, None, talksplat._core.Format.RGB8, 1024, 1024, image)
+            rendered.append(1)
+            worker.join()
+            if alive:
+                break
+    finally:
+        sys.setswitchinterval(interval)
+    assert alive == [True]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

@@ -4,6 +4,8 @@
 // Launch   one 16x16 tile
 // Reads    planes [kTilePlanes][256] f32     Writes   its pixels, 1.5 to 12 B each, and 4 B each of alpha and depth
 // Cost     O(pixels); bound by the writes
+// Bytes    are joined and split in 32-bit words, as little-endian memory has them; load3, load4, store3 and store4 bring
+//          neighbouring words to the same lane
 // Edges    tiles over the right and lower border write only what lies inside
 // Oracle   tests/reference/finish.py      Bench  bench/ops/bench_raster.py
 #include "cpu/kernels/kernels.h"
@@ -26,14 +28,17 @@ TS_INLINE void copy_row(void* to, const void* from, int w) {
     __builtin_memcpy(to, from, kPixelBytes * static_cast<size_t>(w));
 }
 
-// A tile of the format, rows side by side, to the image.
+TS_INLINE uint8_t* image_row(const FinishArgs& args, const Rect& rect, int pixel_bytes, int y) {
+  return static_cast<uint8_t*>(args.data) + (rect.y0 + y) * args.stride_bytes +
+         static_cast<int64_t>(pixel_bytes) * rect.x0;
+}
+
+// A whole tile, rows side by side.
 template <int kPixelBytes>
 TS_INLINE void write_rows(const FinishArgs& args, const Rect& rect, const void* tile) {
-  uint8_t* out =
-      static_cast<uint8_t*>(args.data) + rect.y0 * args.stride_bytes + static_cast<int64_t>(kPixelBytes) * rect.x0;
   for (int y = 0; y < rect.h; ++y)
-    copy_row<kPixelBytes>(out + y * args.stride_bytes, static_cast<const char*>(tile) + kPixelBytes * kTile * y,
-                          rect.w);
+    copy_row<kPixelBytes>(image_row(args, rect, kPixelBytes, y),
+                          static_cast<const char*>(tile) + kPixelBytes * kTile * y, rect.w);
 }
 
 TS_INLINE void over(f32 red, f32 green, f32 blue, float* planes, int i) {
@@ -49,7 +54,7 @@ TS_INLINE void over_color(const float* color, float* planes) {
   for (int i = 0; i < kTilePixels; i += kLanes) over(f32(color[0]), f32(color[1]), f32(color[2]), planes, i);
 }
 
-// A picture is read in place where the tile's row lies inside it.
+// The picture is read in place, except where load3 would read beyond its row.
 TS_INLINE void over_f32(const FinishArgs& args, const Rect& rect, float* planes) {
   alignas(64) float copy[3 * kTile] = {};
   for (int y = 0; y < rect.h; ++y) {
@@ -66,9 +71,9 @@ TS_INLINE void over_f32(const FinishArgs& args, const Rect& rect, float* planes)
   }
 }
 
-// Bytes r g b are spread to words r g b 0, three words to four; floats are what load3 and store4 move.
+// Bytes r g b to words r g b 0: three words make four. They travel as floats, which is what load3 and store4 move.
 TS_INLINE void over_u8(const FinishArgs& args, const Rect& rect, float* planes) {
-  alignas(64) float packed[kTilePixels * 3 / 4] = {}, spread[kTilePixels];
+  alignas(64) float packed[kTilePixels * 3 / 4] = {}, spread[kTilePixels];  // black beyond the border
   for (int y = 0; y < rect.h; ++y)
     copy_row<3>(packed + kTile * 3 / 4 * y,
                 args.background_u8 + (static_cast<int64_t>(rect.y0 + y) * args.width + rect.x0) * 3, rect.w);
@@ -94,22 +99,25 @@ TS_INLINE i32 to_byte(f32 x) { return round_to_int(saturate(x) * f32(255.0f)); }
 TS_INLINE i32 word_of(i32 a, i32 b, i32 c, i32 d) { return a | (b << 8) | (c << 16) | (d << 24); }
 
 TS_INLINE void write_rgba8(const FinishArgs& args, const Rect& rect, const float* planes, bool opaque) {
-  alignas(64) int32_t pixels[kTilePixels];
-  for (int i = 0; i < kTilePixels; i += kLanes) {
-    f32 r = load(planes + i), g = load(planes + kTilePixels + i), b = load(planes + 2 * kTilePixels + i);
-    i32 a(255);
-    if (!opaque) {  // C / (1 - T)
-      const f32 alpha = f32(1.0f) - load(planes + 3 * kTilePixels + i);
-      const f32 scale = f32(1.0f) / max(alpha, f32(1e-6f));
-      r = r * scale, g = g * scale, b = b * scale;
-      a = to_byte(alpha);
+  for (int y = 0; y < rect.h; ++y) {
+    alignas(64) int32_t pixels[kTile];
+    for (int x = 0; x < kTile; x += kLanes) {
+      const float* p = planes + kTile * y + x;
+      f32 r = load(p), g = load(p + kTilePixels), b = load(p + 2 * kTilePixels);
+      i32 a(255);
+      if (!opaque) {  // C / (1 - T)
+        const f32 alpha = f32(1.0f) - load(p + 3 * kTilePixels);
+        const f32 scale = f32(1.0f) / max(alpha, f32(1e-6f));
+        r = r * scale, g = g * scale, b = b * scale;
+        a = to_byte(alpha);
+      }
+      store(pixels + x, word_of(to_byte(r), to_byte(g), to_byte(b), a));
     }
-    store(pixels + i, word_of(to_byte(r), to_byte(g), to_byte(b), a));
+    copy_row<4>(image_row(args, rect, 4, y), pixels, rect.w);
   }
-  write_rows<4>(args, rect, pixels);
 }
 
-// Words r g b 0 are packed, four to three.
+// The way back: four words make three.
 TS_INLINE void write_rgb8(const FinishArgs& args, const Rect& rect, const float* planes) {
   alignas(64) float spread[kTilePixels], packed[kTilePixels * 3 / 4];
   for (int i = 0; i < kTilePixels; i += kLanes) {
@@ -161,8 +169,7 @@ TS_INLINE void write_nv12(const FinishArgs& args, const Rect& rect, const float*
     }
   }
 
-  // Four bytes to a word: load4 brings pixels 4j, 4j + 1, 4j + 2 and 4j + 3.
-  alignas(64) int32_t codes[kTilePixels / 4];
+  alignas(64) int32_t codes[kTilePixels / 4];  // four bytes each
   for (int i = 0; i < kTilePixels / 4; i += kLanes) {
     f32 a, b, c, d;
     load4(luma + 4 * i, a, b, c, d);
