@@ -482,7 +482,9 @@ def _check_inputs(m: Manifest, tensors: Tensors, counts: dict[str, int]) -> None
         _require(allowed <= set(item) and not extra, where, f"with {sorted(allowed)} for target {target}", sorted(item))
         if target == "blendshape":
             names, shapes = item["names"], item["shapes"]
-            unique = isinstance(names, list) and all(isinstance(x, str) for x in names) and len(set(names)) == size
+            unique = (
+                isinstance(names, list) and all(isinstance(x, str) and x for x in names) and len(set(names)) == size
+            )
             _require(unique and len(names) == size, f"{where}.names", f"{size} different texts", names)
             valid = isinstance(shapes, list) and len(shapes) == size
             valid = valid and all(_is_integer(s, -1, counts["S"] - 1) for s in shapes)
