@@ -1,10 +1,10 @@
 // emit_spans — one part's visible splats to the 4x4-pixel blocks that they may touch, by tile row.
 // Maths    the ellipse (a dx + b dy)^2 + (d dy)^2 <= reach cut by the 4-pixel-high band of each block row: its x
 //          interval is exact (Speedy-Splat's AccuTile, Hanson et al. 2025, here per block row, not per tile row)
-// Launch   one part; a splat per lane, each at its own tile row, the four block rows of that one after the other
+// Launch   one part; a splat at one of its tile rows per lane, the four block rows of that one after the other
 // Reads    splat [n] 64 B     Writes   Span, 20 B each
-// Cost     about 150 operations per kLanes splats and tile row, and 8 per span; bound by arithmetic
-// Order    deterministic; within a tile row, splats of one step may change places (bin sorts ties by index)
+// Cost     about 200 operations per kLanes pairs of splat and tile row, and 12 per span; bound by arithmetic
+// Order    deterministic; the spans of a tile row are in index order, or nearly (bin sorts ties by index)
 // Edges    the caller has made room for every span that a splat's tiles allow
 // Oracle   tests/reference/bin.py      Bench  bench/ops/bench_raster.py
 #include "cpu/kernels/kernels.h"
@@ -52,55 +52,73 @@ TS_INLINE i32 span_bits(i32 first, i32 last, i32 origin) {
   return (one << end) - (one << begin);
 }
 
+// Splats at one of their tile rows each: row << 32 | splat.
+using Work = uint64_t;
+constexpr int kQueue = 256;  // a multiple of kLanes
+
+// The spans of `count` <= kLanes pieces of work; the array holds kLanes.
+TS_INLINE void emit(const Splat* splats, const Work* work, int count, Span* spans, SpanRow* rows) {
+  alignas(64) uint32_t ids[kLanes];
+  alignas(64) int32_t y_of[kLanes];
+  for (int lane = 0; lane < kLanes; ++lane) {
+    ids[lane] = static_cast<uint32_t>(work[lane]);
+    y_of[lane] = static_cast<int32_t>(work[lane] >> 32);
+  }
+  f32 s[kSplatFields];
+  load_splats(splats, ids, s);
+  const Chords chords{s[0], s[3], s[9], s[10], s[11], s[12], s[13], s[14]};
+  const i32 id = load(reinterpret_cast<const int32_t*>(ids));
+  alignas(64) float depth[kLanes];
+  store(depth, s[8]);
+
+  i32 first[kTileBlocks], last[kTileBlocks];
+  f32 top = fma(to_float(load(y_of)), f32(kTile), -s[1]);
+  for (int r = 0; r < kTileBlocks; ++r, top = top + f32(kBlock)) cut(chords, top, first[r], last[r]);
+  const i32 last_tile = max(max(last[0], last[1]), max(last[2], last[3])) >> 2;
+  const mask live = first_lanes(count);
+  for (i32 tile_x = min(min(first[0], first[1]), min(first[2], first[3])) >> 2;; tile_x = tile_x + i32(kSpanTiles)) {
+    const mask in_x = live && (tile_x <= last_tile);
+    if (!any(in_x)) break;
+    const i32 origin = tile_x << 2;
+    const i32 upper = span_bits(first[0], last[0], origin) | (span_bits(first[1], last[1], origin) << 16);
+    const i32 lower = span_bits(first[2], last[2], origin) | (span_bits(first[3], last[3], origin) << 16);
+    const i32 tile_and_count = origin | min(last_tile - tile_x, i32(kSpanTiles - 1));
+    alignas(64) float four[4 * kLanes];
+    store4(four, float_of(id), float_of(tile_and_count), float_of(upper), float_of(lower));
+    for (uint32_t rest = bits(in_x); rest; rest &= rest - 1) {
+      const int lane = __builtin_ctz(rest);
+      SpanRow& row = rows[y_of[lane]];
+      Span& span = spans[row.end++];
+      __builtin_memcpy(&span, four + 4 * lane, 16);
+      __builtin_memcpy(&span.key, depth + lane, 4);  // a positive float's bits are in its order
+      row.n_instances += (span.tile_and_count & (kSpanTiles - 1)) + 1;
+    }
+  }
+}
+
 }  // namespace
 
 void emit_spans(const BinArgs& args, int part, Span* spans, SpanRow* rows) {
   const uint32_t* visible = args.visible + args.parts[part].begin;
   const int64_t n = args.parts[part].n_visible;
-  for (int64_t i = 0; i < n; i += kLanes) {
-    const int count = n - i < kLanes ? static_cast<int>(n - i) : kLanes;
-    alignas(64) uint32_t ids[kLanes];
-    for (int lane = 0; lane < kLanes; ++lane) ids[lane] = visible[i + (lane < count ? lane : 0)];
-    f32 s[kSplatFields];
-    load_splats(args.splat, ids, s);
-    const Chords chords{s[0], s[3], s[9], s[10], s[11], s[12], s[13], s[14]};
-    const f32 y_px = s[1];
-    const i32 id = load(reinterpret_cast<const int32_t*>(ids));
-    alignas(64) float depth[kLanes];
-    store(depth, s[8]);
-    const i32 tile_y0 = bits_of(s[15]) & i32(0xffff), last_y = (bits_of(s[15]) >> 16) - i32(1);
-    const mask live = first_lanes(count);
-
-    for (i32 tile_y = tile_y0;; tile_y = tile_y + i32(1)) {
-      const mask in_y = live && (tile_y <= last_y);
-      if (!any(in_y)) break;
-      i32 first[kTileBlocks], last[kTileBlocks];
-      f32 top = fma(to_float(tile_y), f32(kTile), -y_px);
-      for (int r = 0; r < kTileBlocks; ++r, top = top + f32(kBlock)) cut(chords, top, first[r], last[r]);
-      const i32 last_tile = max(max(last[0], last[1]), max(last[2], last[3])) >> 2;
-      alignas(64) int32_t y_of[kLanes];
-      store(y_of, tile_y);
-      for (i32 tile_x = min(min(first[0], first[1]), min(first[2], first[3])) >> 2;;
-           tile_x = tile_x + i32(kSpanTiles)) {
-        const mask in_x = in_y && (tile_x <= last_tile);
-        if (!any(in_x)) break;
-        const i32 origin = tile_x << 2;
-        const i32 upper = span_bits(first[0], last[0], origin) | (span_bits(first[1], last[1], origin) << 16);
-        const i32 lower = span_bits(first[2], last[2], origin) | (span_bits(first[3], last[3], origin) << 16);
-        const i32 tile_and_count = origin | min(last_tile - tile_x, i32(kSpanTiles - 1));
-        alignas(64) float four[4 * kLanes];
-        store4(four, float_of(id), float_of(tile_and_count), float_of(upper), float_of(lower));
-        for (uint32_t rest = bits(in_x); rest; rest &= rest - 1) {
-          const int lane = __builtin_ctz(rest);
-          SpanRow& row = rows[y_of[lane]];
-          Span& span = spans[row.end++];
-          __builtin_memcpy(&span, four + 4 * lane, 16);
-          __builtin_memcpy(&span.key, depth + lane, 4);  // a positive float's bits are in its order
-          row.n_instances += (span.tile_and_count & (kSpanTiles - 1)) + 1;
-        }
-      }
+  constexpr int kAtOnce = 4;
+  alignas(64) Work queue[kQueue + kAtOnce + kLanes];
+  int queued = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const Splat& s = args.splat[visible[i]];
+    for (int y = s.tile_y0; y < s.tile_y1; y += kAtOnce) {
+      // Four in any case, keeping those that there are: most splats have fewer, and no two of them the same.
+      for (int k = 0; k < kAtOnce; ++k) queue[queued + k] = static_cast<Work>(y + k) << 32 | visible[i];
+      queued += s.tile_y1 - y < kAtOnce ? s.tile_y1 - y : kAtOnce;
+      if (queued < kQueue) continue;
+      for (int k = 0; k < kQueue; k += kLanes) emit(args.splat, queue + k, kLanes, spans, rows);
+      queued -= kQueue;
+      for (int k = 0; k < queued; ++k) queue[k] = queue[kQueue + k];
     }
   }
+  for (int k = queued; k < queued + kLanes; ++k) queue[k] = queued ? queue[0] : 0;
+  for (int k = 0; k < queued; k += kLanes)
+    emit(args.splat, queue + k, queued - k < kLanes ? queued - k : kLanes, spans, rows);
 }
 
 TS_TARGET_END
