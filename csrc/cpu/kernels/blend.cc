@@ -13,6 +13,8 @@
 // Oracle   tests/reference/blend.py      Bench  bench/ops/bench_raster.py
 #include "ops/blend.h"
 
+#include <cstddef>
+
 #include "cpu/kernels/kernels.h"
 #include "math/lanes.h"
 
@@ -22,6 +24,7 @@ namespace {
 
 constexpr int kParts = kBlock * kBlock / kLanes;  // registers per block
 constexpr float kFastTransmittance = 1.0f / 255;
+constexpr int kTransmittance = 3;  // its plane
 
 // Column by column: lane i of part p is pixel (column n / 4, row n % 4) of the block, n = p * kLanes + i. So a register
 // of values that depend on the row alone is four floats repeated, which a load does for free.
@@ -59,9 +62,10 @@ TS_INLINE void to_tile(const Splat& s, float x0, float y0, TileSplat& out) {
     store(out.c + r, fma(f32(b), row, c));
     store(out.q + r, fnma(v, v, f32(s.log2_opacity)));
   }
+  static_assert(offsetof(Splat, depth) == offsetof(Splat, red) + 12 &&
+                offsetof(TileSplat, depth) == offsetof(TileSplat, red) + 12);
+  __builtin_memcpy(&out.red, &s.red, 16);  // to depth
   out.a = a;
-  out.red = s.red, out.green = s.green, out.blue = s.blue;
-  out.depth = s.depth;
 }
 
 // Splats per turn of the loop; their alphas must fit in registers beside those of the next turn.
@@ -193,10 +197,14 @@ TS_INLINE void blend(const BlendArgs& args, int tile, BlendScratch& scratch) {
 }  // namespace
 
 void blend_tile(const BlendArgs& args, int tile, BlendScratch& scratch) {
-  if (args.finish.depth)
+  if (args.lists[tile].begin == args.lists[tile].end) {
+    for (int i = 0; i < kTilePlanes * kTilePixels; ++i)
+      scratch.planes[i] = i / kTilePixels == kTransmittance ? 1.0f : 0.0f;
+  } else if (args.finish.depth) {
     blend<true>(args, tile, scratch);
-  else
+  } else {
     blend<false>(args, tile, scratch);
+  }
   finish_tile(args.finish, tile, scratch.planes);
 }
 
