@@ -215,10 +215,10 @@ ts_status ts_rasterize(ts_engine* engine, const ts_rasterize_params* params, con
     if (!params) return null_argument("ts_rasterize", "params");
     if (!image) return null_argument("ts_rasterize", "image");
     ts_rasterize_params p;
-    TS_RETURN_IF_ERROR(read_struct("ts_rasterize", params, ts_rasterize_params_default(), p));
+    TS_RETURN_IF_ERROR(read_struct("ts_rasterize: params", params, ts_rasterize_params_default(), p));
     ts_image target;
-    TS_RETURN_IF_ERROR(read_struct("ts_rasterize", image, ts_image{}, target));
-    TS_RETURN_IF_ERROR(check_receipt("ts_rasterize", receipt));
+    TS_RETURN_IF_ERROR(read_struct("ts_rasterize: image", image, ts_image{}, target));
+    TS_RETURN_IF_ERROR(check_receipt("ts_rasterize: receipt", receipt));
     ts::Background background;
     TS_RETURN_IF_ERROR(to_background("ts_rasterize", p.background, background));
     ts::Scene scene;
@@ -233,7 +233,7 @@ ts_status ts_rasterize(ts_engine* engine, const ts_rasterize_params* params, con
     TS_RETURN_IF_ERROR(
         engine->engine.rasterizer.draw(scene, p.camera, background, p.dilation, p.precision, target, result));
     result.total_us = watch.lap();
-    return write_receipt("ts_rasterize", receipt, result);
+    return write_receipt("ts_rasterize: receipt", receipt, result);
   });
 }
 
@@ -317,10 +317,10 @@ ts_status ts_avatar_render(ts_avatar* avatar, const ts_render_params* params, co
     if (!avatar) return null_argument("ts_avatar_render", "avatar");
     if (!image) return null_argument("ts_avatar_render", "image");
     ts_render_params p;
-    TS_RETURN_IF_ERROR(read_struct("ts_avatar_render", params, ts_render_params_default(), p));
+    TS_RETURN_IF_ERROR(read_struct("ts_avatar_render: params", params, ts_render_params_default(), p));
     ts_image target;
-    TS_RETURN_IF_ERROR(read_struct("ts_avatar_render", image, ts_image{}, target));
-    TS_RETURN_IF_ERROR(check_receipt("ts_avatar_render", receipt));
+    TS_RETURN_IF_ERROR(read_struct("ts_avatar_render: image", image, ts_image{}, target));
+    TS_RETURN_IF_ERROR(check_receipt("ts_avatar_render: receipt", receipt));
     TS_RETURN_IF_ERROR(ts::validate(target));
     ts::Avatar& a = *avatar->avatar;
     const ts::AvatarFile& file = a.file();
@@ -349,7 +349,7 @@ ts_status ts_avatar_render(ts_avatar* avatar, const ts_render_params* params, co
     scene.sh_stride = (file.sh_degree + 1) * (file.sh_degree + 1);
     TS_RETURN_IF_ERROR(engine.rasterizer.draw(scene, camera, background, kDilation, engine.precision, target, result));
     result.total_us = watch.lap();
-    return write_receipt("ts_avatar_render", receipt, result);
+    return write_receipt("ts_avatar_render: receipt", receipt, result);
   });
 }
 

@@ -55,7 +55,7 @@ def image_array(who: str, form: ImageFormat, width: int, height: int, out: Any =
 
 
 def background_array(who: str, background: Any, width: int, height: int) -> NDArray[np.float32] | None:
-    """None, [3] or [height,width,3] float32."""
+    """None, [3] or [height,width,3] float32. 8-bit pictures are scaled to 0..1."""
     if background is None:
         return None
     array = as_floats(f"{who}: background", background)
@@ -64,4 +64,11 @@ def background_array(who: str, background: Any, width: int, height: int) -> NDAr
     else:
         require_shape(f"{who}: background", array, (height, width, 3), "height and width of the image, RGB in 0..1")
     require_finite(f"{who}: background", array)
+    kind = np.asarray(background).dtype
+    if kind == np.uint8:
+        return np.multiply(array, 1 / 255, dtype=np.float32)
+    if kind.kind in "iu" and array.size and array.max() > 1:
+        raise ValueError(
+            f"{who}: background is in 0..1; got the whole number {array.max():g}. Give 8-bit values as a uint8 array."
+        )
     return array

@@ -45,7 +45,7 @@ def rasterize(
     opacities: [N] in 0..1.
     colors: [N,3] RGB, or with sh_degree 0..3 [N,K,3] SH coefficients, (sh_degree+1)² <= K <= 16.
     viewmat: [4,4] world to camera, OpenCV axes.  K: [3,3] in pixels, pixel centres at +0.5, no skew.
-    background: None, one colour [3], or a picture [height,width,3]; RGB in 0..1.
+    background: None, one colour [3], or a picture [height,width,3]; RGB in 0..1, or uint8.
     near: Gaussians at camera depth <= near are not drawn.  dilation: px² added to the 2-D covariance's diagonal.
     threads: 0 for one per CPU; the picture does not depend on it.
     precision: "reference" (also None; within 2e-5 of float64) or "fast" (within 1.5/255).
@@ -108,6 +108,8 @@ def _rows(name: str, value: Any, n: int, tail: tuple[int, ...], way_out: str) ->
 def _colors(colors: Any, n: int, sh_degree: Any) -> tuple[FloatArray, int]:
     """Colours and the core's degree, -1 for RGB."""
     color = as_floats("rasterize: colors", colors)
+    if getattr(colors, "dtype", None) == np.uint8:
+        raise ValueError("rasterize: colors must be floats, RGB in 0..1; got uint8. Divide them by 255.")
     if sh_degree is None:
         require_shape("rasterize: colors", color, (n, 3), f"N={n} from means", "For SH coefficients pass sh_degree.")
         return color, -1

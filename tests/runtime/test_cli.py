@@ -101,6 +101,18 @@ def test_render_shows_what_the_avatar_shows(tiny: talksplat.Avatar, tiny_path: P
         assert np.abs(image - frame.image).mean() < 8  # half of the colour is gone in 4:2:0, and the codec is lossy
 
 
+def test_render_without_motion_is_still(tiny: talksplat.Avatar, tiny_path: Path, tmp_path: Path) -> None:
+    pictures = tmp_path / "frames" / "%05d.png"
+    assert main(["render", str(tiny_path), "-o", str(pictures), "--fps", "10", "--seconds", "0.2", "-q"]) == 0
+    assert sorted(path.name for path in pictures.parent.iterdir()) == ["00000.png", "00001.png"]
+    want = tiny.render_frame({}).image
+    for picture in pictures.parent.iterdir():
+        np.testing.assert_array_equal(np.asarray(Image.open(picture)), want)
+    assert main(["render", str(tiny_path), "-o", str(tmp_path / "out.mp4"), "-q"]) == 0
+    assert probe(tmp_path / "out.mp4") == (30, 30, 64, 48)
+    assert main(["render", str(tiny_path), "-o", str(tmp_path / "no.mp4"), "--fps", "0"]) == 2
+
+
 def test_render_png_sequence(tiny: talksplat.Avatar, tiny_path: Path, tmp_path: Path) -> None:
     assert main(["render", str(tiny_path), "-m", "clip:turn", "-o", str(tmp_path / "frames" / "%05d.png"), "-q"]) == 0
     names = sorted(path.name for path in (tmp_path / "frames").iterdir())
@@ -187,7 +199,8 @@ def test_render_errors(tiny_path: Path, tmp_path: Path, capsys: Output) -> None:
     )
     fails(capsys, ["render", avatar, *good, "--precision", "half"], 1, "load: precision must be")
     fails(capsys, ["render", avatar, *good, "--size", "big"], 2, "'big' is not WIDTHxHEIGHT, as in 512x512.")
-    fails(capsys, ["render", avatar, *good, "--size", "0x48"], 2, "'0x48' is not WIDTHxHEIGHT")
+    fails(capsys, ["render", avatar, *good, "--size", "0x48"], 2, "'0x48': width and height are 1 to 16384 pixels")
+    fails(capsys, ["render", avatar, *good, "--size", "big"], 2, "'big' is not WIDTHxHEIGHT")
     fails(capsys, ["render", avatar, "-m", "clip:talk", "-o", "out.gif"], 2, "out.gif must end in .mp4, .mov, .mkv or")
     fails(capsys, ["render", avatar, *good, "--format", "rgba8"], 2, "out.mp4 is nv12, not rgba8.")
     fails(capsys, ["render", avatar, *good, "--threads", "-1"], 2, "--threads")

@@ -252,3 +252,16 @@ def test_an_instruction_set_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("TALKSPLAT_ISA", "mmx")
     with pytest.raises((ValueError, talksplat.DeviceError), match="mmx"):
         draw()
+
+
+def test_background_of_bytes_is_scaled() -> None:
+    floats = draw(background=[20 / 255, 40 / 255, 1.0])
+    bytes_ = draw(background=np.array([20, 40, 255], np.uint8))
+    np.testing.assert_allclose(bytes_, floats, atol=1e-6)
+
+
+def test_whole_numbers_that_look_like_bytes_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"background is in 0\.\.1; got the whole number 40"):
+        draw(background=(20, 40, 30))
+    with pytest.raises(ValueError, match="Divide them by 255"):
+        draw(colors=np.full((len(scene()["means"]), 3), 200, np.uint8))

@@ -16,10 +16,13 @@ from .options import AvatarPath, MotionFps, Precision, Size, Threads, note, pars
 
 def render(
     avatar: AvatarPath,
-    motion: Annotated[str, typer.Option("--motion", "-m", help="Motion file, or clip:NAME in the avatar.")],
     output: Annotated[
         str, typer.Option("--output", "-o", help="OUT.mp4 (or .mov, .mkv), FOLDER/%05d.png, or - for raw pictures.")
     ],
+    motion: Annotated[
+        str | None,
+        typer.Option("--motion", "-m", help="Motion file, or clip:NAME in the avatar; a still second if absent."),
+    ] = None,
     size: Size = None,
     fps: Annotated[float | None, typer.Option("--fps", help="Frames per second; the motion's own if absent.")] = None,
     format: Annotated[
@@ -31,8 +34,9 @@ def render(
     motion_fps: MotionFps = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no remarks.")] = False,
 ) -> None:
-    """Render an avatar that moves as a motion file says."""
+    """Render an avatar that moves as a motion file says, or a static scene."""
     from ..avatar import load
+    from ..frame import Frame
     from ..motion import fit_motion, load_motion
     from ..video import PIPE, formats_of, open_video
 
@@ -47,26 +51,37 @@ def render(
         raise typer.BadParameter("-o - writes raw pictures: redirect them to a file or a program")
     pixels = None if size is None else parse_size(size)
     head = load(avatar, threads=threads, precision=precision)
-    moves = load_motion(motion, head, fps=motion_fps)
-    if fps is not None:
-        moves = moves.resample(fps)
-    ignored = fit_motion(moves, head).ignored
-    count = moves.frames if seconds is None else min(moves.frames, max(1, round(seconds * moves.fps)))
-    width, height = pixels or head.size
-    begin = time.perf_counter()
-    with open_video(output, moves.fps, (width, height), format) as writer:
+    moves = None if motion is None else load_motion(motion, head, fps=motion_fps)
+    if moves is None:
+        rate = head.fps if fps is None else fps
+        if not 0 < rate <= 1000:
+            raise typer.BadParameter(f"--fps must be above 0 and at most 1000; got {rate:g}")
+        length = max(1, round((1.0 if seconds is None else seconds) * rate))
+    else:
+        if fps is not None:
+            moves = moves.resample(fps)
+        rate, length = moves.fps, moves.frames
+        ignored = fit_motion(moves, head).ignored
         if ignored and not quiet:
             note(f"note: this avatar has no use for {', '.join(ignored)}")
+    count = length if seconds is None else min(length, max(1, round(seconds * rate)))
+    width, height = pixels or head.size
+    begin = time.perf_counter()
+    with open_video(output, rate, (width, height), format) as writer:
         # rgba8 is asked for to see through: the avatar's own background would fill it.
         background = None if writer.format == "rgba8" else "avatar"
-        frames = head.render_motion(moves, size=pixels, format=writer.format, background=background)
+        frames: Iterator[Frame] = (
+            itertools.repeat(head.render_frame({}, size=pixels, format=writer.format, background=background))
+            if moves is None
+            else head.render_motion(moves, size=pixels, format=writer.format, background=background)
+        )
         with _progress(count, show=not quiet and sys.stderr.isatty()) as advance:
             for frame in itertools.islice(frames, count):
                 writer.write(frame.image)
                 advance()
     if not quiet and output != PIPE:
         took = time.perf_counter() - begin
-        note(f"{output}: {count} frames, {width}x{height}, {moves.fps:g} fps, in {took:.1f} s")
+        note(f"{output}: {count} frames, {width}x{height}, {rate:g} fps, in {took:.1f} s")
 
 
 @contextmanager
