@@ -7,8 +7,8 @@
 
 namespace ts {
 
-constexpr int kBlendBatch =
-    512;  // splats of a tile at a time: fewer cost more in pixels put away and taken up than they save in L1
+// Splats of a tile at a time. Fewer would stay in L1, but cost more in pixels put away and taken up again.
+constexpr int kBlendBatch = 512;
 
 // A splat as one tile's pixels see it: p(x, y) = q[y] - (a x + c[y])^2, x and y counted from the tile's corner.
 // Whatever depends on the row alone is here, once for the tile's sixteen columns.
