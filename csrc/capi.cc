@@ -1,13 +1,10 @@
-// The C ABI: checks structs and pointers, catches what the engine throws, keeps the calling thread's last message.
-#include <algorithm>
-#include <cstring>
-#include <exception>
+// The C ABI, but for the voice (capi_voice.cc): checks structs and pointers, keeps the calling thread's last message.
 #include <memory>
-#include <new>
+#include <mutex>
 #include <string>
-#include <system_error>
 #include <vector>
 
+#include "capi_support.h"
 #include "engine/avatar.h"
 #include "engine/engine.h"
 #include "engine/plate.h"
@@ -29,6 +26,11 @@ namespace {
 using ts::error;
 using ts::Status;
 using ts::StatusCode;
+using ts::capi::check_size;
+using ts::capi::guarded;
+using ts::capi::null_argument;
+using ts::capi::read_struct;
+using ts::capi::write_struct;
 
 thread_local std::string last_error;
 
@@ -46,72 +48,16 @@ ts_status to_c(StatusCode code) {
       return TS_DEVICE_ERROR;
     case StatusCode::kOutOfMemory:
       return TS_OUT_OF_MEMORY;
+    case StatusCode::kVoiceNotFound:
+      return TS_VOICE_NOT_FOUND;
+    case StatusCode::kVoiceInvalid:
+      return TS_VOICE_INVALID;
+    case StatusCode::kAudioInvalid:
+      return TS_AUDIO_INVALID;
     case StatusCode::kInternal:
       break;
   }
   return TS_INTERNAL;
-}
-
-ts_status fail(StatusCode code, const char* message) {
-  try {
-    last_error = message;
-  } catch (...) {  // no memory for the message: the status must do
-    last_error.clear();
-  }
-  return to_c(code);
-}
-
-// Runs body, which returns a Status; nothing it throws leaves.
-template <class Body>
-ts_status guarded(const Body& body) {
-  try {
-    const Status status = body();
-    return status.ok() ? TS_OK : fail(status.code(), status.message().c_str());
-  } catch (const std::bad_alloc&) {
-    return fail(StatusCode::kOutOfMemory, "out of memory. Render a smaller image or fewer Gaussians.");
-  } catch (const std::system_error& e) {
-    return fail(
-        StatusCode::kDeviceError,
-        ("cannot start the threads (" + std::string(e.what()) + "). Ask for fewer, or raise the limit.").c_str());
-  } catch (const std::exception& e) {
-    return fail(StatusCode::kInternal, e.what());
-  } catch (...) {
-    return fail(StatusCode::kInternal, "unknown exception");
-  }
-}
-
-Status null_argument(const char* function, const char* argument) {
-  return error(StatusCode::kInvalidArgument, "%s: %s must not be NULL.", function, argument);
-}
-
-template <class T>
-Status check_size(const char* function, const T& given) {
-  const uint32_t size = given.struct_size;
-  if (size >= sizeof(uint32_t) && size <= 4096) return {};
-  return error(StatusCode::kInvalidArgument, "%s: struct_size must be sizeof the struct (%zu here); got %u.", function,
-               sizeof(T), size);
-}
-
-// Callers built against an older header pass a shorter struct; read what they have over the defaults.
-template <class T>
-Status read_struct(const char* function, const T* given, T defaults, T& out) {
-  out = defaults;
-  if (!given) return {};
-  TS_RETURN_IF_ERROR(check_size(function, *given));
-  std::memcpy(&out, given, std::min<size_t>(given->struct_size, sizeof(T)));
-  out.struct_size = sizeof(T);
-  return {};
-}
-
-// Fills a caller's struct up to the size that the caller knows.
-template <class T>
-Status write_struct(const char* function, T* out, const T& value) {
-  if (!out) return null_argument(function, "the result");
-  TS_RETURN_IF_ERROR(check_size(function, *out));
-  const uint32_t size = out->struct_size;
-  std::memcpy(out, &value, std::min<size_t>(size, sizeof(T)));
-  out->struct_size = size;
-  return {};
 }
 
 Status to_background(const char* function, const ts_background& given, ts::Background& background) {
@@ -143,6 +89,15 @@ ts_camera fitted_camera(const ts::AvatarFile& file, uint32_t width, uint32_t hei
 
 }  // namespace
 
+ts_status ts::capi::fail(StatusCode code, const char* message) {
+  try {
+    last_error = message;
+  } catch (...) {  // no memory for the message: the status must do
+    last_error.clear();
+  }
+  return to_c(code);
+}
+
 extern "C" {
 
 uint32_t ts_abi_version(void) { return TS_ABI_VERSION; }
@@ -164,6 +119,12 @@ const char* ts_status_name(ts_status status) {
       return "out of memory";
     case TS_INTERNAL:
       return "internal error";
+    case TS_VOICE_NOT_FOUND:
+      return "voice not found";
+    case TS_VOICE_INVALID:
+      return "voice invalid";
+    case TS_AUDIO_INVALID:
+      return "audio invalid";
   }
   return "unknown status";
 }

@@ -81,5 +81,6 @@ void register_types(py::module_& m);
 void register_engine(py::module_& m);
 void register_rasterize(py::module_& m);
 void register_avatar(py::module_& m);
+void register_voice(py::module_& m);
 
 }  // namespace ts::bind

@@ -27,6 +27,11 @@ void check(ts_status status) {
       raise_class("AvatarNotFound", message);
     case TS_AVATAR_INVALID:
       raise_class("AvatarInvalid", message);
+    case TS_VOICE_NOT_FOUND:
+    case TS_VOICE_INVALID:
+      raise_class("VoiceInvalid", message);
+    case TS_AUDIO_INVALID:
+      raise_class("AudioInvalid", message);
     case TS_DEVICE_ERROR:
       raise_class("DeviceError", message);
     default:

@@ -12,7 +12,7 @@ namespace {
 constexpr struct {
   const char* name;
   size_t bytes;
-} kDtypes[] = {{"F32", 4}, {"U8", 1}, {"U16", 2}, {"U32", 4}, {"I32", 4}};  // in the order of ts_dtype
+} kDtypes[] = {{"F32", 4}, {"U8", 1}, {"U16", 2}, {"U32", 4}, {"I32", 4}, {"F16", 2}};  // in order
 constexpr int64_t kMaxElements = int64_t{1} << 48;  // far above any file, far below overflow when scaled to bytes
 
 struct Range {
@@ -22,17 +22,20 @@ struct Range {
 
 Status invalid(std::string message) { return Status(StatusCode::kAvatarInvalid, std::move(message)); }
 
-Status read_dtype(const Json& entry, SafetensorsTensor& tensor) {
+Status read_dtype(const Json& entry, const SafetensorsRules& rules, SafetensorsTensor& tensor) {
   const Json* dtype = entry.find("dtype");
   if (!dtype || !dtype->text()) return invalid("tensor " + quoted(tensor.name) + ": dtype must be a text");
-  for (size_t i = 0; i < std::size(kDtypes); ++i) {
-    if (*dtype->text() == kDtypes[i].name) {
-      tensor.dtype = static_cast<ts_dtype>(i);
+  std::string allowed;
+  for (const Dtype& candidate : rules.dtypes) {
+    if (*dtype->text() == dtype_name(candidate)) {
+      tensor.dtype = candidate;
       return Status();
     }
+    if (!allowed.empty()) allowed += &candidate == &rules.dtypes.back() ? " and " : ", ";
+    allowed += dtype_name(candidate);
   }
-  return invalid("tensor " + quoted(tensor.name) + " has dtype " + quoted(*dtype->text()) +
-                 "; an avatar may have F32, U8, U16, U32 and I32");
+  return invalid("tensor " + quoted(tensor.name) + " has dtype " + quoted(*dtype->text()) + "; " + rules.kind +
+                 " may have " + allowed);
 }
 
 Status read_shape(const Json& entry, SafetensorsTensor& tensor) {
@@ -118,8 +121,8 @@ Status read_metadata(const Json& entry, std::vector<Safetensors::Text>& metadata
 
 }  // namespace
 
-size_t dtype_bytes(ts_dtype dtype) { return kDtypes[dtype].bytes; }
-const char* dtype_name(ts_dtype dtype) { return kDtypes[dtype].name; }
+size_t dtype_bytes(Dtype dtype) { return kDtypes[static_cast<size_t>(dtype)].bytes; }
+const char* dtype_name(Dtype dtype) { return kDtypes[static_cast<size_t>(dtype)].name; }
 
 std::string describe(const SafetensorsTensor& tensor) {
   std::string out = "[";
@@ -140,7 +143,7 @@ const SafetensorsTensor* Safetensors::find(std::string_view name) const {
   return it != tensors.end() && it->name == name ? &*it : nullptr;
 }
 
-Status read_safetensors(const uint8_t* data, size_t size, Safetensors& table) {
+Status read_safetensors(const uint8_t* data, size_t size, const SafetensorsRules& rules, Safetensors& table) {
   if (size < 8) {
     return invalid("not a safetensors file: " + std::to_string(size) + " bytes are too few for its header length");
   }
@@ -175,7 +178,7 @@ Status read_safetensors(const uint8_t* data, size_t size, Safetensors& table) {
     if (!entry.object()) return invalid("tensor " + quoted(name) + " must be an object; it is " + entry.kind_name());
     SafetensorsTensor& tensor = result.tensors.emplace_back();
     tensor.name = name;
-    TS_RETURN_IF_ERROR(read_dtype(entry, tensor));
+    TS_RETURN_IF_ERROR(read_dtype(entry, rules, tensor));
     TS_RETURN_IF_ERROR(read_shape(entry, tensor));
     TS_RETURN_IF_ERROR(read_range(entry, buffer_bytes, tensor, ranges.emplace_back()));
     tensor.data = buffer + ranges.back().begin;

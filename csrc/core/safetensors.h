@@ -8,13 +8,14 @@
 #include <vector>
 
 #include "core/status.h"
-#include "talksplat.h"
 
 namespace ts {
 
+enum class Dtype { kF32, kU8, kU16, kU32, kI32, kF16 };  // the first five as in ts_dtype
+
 struct SafetensorsTensor {
   std::string name;
-  ts_dtype dtype = TS_F32;
+  Dtype dtype = Dtype::kF32;
   int ndim = 0;
   int64_t shape[4] = {0, 0, 0, 0};  // 0 beyond ndim
   int64_t count = 0;                // elements
@@ -34,15 +35,21 @@ struct Safetensors {
 
 constexpr size_t kSafetensorsMaxHeader = size_t{16} << 20;
 
-size_t dtype_bytes(ts_dtype dtype);
-const char* dtype_name(ts_dtype dtype);  // as in the file: "F32"
+size_t dtype_bytes(Dtype dtype);
+const char* dtype_name(Dtype dtype);  // as in the file: "F32"
 
 // "[12,3] F32", for messages.
 std::string describe(const SafetensorsTensor& tensor);
 
-// Reads and checks the table of the file whose bytes are data[0, size): every tensor has a known dtype, at most four
-// dimensions, exactly the bytes that its shape needs and the alignment of its dtype; together they cover the data
-// without overlap or gap. `data` must be aligned to 8 and outlive `table`. Errors are kAvatarInvalid.
-Status read_safetensors(const uint8_t* data, size_t size, Safetensors& table);
+// What tensors a kind of file may have; `kind` is for the message, "an avatar".
+struct SafetensorsRules {
+  const char* kind;
+  std::vector<Dtype> dtypes;
+};
+
+// Reads and checks the table of the file whose bytes are data[0, size): every tensor has a dtype that the rules allow,
+// at most four dimensions, exactly the bytes that its shape needs and the alignment of its dtype; together they cover
+// the data without overlap or gap. `data` must be aligned to 8 and outlive `table`. Errors are kAvatarInvalid.
+Status read_safetensors(const uint8_t* data, size_t size, const SafetensorsRules& rules, Safetensors& table);
 
 }  // namespace ts

@@ -5,7 +5,18 @@
 
 namespace ts {
 
-enum class StatusCode { kOk, kInvalidArgument, kAvatarNotFound, kAvatarInvalid, kDeviceError, kOutOfMemory, kInternal };
+enum class StatusCode {
+  kOk,
+  kInvalidArgument,
+  kAvatarNotFound,
+  kAvatarInvalid,
+  kDeviceError,
+  kOutOfMemory,
+  kInternal,
+  kVoiceNotFound,
+  kVoiceInvalid,
+  kAudioInvalid
+};
 
 class [[nodiscard]] Status {
  public:

@@ -57,9 +57,8 @@ const Tables& tables() {
 int isa_count() { return tables().count; }
 const char* isa_name(int i) { return i >= 0 && i < tables().count ? tables().table[i].isa : nullptr; }
 
-Status find_kernels(const char* isa, const KernelTable** table) {
+Status find_kernels(const char* isa, const KernelTable** table, const char* asked_by) {
   const Tables& all = tables();
-  const char* asked_by = "ts_engine_params.isa";
   if (!isa) {
     isa = std::getenv("TALKSPLAT_ISA");
     asked_by = "TALKSPLAT_ISA";

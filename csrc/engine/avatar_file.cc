@@ -25,26 +25,26 @@ constexpr double kUnitTolerance = 1e-3;  // of a quaternion's norm (FORMAT.md), 
 Status invalid(std::string message) { return Status(StatusCode::kAvatarInvalid, std::move(message)); }
 
 template <class T>
-constexpr ts_dtype dtype_of();
+constexpr Dtype dtype_of();
 template <>
-constexpr ts_dtype dtype_of<float>() {
-  return TS_F32;
+constexpr Dtype dtype_of<float>() {
+  return Dtype::kF32;
 }
 template <>
-constexpr ts_dtype dtype_of<uint8_t>() {
-  return TS_U8;
+constexpr Dtype dtype_of<uint8_t>() {
+  return Dtype::kU8;
 }
 template <>
-constexpr ts_dtype dtype_of<uint16_t>() {
-  return TS_U16;
+constexpr Dtype dtype_of<uint16_t>() {
+  return Dtype::kU16;
 }
 template <>
-constexpr ts_dtype dtype_of<uint32_t>() {
-  return TS_U32;
+constexpr Dtype dtype_of<uint32_t>() {
+  return Dtype::kU32;
 }
 template <>
-constexpr ts_dtype dtype_of<int32_t>() {
-  return TS_I32;
+constexpr Dtype dtype_of<int32_t>() {
+  return Dtype::kI32;
 }
 
 // One axis of a tensor: a constant, or a count that several tensors share. The first tensor that has the count sets
@@ -409,7 +409,7 @@ class Reader {
       ts_tensor out{};
       out.struct_size = sizeof out;
       out.name = a_.tensor_names[i].c_str();
-      out.dtype = tensor.dtype;
+      out.dtype = static_cast<ts_dtype>(tensor.dtype);
       out.ndim = static_cast<uint32_t>(tensor.ndim);
       std::memcpy(out.shape, tensor.shape, sizeof out.shape);
       out.data = tensor.data;
@@ -444,7 +444,8 @@ AvatarFile& AvatarFile::operator=(AvatarFile&&) noexcept = default;
 
 Status parse_avatar_file(const uint8_t* data, size_t size, AvatarFile& avatar) {
   Safetensors table;
-  Status status = read_safetensors(data, size, table);
+  const SafetensorsRules rules{"an avatar", {Dtype::kF32, Dtype::kU8, Dtype::kU16, Dtype::kU32, Dtype::kI32}};
+  Status status = read_safetensors(data, size, rules, table);
   if (!status.ok()) {
     const char* format = foreign_format(data, size);
     if (!format) return status;

@@ -40,7 +40,10 @@ typedef enum ts_status {
   TS_AVATAR_INVALID = 3,
   TS_DEVICE_ERROR = 4,
   TS_OUT_OF_MEMORY = 5,
-  TS_INTERNAL = 6
+  TS_INTERNAL = 6,
+  TS_VOICE_NOT_FOUND = 7,
+  TS_VOICE_INVALID = 8,
+  TS_AUDIO_INVALID = 9
 } ts_status;
 
 typedef enum ts_precision {
@@ -242,6 +245,74 @@ TS_API ts_status ts_avatar_gaussians(ts_avatar* avatar, const ts_control* contro
 /* The posed mesh, [n_vertices,3]. */
 TS_API ts_status ts_avatar_vertices(ts_avatar* avatar, const ts_control* controls, uint32_t n_controls, float* vertices,
                                     int64_t n_vertices);
+
+/* ---- voice: speech to the motion of a face ----
+ *
+ * A ts_voice is a trained network and may be shared; a ts_speech is one speaker's stream, for one thread at a time.
+ * Frame k is the face at k / fps seconds of the audio, and needs the audio up to look_ahead later: push, then read
+ * whatever is ready. How the audio is cut into pushes changes nothing, bit for bit.
+ */
+typedef struct ts_voice ts_voice;
+typedef struct ts_speech ts_speech;
+
+typedef struct ts_voice_info {
+  uint32_t struct_size;
+  const char* manifest; /* JSON, NUL-terminated; lives as long as the voice, as do the names */
+  double look_ahead_s; /* of a frame, all told: network and drive. At other rates than 16 kHz its filter adds 16 samples
+                           of the lower rate: 1 ms, 2 ms at 8 kHz */
+  uint32_t n_channels; /* what the network says; channel_names in its order */
+  const char* const* channel_names;
+  uint32_t n_features;
+  uint32_t n_weights; /* 52: the ARKit weights of a face; weight_names in their order */
+  const char* const* weight_names;
+  uint64_t n_parameters, file_bytes;
+} ts_voice_info;
+
+TS_API ts_status ts_voice_load(const char* path, ts_voice** voice);
+TS_API void ts_voice_destroy(ts_voice* voice); /* streams made from it keep what they need */
+TS_API ts_status ts_voice_get_info(const ts_voice* voice, ts_voice_info* info);
+
+typedef enum ts_sample_format { TS_SAMPLE_F32 = 0, TS_SAMPLE_S16 = 1 } ts_sample_format;
+
+typedef struct ts_speech_params {
+  uint32_t struct_size;
+  uint32_t rate_hz;  /* of the audio: 8000..192000 */
+  uint32_t channels; /* 1..8, interleaved; their mean is heard */
+  double fps;        /* of the faces: 20..60 */
+  uint64_t seed;     /* of blinks, gaze and head motion */
+  float mouth;       /* gain of the mouth's opening and shapes, 0..2; closures stay closed */
+  float head;        /* amount of head motion, 0..2; 0: none */
+  float blink;       /* blinks relative to a usual rate, 0..2; 0: no blinks and no gaze */
+  const char* isa;   /* as in ts_engine_params */
+} ts_speech_params;
+
+static inline ts_speech_params ts_speech_params_default(void) {
+  ts_speech_params params = {sizeof(ts_speech_params), 16000, 1, 25.0, 0, 1.0f, 1.0f, 1.0f, NULL};
+  return params;
+}
+TS_API ts_status ts_speech_create(const ts_voice* voice, const ts_speech_params* params, ts_speech** speech);
+TS_API void ts_speech_destroy(ts_speech* speech);
+
+/* n samples of every channel. TS_AUDIO_INVALID for numbers that are not finite or beyond +-8 (full scale is 1); then
+ * nothing of this push is taken. */
+TS_API ts_status ts_speech_push(ts_speech* speech, ts_sample_format format, const void* samples, int64_t n);
+/* The audio ends here: frames to its last sample become ready. ts_speech_reset begins a new utterance, at time 0. */
+TS_API ts_status ts_speech_finish(ts_speech* speech);
+TS_API ts_status ts_speech_reset(ts_speech* speech);
+
+/* Frames to be filled; any pointer may be NULL. */
+typedef struct ts_faces {
+  uint32_t struct_size;
+  float* weight;    /* [max_frames,n_weights] ARKit weights, 0..1 */
+  float* head_pose; /* [max_frames,3] axis-angle, radians, in ARKit's axes: x to the face's left, y up, z forward */
+  float* voice;     /* [max_frames] how surely someone speaks, 0..1 */
+  float* channel;   /* [max_frames,n_channels] the network's own words, before drive */
+  float* feature;   /* [max_frames,n_features] */
+} ts_faces;
+
+/* Takes the next frames, as many as are ready and fit; *n_frames says how many. */
+TS_API ts_status ts_speech_read(ts_speech* speech, const ts_faces* faces, int64_t max_frames, int64_t* n_frames);
+TS_API int64_t ts_speech_ready(const ts_speech* speech); /* frames that can be read now */
 
 #ifdef __cplusplus
 }

@@ -1,9 +1,6 @@
 #include "sample_avatar.h"
 
-#include <algorithm>
-#include <cstdio>
-#include <cstdlib>
-#include <utility>
+#include <vector>
 
 namespace ts_test {
 namespace {
@@ -35,28 +32,6 @@ const char kManifest[] = R"({
   "made_up_key": [true, false, null, {"nested": -1.5e-3}]
 })";
 
-size_t dtype_size(const std::string& dtype) { return dtype == "U8" ? 1 : dtype == "U16" ? 2 : 4; }
-
-template <class T>
-SampleTensor tensor(const char* dtype, std::vector<int64_t> shape, const std::vector<T>& values) {
-  SampleTensor out{dtype, std::move(shape), std::vector<uint8_t>(values.size() * sizeof(T))};
-  if (!values.empty()) std::memcpy(out.bytes.data(), values.data(), out.bytes.size());
-  return out;
-}
-
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '\n') {
-      out += "\\n";
-      continue;
-    }
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out;
-}
-
 // Identity rotations with the given translation, [J,3,4].
 std::vector<float> translations(const std::vector<float>& xyz) {
   std::vector<float> out(12 * xyz.size() / 3, 0.0f);
@@ -71,7 +46,7 @@ std::vector<float> translations(const std::vector<float>& xyz) {
 
 }  // namespace
 
-SampleAvatar::SampleAvatar() : manifest(kManifest) {
+SampleAvatar::SampleAvatar() : SampleFile{"talksplat", kManifest, {}} {
   std::vector<float> mean, quat, scale, opacity;
   std::vector<uint32_t> source, bound;
   for (int i = 0; i < kGaussians; ++i) {
@@ -128,50 +103,6 @@ SampleAvatar::SampleAvatar() : manifest(kManifest) {
   tensors["motion/talk/expr"] = tensor("F32", {kFrames, 3}, std::vector<float>(kFrames * 3, 0.5f));
   tensors["motion/talk/jaw_pose"] = tensor("F32", {kFrames, 6}, std::vector<float>(kFrames * 6, 0.1f));
   tensors["extra/unknown"] = tensor("U8", {3}, std::vector<uint8_t>{1, 2, 3});
-}
-
-void SampleAvatar::replace(const std::string& text, const std::string& by) {
-  const size_t at = manifest.find(text);
-  if (at == std::string::npos || manifest.find(text, at + 1) != std::string::npos) {
-    std::fprintf(stderr, "the sample manifest must have one place with: %s\n", text.c_str());
-    std::abort();
-  }
-  manifest.replace(at, text.size(), by);
-}
-
-void SampleAvatar::add(const std::string& name, const std::string& dtype, std::vector<int64_t> shape) {
-  size_t bytes = dtype_size(dtype);
-  for (const int64_t size : shape) bytes *= static_cast<size_t>(size);
-  tensors[name] = {dtype, std::move(shape), std::vector<uint8_t>(bytes)};
-}
-
-std::vector<uint8_t> SampleAvatar::file() const {
-  // Wide types first, so that everything is aligned; within a width by name.
-  std::vector<const std::pair<const std::string, SampleTensor>*> order;
-  for (const auto& entry : tensors) order.push_back(&entry);
-  std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
-    return dtype_size(a->second.dtype) > dtype_size(b->second.dtype);
-  });
-  std::string header = "{\"__metadata__\":{\"talksplat\":\"" + escaped(manifest) + "\"}";
-  std::vector<uint8_t> data;
-  for (const auto* entry : order) {
-    const auto& [name, value] = *entry;
-    header += ",\"" + escaped(name) + "\":{\"dtype\":\"" + value.dtype + "\",\"shape\":[";
-    for (size_t i = 0; i < value.shape.size(); ++i) header += (i ? "," : "") + std::to_string(value.shape[i]);
-    header += "],\"data_offsets\":[" + std::to_string(data.size()) + ",";
-    data.insert(data.end(), value.bytes.begin(), value.bytes.end());
-    header += std::to_string(data.size()) + "]}";
-  }
-  return safetensors_file(header + "}", data);
-}
-
-std::vector<uint8_t> safetensors_file(std::string header, const std::vector<uint8_t>& data) {
-  header.resize((header.size() + 7) / 8 * 8, ' ');
-  std::vector<uint8_t> out(8);
-  for (int i = 0; i < 8; ++i) out[i] = static_cast<uint8_t>(static_cast<uint64_t>(header.size()) >> (8 * i));
-  out.insert(out.end(), header.begin(), header.end());
-  out.insert(out.end(), data.begin(), data.end());
-  return out;
 }
 
 }  // namespace ts_test

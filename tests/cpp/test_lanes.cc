@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "cpu/kernel_table.h"
+#include "math/activation.h"
 #include "math/lanes.h"
 
 #define TS_STRING(x) #x
@@ -43,6 +44,21 @@ void elementary_functions() {
   for (size_t i = 0; i < x.size(); ++i)
     worst = std::fmax(worst, std::fabs(y[i] / std::exp2(static_cast<double>(x[i])) - 1));
   CHECK_MESSAGE(worst < 2e-6, "exp2_fast: relative error " + std::to_string(worst * 1e6) + "e-6");
+
+  const auto exponents = ramp(-87, 87, 1 << 16);
+  const auto powers = map(exponents, [](f32 v) { return ts::exp_fast(v); });
+  const auto shares = map(exponents, [](f32 v) { return ts::sigmoid_fast(v); });
+  const auto gated = map(exponents, [](f32 v) { return ts::silu_fast(v); });
+  worst = 0;
+  for (size_t i = 0; i < exponents.size(); ++i) {
+    const double exact = static_cast<double>(exponents[i]), sigmoid = 1 / (1 + std::exp(-exact));
+    worst = std::fmax(worst, std::fabs(powers[i] / std::exp(exact) - 1));
+    worst = std::fmax(worst, std::fabs(shares[i] / sigmoid - 1));
+    if (exact != 0) worst = std::fmax(worst, std::fabs(gated[i] / (exact * sigmoid) - 1));
+  }
+  CHECK_MESSAGE(worst < 1e-5, "exp_fast: relative error " + std::to_string(worst * 1e6) + "e-6");
+  const auto ends = map(ramp(-1e30f, 1e30f, 16), [](f32 v) { return ts::sigmoid_fast(v); });
+  CHECK(ends.front() >= 0 && ends.front() < 1e-37f && ends.back() == 1);
 
   const auto opacity = ramp(1.0f / 512, 2, 1 << 16);
   const auto logs = map(opacity, [](f32 v) { return ts::log2_accurate(v); });

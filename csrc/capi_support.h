@@ -1,0 +1,73 @@
+// What the files of the C ABI share: nothing thrown leaves, a failure becomes a status and the calling thread's last
+// message, and structs of older callers are read over the defaults.
+#pragma once
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <new>
+#include <string>
+#include <system_error>
+
+#include "core/status.h"
+#include "talksplat.h"
+
+namespace ts::capi {
+
+// Keeps the message for ts_last_error().
+ts_status fail(StatusCode code, const char* message);
+
+// Runs body, which returns a Status; nothing it throws leaves.
+template <class Body>
+ts_status guarded(const Body& body,
+                  const char* out_of_memory = "out of memory. Render a smaller image or fewer Gaussians.") {
+  try {
+    const Status status = body();
+    return status.ok() ? TS_OK : fail(status.code(), status.message().c_str());
+  } catch (const std::bad_alloc&) {
+    return fail(StatusCode::kOutOfMemory, out_of_memory);
+  } catch (const std::system_error& e) {
+    return fail(
+        StatusCode::kDeviceError,
+        ("cannot start the threads (" + std::string(e.what()) + "). Ask for fewer, or raise the limit.").c_str());
+  } catch (const std::exception& e) {
+    return fail(StatusCode::kInternal, e.what());
+  } catch (...) {
+    return fail(StatusCode::kInternal, "unknown exception");
+  }
+}
+
+inline Status null_argument(const char* function, const char* argument) {
+  return error(StatusCode::kInvalidArgument, "%s: %s must not be NULL.", function, argument);
+}
+
+template <class T>
+Status check_size(const char* function, const T& given) {
+  const uint32_t size = given.struct_size;
+  if (size >= sizeof(uint32_t) && size <= 4096) return {};
+  return error(StatusCode::kInvalidArgument, "%s: struct_size must be sizeof the struct (%zu here); got %u.", function,
+               sizeof(T), size);
+}
+
+// Callers built against an older header pass a shorter struct; read what they have over the defaults.
+template <class T>
+Status read_struct(const char* function, const T* given, T defaults, T& out) {
+  out = defaults;
+  if (!given) return {};
+  TS_RETURN_IF_ERROR(check_size(function, *given));
+  std::memcpy(&out, given, std::min<size_t>(given->struct_size, sizeof(T)));
+  out.struct_size = sizeof(T);
+  return {};
+}
+
+// Fills a caller's struct up to the size that the caller knows.
+template <class T>
+Status write_struct(const char* function, T* out, const T& value) {
+  if (!out) return null_argument(function, "the result");
+  TS_RETURN_IF_ERROR(check_size(function, *out));
+  const uint32_t size = out->struct_size;
+  std::memcpy(out, &value, std::min<size_t>(size, sizeof(T)));
+  out->struct_size = size;
+  return {};
+}
+
+}  // namespace ts::capi

@@ -1,0 +1,161 @@
+// The C ABI of the voice.
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "capi_support.h"
+#include "cpu/kernel_table.h"
+#include "engine/speech.h"
+#include "ops/drive.h"
+#include "talksplat.h"
+
+struct ts_voice {
+  std::shared_ptr<const ts::Voice> voice;
+  std::vector<const char*> channel_names;
+};
+
+struct ts_speech {
+  ts::Speech speech;
+};
+
+namespace {
+
+using ts::error;
+using ts::Status;
+using ts::StatusCode;
+using ts::capi::null_argument;
+using ts::capi::read_struct;
+
+template <class Body>
+ts_status guarded(const Body& body) {
+  return ts::capi::guarded(body, "out of memory. Read frames while pushing, or push less at once.");
+}
+
+// Puts the function before the message of what it called.
+Status from(const char* function, const Status& status) {
+  return status.ok() ? Status() : Status(status.code(), std::string(function) + ": " + status.message());
+}
+
+Status check_range(const char* name, double value, double low, double high, const char* hint) {
+  if (value >= low && value <= high) return {};  // and is a number
+  return error(StatusCode::kInvalidArgument, "ts_speech_create: %s must be from %g to %g; got %g.%s", name, low, high,
+               value, hint);
+}
+
+Status check_params(const ts_speech_params& p) {
+  TS_RETURN_IF_ERROR(check_range("rate_hz", p.rate_hz, 8000, 192000, " Resample the audio first."));
+  TS_RETURN_IF_ERROR(check_range("channels", p.channels, 1, 8, " Their mean is heard: pass one of them, or a mix."));
+  TS_RETURN_IF_ERROR(check_range("fps", p.fps, 20, 60, " Drop or repeat frames for other rates."));
+  TS_RETURN_IF_ERROR(check_range("mouth", static_cast<double>(p.mouth), 0, 2, ""));
+  TS_RETURN_IF_ERROR(check_range("head", static_cast<double>(p.head), 0, 2, ""));
+  return check_range("blink", static_cast<double>(p.blink), 0, 2, "");
+}
+
+}  // namespace
+
+extern "C" {
+
+ts_status ts_voice_load(const char* path, ts_voice** voice) {
+  return guarded([&]() -> Status {
+    if (!path) return null_argument("ts_voice_load", "path");
+    if (!voice) return null_argument("ts_voice_load", "voice");
+    *voice = nullptr;
+    auto loaded = std::make_shared<ts::Voice>();
+    TS_RETURN_IF_ERROR(ts::Voice::load(path, *loaded));
+    std::vector<const char*> names;
+    for (const std::string& name : loaded->channel_names) names.push_back(name.c_str());
+    *voice = new ts_voice{std::move(loaded), std::move(names)};
+    return {};
+  });
+}
+
+void ts_voice_destroy(ts_voice* voice) { delete voice; }
+
+ts_status ts_voice_get_info(const ts_voice* voice, ts_voice_info* info) {
+  return guarded([&]() -> Status {
+    if (!voice) return null_argument("ts_voice_get_info", "voice");
+    const ts::Voice& v = *voice->voice;
+    ts_voice_info value{};
+    value.manifest = v.manifest.c_str();
+    value.look_ahead_s = v.look_ahead_s();
+    value.n_channels = static_cast<uint32_t>(voice->channel_names.size());
+    value.channel_names = voice->channel_names.data();
+    value.n_features = static_cast<uint32_t>(v.model->n_features);
+    value.n_weights = ts::kArkitWeights;
+    value.weight_names = ts::kArkitNames;
+    value.n_parameters = v.n_parameters, value.file_bytes = v.file_bytes;
+    return ts::capi::write_struct("ts_voice_get_info", info, value);
+  });
+}
+
+ts_status ts_speech_create(const ts_voice* voice, const ts_speech_params* params, ts_speech** speech) {
+  return guarded([&]() -> Status {
+    if (!voice) return null_argument("ts_speech_create", "voice");
+    if (!speech) return null_argument("ts_speech_create", "speech");
+    *speech = nullptr;
+    ts_speech_params p;
+    TS_RETURN_IF_ERROR(read_struct("ts_speech_create: params", params, ts_speech_params_default(), p));
+    TS_RETURN_IF_ERROR(check_params(p));
+    const ts::KernelTable* kernels = nullptr;
+    TS_RETURN_IF_ERROR(ts::find_kernels(p.isa, &kernels, "ts_speech_params.isa"));
+    const ts::SpeechParams given{static_cast<int>(p.rate_hz), static_cast<int>(p.channels),
+                                 ts::DriveParams{p.fps, p.seed, p.mouth, p.head, p.blink}};
+    *speech = new ts_speech{ts::Speech(voice->voice, given, *kernels)};
+    return {};
+  });
+}
+
+void ts_speech_destroy(ts_speech* speech) { delete speech; }
+
+ts_status ts_speech_push(ts_speech* speech, ts_sample_format format, const void* samples, int64_t n) {
+  return guarded([&]() -> Status {
+    if (!speech) return null_argument("ts_speech_push", "speech");
+    uint32_t kind = 0;  // a caller's number may be none of the enum's
+    static_assert(sizeof kind == sizeof format);
+    std::memcpy(&kind, &format, sizeof kind);
+    if (kind > TS_SAMPLE_S16)
+      return error(StatusCode::kInvalidArgument,
+                   "ts_speech_push: format must be TS_SAMPLE_F32 or TS_SAMPLE_S16; got %u.", kind);
+    if (n < 0)
+      return error(StatusCode::kInvalidArgument, "ts_speech_push: n must be 0 or more; got %lld.",
+                   static_cast<long long>(n));
+    if (n > 0 && !samples) return null_argument("ts_speech_push", "samples");
+    return from("ts_speech_push", speech->speech.push(format, samples, n));
+  });
+}
+
+ts_status ts_speech_finish(ts_speech* speech) {
+  return guarded([&]() -> Status {
+    if (!speech) return null_argument("ts_speech_finish", "speech");
+    return from("ts_speech_finish", speech->speech.finish());
+  });
+}
+
+ts_status ts_speech_reset(ts_speech* speech) {
+  return guarded([&]() -> Status {
+    if (!speech) return null_argument("ts_speech_reset", "speech");
+    speech->speech.reset();
+    return {};
+  });
+}
+
+ts_status ts_speech_read(ts_speech* speech, const ts_faces* faces, int64_t max_frames, int64_t* n_frames) {
+  return guarded([&]() -> Status {
+    if (n_frames) *n_frames = 0;
+    if (!speech) return null_argument("ts_speech_read", "speech");
+    if (!faces) return null_argument("ts_speech_read", "faces");
+    if (!n_frames) return null_argument("ts_speech_read", "n_frames");
+    ts_faces out;
+    TS_RETURN_IF_ERROR(read_struct("ts_speech_read: faces", faces, ts_faces{}, out));
+    if (max_frames < 0)
+      return error(StatusCode::kInvalidArgument, "ts_speech_read: max_frames must be 0 or more; got %lld.",
+                   static_cast<long long>(max_frames));
+    *n_frames = speech->speech.read(out, max_frames);
+    return {};
+  });
+}
+
+int64_t ts_speech_ready(const ts_speech* speech) { return speech ? speech->speech.ready() : 0; }
+
+}  // extern "C"

@@ -1,0 +1,193 @@
+// encode — one step of one tower: stem, layers, head.
+// Maths    ops/encode.h; math/activation.h for exp, sigmoid and silu
+// Launch   one thread; a lane is an output row of a linear, a channel elsewhere, a step of the past in scores
+// Reads    every packed weight once (4 B a parameter), the keys and values of the window, the taps of the convolution
+// Writes   one key, one value, one gated row a layer; feature [width_p], output [outputs_p]
+// Cost     2 FLOPs a parameter, and 4 width x window a layer for attention; bound by the cache that holds the weights
+// Order    deterministic: sums run over columns eight apart, then over the eight; over the ring by slot
+// Edges    padding is zero everywhere a linear reads it; slots of the past that are not yet filled have no weight
+// Oracle   tests/reference/encode.py      Bench  bench/ops/bench_voice.py
+#include <cmath>
+#include <cstring>
+
+#include "cpu/kernels/kernels.h"
+#include "math/activation.h"
+
+TS_TARGET_BEGIN
+
+namespace {
+
+static_assert(kEncodeBlock % kLanes == 0);
+constexpr int kParts = kEncodeBlock / kLanes;           // registers of a block
+constexpr int kColumns = kParts >= 8 ? 1 : 8 / kParts;  // columns at a time: eight sums that do not wait
+static_assert(kEncodeBlock % kColumns == 0);            // columns are padded as rows are
+
+TS_INLINE float sum_of(f32 x) {
+  alignas(64) float lane[kLanes];
+  store(lane, x);
+  float sum = 0;
+  for (float v : lane) sum += v;
+  return sum;
+}
+
+TS_INLINE float max_of(f32 x) {
+  alignas(64) float lane[kLanes];
+  store(lane, x);
+  float largest = lane[0];
+  for (float v : lane) largest = v > largest ? v : largest;
+  return largest;
+}
+
+// y = weight x + bias, or y += that.
+template <bool kAdd>
+void linear(const EncodeLinear& w, const float* x, float* y) {
+  const float* weight = w.weight;
+  for (int row = 0; row < w.rows_p; row += kEncodeBlock) {
+    f32 sum[kColumns][kParts];
+    for (int c = 0; c < kColumns; ++c) {
+      for (int part = 0; part < kParts; ++part) sum[c][part] = f32(0.0f);
+    }
+    for (int column = 0; column < w.columns_p; column += kColumns) {
+      for (int c = 0; c < kColumns; ++c) {
+        const f32 value(x[column + c]);
+        for (int part = 0; part < kParts; ++part)
+          sum[c][part] = fma(load(weight + c * kEncodeBlock + part * kLanes), value, sum[c][part]);
+      }
+      weight += kColumns * kEncodeBlock;
+    }
+    for (int half = kColumns / 2; half > 0; half /= 2) {
+      for (int c = 0; c < half; ++c) {
+        for (int part = 0; part < kParts; ++part) sum[c][part] = sum[c][part] + sum[c + half][part];
+      }
+    }
+    for (int part = 0; part < kParts; ++part) {
+      const int at = row + part * kLanes;
+      f32 value = sum[0][part] + load(w.bias + at);
+      if (kAdd) value = value + load(y + at);
+      store(y + at, value);
+    }
+  }
+}
+
+// (x - mean) / sqrt(variance + 1e-5) over the first `width`, zeros behind.
+void norm(const float* x, int width, int width_p, float* y) {
+  f32 total(0.0f);
+  for (int i = 0; i < width_p; i += kLanes) total = total + load(x + i);  // x is 0 behind width
+  const f32 mean(sum_of(total) / static_cast<float>(width));
+  f32 squares(0.0f);
+  for (int i = 0; i < width_p; i += kLanes) {
+    const f32 d = keep(first_lanes(width - i), load(x + i) - mean);
+    squares = fma(d, d, squares);
+    store(y + i, d);
+  }
+  const f32 scale(1.0f / std::sqrt(sum_of(squares) / static_cast<float>(width) + 1e-5f));
+  for (int i = 0; i < width_p; i += kLanes) store(y + i, scale * load(y + i));
+}
+
+void silu(float* x, int n) {
+  for (int i = 0; i < n; i += kLanes) store(x + i, silu_fast(load(x + i)));
+}
+
+// score[slot] becomes the weight of each of the n slots, up to `total`, which is returned.
+float softmax(float* score, int n) {
+  f32 largest(-3e38f);
+  for (int s = 0; s < n; s += kLanes) {
+    const mask here = first_lanes(n - s);
+    largest = max(largest, select(here, load(score + s), f32(-3e38f)));
+  }
+  const f32 top(max_of(largest));
+  f32 total(0.0f);
+  for (int s = 0; s < n; s += kLanes) {
+    const f32 e = keep(first_lanes(n - s), exp_fast(load(score + s) - top));
+    store(score + s, e);
+    total = total + e;
+  }
+  return sum_of(total);
+}
+
+// What `heads` heads read from the window, side by side in out [width_p].
+void attend(const EncodeArgs& a, const EncodeLayer& layer, const EncodeLayerState& state, const float* qkv, float* out,
+            float* score, float* read) {
+  const EncodeTower& t = *a.tower;
+  const int now = static_cast<int>(a.step % t.window);
+  const int n = a.step < t.window ? now + 1 : t.window;  // the slots that are filled are the first ones
+  const float *q = qkv, *k = qkv + t.width_p, *v = qkv + 2 * t.width_p;
+  for (int d = 0; d < t.width; ++d) state.key[d * t.window_p + now] = k[d];
+  const float scale = 1.0f / std::sqrt(static_cast<float>(t.head_width));
+  for (int h = 0; h < t.heads; ++h) {
+    const int first = h * t.head_width;
+    float* values = state.value + h * t.window * t.head_width_p;
+    std::memcpy(values + now * t.head_width_p, v + first, static_cast<size_t>(t.head_width) * sizeof(float));
+
+    const float* bias = layer.age_bias + h * 2 * t.window_p + (t.window - 1 - now);
+    for (int s = 0; s < n; s += kLanes) {
+      const float* key = state.key + first * t.window_p + s;
+      f32 even(0.0f), odd(0.0f);
+      int d = 0;
+      for (; d + 1 < t.head_width; d += 2, key += 2 * t.window_p) {
+        even = fma(f32(q[first + d]), load(key), even);
+        odd = fma(f32(q[first + d + 1]), load(key + t.window_p), odd);
+      }
+      if (d < t.head_width) even = fma(f32(q[first + d]), load(key), even);
+      store(score + s, fma(even + odd, f32(scale), load(bias + s)));
+    }
+    const float share = 1.0f / softmax(score, n);
+    for (int d = 0; d < t.head_width_p; d += kLanes) {
+      f32 even(0.0f), odd(0.0f);
+      int s = 0;
+      for (; s + 1 < n; s += 2) {
+        even = fma(f32(score[s]), load(values + s * t.head_width_p + d), even);
+        odd = fma(f32(score[s + 1]), load(values + (s + 1) * t.head_width_p + d), odd);
+      }
+      if (s < n) even = fma(f32(score[s]), load(values + s * t.head_width_p + d), even);
+      store(read + d, (even + odd) * f32(share));
+    }
+    std::memcpy(out + first, read, static_cast<size_t>(t.head_width) * sizeof(float));
+  }
+  for (int d = t.width; d < t.width_p; ++d) out[d] = 0;
+}
+
+// silu(conv(u)) of the gated u, which becomes this step's row of the ring.
+void convolve(const EncodeArgs& a, const EncodeLayer& layer, const EncodeLayerState& state, const float* gate,
+              float* out) {
+  const EncodeTower& t = *a.tower;
+  const int now = static_cast<int>(a.step % t.taps);
+  for (int d = 0; d < t.width_p; d += kLanes) {
+    const f32 u = load(gate + d) * sigmoid_fast(load(gate + t.width_p + d));
+    store(state.gated + now * t.width_p + d, u);
+    f32 y = load(layer.conv_bias + d);
+    for (int age = 0, slot = now; age < t.taps; ++age, slot = slot > 0 ? slot - 1 : t.taps - 1)
+      y = fma(load(layer.conv_weight + age * t.width_p + d), load(state.gated + slot * t.width_p + d), y);
+    store(out + d, silu_fast(y));
+  }
+}
+
+}  // namespace
+
+void encode_step(const EncodeArgs& a) {
+  const EncodeTower& t = *a.tower;
+  float *x = a.scratch, *normed = x + t.width_p, *mixed = normed + t.width_p, *score = mixed + t.width_p;
+  float *read = score + t.window_p, *wide = read + t.head_width_p;
+  linear<false>(t.stem, a.input, x);
+  for (int i = 0; i < t.n_layers; ++i) {
+    const EncodeLayer& layer = t.layers[i];
+    norm(x, t.width, t.width_p, normed);
+    linear<false>(layer.qkv, normed, wide);
+    attend(a, layer, a.state[i], wide, mixed, score, read);
+    linear<true>(layer.out, mixed, x);
+
+    norm(x, t.width, t.width_p, normed);
+    linear<false>(layer.gate, normed, wide);
+    convolve(a, layer, a.state[i], wide, mixed);
+    linear<true>(layer.mix, mixed, x);
+
+    norm(x, t.width, t.width_p, normed);
+    linear<false>(layer.up, normed, wide);
+    silu(wide, layer.up.rows_p);
+    linear<true>(layer.down, wide, x);
+  }
+  norm(x, t.width, t.width_p, a.feature);
+  linear<false>(t.head, a.feature, a.output);
+}
+
+TS_TARGET_END

@@ -1,0 +1,139 @@
+// Node — a place in a manifest, checked as it is read, so that every error names the key, what it must be and what it
+// is. Used for avatars and voices. Errors are kAvatarInvalid; a reader of another kind of file renames them.
+#pragma once
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <initializer_list>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/json.h"
+#include "core/status.h"
+#include "core/text.h"
+
+namespace ts::manifest {
+
+inline Status invalid(std::string message) { return Status(StatusCode::kAvatarInvalid, std::move(message)); }
+
+inline std::string show(const Json& value) {
+  if (const std::string* text = value.text()) return quoted(*text);
+  if (const bool* flag = value.boolean()) return *flag ? "true" : "false";
+  if (const double* number = value.number()) {
+    char buffer[32];
+    std::snprintf(buffer, sizeof buffer, "%.10g", *number);
+    return buffer;
+  }
+  if (value.array()) return "a list of " + std::to_string(value.array()->size());
+  return value.kind_name();
+}
+
+// A place in the manifest: its value and its path, "camera.fx". A place that is missing remembers why, so that a
+// chain of at() needs one check, at its end.
+class Node {
+ public:
+  Node(const Json* value, std::string path) : value_(value), path_(std::move(path)) {}
+
+  Node at(const char* key) const {
+    if (!value_) return *this;
+    if (!value_->object()) return Node(path_, path_ + " must be an object; got " + show(*value_));
+    const std::string path = path_.empty() ? key : path_ + "." + key;
+    const Json* child = value_->find(key);
+    return child ? Node(child, path) : Node(path, path + " is missing");
+  }
+  Node at(size_t i) const { return Node(&(*value_->array())[i], path_ + "[" + std::to_string(i) + "]"); }
+
+  bool absent() const { return !value_; }
+  bool null() const { return value_ && value_->kind() == Json::Kind::kNull; }
+
+  // "PATH must CONTRACT; got VALUE" unless it holds.
+  Status require(bool holds, const std::string& contract) const {
+    if (!value_) return invalid("manifest: " + problem_);
+    if (holds) return Status();
+    return invalid("manifest: " + path_ + " must " + contract + "; got " + show(*value_));
+  }
+
+  Status text(std::string& out) const {
+    TS_RETURN_IF_ERROR(require(value_ && value_->text(), "be a text"));
+    out = *value_->text();
+    return Status();
+  }
+  Status name(std::string& out) const {
+    TS_RETURN_IF_ERROR(text(out));
+    return require(!out.empty(), "not be empty");
+  }
+  Status is_text() const { return require(value_ && value_->text(), "be a text"); }
+
+  Status boolean(bool& out) const {
+    TS_RETURN_IF_ERROR(require(value_ && value_->boolean(), "be true or false"));
+    out = *value_->boolean();
+    return Status();
+  }
+
+  template <class T>
+  Status integer(int64_t low, int64_t high, T& out) const {
+    int64_t x = 0;
+    TS_RETURN_IF_ERROR(require(value_ && value_->integer(x) && x >= low && x <= high,
+                               "be an integer from " + std::to_string(low) + " to " + std::to_string(high)));
+    out = static_cast<T>(x);
+    return Status();
+  }
+
+  Status number(float& out) const {
+    constexpr double kMax = std::numeric_limits<float>::max();
+    const double* x = value_ ? value_->number() : nullptr;
+    TS_RETURN_IF_ERROR(require(x && std::abs(*x) <= kMax, "be a number that a 32-bit float can hold"));
+    out = static_cast<float>(*x);
+    return Status();
+  }
+
+  // Of a place that number() has accepted, as written.
+  double real() const { return *value_->number(); }
+
+  // size < 0: any.
+  Status list(int64_t size, size_t& count) const {
+    const bool is_list = value_ && value_->array();
+    TS_RETURN_IF_ERROR(require(is_list, "be a list"));
+    count = value_->array()->size();
+    return require(size < 0 || static_cast<int64_t>(count) == size, "have " + std::to_string(size) + " entries");
+  }
+
+  Status numbers(int64_t size, float* out) const {
+    size_t count = 0;
+    TS_RETURN_IF_ERROR(list(size, count));
+    for (size_t i = 0; i < count; ++i) TS_RETURN_IF_ERROR(at(i).number(out[i]));
+    return Status();
+  }
+
+  Status integers(int64_t size, int64_t low, int64_t high, std::vector<int>& out) const {
+    size_t count = 0;
+    TS_RETURN_IF_ERROR(list(size, count));
+    out.resize(count);
+    for (size_t i = 0; i < count; ++i) TS_RETURN_IF_ERROR(at(i).integer(low, high, out[i]));
+    return Status();
+  }
+
+  // One of the given words; `out` becomes the enumerator of its index.
+  template <class Enum>
+  Status choice(std::initializer_list<const char*> words, Enum& out) const {
+    std::string contract = "be one of";
+    int i = 0;
+    for (const char* word : words) {
+      if (value_ && value_->text() && *value_->text() == word) {
+        out = static_cast<Enum>(i);
+        return Status();
+      }
+      contract += (i++ ? ", " : " ") + quoted(word);
+    }
+    return require(false, contract);
+  }
+
+ private:
+  Node(std::string path, std::string problem) : value_(nullptr), path_(std::move(path)), problem_(std::move(problem)) {}
+  const Json* value_;
+  std::string path_, problem_;
+};
+
+}  // namespace ts::manifest

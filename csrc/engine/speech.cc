@@ -1,0 +1,154 @@
+#include "engine/speech.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "cpu/kernel_table.h"
+
+namespace ts {
+namespace {
+
+constexpr int kFaceFloats = kArkitWeights + 3 + 1;  // weight, head_pose, voice; channels and features follow
+
+}  // namespace
+
+Status Voice::load(const char* path, Voice& voice) {
+  VoiceFile file;
+  TS_RETURN_IF_ERROR(read_voice_file(path, file));
+  Voice result;
+  result.model = std::make_shared<EncodeModel>(file.mel, file.towers);
+  result.manifest = std::move(file.manifest), result.name = std::move(file.name);
+  result.look_ahead_steps = file.look_ahead_steps;
+  result.n_parameters = file.n_parameters, result.file_bytes = file.file_bytes;
+  result.channel_names = std::move(file.channel_names);
+  for (int c = 0; c < kVoiceChannels; ++c) {
+    const auto it = std::find(result.channel_names.begin(), result.channel_names.end(), kVoiceChannelNames[c]);
+    result.drive_channel[c] = static_cast<int>(it - result.channel_names.begin());
+  }
+  voice = std::move(result);
+  return {};
+}
+
+int64_t frame_count(int64_t n, int rate_hz, double fps) {
+  // ceil(n fps / rate) with fps = m 2^e less half a unit in its last place, in integers: exact, and just below a whole
+  // number where rounding alone would put it there or above. 2^40 samples, 2^54 of m and 2^49 of rate fit 128 bits.
+  __extension__ typedef unsigned __int128 Wide;
+  int exponent = 0;
+  const double fraction = std::frexp(fps, &exponent);
+  const Wide m = 2 * static_cast<Wide>(std::ldexp(fraction, 53)) - 1;  // fps = m 2^(exponent - 54)
+  const Wide frames = m * static_cast<Wide>(n);
+  const Wide one = static_cast<Wide>(rate_hz) << (54 - exponent);
+  return static_cast<int64_t>((frames + one - 1) / one);
+}
+
+Speech::Speech(std::shared_ptr<const Voice> voice, const SpeechParams& params, const KernelTable& kernels)
+    : voice_(std::move(voice)),
+      params_(params),
+      n_channels_(voice_->model->n_channels),
+      n_features_(voice_->model->n_features),
+      listen_(params.rate_hz, params.channels),
+      encode_(voice_->model, kernels),
+      drive_(params.drive) {
+  for (std::vector<float>& said : said_) said.assign(static_cast<size_t>(n_channels_ + n_features_), 0.0f);
+}
+
+void Speech::reset() {
+  listen_.reset();
+  encode_.reset();
+  drive_.reset();
+  steps_ = face_steps_ = 0;
+  finished_ = false;
+  limit_ = INT64_MAX;
+  waiting_.clear();
+  first_frame_ = n_frames_ = first_waiting_ = 0;
+}
+
+Status Speech::push(ts_sample_format format, const void* samples, int64_t n) {
+  if (finished_)
+    return error(StatusCode::kInvalidArgument, "this utterance is finished; reset the stream to begin another.");
+  TS_RETURN_IF_ERROR(listen_.check(format, samples, n));
+  const int64_t frame_bytes = params_.channels * (format == TS_SAMPLE_S16 ? 2 : 4);
+  const auto* at = static_cast<const char*>(samples);
+  while (n > 0) {
+    const int64_t taken = listen_.push(format, at, n);
+    at += taken * frame_bytes, n -= taken;
+    hear(listen_.heard().sample, listen_.heard().n);
+  }
+  return {};
+}
+
+Status Speech::finish() {
+  if (finished_) return {};
+  listen_.finish();
+  hear(listen_.heard().sample, listen_.heard().n);
+  finished_ = true;
+  limit_ = frame_count(listen_.n_samples(), params_.rate_hz, params_.drive.fps);
+  const float silence[kMelHop] = {};
+  while (n_frames_ < limit_) hear(silence, kMelHop);
+  return {};
+}
+
+void Speech::hear(const float* samples, int64_t n) {
+  while (n > 0) {
+    const int64_t taken = encode_.push(samples, n);
+    samples += taken, n -= taken;
+    if (encode_.stepped()) step();
+  }
+}
+
+// Step k is the face at step k + 1 - look-ahead. A voice that looks no step ahead has no word on step 0: the next one's.
+void Speech::step() {
+  const int64_t first = voice_->look_ahead_steps - 1;
+  if (steps_++ < first) return;
+  float drive[kVoiceChannels];
+  for (int c = 0; c < kVoiceChannels; ++c) drive[c] = encode_.channel()[voice_->drive_channel[c]];
+  for (int64_t to = steps_ - voice_->look_ahead_steps; face_steps_ <= to;) {
+    float* said = said_[face_steps_++ % 2].data();
+    std::copy_n(encode_.channel(), n_channels_, said);
+    std::copy_n(encode_.feature(), n_features_, said + n_channels_);
+    drive_.push(drive);
+    keep_frames();
+  }
+}
+
+void Speech::keep_frames() {
+  Face face;
+  int64_t step;
+  float mix;
+  while (n_frames_ < limit_ && drive_.pop(&face, &step, &mix)) {
+    const size_t at = waiting_.size();
+    waiting_.resize(at + static_cast<size_t>(kFaceFloats + n_channels_ + n_features_));
+    float* out = std::copy_n(face.weight, kArkitWeights, waiting_.data() + at);
+    out = std::copy_n(face.head_pose, 3, out);
+    *out++ = face.voice;
+    const float *before = said_[step % 2].data(), *after = said_[(step + 1) % 2].data();
+    for (int i = 0; i < n_channels_ + n_features_; ++i) out[i] = (1 - mix) * before[i] + mix * after[i];
+    ++n_frames_;
+  }
+}
+
+int64_t Speech::read(const ts_faces& faces, int64_t max_frames) {
+  const int64_t n = std::min(ready(), max_frames);
+  const auto take = [](const float* from, int count, int64_t row, float* to) {
+    if (to) std::copy_n(from, count, to + row * count);
+  };
+  const int64_t stride = kFaceFloats + n_channels_ + n_features_;
+  const float* face = waiting_.data() + (first_frame_ - first_waiting_) * stride;
+  for (int64_t row = 0; row < n; ++row, face += stride) {
+    take(face, kArkitWeights, row, faces.weight);
+    take(face + kArkitWeights, 3, row, faces.head_pose);
+    take(face + kArkitWeights + 3, 1, row, faces.voice);
+    take(face + kFaceFloats, n_channels_, row, faces.channel);
+    take(face + kFaceFloats + n_channels_, n_features_, row, faces.feature);
+  }
+  first_frame_ += n;
+  // What was read makes room once it is more than what waits.
+  const int64_t read = first_frame_ - first_waiting_;
+  if (read > ready()) {
+    waiting_.erase(waiting_.begin(), waiting_.begin() + read * stride);
+    first_waiting_ = first_frame_;
+  }
+  return n;
+}
+
+}  // namespace ts

@@ -1,0 +1,74 @@
+// Speech — one speaker's stream: listen, encode, drive, and the frames that wait to be read.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/voice_file.h"
+#include "ops/drive.h"
+#include "ops/encode.h"
+#include "ops/listen.h"
+
+namespace ts {
+
+// A loaded voice: constant, shared by its streams.
+struct Voice {
+  std::string manifest, name;
+  int look_ahead_steps = 0;
+  std::vector<std::string> channel_names;
+  int drive_channel[kVoiceChannels];  // where each channel that drive reads is among them
+  uint64_t n_parameters = 0, file_bytes = 0;
+  std::shared_ptr<const EncodeModel> model;
+
+  static Status load(const char* path, Voice& voice);
+  // Of a frame: the network's steps, and the one that drive looks ahead.
+  double look_ahead_s() const { return static_cast<double>(look_ahead_steps + 1) / kStepHz; }
+};
+
+struct SpeechParams {
+  int rate_hz = 16000, channels = 1;
+  DriveParams drive;
+};
+
+// How many frames n samples have: one at each k / fps below n / rate_hz. fps stands for any number that rounds to it,
+// such as 30000 / 1001, so a frame that would lie on the end of the audio by such a number is none.
+int64_t frame_count(int64_t n, int rate_hz, double fps);
+
+class Speech {
+ public:
+  Speech(std::shared_ptr<const Voice> voice, const SpeechParams& params, const KernelTable& kernels);
+
+  Status push(ts_sample_format format, const void* samples, int64_t n);
+  Status finish();
+  void reset();
+  int64_t ready() const { return n_frames_ - first_frame_; }
+  // Takes at most max_frames; arrays as in ts_faces, any may be nullptr.
+  int64_t read(const ts_faces& faces, int64_t max_frames);
+
+ private:
+  void hear(const float* samples, int64_t n);
+  void step();
+  void keep_frames();
+
+  std::shared_ptr<const Voice> voice_;
+  const SpeechParams params_;
+  const int n_channels_, n_features_;
+  Listen listen_;
+  Encode encode_;
+  Drive drive_;
+  int64_t steps_ = 0;       // that encode has made
+  int64_t face_steps_ = 0;  // that drive has seen
+  bool finished_ = false;
+  int64_t limit_ = INT64_MAX;  // frames of this utterance, once it is finished
+
+  // What the network said at the last two face steps, step j at j % 2: a frame lies between them.
+  std::vector<float> said_[2];
+  // Frames first_frame_ to n_frames_ - 1 wait, one after the other from the front of waiting_ on. Reading all of them,
+  // as whoever reads along does, empties it: then it neither grows nor moves.
+  std::vector<float> waiting_;
+  int64_t first_frame_ = 0, n_frames_ = 0;
+  int64_t first_waiting_ = 0;  // frame that begins waiting_
+};
+
+}  // namespace ts

@@ -1,0 +1,237 @@
+// life — see drive_life.h. Rates and sizes are of people in conversation, from the literature where named, else chosen
+// by eye at 25 fps.
+#include "ops/drive_life.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ts {
+namespace {
+
+constexpr double kStepS = 1.0 / kStepHz;
+constexpr double kPi = 3.14159265358979323846;
+
+enum Stream : uint64_t { kBlinkStream = 1, kGazeStream, kHeadStream, kAccentStream };
+
+// Blinks: 17 a minute at rest, 26 in conversation (Bentivoglio et al. 1997), intervals skewed to the long side. These
+// are for rest; talk adds those at the ends of phrases.
+constexpr double kBlinkMedianS = 3.4, kBlinkSpread = 0.35, kBlinkLeastS = 2.0, kBlinkMostS = 6.5;
+constexpr double kBlinkFirstS[2] = {0.8, 2.5};
+// Lids shut faster than they open (Evinger et al. 1991). Shut for 40 ms: one frame at 25 fps shows it.
+constexpr double kShutS = 0.07, kShutHoldS = 0.04, kReopenS = 0.15;
+constexpr double kDoubleChance = 0.12, kDoubleAfterS = 0.34;
+// People blink at the end of what they say (Nakano and Kitazawa 2010).
+constexpr double kPhraseBlinkChance = 0.6, kPhraseBlinkWithinS = 0.25, kPhraseBlinkGapS = 0.8;
+constexpr double kBlinkSquint = 0.12;  // the cheek's part of a blink
+constexpr double kLidFollow = 0.3;     // upper lids go down with the eyes
+
+// Gaze rests on the viewer with small shifts, and goes aside and down now and then.
+constexpr double kGlance[2] = {0.04, 0.03}, kGlanceHoldS[2] = {0.5, 1.6};
+constexpr double kAwayChance = 0.15, kAway[2] = {0.12, 0.30}, kAwayUp = 0.05, kAwayDown = 0.15;
+constexpr double kAwayHoldS[2] = {0.4, 1.0};
+constexpr double kSaccadeS = 0.03, kSaccadePerUnitS = 0.1;  // 2.2 ms a degree (Bahill et al. 1975), a little slower
+constexpr double kEyesPerRadian = 1.4;  // eyes stay with the viewer as the head turns; weight 1 is about 0.6 rad
+
+// Head: pitch, yaw, roll in radians. Posture + sway + nod stay within 0.06.
+constexpr double kPosture[3] = {0.018, 0.050, 0.018}, kPostureIdle = 0.45;
+constexpr double kPostureMoveS[2] = {0.6, 1.1};
+constexpr double kPostureHoldIdleS[2] = {1.2, 3.5}, kPostureHoldTalkS[2] = {0.4, 1.8};
+constexpr double kPostureFirstS[2] = {0.3, 1.0};
+constexpr double kSway[3] = {0.004, 0.008, 0.003}, kSwayShare[2] = {0.65, 0.35}, kSwayIdle = 0.6;
+constexpr double kSwayHz[2][2] = {{0.12, 0.22}, {0.27, 0.45}};  // the lower one is about the rate of breath
+
+// Accents: where the jaw opens suddenly more than it has of late, the head nods a little and the brows may rise.
+constexpr double kTalkS = 0.25, kStressFastS = 0.06, kStressSlowS = 1.0, kStressAbove = 0.08;
+constexpr double kAccentGapS[2] = {0.9, 2.0};  // longer than either movement
+constexpr double kNodChance = 0.7, kNod[2] = {0.008, 0.022}, kNodS[3] = {0.13, 0.02, 0.32};
+constexpr double kRaiseChance = 0.35, kRaise[2] = {0.12, 0.30}, kRaiseS[3] = {0.18, 0.12, 0.45};
+constexpr double kOuterBrow = 0.6;  // of the inner brow
+
+// A filter's share of the new step for a time constant.
+constexpr double share(double seconds) { return kStepS / (seconds + kStepS); }
+
+uint64_t scramble(uint64_t z) {
+  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9ull;
+  z = (z ^ z >> 27) * 0x94D049BB133111EBull;
+  return z ^ z >> 31;
+}
+
+// From 0 to 1 without a jump of acceleration: how limbs and heads move (Flash and Hogan 1985).
+double glide(double x) { return x * x * x * (10 + x * (6 * x - 15)); }
+
+}  // namespace
+
+Random::Random(uint64_t seed, uint64_t stream) : state_(scramble(seed + stream * 0xD1B54A32D192ED03ull)) {}
+
+double Random::uniform() {
+  state_ += 0x9E3779B97F4A7C15ull;
+  return static_cast<double>(scramble(state_) >> 11) * 0x1p-53;
+}
+
+double Random::between(double low, double high) { return mix(low, high, uniform()); }
+
+double Random::about_zero() {
+  const double a = uniform();
+  return a + uniform() - 1;
+}
+
+double Random::normal() {
+  double sum = -2;
+  for (int i = 0; i < 4; ++i) sum += uniform();
+  return sum * std::sqrt(3.0);
+}
+
+double Life::Bump::at(double time_s) const {
+  const double t = time_s - start;
+  const double left = rise + hold + fall - t;
+  if (t <= 0 || left <= 0) return 0;
+  return amount * (t < rise ? ease(t / rise) : left < fall ? ease(left / fall) : 1);
+}
+
+double Life::Move::at(double time_s, int axis) const {
+  const double t = time_s - start;
+  if (t <= 0) return from[axis];
+  return t >= duration ? to[axis] : mix(from[axis], to[axis], glide(t / duration));
+}
+
+Life::Life(uint64_t seed, double head, double blink)
+    : head_(head),
+      blink_(blink),
+      blink_random_(seed, kBlinkStream),
+      gaze_random_(seed, kGazeStream),
+      head_random_(seed, kHeadStream),
+      accent_random_(seed, kAccentStream) {
+  next_blink_ = blink_random_.between(kBlinkFirstS[0], kBlinkFirstS[1]);
+  next_gaze_ = gaze_random_.between(kGlanceHoldS[0], kGlanceHoldS[1]);
+  next_posture_ = head_random_.between(kPostureFirstS[0], kPostureFirstS[1]);
+  for (double (&hz)[2] : sway_hz_) {
+    for (int i = 0; i < 2; ++i) {
+      hz[i] = head_random_.between(kSwayHz[i][0], kSwayHz[i][1]);
+      if (head_random_.uniform() < 0.5) hz[i] = -hz[i];
+    }
+  }
+}
+
+void Life::step(double open, double jaw, bool phrase_ends) {
+  const double now = static_cast<double>(steps_) * kStepS;
+  // Twice filtered, so that what it scales speeds up and slows down gently.
+  talk_mean_ += share(kTalkS) * (open - talk_mean_);
+  talk_[0] = talk_[1];
+  talk_[1] += share(kTalkS) * (talk_mean_ - talk_[1]);
+  plan_blink(now, phrase_ends);
+  plan_gaze(now);
+  plan_head(now);
+  plan_accent(now, open, jaw);
+  ++steps_;
+}
+
+void Life::plan_blink(double now, bool phrase_ends) {
+  if (blink_ <= 0) return;
+  if (phrase_ends) {
+    const bool wanted = blink_random_.uniform() < kPhraseBlinkChance;
+    const double at = now + blink_random_.between(0, kPhraseBlinkWithinS);
+    if (wanted && at < next_blink_ && at > blinking_.start + kPhraseBlinkGapS) next_blink_ = at;
+  }
+  if (next_blink_ >= now + kStepS) return;
+  blinking_ = {next_blink_, kShutS, kShutHoldS, kReopenS, 1};
+  const double usual = kBlinkMedianS * std::exp(kBlinkSpread * blink_random_.normal());
+  const double wait = std::clamp(usual, kBlinkLeastS, kBlinkMostS) / blink_;
+  const bool twice = blink_random_.uniform() < kDoubleChance && !double_next_;
+  next_blink_ += twice ? kDoubleAfterS : std::max(wait, kDoubleAfterS);
+  double_next_ = twice;
+}
+
+void Life::plan_gaze(double now) {
+  if (next_gaze_ >= now + kStepS) return;
+  const bool away = gaze_random_.uniform() < kAwayChance && !away_;
+  const double side = gaze_random_.about_zero(), up = gaze_random_.about_zero();
+  const double far = gaze_random_.between(kAway[0], kAway[1]);
+  const double height = gaze_random_.between(-kAwayDown, kAwayUp);
+  const double wait = gaze_random_.uniform();
+  Move move{next_gaze_, 0, {gaze_.to[0], gaze_.to[1], 0}, {kGlance[0] * side, kGlance[1] * up, 0}};
+  if (away) {
+    move.to[0] = side < 0 ? -far : far;
+    move.to[1] = height;
+  }
+  move.duration = kSaccadeS + kSaccadePerUnitS * std::hypot(move.to[0] - move.from[0], move.to[1] - move.from[1]);
+  const double* hold = away ? kAwayHoldS : kGlanceHoldS;
+  next_gaze_ += move.duration + mix(hold[0], hold[1], wait);
+  gaze_ = move;
+  away_ = away;
+}
+
+void Life::plan_head(double now) {
+  if (next_posture_ >= now + kStepS) return;
+  Move move{next_posture_, 0, {}, {}};
+  for (int axis = 0; axis < 3; ++axis) {
+    move.from[axis] = posture_.to[axis];
+    move.to[axis] = kPosture[axis] * mix(kPostureIdle, 1, talk_[1]) * head_random_.between(-1, 1);
+  }
+  move.duration = head_random_.between(kPostureMoveS[0], kPostureMoveS[1]);
+  const double wait = head_random_.uniform();
+  const double idle = mix(kPostureHoldIdleS[0], kPostureHoldIdleS[1], wait);
+  const double talking = mix(kPostureHoldTalkS[0], kPostureHoldTalkS[1], wait);
+  next_posture_ += move.duration + mix(idle, talking, talk_[1]);
+  posture_ = move;
+}
+
+void Life::plan_accent(double now, double open, double jaw) {
+  const double force = open * jaw;
+  stress_fast_ += share(kStressFastS) * (force - stress_fast_);
+  stress_slow_ += share(kStressSlowS) * (force - stress_slow_);
+  const bool stressed = stress_fast_ - stress_slow_ > kStressAbove;
+  const bool begins = stressed && !stressed_ && now >= next_accent_;
+  stressed_ = stressed;
+  if (!begins) return;
+  const bool nods = accent_random_.uniform() < kNodChance;
+  const double nod = accent_random_.between(kNod[0], kNod[1]);
+  const bool raises = accent_random_.uniform() < kRaiseChance;
+  const double raise = accent_random_.between(kRaise[0], kRaise[1]);
+  if (nods) nodding_ = {now, kNodS[0], kNodS[1], kNodS[2], nod};
+  if (raises) raising_ = {now, kRaiseS[0], kRaiseS[1], kRaiseS[2], raise};
+  next_accent_ = now + accent_random_.between(kAccentGapS[0], kAccentGapS[1]);
+}
+
+void Life::at(double time_s, double mix_, Face* face) const {
+  const double talk = mix(talk_[0], talk_[1], mix_);
+  double pose[3];
+  for (int axis = 0; axis < 3; ++axis) {
+    double sway = 0;
+    for (int i = 0; i < 2; ++i) sway += kSwayShare[i] * std::sin(2 * kPi * sway_hz_[axis][i] * time_s);
+    pose[axis] = posture_.at(time_s, axis) + kSway[axis] * mix(kSwayIdle, 1, talk) * sway;
+  }
+  pose[0] += nodding_.at(time_s);
+  for (int axis = 0; axis < 3; ++axis) {
+    pose[axis] *= head_;
+    face->head_pose[axis] = static_cast<float>(pose[axis]);
+  }
+
+  const auto set = [face](arkit::Weight weight, double value) {
+    face->weight[weight] = static_cast<float>(std::clamp(value, 0.0, 1.0));
+  };
+  const double raise = raising_.at(time_s);
+  set(arkit::browInnerUp, raise);
+  set(arkit::browOuterUpLeft, kOuterBrow * raise);
+  set(arkit::browOuterUpRight, kOuterBrow * raise);
+
+  // Both eyes look at one place. +x of head_pose is down, +y to the face's left.
+  const double amount = std::min(blink_, 1.0);
+  const double side = amount * (gaze_.at(time_s, 0) - kEyesPerRadian * pose[1]);
+  const double up = amount * (gaze_.at(time_s, 1) + kEyesPerRadian * pose[0]);
+  set(arkit::eyeLookOutLeft, side);
+  set(arkit::eyeLookInRight, side);
+  set(arkit::eyeLookInLeft, -side);
+  set(arkit::eyeLookOutRight, -side);
+  set(arkit::eyeLookUpLeft, up);
+  set(arkit::eyeLookUpRight, up);
+  set(arkit::eyeLookDownLeft, -up);
+  set(arkit::eyeLookDownRight, -up);
+  const double shut = blinking_.at(time_s);
+  const double lid = shut + (1 - shut) * kLidFollow * std::clamp(-up, 0.0, 1.0);
+  set(arkit::eyeBlinkLeft, lid);
+  set(arkit::eyeBlinkRight, lid);
+  set(arkit::eyeSquintLeft, kBlinkSquint * shut);
+  set(arkit::eyeSquintRight, kBlinkSquint * shut);
+}
+
+}  // namespace ts

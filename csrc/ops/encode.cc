@@ -1,0 +1,155 @@
+#include "ops/encode.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "cpu/kernel_table.h"
+
+namespace ts {
+namespace {
+
+size_t count(int64_t a, int64_t b = 1, int64_t c = 1) { return static_cast<size_t>(a * b * c); }
+
+}  // namespace
+
+EncodeModel::EncodeModel(const MelParams& params, const std::vector<TowerWeights>& weights) : mel(params) {
+  for (const TowerWeights& w : weights) {
+    EncodeTower t;
+    t.width = w.width, t.width_p = encode_padded(w.width);
+    t.heads = w.heads, t.head_width = w.width / w.heads, t.head_width_p = encode_padded(t.head_width);
+    t.window = w.window, t.window_p = encode_padded(w.window), t.taps = w.taps;
+    t.hidden_p = encode_padded(w.hidden);
+    t.outputs = w.outputs, t.outputs_p = encode_padded(w.outputs);
+    t.stem = pack(w.stem, w.inputs, w.width);
+    t.head = pack(w.head, w.width, w.outputs);
+    std::vector<EncodeLayer>& layers = layers_.emplace_back();
+    for (const LayerWeights& layer : w.layers) layers.push_back(pack(layer, w));
+    t.n_layers = static_cast<int>(layers.size()),
+    t.layers = layers.data();  // which stay where they are as layers_ grows
+    n_channels += w.outputs;
+    sigmoid.insert(sigmoid.end(), w.sigmoid.begin(), w.sigmoid.end());
+    towers.push_back(t);
+  }
+  n_features = towers.front().width;
+}
+
+// Zeros that live as long as the model.
+float* EncodeModel::floats(size_t n) {
+  float* out = memory_.emplace_back(n).data();
+  std::fill(out, out + n, 0.0f);
+  return out;
+}
+
+// Rows come in parts of `part` rows (q, k and v; the halves of a gate), each of which begins a block.
+EncodeLinear EncodeModel::pack(const LinearWeights& linear, int columns, int part) {
+  const int rows = static_cast<int>(linear.bias.size()), parts = rows / part;
+  EncodeLinear out{parts * encode_padded(part), encode_padded(columns), nullptr, nullptr};
+  float* weight = floats(count(out.rows_p, out.columns_p));
+  float* bias = floats(count(out.rows_p));
+  for (int row = 0; row < rows; ++row) {
+    const int to = row / part * encode_padded(part) + row % part;
+    float* block = weight + int64_t{to / kEncodeBlock} * out.columns_p * kEncodeBlock + to % kEncodeBlock;
+    for (int c = 0; c < columns; ++c) block[c * kEncodeBlock] = linear.weight[count(row, columns) + count(c)];
+    bias[to] = linear.bias[count(row)];
+  }
+  out.weight = weight, out.bias = bias;
+  return out;
+}
+
+EncodeLayer EncodeModel::pack(const LayerWeights& layer, const TowerWeights& t) {
+  EncodeLayer out;
+  out.qkv = pack(layer.qkv, t.width, t.width);
+  out.out = pack(layer.out, t.width, t.width);
+  out.gate = pack(layer.gate, t.width, t.width);
+  out.mix = pack(layer.mix, t.width, t.width);
+  out.up = pack(layer.up, t.width, t.hidden);
+  out.down = pack(layer.down, t.hidden, t.width);
+  // Slot s holds the step whose number is s modulo the window. With this step in slot `now`, the ages of slots 0, 1, ...
+  // fall from `now` to 0 and then go on from window - 1: entries (window - 1 - now), ... of the ages turned round, twice.
+  const int window_p = encode_padded(t.window);
+  float* age_bias = floats(count(t.heads, 2 * window_p));
+  for (int h = 0; h < t.heads; ++h) {
+    for (int i = 0; i < 2 * t.window; ++i)
+      age_bias[h * 2 * window_p + i] = layer.age_bias[count(h, t.window) + count(t.window - 1 - i % t.window)];
+  }
+  const int width_p = encode_padded(t.width);
+  float* conv = floats(count(t.taps, width_p));
+  float* conv_bias = floats(count(width_p));
+  for (int c = 0; c < t.width; ++c) {
+    for (int i = 0; i < t.taps; ++i) conv[i * width_p + c] = layer.conv_weight[count(c, t.taps) + count(i)];
+    conv_bias[c] = layer.conv_bias[count(c)];
+  }
+  out.age_bias = age_bias, out.conv_weight = conv, out.conv_bias = conv_bias;
+  return out;
+}
+
+Encode::Encode(std::shared_ptr<const EncodeModel> model, const KernelTable& kernels)
+    : model_(std::move(model)), kernels_(kernels), mel_(model_->mel) {
+  size_t scratch = 0, feature = 0, output = 0;
+  for (const EncodeTower& t : model_->towers) {
+    const size_t layer =
+        count(t.width, t.window_p) + count(t.heads, t.window, t.head_width_p) + count(t.taps, t.width_p);
+    state_floats_ += count(t.n_layers) * layer;
+    scratch = std::max(scratch, static_cast<size_t>(encode_scratch(t)));
+    feature = std::max(feature, count(t.width_p));
+    output = std::max(output, count(t.outputs_p));
+  }
+  float* state = state_.reserve(state_floats_);
+  for (const EncodeTower& t : model_->towers) {
+    std::vector<EncodeLayerState>& layers = layers_.emplace_back(count(t.n_layers));
+    for (EncodeLayerState& layer : layers) {
+      layer.key = state, state += count(t.width, t.window_p);
+      layer.value = state, state += count(t.heads, t.window, t.head_width_p);
+      layer.gated = state, state += count(t.taps, t.width_p);
+    }
+  }
+  const size_t inputs = count(model_->towers.front().stem.columns_p);  // the same for every tower
+  std::fill_n(input_.reserve(inputs), inputs, 0.0f);
+  scratch_.reserve(scratch);
+  feature_.reserve(feature);
+  other_feature_.reserve(feature);
+  output_.reserve(output);
+  channel_.resize(count(model_->n_channels));
+  reset();
+}
+
+void Encode::reset() {
+  mel_.reset();
+  std::fill_n(state_.data(), state_floats_, 0.0f);
+  frames_ = 0;
+  step_ = 0;
+  stepped_ = false;
+}
+
+int64_t Encode::push(const float* samples, int64_t n) {
+  stepped_ = false;
+  int64_t taken = 0;
+  while (taken < n && !stepped_) {
+    bool frame = false;
+    taken += mel_.push(samples + taken, n - taken, input_.data() + frames_ * model_->mel.params.n_mels, frame);
+    if (frame && ++frames_ == 2) run();
+  }
+  return taken;
+}
+
+void Encode::run() {
+  float* channel = channel_.data();
+  for (size_t t = 0; t < model_->towers.size(); ++t) {
+    const EncodeTower& tower = model_->towers[t];
+    float* feature = t == 0 ? feature_.data() : other_feature_.data();
+    kernels_.encode_step({&tower, layers_[t].data(), step_, input_.data(), scratch_.data(), feature, output_.data()});
+    channel = std::copy_n(output_.data(), tower.outputs, channel);
+  }
+  for (size_t i = 0; i < channel_.size(); ++i) {
+    if (model_->sigmoid[i]) channel_[i] = 1 / (1 + std::exp(-channel_[i]));
+  }
+  // Weights that overflow make nothing of it: no NaN goes on to a face.
+  for (float& x : channel_) x = std::isfinite(x) ? x : 0.0f;
+  for (int i = 0; i < model_->n_features; ++i)
+    feature_[count(i)] = std::isfinite(feature_[count(i)]) ? feature_[count(i)] : 0.0f;
+  ++step_;
+  frames_ = 0;
+  stepped_ = true;
+}
+
+}  // namespace ts

@@ -1,0 +1,93 @@
+// encode — 16 kHz sound to what a face does, 50 times a second: mel frames, then a small causal transformer.
+//
+// Maths    ops/mel.h; then one or more towers. A tower: a linear stem over two mel frames, layers of windowed attention,
+//          gated depthwise convolution and feed-forward, a linear head. "norm" has no gain: training folds it into the
+//          next linear. tests/reference/encode.py has it line by line
+// Layout   weights float32, in blocks of 16 rows: [rows/16][columns][16], so that a lane is an output row and a step
+//          streams each matrix once; rows and columns are padded with zeros. Keys lie [width][window], a lane is a
+//          step of the past; values [head][window][head width], a lane is a channel. Rings by step number
+// Cost     per step 2 FLOPs and 4 bytes a parameter: bound by the cache that holds the weights
+// Order    one thread; deterministic, and independent of chunking on the same instruction set
+// Oracle   tests/reference/encode.py      Bench  bench/ops/bench_voice.py
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/buffer.h"
+#include "ops/encode_args.h"
+#include "ops/mel.h"
+
+namespace ts {
+
+struct KernelTable;
+
+// ---- what the file says, row-major ----
+
+struct LinearWeights {
+  std::vector<float> weight, bias;  // [rows,columns], [rows]
+};
+
+struct LayerWeights {
+  LinearWeights qkv, out, gate, mix, up, down;
+  std::vector<float> age_bias;                // [heads,window]
+  std::vector<float> conv_weight, conv_bias;  // [width,taps], [width]
+};
+
+struct TowerWeights {
+  int inputs = 0, width = 0, heads = 0, window = 0, taps = 0, hidden = 0, outputs = 0;
+  LinearWeights stem, head;
+  std::vector<LayerWeights> layers;
+  std::vector<bool> sigmoid;  // [outputs]
+};
+
+// ---- the op ----
+
+// A voice's tables and packed weights: constant, shared by its streams.
+class EncodeModel {
+ public:
+  EncodeModel(const MelParams& mel, const std::vector<TowerWeights>& towers);
+
+  MelTables mel;
+  std::vector<EncodeTower> towers;
+  std::vector<bool> sigmoid;  // [n_channels]
+  int n_channels = 0;         // over all towers, in their order
+  int n_features = 0;         // width of the first tower
+
+ private:
+  float* floats(size_t n);
+  EncodeLinear pack(const LinearWeights& linear, int columns, int part);
+  EncodeLayer pack(const LayerWeights& layer, const TowerWeights& tower);
+
+  std::vector<Buffer<float>> memory_;
+  std::vector<std::vector<EncodeLayer>> layers_;  // of each tower
+};
+
+class Encode {
+ public:
+  Encode(std::shared_ptr<const EncodeModel> model, const KernelTable& kernels);
+
+  // Takes samples up to the end of the next step, at most n, and returns how many. stepped() says whether they
+  // completed one; then channel() and feature() are what it says. Step k needs samples below 320 (k + 1).
+  int64_t push(const float* samples, int64_t n);
+  bool stepped() const { return stepped_; }
+  const float* channel() const { return channel_.data(); }  // [n_channels]
+  const float* feature() const { return feature_.data(); }  // [n_features]
+  void reset();
+
+ private:
+  void run();
+
+  std::shared_ptr<const EncodeModel> model_;
+  const KernelTable& kernels_;
+  Mel mel_;
+  int frames_ = 0;  // of this step
+  int64_t step_ = 0;
+  bool stepped_ = false;
+  size_t state_floats_ = 0;
+  Buffer<float> state_, input_, scratch_, feature_, other_feature_, output_;
+  std::vector<std::vector<EncodeLayerState>> layers_;  // of each tower, views into state_
+  std::vector<float> channel_;
+};
+
+}  // namespace ts

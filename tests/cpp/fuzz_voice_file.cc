@@ -1,0 +1,53 @@
+// Fuzzer of the voice reader. Whatever the bytes, parse_voice_file() must refuse them with kVoiceInvalid and a message,
+// or accept them, and then the voice must speak: finite numbers, whatever its weights.
+#include <cmath>
+#include <memory>
+
+#include "cpu/kernel_table.h"
+#include "engine/voice_file.h"
+#include "fuzz.h"
+#include "ops/drive.h"
+
+const char* const kFuzzer = "fuzz_voice_file";
+
+namespace {
+
+void use(const ts::VoiceFile& voice) {
+  REQUIRE(voice.look_ahead_steps >= 0 && voice.look_ahead_steps <= 3);
+  REQUIRE(std::strlen(voice.manifest.c_str()) == voice.manifest.size());
+  for (const char* needed : ts::kVoiceChannelNames) {
+    int found = 0;
+    for (const std::string& name : voice.channel_names) found += name == needed;
+    REQUIRE(found == 1);
+  }
+  const ts::KernelTable* kernels = nullptr;
+  REQUIRE(ts::find_kernels(nullptr, &kernels).ok());
+  const auto model = std::make_shared<ts::EncodeModel>(voice.mel, voice.towers);
+  REQUIRE(static_cast<size_t>(model->n_channels) == voice.channel_names.size());
+  ts::Encode encode(model, *kernels);
+  float sound[480];
+  for (int i = 0; i < 480; ++i) sound[i] = i % 7 < 3 ? 0.5f : -0.25f;
+  for (int step = 0; step < 6;) {
+    for (int64_t at = 0; at < 480;) {
+      at += encode.push(sound + at, 480 - at);
+      if (!encode.stepped()) continue;
+      ++step;
+      for (int i = 0; i < model->n_channels; ++i) REQUIRE(std::isfinite(encode.channel()[i]));
+      for (int i = 0; i < model->n_features; ++i) REQUIRE(std::isfinite(encode.feature()[i]));
+    }
+  }
+}
+
+}  // namespace
+
+bool check_one(const uint8_t* data, size_t size) {
+  ts::VoiceFile voice;
+  const ts::Status status = ts::parse_voice_file(data, size, voice);
+  if (status.ok()) {
+    use(voice);
+  } else {
+    REQUIRE(status.code() == ts::StatusCode::kVoiceInvalid && !status.message().empty());
+    REQUIRE(status.message().size() < 1000);  // names from the file are shortened
+  }
+  return status.ok();
+}
