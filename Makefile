@@ -1,4 +1,4 @@
-# make demo    render the demo avatar into demo.mp4
+# make demo    the demo head speaks a sentence: demo.mp4
 # make test    every test: C and C++ under sanitizers, then Python
 # make lint    ruff, mypy, clang-format
 # make bench   measure this machine
@@ -29,9 +29,7 @@ MAKEFLAGS += --no-print-directory
 
 # A development install serves the demo too: it is not replaced by a plain one.
 demo: $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.installed)
-	@mkdir -p build
-	$(BIN)/python tests/make_head.py build/demo.tsplat
-	$(BIN)/talksplat render build/demo.tsplat --motion clip:demo -o demo.mp4
+	$(BIN)/talksplat render demo sample -o demo.mp4
 	@echo "The demo video is $(CURDIR)/demo.mp4"
 
 dev: $(VENV)/.dev

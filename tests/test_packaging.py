@@ -10,9 +10,11 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from conftest import ROOT, in_ci
+from talksplat.audio import open_audio
 
 pytestmark = pytest.mark.slow
 
@@ -55,6 +57,13 @@ def test_only_one_header_is_installed(prefix: Path) -> None:
     assert [path.name for path in prefix.rglob("*.h")] == ["talksplat.h"]
 
 
+def test_voice_and_demo_are_installed(prefix: Path) -> None:
+    """A C program speaks without Python: the voice and the demo head lie in the data folder."""
+    for name in ("voice.safetensors", "demo.tsplat"):
+        installed = prefix / "share" / "talksplat" / name
+        assert installed.read_bytes() == (ROOT / "runtime" / "talksplat" / "assets" / name).read_bytes()
+
+
 def test_library_exports_only_the_c_abi(prefix: Path) -> None:
     nm = shutil.which("nm")
     if nm is None or sys.platform != "linux":
@@ -68,23 +77,24 @@ def test_library_exports_only_the_c_abi(prefix: Path) -> None:
     assert not {name for name in exported - declared if re.match(r"ts_|_ZN?K?2ts", name)}
 
 
-def test_cmake_package_serves_a_c_program(prefix: Path, demo_avatar: Path, tmp_path: Path) -> None:
-    """README's C program, built with find_package and run on the demo avatar."""
+def test_cmake_package_serves_a_c_program(prefix: Path, tmp_path: Path) -> None:
+    """README's C program, built with find_package: half a second of speech in, frames out."""
     (code,) = re.findall(r"^```c\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
     (tmp_path / "main.c").write_text(code)
     (tmp_path / "CMakeLists.txt").write_text(CONSUMER)
-    shutil.copy(demo_avatar, tmp_path / "head.tsplat")
+    for name in ("demo.tsplat", "voice.safetensors"):
+        shutil.copy(prefix / "share" / "talksplat" / name, tmp_path)
     cmake = tool("cmake")
     run([cmake, "-S", ".", "-B", "build", "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}",
          f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_C_FLAGS=-Wall -Wextra -Wpedantic -Werror"], tmp_path)  # fmt: skip
     run([cmake, "--build", "build"], tmp_path)
-    run([tmp_path / "build" / "consumer"], tmp_path)
-
-    from PIL import Image
-
-    picture = Image.open(tmp_path / "head.ppm")
-    assert picture.size == (512, 512)
-    assert len(picture.getcolors(512 * 512)) > 100
+    samples = np.concatenate(list(open_audio("test", "sample").blocks()))[8000:16000, 0]  # slowed, being 22 kHz
+    speech = (samples * 32767).astype(np.int16).tobytes()
+    spoke = subprocess.run([tmp_path / "build" / "consumer"], cwd=tmp_path, input=speech, capture_output=True)
+    assert spoke.returncode == 0, spoke.stderr.decode()
+    frames = np.frombuffer(spoke.stdout, np.uint8).reshape(-1, 512, 512, 3)
+    assert len(frames) == 13
+    assert np.ptp(frames[0]) > 100 and (frames[0] != frames[-1]).any()
 
 
 def test_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
@@ -93,7 +103,8 @@ def test_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names} == {"talksplat", f"talksplat-{wheel.name.split('-')[1]}.dist-info"}
     assert [name for name in names if re.fullmatch(r"talksplat/_core\.[^/]*(so|pyd)", name)]
-    for needed in ("__init__.py", "_core.pyi", "py.typed", "authoring/__init__.py"):
+    assets = ("assets/voice.safetensors", "assets/demo.tsplat", "assets/hello.flac")
+    for needed in ("__init__.py", "_core.pyi", "py.typed", "authoring/__init__.py", *assets):
         assert f"talksplat/{needed}" in names
     assert [name for name in names if name.endswith("LICENSE")]
     assert not [name for name in names if re.search(r"(^|/)tests?/|\.(cc|h|a|pyc)$", name)]

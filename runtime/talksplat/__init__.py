@@ -1,8 +1,8 @@
-"""talksplat: trained 3D-Gaussian-splatting heads, rendered on a plain CPU.
+"""talksplat: speech to video of trained 3D-Gaussian-splatting heads, on a plain CPU.
 
-    avatar = talksplat.load("anna.tsplat")
-    for frame in avatar.render_motion("take.csv"):
-        frame.image                      # [height, width, 3] uint8
+    avatar = talksplat.load("demo")
+    for frame in avatar.render("speech.wav"):
+        frame.image, frame.audio         # [height, width, 3] uint8, [n] float32
 
 Importing this loads numpy and the core, nothing heavier.
 """
@@ -19,10 +19,12 @@ from .errors import (
     LatencyRefused,
     MotionInvalid,
     TalksplatError,
+    VoiceInvalid,
 )
 from .frame import Clip, Frame, Gaussians
-from .motion import Motion, load_motion
+from .motions import Motion, load_motion
 from .rasterize import rasterize
+from .speech import SpeechMotion, motion
 
 __all__ = [
     "AudioInvalid",
@@ -38,9 +40,12 @@ __all__ = [
     "LatencyRefused",
     "Motion",
     "MotionInvalid",
+    "SpeechMotion",
     "TalksplatError",
+    "VoiceInvalid",
     "__version__",
     "load",
     "load_motion",
+    "motion",
     "rasterize",
 ]

@@ -59,6 +59,12 @@ ARKIT_NAMES: tuple[str, ...] = (
     "tongueOut",
 )
 
+# Columns of Live Link Face's files: right before left where the jaw and the mouth shift.
+_RIGHT_FIRST = {"jawLeft": "jawRight", "jawRight": "jawLeft", "mouthLeft": "mouthRight", "mouthRight": "mouthLeft"}
+LIVE_LINK_NAMES: tuple[str, ...] = tuple(
+    name[:1].upper() + name[1:] for name in (_RIGHT_FIRST.get(name, name) for name in ARKIT_NAMES)
+)
+
 _KNOWN = frozenset(ARKIT_NAMES)
 _SIDES = {"_L": "Left", "_R": "Right"}
 

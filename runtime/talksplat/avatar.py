@@ -13,17 +13,21 @@ from numpy.typing import NDArray
 
 from . import _core
 from ._arrays import FloatArray, as_count
+from ._assets import DEMO, builtin_path
 from ._engine import precision_of
 from ._images import background_array, image_array, image_format
+from .arkit import ARKIT_NAMES
+from .audio import open_audio
 from .camera import Camera
 from .control import Input, control_arrays
-from .errors import DeviceError
+from .errors import DeviceError, MotionInvalid
 from .frame import Clip, Frame, Gaussians
-from .motion import Motion, fit_motion, load_motion
+from .motions import Motion, fit_motion, load_motion
+from .speech import Hearing, speech_fps
 
 
 def load(path: str | os.PathLike[str], device: str = "auto", threads: int = 0, precision: str | None = None) -> Avatar:
-    """Open an avatar file (.tsplat) and make an engine for it.
+    """Open an avatar file (.tsplat) and make an engine for it. "demo" is built in; "./demo" and Path("demo") are files.
 
     device: "auto" or "cpu".  threads: CPU threads of its engine, 0 for one per CPU; pictures do not depend on it.
     precision: "reference" (also None): the image that the avatar was trained with; "fast": within 1.5/255.
@@ -32,7 +36,7 @@ def load(path: str | os.PathLike[str], device: str = "auto", threads: int = 0, p
     if device not in ("auto", "cpu"):
         raise DeviceError(f'load: device {device!r} is not in this build, which has the CPU only. Use "auto" or "cpu".')
     engine = _core.Engine(as_count("load: threads", threads, 0), precision_of("load", precision))
-    return Avatar(_core.Avatar(engine, os.fsdecode(path)), engine)
+    return Avatar(_core.Avatar(engine, os.fsdecode(builtin_path(DEMO, path) or path)), engine)
 
 
 class Avatar:
@@ -79,6 +83,15 @@ class Avatar:
     def isa(self) -> str:
         """Instruction set that draws it: scalar, avx2, avx512 or neon."""
         return self._engine.isa
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the built-in voice can move it: it has inputs for a face."""
+        try:
+            fit_motion(_spoken(1.0, np.zeros((1, len(ARKIT_NAMES)), np.float32), np.zeros((1, 3), np.float32)), self)
+        except MotionInvalid:
+            return False
+        return True
 
     @property
     def scratch_bytes(self) -> int:
@@ -133,6 +146,57 @@ class Avatar:
         draw = _Drawing(self, "render_frame", size, format, background, camera)
         return draw.frame(control_arrays(self.inputs, control or {}), 0, 0.0, out)
 
+    def render(
+        self,
+        audio: Any,
+        fps: float | None = None,
+        size: tuple[int, int] | None = None,
+        format: str = "rgb8",
+        background: Any = "avatar",
+        camera: Camera | None = None,
+        out: NDArray[Any] | None = None,
+        *,
+        sample_rate: int | None = None,
+        seed: int = 0,
+        mouth: float = 1.0,
+        head: float = 1.0,
+        blink: float = 1.0,
+    ) -> Iterator[Frame]:
+        """Draw the avatar as it speaks a sound, frame by frame while the sound is read.
+
+        audio, sample_rate, seed, mouth, head, blink: as in talksplat.motion().
+        fps: 20..60; None for the avatar's own where that is in this range, else 25.
+        size, format, background, camera, out: as in render_frame(); an `out` is drawn into again for every frame.
+        Every frame has the samples of its time in `audio`; together they are the whole sound.
+        Raises AudioInvalid for the sound, MotionInvalid for an avatar that no face motion drives, VoiceInvalid, and
+        ValueError for arguments: before the first frame, but for damage further into the sound.
+        """
+        fps = speech_fps(self.fps) if fps is None else fps
+        draw = _Drawing(self, "render", size, format, background, camera)
+        hearing = Hearing("render", open_audio("render", audio, sample_rate), fps, seed, mouth, head, blink)
+        if not self.speaks:
+            takes = ", ".join(self.inputs) or "nothing"
+            raise MotionInvalid(f"render: {self.name} has no face that speech could move; it takes {takes}.")
+        return self._speaking(hearing, draw, out)
+
+    def _speaking(self, hearing: Hearing, draw: _Drawing, out: NDArray[Any] | None) -> Iterator[Frame]:
+        rate, fps, channels = hearing.audio.rate, hearing.fps, hearing.audio.channels
+        held = np.zeros((0, channels), np.float32)  # sound from sample `start` on
+        start = index = 0
+        for block in hearing:
+            held = np.concatenate([held, block.sound])
+            count = len(block.weight)
+            controls = fit_motion(_spoken(fps, block.weight, block.head_pose), self).controls if count else {}
+            for t in range(count):
+                # Whole samples before the next frame's time; the last frame has all the rest.
+                final = block.last and t == count - 1
+                end = start + len(held) if final else int((index + 1) * rate / fps)
+                sound, held = held[: end - start], held[end - start :]
+                control = {name: rows[t] for name, rows in controls.items()}
+                yield draw.frame(control, index, index / fps, out, sound[:, 0] if channels == 1 else sound)
+                start += len(sound)
+                index += 1
+
     def render_motion(
         self,
         motion: Motion | str | os.PathLike[str],
@@ -150,6 +214,11 @@ class Avatar:
         again for every frame.
         Raises MotionInvalid for the motion and ValueError for arguments, before the first frame.
         """
+        if not isinstance(motion, (Motion, str, os.PathLike)):
+            raise ValueError(
+                f'render_motion: motion must be a Motion, a path or "clip:NAME"; got {type(motion).__name__}. '
+                "Sound is for render()."
+            )
         if not isinstance(motion, Motion):
             motion = load_motion(motion, self)
         if fps is not None:
@@ -185,12 +254,23 @@ class _Drawing:
         behind = None if self.own_background else background
         self.background = background_array(who, behind, self.width, self.height)
 
-    def frame(self, control: dict[str, FloatArray], index: int, pts: float, out: NDArray[Any] | None) -> Frame:
+    def frame(
+        self,
+        control: dict[str, FloatArray],
+        index: int,
+        pts: float,
+        out: NDArray[Any] | None,
+        sound: FloatArray | None = None,
+    ) -> Frame:
         image = image_array(self.who, self.form, self.width, self.height, out)
         receipt = self.core.render(
             control, self.camera, self.own_background, self.background, self.form.core, self.width, self.height, image
         )
-        return Frame(image, pts, index, receipt)
+        return Frame(image, pts, index, receipt, sound)
+
+
+def _spoken(fps: float, weight: NDArray[Any], head_pose: NDArray[Any]) -> Motion:
+    return Motion(fps, weight, ARKIT_NAMES, {"head_pose": head_pose})
 
 
 def _checked_size(who: str, size: Any) -> tuple[int, int]:

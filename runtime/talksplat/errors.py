@@ -13,8 +13,12 @@ class AvatarInvalid(TalksplatError):
     """The avatar file is damaged, hostile or of a newer format; the message says which part."""
 
 
-class AudioInvalid(TalksplatError):
-    """The audio cannot be decoded, or its rate or length is absurd."""
+class VoiceInvalid(TalksplatError, ValueError):
+    """The voice file is missing, damaged, hostile or of a newer format; the message says which part."""
+
+
+class AudioInvalid(TalksplatError, ValueError):
+    """The audio cannot be decoded, or its rate, length or numbers are absurd."""
 
 
 class MotionInvalid(TalksplatError, ValueError):

@@ -17,12 +17,15 @@ class Frame:
 
     image: rgb8 [H,W,3], rgba8 [H,W,4] (straight alpha), nv12 [H*3/2,W] uint8, or rgb_f32 [H,W,3] float32.
     pts: seconds from the start.  index: frame number.  receipt: microseconds by stage, and counts.
+    audio: of render(), the sound from this frame's time to the next's: [n] float32, or [n,channels] for more than one
+    channel, full scale at 1; None of other frames. Some frames have a sample more than others.
     """
 
     image: NDArray[Any]
     pts: float
     index: int
     receipt: Receipt
+    audio: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)

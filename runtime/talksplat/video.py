@@ -1,4 +1,7 @@
-"""Pictures to a video file, a PNG sequence or a pipe. Nothing half-written stays: a file appears when it is whole."""
+"""Pictures, and their sound, to a video file; pictures to a PNG sequence or a pipe.
+
+Nothing half-written stays: a file appears when it is whole.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,16 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ._arrays import FloatArray
+from ._files import partial_of, require_folder
+
+if TYPE_CHECKING:
+    from .sound import SoundTrack
 
 Image = NDArray[np.uint8]
 
@@ -45,10 +54,24 @@ def formats_of(target: str) -> tuple[str, ...]:
     raise ValueError(f"output: {target} must end in {known} or be NAME%05d.png, or - for raw pictures on stdout.")
 
 
-def open_video(target: str, fps: float, size: tuple[int, int], format: str | None = None) -> VideoWriter:
+def has_sound(target: str) -> bool:
+    """Whether a target keeps sound."""
+    return Path(target).suffix.lower() in CONTAINERS
+
+
+def open_video(
+    target: str,
+    fps: float,
+    size: tuple[int, int],
+    format: str | None = None,
+    sound: tuple[int, int] | None = None,
+) -> VideoWriter:
     """A writer for `target`; use it as a context manager, which keeps the result only if no exception passes.
 
     format: of the pictures to be written, one of formats_of(target); None for its default.
+    sound: (rate in Hz, channels) of what will be written with the pictures; None for a silent video. Targets
+    without sound leave it out.
+    Picture k is shown at k / fps, sample n is heard at n / rate.
     Raises ValueError for arguments and OSError where the target cannot be written.
     """
     accepted = formats_of(target)
@@ -64,20 +87,27 @@ def open_video(target: str, fps: float, size: tuple[int, int], format: str | Non
     folder = Path(target).parent
     if target.lower().endswith(".png"):
         return _PngSequence(form, target, folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"output: there is no folder {folder}. Make it first.")
-    return _Container(form, Path(target), fps, size)
+    require_folder(Path(target))
+    return _Container(form, Path(target), fps, size, sound)
 
 
 class VideoWriter(ABC):
-    """write() pictures, then leave the `with` block."""
+    """write() pictures, then leave the `with` block.
+
+    left_over: after that, a file of an earlier and longer sequence of the same name, or None.
+    """
+
+    left_over: Path | None = None
 
     def __init__(self, format: str) -> None:
         self.format = format
 
     @abstractmethod
-    def write(self, image: Image) -> None:
-        """Add a picture of the writer's format and size. The array may be reused afterwards."""
+    def write(self, image: Image, sound: FloatArray | None = None) -> None:
+        """Add a picture of the writer's format and size, and the sound from then on. Arrays may be reused afterwards.
+
+        sound: [n] or [n,channels] float32, full scale at 1; any n.
+        """
 
     @abstractmethod
     def finish(self) -> None:
@@ -110,22 +140,33 @@ def h264_encoder() -> str | None:
     return "libx264" if "libx264" in av.codecs_available else None
 
 
+def aac_encoder() -> str | None:
+    """The AAC encoder that PyAV brings, or None."""
+    import av
+
+    return "aac" if "aac" in av.codecs_available else None
+
+
 class _Container(VideoWriter):
-    def __init__(self, format: str, path: Path, fps: float, size: tuple[int, int]) -> None:
+    def __init__(
+        self, format: str, path: Path, fps: float, size: tuple[int, int], sound: tuple[int, int] | None
+    ) -> None:
         super().__init__(format)
         import av
 
         self._frame_of = av.VideoFrame.from_ndarray
         self._encoder_error = av.FFmpegError
         self._path = path
-        self._partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._partial = partial_of(path)
+        self._sound: SoundTrack | None = None
         self._container: Any = av.open(str(self._partial), "w", format=CONTAINERS[path.suffix.lower()])
         try:
             encoder = h264_encoder()
             rate = Fraction(fps).limit_denominator(1001)
             stream: Any = self._container.add_stream(encoder or "mpeg4", rate=rate)
             stream.width, stream.height = size
-            stream.pix_fmt = "yuv420p"
+            # x264 lays pictures out as NV12 itself; FFmpeg's MPEG-4 wants its planes apart.
+            self._layout = stream.pix_fmt = "nv12" if encoder else "yuv420p"
             # What the core's nv12 is: BT.709, limited range.
             context = stream.codec_context
             context.colorspace, context.color_range, context.color_primaries, context.color_trc = 1, 1, 1, 1
@@ -134,19 +175,35 @@ class _Container(VideoWriter):
             else:
                 stream.bit_rate = int(size[0] * size[1] * fps * MPEG4_BITS_PER_PIXEL)
             self._stream = stream
+            if sound is not None:
+                from .sound import SoundTrack
+
+                self._sound = SoundTrack(self._container, *sound)
+            try:
+                context.open()
+            except self._encoder_error:
+                raise ValueError(
+                    f"output: {encoder or 'mpeg4'} cannot encode {size[0]}x{size[1]} pictures. Choose a smaller size."
+                ) from None
         except BaseException:
             self.abandon()
             raise
 
-    def write(self, image: Image) -> None:
+    def write(self, image: Image, sound: FloatArray | None = None) -> None:
         frame = self._frame_of(image, format="nv12")
         frame.colorspace = frame.color_range = 1
+        if frame.format.name != self._layout:
+            frame = frame.reformat(format=self._layout)
         with self._as_os_error():
-            self._container.mux(self._stream.encode(frame.reformat(format="yuv420p")))
+            self._container.mux(self._stream.encode(frame))
+            if self._sound is not None and sound is not None:
+                self._sound.write(sound)
 
     def finish(self) -> None:
         with self._as_os_error():
             self._container.mux(self._stream.encode(None))
+            if self._sound is not None:
+                self._sound.finish()
             self._container.close()
         os.replace(self._partial, self._path)
 
@@ -174,7 +231,7 @@ class _PngSequence(VideoWriter):
         self._partial = Path(tempfile.mkdtemp(prefix=".talksplat-", dir=folder))
         self._count = 0
 
-    def write(self, image: Image) -> None:
+    def write(self, image: Image, sound: FloatArray | None = None) -> None:
         (self._partial / str(self._count)).write_bytes(png_bytes(image))
         self._count += 1
 
@@ -182,6 +239,8 @@ class _PngSequence(VideoWriter):
         for i in range(self._count):
             os.replace(self._partial / str(i), self._folder / (self._name % i))
         self._partial.rmdir()
+        following = self._folder / (self._name % self._count)
+        self.left_over = following if following.exists() else None
 
     def abandon(self) -> None:
         shutil.rmtree(self._partial if self._made is None else self._made, ignore_errors=True)
@@ -192,7 +251,7 @@ class _Pipe(VideoWriter):
         super().__init__(format)
         self._stream = stream
 
-    def write(self, image: Image) -> None:
+    def write(self, image: Image, sound: FloatArray | None = None) -> None:
         self._stream.write(np.ascontiguousarray(image).data)
 
     def finish(self) -> None:

@@ -78,9 +78,9 @@ def test_render_a_clip_to_mp4(tiny_path: Path, tmp_path: Path, capsys: Output) -
 
 def test_render_says_what_it_leaves_out(tiny_path: Path, tmp_path: Path, capsys: Output) -> None:
     table = tmp_path / "take.csv"
-    table.write_text("jawOpen,mouthClose,mouthLeft\n0.5,0.1,0\n")
+    table.write_text("jawOpen,browInnerUp,mouthLeft\n0.5,0.1,0\n")
     assert main(["render", str(tiny_path), "-m", str(table), "-o", str(tmp_path / "out.mp4")]) == 0
-    assert "note: this avatar has no use for mouthClose\n" in capsys.readouterr().err
+    assert "note: this avatar has no use for browInnerUp\n" in capsys.readouterr().err
 
 
 def test_render_options(tiny_path: Path, tmp_path: Path, capsys: Output) -> None:
@@ -193,11 +193,11 @@ def test_render_errors(tiny_path: Path, tmp_path: Path, capsys: Output) -> None:
     fails(capsys, ["render", avatar, "-m", "clip:walk", "-o", out], 1, "tiny has no clip 'walk'.")
     fails(capsys, ["render", avatar, "-m", tmp_path / "no.csv", "-o", out], 1, "no.csv: no such file.")
     fails(capsys, ["render", avatar, "-m", "clip:talk", "-o", tmp_path / "no" / "out.mp4"], 1, "there is no folder")
-    fails(capsys, ["render", avatar, *good, "--fps", "0"], 1, "resample: fps must be in (0, 1000]; got 0.0.")
+    fails(capsys, ["render", avatar, *good, "--fps", "0"], 1, "error: --fps must be in (0, 1000]; got 0.0.")
     fails(
         capsys, ["render", avatar, *good, "--size", "63x48"], 1, "needs an even width and height; got 63x48. Use 64x48."
     )
-    fails(capsys, ["render", avatar, *good, "--precision", "half"], 1, "load: precision must be")
+    fails(capsys, ["render", avatar, *good, "--precision", "half"], 1, "error: --precision must be")
     fails(capsys, ["render", avatar, *good, "--size", "big"], 2, "'big' is not WIDTHxHEIGHT, as in 512x512.")
     fails(capsys, ["render", avatar, *good, "--size", "0x48"], 2, "'0x48': width and height are 1 to 16384 pixels")
     fails(capsys, ["render", avatar, "-m", "clip:talk", "-o", "out.gif"], 2, "out.gif must end in .mp4, .mov, .mkv or")
@@ -228,6 +228,133 @@ def test_progress_bar_only_on_a_terminal(
     assert "rendering" in capsys.readouterr().err
 
 
+# ---- speech ----
+
+
+def test_render_speech(tiny_path: Path, tmp_path: Path, capsys: Output) -> None:
+    target = tmp_path / "out.mp4"
+    assert main(["render", str(tiny_path), "sample", "-o", str(target), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    motion = talksplat.motion("sample", 30)
+    made = json.loads(out)
+    assert probe(target) == (motion.frames, 30, 64, 48)
+    assert made["frames"] == motion.frames
+    assert made["output"] == str(target)
+    assert made["times_real_time"] == pytest.approx(made["seconds"] / made["took_s"])
+    with av.open(str(target)) as container:
+        sound = container.streams.audio[0]
+        assert made["sound"] == {"rate": sound.rate, "channels": sound.channels}
+        assert float(sound.duration * sound.time_base) == pytest.approx(motion.seconds, abs=1 / 30)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_render_speech_options(tiny: talksplat.Avatar, tiny_path: Path, tmp_path: Path, capsys: Output) -> None:
+    pictures = tmp_path / "%d.png"
+    options = ["--fps", "20", "--seconds", "0.2", "--seed", "7", "--head", "2", "--blink", "0", "--mouth", "1.5"]
+    assert main(["render", str(tiny_path), "sample", "-o", str(pictures), *options]) == 0
+    assert f"note: {pictures} holds no sound; .mp4, .mov and .mkv do\n" in capsys.readouterr().err
+    spoken = tiny.render("sample", 20, seed=7, head=2, blink=0, mouth=1.5)
+    for k in range(4):
+        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / f"{k}.png")), next(spoken).image)
+    assert len(list(tmp_path.iterdir())) == 4
+    video = tmp_path / "cut.mp4"
+    assert main(["render", str(tiny_path), "sample", "-o", str(video), "--seconds", "0.5", "-q"]) == 0
+    with av.open(str(video)) as container:
+        sound = container.streams.audio[0]
+        assert float(sound.duration * sound.time_base) == pytest.approx(0.5, abs=0.001)
+
+
+def test_render_says_that_pictures_are_left_over(tiny_path: Path, tmp_path: Path, capsys: Output) -> None:
+    for seconds in ("0.2", "0.1"):
+        assert main(["render", str(tiny_path), "-o", str(tmp_path / "%d.png"), "--seconds", seconds]) == 0
+    assert f"note: {tmp_path / '3.png'} and what follows it are of an earlier render\n" in capsys.readouterr().err
+
+
+def test_render_speech_errors(tiny_path: Path, tmp_path: Path, capsys: Output) -> None:
+    avatar, out = tiny_path, tmp_path / "out.mp4"
+    (tmp_path / "text.wav").write_text("no sound")
+    fails(capsys, ["render", avatar, "no.wav", "-o", out], 1, "error: no.wav: no such file.")
+    fails(capsys, ["render", avatar, tmp_path / "text.wav", "-o", out], 1, "text.wav: is not sound that can be read")
+    fails(capsys, ["render", avatar, "sample", "-m", "clip:talk", "-o", out], 2, "AUDIO and --motion both move")
+    fails(
+        capsys, ["render", avatar, "sample", "-o", out, "--fps", "61"], 2, "--fps must be 20 to 60 for speech; got 61."
+    )
+    fails(capsys, ["render", avatar, "sample", "-o", out, "--mouth", "3"], 2, "--mouth")
+    fails(capsys, ["render", avatar, "sample", "-o", "-", "--json"], 2, "--json and -o - would both write to stdout")
+    fails(capsys, ["render", avatar, "sample", "-o", out, "--size", "16384x16384"], 1, "Choose a smaller --size.")
+    assert [path.name for path in tmp_path.iterdir()] == ["text.wav"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_interrupted_speech_leaves_nothing(program: Any, tiny_path: Path, tmp_path: Path) -> None:
+    import wave
+
+    with wave.open(str(tmp_path / "long.wav"), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * 16000 * 600))
+    running = program("render", tiny_path, "long.wav", "-o", "out.mp4", "--size", "512x512")
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".out.mp4.*")):
+        assert time.monotonic() < deadline
+        assert running.poll() is None
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert (running.returncode, err) == (130, b"error: interrupted.\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["long.wav"]
+
+
+def test_motion(tmp_path: Path, capsys: Output) -> None:
+    want = talksplat.motion("sample", 30, seed=5)
+    for name in ("a.csv", "a.json"):
+        target = tmp_path / name
+        assert main(["motion", "sample", "-o", str(target), "--fps", "30", "--seed", "5"]) == 0
+        assert capsys.readouterr() == ("", f"{target}: {want.frames} frames at 30 fps\n")
+        got = talksplat.load_motion(target)
+        assert (got.fps, got.frames) == (30, want.frames)
+        columns = [got.names.index(weight) for weight in want.names]
+        np.testing.assert_allclose(got.weights[:, columns], want.weights, atol=6e-7)
+        np.testing.assert_allclose(got.inputs["head_pose"], want.inputs["head_pose"], atol=5e-6)
+
+
+def test_motion_to_stdout(capsys: Output) -> None:
+    want = talksplat.motion("sample")
+    assert main(["motion", "sample", "-o", "-"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[0].startswith("Timecode,BlendShapeCount,EyeBlinkLeft,")
+    assert len(rows) == want.frames + 1
+    assert main(["motion", "sample", "-o", "-", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["metadata"] == {"fps": 25.0, "frameCount": want.frames}
+    np.testing.assert_allclose([frame["weights"] for frame in found["frames"]], want.weights, atol=6e-7)
+
+
+def test_motion_errors(tmp_path: Path, capsys: Output) -> None:
+    fails(capsys, ["motion", "no.wav", "-o", tmp_path / "a.csv"], 1, "no.wav: no such file.")
+    fails(
+        capsys,
+        ["motion", "sample", "-o", tmp_path / "a.npy"],
+        2,
+        "a.npy must end in .csv or .json, or be - for stdout.",
+    )
+    fails(capsys, ["motion", "sample", "-o", tmp_path / "a.csv", "--fps", "10"], 2, "--fps must be 20 to 60 for speech")
+    fails(capsys, ["motion", "sample", "-o", tmp_path / "a.csv", "--json"], 2, "--json is for -o -")
+    fails(capsys, ["motion", "sample", "-o", tmp_path / "no" / "a.csv"], 1, "there is no folder")
+    fails(capsys, ["motion", "sample"], 2, "Missing option '--output'")
+    assert not list(tmp_path.iterdir())
+
+
+def test_motion_fps_in_place_of_times_is_remarked(tiny_path: Path, tmp_path: Path, capsys: Output) -> None:
+    for header, remarked in (("time_s,jawOpen", True), ("mouthClose,jawOpen", False)):
+        table = tmp_path / "take.csv"
+        table.write_text(f"{header}\n" + "\n".join(f"{i / 25},0.5" for i in range(5)))
+        options = ["--motion-fps", "50", "-o", str(tmp_path / "%d.png")]
+        assert main(["render", str(tiny_path), "-m", str(table), *options]) == 0
+        note = f"note: --motion-fps is used in place of the times in {table}\n"
+        assert (note in capsys.readouterr().err) == remarked
+
+
 # ---- the other commands ----
 
 
@@ -236,7 +363,7 @@ def test_version_and_help(capsys: Output) -> None:
     assert capsys.readouterr().out == f"talksplat {talksplat.__version__}\n"
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
-    for command in ("render", "convert", "inspect", "bench", "doctor"):
+    for command in ("render", "motion", "convert", "inspect", "bench", "doctor"):
         assert re.search(rf"^\W*{command}\b", shown, re.M)
     assert main([]) == 2
     assert "Usage: talksplat" in capsys.readouterr().err
@@ -260,7 +387,7 @@ def test_inspect(tiny_path: Path, capsys: Output) -> None:
             "own clips (clip:NAME)": True,
             "head pose": True,
         },
-        "speech": False,
+        "speech": True,
     }
     assert main(["inspect", str(tiny_path)]) == 0
     shown = " ".join(capsys.readouterr().out.split())
@@ -270,7 +397,7 @@ def test_inspect(tiny_path: Path, capsys: Output) -> None:
         "64x48 at 30 fps",
         "talk: 0.3 s at 30 fps",
         "CC0-1.0",
-        "no motion model",
+        "by the built-in voice",
         "this rig has only jawOpen",
     ):
         assert part in shown
@@ -306,8 +433,34 @@ def test_doctor(capsys: Output) -> None:
     assert found["threads"] >= 1
     assert found["packages"]["numpy"]["version"] == np.__version__
     assert found["self_test"] == "passed"
+    assert found["voice"]["parameters"] < 1_500_000
+    assert found["voice"]["bytes"] < 2_000_000
+    assert found["voice"]["look_ahead_ms"] <= 80
+    assert found["demo"]["gaussians"] > 10_000
+    assert (found["h264"], found["aac"]) == ("libx264", "aac")
     assert main(["doctor"]) == 0
-    assert "self-test" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    for part in ("self-test", "look-ahead", "demo avatar", "AAC"):
+        assert part in shown
+
+
+def test_doctor_shows_what_is_wrong(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALKSPLAT_ISA", "sse9")
+    assert main(["doctor"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "instruction set sse9 requested by TALKSPLAT_ISA, but this CPU" in shown
+    assert "self-test failed: sse9 requested" in shown
+
+
+def test_doctor_shows_a_broken_voice(capsys: Output, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from talksplat import speech
+
+    (tmp_path / "voice.safetensors").write_bytes(b"no voice")
+    monkeypatch.setattr(speech, "VOICE", tmp_path / "voice.safetensors")
+    speech.builtin_voice.cache_clear()
+    assert main(["doctor"]) == 0
+    assert "voice cannot be used: " in " ".join(capsys.readouterr().out.split())
+    fails(capsys, ["motion", "sample", "-o", "-"], 1, "voice.safetensors")
 
 
 def test_doctor_says_how_to_get_what_is_missing(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,14 +471,27 @@ def test_doctor_says_how_to_get_what_is_missing(capsys: Output, monkeypatch: pyt
     )
     assert main(["doctor"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "av missing; for video files: pip install av" in shown
+    assert "av missing; for sound and video files: pip install av" in shown
     assert "pip install talksplat[bench]" in shown
     assert "H.264 missing" in shown
 
 
 def test_convert(tmp_path: Path, capsys: Output) -> None:
     fails(capsys, ["convert", tmp_path / "no.ply", "--from", "ply", "-o", tmp_path / "out.tsplat"], 1, "no.ply")
-    fails(capsys, ["convert", tmp_path / "no.ply", "--from", "fbx", "-o", tmp_path / "out.tsplat"], 1, "fbx")
+    fails(
+        capsys,
+        ["convert", tmp_path / "no.ply", "--from", "fbx", "-o", tmp_path / "out.tsplat"],
+        1,
+        "error: --from must",
+    )
+    (tmp_path / "point_cloud.ply").write_bytes(b"")
+    fails(
+        capsys,
+        ["convert", tmp_path, "--from", "gaussian-avatars", "-o", tmp_path / "out.tsplat"],
+        1,
+        "error: --flame must name your FLAME model",
+    )
+    (tmp_path / "point_cloud.ply").unlink()
     fails(capsys, ["convert", tmp_path / "no.ply"], 2, "Missing option '--output'")
     assert not list(tmp_path.iterdir())
 

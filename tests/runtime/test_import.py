@@ -30,7 +30,8 @@ def test_version_is_the_distributions() -> None:
 
 
 def test_errors_have_one_base() -> None:
-    kinds = ("AvatarNotFound", "AvatarInvalid", "AudioInvalid", "MotionInvalid", "DeviceError", "LatencyRefused")
+    found = ("AvatarNotFound", "AvatarInvalid", "AudioInvalid", "MotionInvalid", "VoiceInvalid")
+    kinds = (*found, "DeviceError", "LatencyRefused")
     assert all(issubclass(getattr(talksplat, kind), talksplat.TalksplatError) for kind in kinds)
     assert issubclass(talksplat.AvatarNotFound, FileNotFoundError)
     assert issubclass(talksplat.MotionInvalid, ValueError)

@@ -16,7 +16,7 @@ import talksplat
 from runtime.tiny import TALK
 from talksplat import MotionInvalid, load_motion
 from talksplat.arkit import ARKIT_NAMES, canonical_name
-from talksplat.motion import Motion, fit_motion
+from talksplat.motions import Motion, fit_motion
 from talksplat.rotation import axis_angle_from_quat, quat_from_axis_angle, quat_from_matrix, slerp_axis_angle
 
 LIVE_LINK = (

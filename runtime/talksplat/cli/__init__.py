@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import inspect as inspection
 import os
+import re
 import signal
 import sys
 import threading
@@ -18,11 +20,12 @@ from .bench import bench
 from .convert import convert
 from .doctor import doctor
 from .inspect import inspect
+from .motion import motion
 from .render import render
 
 app = typer.Typer(
     name="talksplat",
-    help="Render, import, inspect and measure avatars: trained 3D-Gaussian-splatting heads.",
+    help="Make avatars, trained 3D-Gaussian-splatting heads, speak; import, inspect and measure them.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -42,13 +45,16 @@ def _terminate(number: int, frame: object) -> None:
 
 
 def _guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """typer has its own, silent ends for these two."""
+    """Names options in messages, and ends well where typer has its own, silent ends."""
+    flags = _flags(command)
 
     @functools.wraps(command)
     def run(*args: Any, **options: Any) -> None:
         try:
             command(*args, **options)
             sys.stdout.flush()
+        except (TalksplatError, ValueError) as error:
+            raise _Stopped(_with_options(_one_line(error), flags), 1) from None
         except KeyboardInterrupt:
             raise _Stopped("interrupted.", 130) from None
         except BrokenPipeError:
@@ -59,7 +65,27 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for command in (render, convert, inspect, bench, doctor):
+def _flags(command: Callable[..., None]) -> dict[str, str]:
+    """Parameter → its option."""
+    parameters = inspection.signature(command, eval_str=True).parameters
+    infos = {name: parameter.annotation.__metadata__[0] for name, parameter in parameters.items()}
+    # Within Annotated, typer takes what is first for a name, too.
+    words = {name: (info.default, *(info.param_decls or ())) for name, info in infos.items()}
+    flags = {
+        name: [word for word in found if isinstance(word, str) and word[:2] == "--"] for name, found in words.items()
+    }
+    return {name: found[0] for name, found in flags.items() if found}
+
+
+def _with_options(message: str, flags: dict[str, str]) -> str:
+    """A message about Python's arguments, with the names that they have here."""
+    for name, flag in flags.items():
+        message = re.sub(rf"(?:^(?:\w+: )?|(?<= and )){name}(?= must | and | are )", flag, message)
+        message = message.replace(f"{name}=...", flag)
+    return message.replace("Choose a smaller size.", "Choose a smaller --size.")
+
+
+for command in (render, motion, convert, inspect, bench, doctor):
     app.command()(_guarded(command))
 
 

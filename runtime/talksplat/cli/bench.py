@@ -11,7 +11,7 @@ from .options import AvatarPath, Json, MotionFps, Precision, Size, Threads, pars
 
 if TYPE_CHECKING:
     from ..avatar import Avatar
-    from ..motion import Motion
+    from ..motions import Motion
 
 STAGES = ("pose", "deform", "project", "bin", "blend", "total")
 WARM_UP = 10
@@ -34,7 +34,7 @@ def bench(
 ) -> None:
     """Measure how long the frames of an avatar take on this machine, stage by stage."""
     from ..avatar import load
-    from ..motion import load_motion
+    from ..motions import load_motion
 
     pixels = None if size is None else parse_size(size)
     begin = time.perf_counter()
@@ -63,7 +63,7 @@ def bench(
 def _measure(head: Avatar, moves: Motion | None, frames: int, size: tuple[int, int]) -> dict[str, Any]:
     import numpy as np
 
-    from ..motion import fit_motion
+    from ..motions import fit_motion
     from .machine import resident_bytes
 
     width, height = size

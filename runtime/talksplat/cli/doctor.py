@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json as text
 from importlib import metadata
 from typing import Any
 
+from ..errors import DeviceError, TalksplatError
+from .machine import size_text
 from .options import Json
 
 # Distribution → what needs it.
 PACKAGES = {
     "numpy": "everything",
-    "av": "video files",
+    "av": "sound and video files",
     "safetensors": "importing avatars",
     "typer": "the command line",
     "rich": "tables and progress bars",
@@ -20,11 +23,9 @@ EXTRAS = {"pytest-benchmark": "talksplat[bench]"}
 
 
 def doctor(json: Json = False) -> None:
-    """Check this installation: instruction sets, threads, packages, and whether a picture comes out right."""
+    """Check this installation: instruction sets, threads, packages, what is built in, and whether it works."""
     found = _examine()
     if json:
-        import json as text
-
         print(text.dumps(found, indent=2))
     else:
         _show(found)
@@ -36,7 +37,12 @@ def _examine() -> dict[str, Any]:
     from .. import __version__, _core
     from .machine import cpu_count, cpu_model
 
-    engine = _core.Engine()
+    threads, used, wrong = cpu_count(), None, None
+    try:
+        engine = _core.Engine()
+        threads, used = engine.threads, engine.isa
+    except DeviceError as error:  # TALKSPLAT_ISA names what this CPU does not have
+        wrong = str(error)
     packages = {}
     for name, use in PACKAGES.items():
         version = _version(name)
@@ -50,12 +56,15 @@ def _examine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpu": cpu_model(),
         "cpus": cpu_count(),
-        "threads": engine.threads,
-        "isa": {"available": _core.isa_names(), "used": engine.isa},
+        "threads": threads,
+        "isa": {"available": _core.isa_names(), "used": used, "error": wrong},
         "devices": ["cpu"],
         "h264": _h264(packages),
+        "aac": _aac(packages),
+        "voice": _voice(),
+        "demo": _demo(),
         "packages": packages,
-        "self_test": _self_test(),
+        "self_test": _self_test() if wrong is None else f"failed: {wrong}",
     }
 
 
@@ -74,6 +83,43 @@ def _h264(packages: dict[str, Any]) -> str | None:
     return h264_encoder()
 
 
+def _aac(packages: dict[str, Any]) -> str | None:
+    if packages["av"]["version"] is None:
+        return None
+    from ..video import aac_encoder
+
+    return aac_encoder()
+
+
+def _voice() -> dict[str, Any]:
+    """The voice of the package: what it is, or what is wrong with it."""
+    from ..speech import builtin_voice
+
+    try:
+        voice = builtin_voice()
+    except (TalksplatError, ValueError) as error:
+        return {"error": str(error)}
+    manifest = text.loads(voice.manifest)
+    return {
+        "name": manifest["name"],
+        "parameters": voice.n_parameters,
+        "bytes": voice.file_bytes,
+        "look_ahead_ms": voice.look_ahead_s * 1e3,
+    }
+
+
+def _demo() -> dict[str, Any]:
+    """The avatar of the package."""
+    from .._assets import DEMO
+    from ..avatar import load
+
+    try:
+        demo = load(DEMO, threads=1)
+    except TalksplatError as error:
+        return {"error": str(error)}
+    return {"name": demo.name, "gaussians": demo.n_gaussians, "bytes": demo.info["file_bytes"]}
+
+
 def _self_test() -> str:
     """One opaque white Gaussian in the middle of a black picture must be brightest there and nowhere at the rim."""
     import numpy as np
@@ -88,6 +134,21 @@ def _self_test() -> str:
     return "passed" if right else f"failed: the middle is {image[16, 16].tolist()}, the rim {image[0].max()}"
 
 
+def _voice_text(voice: dict[str, Any]) -> str:
+    if "error" in voice:
+        return f"cannot be used: {voice['error']}"
+    return (
+        f"{voice['name']}: {voice['parameters']} parameters, {size_text(voice['bytes'])}, "
+        f"look-ahead {voice['look_ahead_ms']:g} ms"
+    )
+
+
+def _demo_text(demo: dict[str, Any]) -> str:
+    if "error" in demo:
+        return f"cannot be used: {demo['error']}"
+    return f"{demo['name']}: {demo['gaussians']} Gaussians, {size_text(demo['bytes'])}"
+
+
 def _show(found: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -99,9 +160,12 @@ def _show(found: dict[str, Any]) -> None:
     table.add_row("system", found["system"])
     table.add_row("CPU", f"{found['cpu']}; {found['cpus']} CPUs, {found['threads']} threads used")
     isa = found["isa"]
-    table.add_row("instruction set", f"{isa['used']} (available: {', '.join(isa['available'])})")
+    table.add_row("instruction set", f"{isa['used'] or isa['error']} (available: {', '.join(isa['available'])})")
     h264 = found["h264"] or "missing: video files are MPEG-4 part 2, which is larger. pip install --upgrade av"
     table.add_row("H.264", h264)
+    table.add_row("AAC", found["aac"] or "missing: videos cannot have sound. pip install --upgrade av")
+    table.add_row("voice", _voice_text(found["voice"]))
+    table.add_row("demo avatar", _demo_text(found["demo"]))
     for i, (name, package) in enumerate(found["packages"].items()):
         state = package["version"] or f"missing; for {package['for']}: {package['get']}"
         table.add_row("packages" if i == 0 else "", f"{name} {state}")

@@ -70,7 +70,7 @@ def _supports(head: Avatar) -> dict[str, Any]:
             "own clips (clip:NAME)": bool(head.clips),
             "head pose": "head_pose" in head.inputs or "rotation" in head.inputs,
         },
-        "speech": head.manifest["encoder"] is not None,
+        "speech": head.speaks,
     }
 
 
@@ -119,7 +119,7 @@ def _show(found: dict[str, Any]) -> None:
         )
     motion = [kind for kind, able in found["supports"]["motion"].items() if able]
     row("driven by", ", ".join(motion) or "nothing: a still scene")
-    row("speech", "its own motion model" if found["supports"]["speech"] else "no motion model in the file")
+    row("speech", "by the built-in voice" if found["supports"]["speech"] else "no: it has no face that moves")
     row("licence", found["licence"])
     row("consent", found["subject_consent"])
     origin = found["provenance"]

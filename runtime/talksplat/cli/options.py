@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,7 +21,25 @@ def parse_size(text: str) -> tuple[int, int]:
     return width, height
 
 
-AvatarPath = Annotated[Path, typer.Argument(metavar="AVATAR", help="Avatar file (.tsplat).", show_default=False)]
+def require_speech_fps(fps: float | None) -> None:
+    from ..speech import MAX_FPS, MIN_FPS
+
+    if fps is not None and not MIN_FPS <= fps <= MAX_FPS:
+        raise typer.BadParameter(f"--fps must be {MIN_FPS:g} to {MAX_FPS:g} for speech; got {fps:g}")
+
+
+# Texts, not paths: "demo" and "sample" are words, "./demo" is a file, and a path would forget the difference.
+AvatarPath = Annotated[
+    str, typer.Argument(metavar="AVATAR", help="Avatar file (.tsplat), or demo (built in).", show_default=False)
+]
+AudioPath = Annotated[
+    str | None,
+    typer.Argument(metavar="AUDIO", help="What it says: a sound or video file, or sample (built in)."),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of blinks, gaze and head motion.")]
+Mouth = Annotated[float, typer.Option("--mouth", min=0.0, max=2.0, help="How far the mouth moves, 0 to 2.")]
+Head = Annotated[float, typer.Option("--head", min=0.0, max=2.0, help="How much the head moves, 0 to 2.")]
+Blink = Annotated[float, typer.Option("--blink", min=0.0, max=2.0, help="How often the eyes blink, 0 to 2.")]
 Size = Annotated[
     str | None,
     typer.Option(

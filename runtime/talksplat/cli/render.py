@@ -7,11 +7,38 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from .options import AvatarPath, MotionFps, Precision, Size, Threads, note, parse_size
+from .options import (
+    AudioPath,
+    AvatarPath,
+    Blink,
+    Head,
+    MotionFps,
+    Mouth,
+    Precision,
+    Seed,
+    Size,
+    Threads,
+    note,
+    parse_size,
+    require_speech_fps,
+)
+
+if TYPE_CHECKING:
+    from ..audio import Audio
+    from ..avatar import Avatar
+    from ..frame import Frame
+
+
+class _Show(NamedTuple):
+    """What will be drawn."""
+
+    fps: float
+    length: int | None  # frames, None where the sound does not say how long it is
+    frames: Iterator[Frame]
 
 
 def render(
@@ -19,28 +46,37 @@ def render(
     output: Annotated[
         str, typer.Option("--output", "-o", help="OUT.mp4 (or .mov, .mkv), FOLDER/%05d.png, or - for raw pictures.")
     ],
+    audio: AudioPath = None,
     motion: Annotated[
         str | None,
-        typer.Option("--motion", "-m", help="Motion file, or clip:NAME in the avatar; a still second if absent."),
+        typer.Option("--motion", "-m", help="Instead of AUDIO: a motion file, or clip:NAME in the avatar."),
     ] = None,
     size: Size = None,
-    fps: Annotated[float | None, typer.Option("--fps", help="Frames per second; the motion's own if absent.")] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option("--fps", help="Frames per second, 20 to 60 for speech; the avatar's or the motion's if absent."),
+    ] = None,
     format: Annotated[
         str | None, typer.Option("--format", help="Pictures: rgb8, rgba8 (transparent) or nv12; video is nv12.")
     ] = None,
+    seed: Seed = 0,
+    mouth: Mouth = 1.0,
+    head: Head = 1.0,
+    blink: Blink = 1.0,
     threads: Threads = 0,
     precision: Precision = "reference",
     seconds: Annotated[float | None, typer.Option("--seconds", min=0.0, help="Stop after so many seconds.")] = None,
     motion_fps: MotionFps = None,
+    json: Annotated[bool, typer.Option("--json", help="Print what was written, and how fast, as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no remarks.")] = False,
 ) -> None:
-    """Render an avatar that moves as a motion file says, or a static scene."""
+    """Render an avatar that speaks a sound, moves as a motion file says, or, with neither, is still for a second."""
     from ..avatar import load
-    from ..frame import Frame
-    from ..motion import fit_motion, load_motion
-    from ..video import PIPE, formats_of, open_video
+    from ..video import PIPE, formats_of, has_sound, open_video
 
     # A wrong command line is found before the work.
+    if audio is not None and motion is not None:
+        raise typer.BadParameter("AUDIO and --motion both move the avatar: give one of them")
     try:
         accepted = formats_of(output)
     except ValueError as error:
@@ -49,43 +85,93 @@ def render(
         raise typer.BadParameter(f"--format for {output} is {' or '.join(accepted)}, not {format}")
     if output == PIPE and sys.stdout.isatty():
         raise typer.BadParameter("-o - writes raw pictures: redirect them to a file or a program")
+    if output == PIPE and json:
+        raise typer.BadParameter("--json and -o - would both write to stdout: give one of them")
     pixels = None if size is None else parse_size(size)
-    head = load(avatar, threads=threads, precision=precision)
-    moves = None if motion is None else load_motion(motion, head, fps=motion_fps)
-    if moves is None:
-        rate = head.fps if fps is None else fps
+    if audio is not None:
+        require_speech_fps(fps)
+    remark = (lambda text: None) if quiet else note
+    actor = load(avatar, threads=threads, precision=precision)
+    width, height = pixels or actor.size
+    # rgba8 is asked for to see through: the avatar's own background would fill it.
+    look = {"size": pixels, "format": format or accepted[0], "background": None if format == "rgba8" else "avatar"}
+    heard = _open(audio)
+    if heard is not None:
+        show = _speech(actor, heard, fps, look, {"seed": seed, "mouth": mouth, "head": head, "blink": blink})
+    elif motion is not None:
+        show = _motion(actor, motion, motion_fps, fps, look, remark)
+    else:
+        rate = actor.fps if fps is None else fps
         if not 0 < rate <= 1000:
             raise typer.BadParameter(f"--fps must be above 0 and at most 1000; got {rate:g}")
-        length = max(1, round((1.0 if seconds is None else seconds) * rate))
-    else:
-        if fps is not None:
-            moves = moves.resample(fps)
-        rate, length = moves.fps, moves.frames
-        ignored = fit_motion(moves, head).ignored
-        if ignored and not quiet:
-            note(f"note: this avatar has no use for {', '.join(ignored)}")
-    count = length if seconds is None else min(length, max(1, round(seconds * rate)))
-    width, height = pixels or head.size
+        show = _Show(rate, None, itertools.repeat(actor.render_frame({}, **look)))  # type: ignore[arg-type]
+        seconds = 1.0 if seconds is None else seconds
+    limit = None if seconds is None else max(1, round(seconds * show.fps))
+    known = [length for length in (show.length, limit) if length is not None]
+    sound = None if heard is None else (heard.rate, heard.channels)
+    if sound and not has_sound(output):
+        remark(f"note: {output} holds no sound; .mp4, .mov and .mkv do")
     begin = time.perf_counter()
-    with open_video(output, rate, (width, height), format) as writer:
-        # rgba8 is asked for to see through: the avatar's own background would fill it.
-        background = None if writer.format == "rgba8" else "avatar"
-        frames: Iterator[Frame] = (
-            itertools.repeat(head.render_frame({}, size=pixels, format=writer.format, background=background))
-            if moves is None
-            else head.render_motion(moves, size=pixels, format=writer.format, background=background)
-        )
-        with _progress(count, show=not quiet and sys.stderr.isatty()) as advance:
-            for frame in itertools.islice(frames, count):
-                writer.write(frame.image)
-                advance()
-    if not quiet and output != PIPE:
-        took = time.perf_counter() - begin
-        note(f"{output}: {count} frames, {width}x{height}, {rate:g} fps, in {took:.1f} s")
+    written = 0
+    with (
+        open_video(output, show.fps, (width, height), format, sound) as writer,
+        _progress(min(known, default=None), show=not quiet and sys.stderr.isatty()) as advance,
+    ):
+        for frame in itertools.islice(show.frames, limit):
+            writer.write(frame.image, frame.audio)
+            written += 1
+            advance()
+    took = time.perf_counter() - begin
+    if heard is not None and heard.damaged:
+        remark(f"note: {heard.damaged} packets of {heard.name} could not be decoded and are silent")
+    if writer.left_over is not None:
+        remark(f"note: {writer.left_over} and what follows it are of an earlier render")
+    if json:
+        import json as text
+
+        print(text.dumps({
+            "output": output, "frames": written, "size": [width, height], "fps": show.fps,
+            "seconds": written / show.fps, "sound": sound and {"rate": sound[0], "channels": sound[1]},
+            "took_s": took, "times_real_time": written / show.fps / took,
+        }))  # fmt: skip
+    elif output != PIPE:
+        remark(f"{output}: {written} frames, {width}x{height}, {show.fps:g} fps, in {took:.1f} s")
+
+
+def _open(audio: str | None) -> Audio | None:
+    if audio is None:
+        return None
+    from ..audio import open_audio
+
+    return open_audio("render", audio)
+
+
+def _speech(actor: Avatar, heard: Audio, fps: float | None, look: dict[str, Any], voice: dict[str, Any]) -> _Show:
+    from ..speech import frame_count, speech_fps
+
+    rate = speech_fps(actor.fps) if fps is None else fps
+    return _Show(rate, frame_count(heard, rate), actor.render(heard, rate, **look, **voice))
+
+
+def _motion(
+    actor: Avatar, motion: str, motion_fps: float | None, fps: float | None, look: dict[str, Any], remark: Any
+) -> _Show:
+    from ..motion_files import states_times
+    from ..motions import fit_motion, load_motion
+
+    moves = load_motion(motion, actor, fps=motion_fps)
+    if motion_fps is not None and states_times(motion):
+        remark(f"note: --motion-fps is used in place of the times in {motion}")
+    if fps is not None:
+        moves = moves.resample(fps)
+    ignored = fit_motion(moves, actor).ignored
+    if ignored:
+        remark(f"note: this avatar has no use for {', '.join(ignored)}")
+    return _Show(moves.fps, moves.frames, actor.render_motion(moves, **look))
 
 
 @contextmanager
-def _progress(count: int, show: bool) -> Iterator[Any]:
+def _progress(count: int | None, show: bool) -> Iterator[Any]:
     if not show:
         yield lambda: None
         return

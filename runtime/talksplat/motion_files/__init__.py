@@ -1,4 +1,4 @@
-"""Readers of motion files, one module per kind of file."""
+"""Readers of motion files, one module per kind of file, and their writers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import MotionInvalid
-from ..motion import MAX_FPS, Motion
+from ..motions import MAX_FPS, Motion
 
 if TYPE_CHECKING:
     from ..avatar import Avatar
@@ -20,7 +20,7 @@ KINDS = ".csv, .json, .json.gz, .npy, .npz or clip:NAME"
 def read_motion(
     path: str | os.PathLike[str], avatar: Avatar | None, fps: float | None, names: Sequence[str] | None
 ) -> Motion:
-    """load_motion() of talksplat.motion."""
+    """load_motion() of talksplat.motions."""
     if fps is not None and not 0 < fps <= MAX_FPS:
         raise ValueError(f"load_motion: fps must be in (0, {MAX_FPS:g}]; got {fps!r}.")
     text = os.fspath(path)
@@ -52,3 +52,13 @@ def read_motion(
     except OSError as error:
         raise MotionInvalid(f"{file}: cannot be read ({error.strerror or error}).") from None
     raise MotionInvalid(f"{file}: this kind of motion file is not known. Use {KINDS}.")
+
+
+def states_times(path: str | os.PathLike[str]) -> bool:
+    """Whether a motion file that was read is a table with times of its own."""
+    text = os.fspath(path)
+    if text.startswith(CLIP_PREFIX) or not text.lower().endswith(".csv"):
+        return False
+    from .csv_file import states_times as table_states_times
+
+    return table_states_times(Path(text))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .._arrays import nearest
 from ..arkit import ARKIT_NAMES, canonical_name
 from ..errors import MotionInvalid
-from ..motion import MAX_FPS, ROTATIONS, Motion
+from ..motions import MAX_FPS, ROTATIONS, Motion
 
 if TYPE_CHECKING:
     from ..avatar import Avatar
@@ -21,6 +21,7 @@ MIN_FPS = 1.0  # of stated times; slower is a table of something else
 IGNORABLE = frozenset({"_neutral", "neutral"})  # MediaPipe's score of the face at rest
 # Weights are 0..1, trackers overshoot a little, and a table in percent would tear a head apart.
 MAX_WEIGHT = 10.0
+ROUNDING_S = 0.001  # of stated times
 MAX_GAP_S = 60.0
 MAX_FRAMES = 1 << 22
 
@@ -133,10 +134,12 @@ def _rate(who: str, time_place: Callable[[int], str], grid: Rows) -> float:
         raise MotionInvalid(
             f"{who}: its times mean {rate:.6g} frames per second; {MIN_FPS:g} to {MAX_FPS:g} are accepted."
         )
-    for usual in (round(rate), round(rate * 1.001) / 1.001):
-        if abs(rate / usual - 1) < tolerance:
-            return float(usual)
-    return rate
+    # Times in milliseconds cannot tell 30 from 29.97 fps within a second: the whole number has it unless they can.
+    usual = [float(round(rate)), round(rate * 1.001) / 1.001]
+    even = np.abs(grid - grid[0] - np.arange(len(grid)) / usual[0]).max() <= ROUNDING_S
+    if not even:
+        usual.sort(key=lambda candidate: abs(rate - candidate))
+    return usual[0] if abs(rate / usual[0] - 1) < tolerance else rate
 
 
 def _require_finite(who: str, place: Place, rows: Rows, names: Sequence[str]) -> None:

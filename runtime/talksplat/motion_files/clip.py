@@ -8,7 +8,7 @@ import numpy as np
 
 from .._arrays import nearest
 from ..errors import MotionInvalid
-from ..motion import ROTATIONS, Motion
+from ..motions import ROTATIONS, Motion
 
 if TYPE_CHECKING:
     from ..avatar import Avatar

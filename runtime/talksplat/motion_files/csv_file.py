@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import MotionInvalid
-from ..motion import Motion
+from ..motions import Motion
 from ..rotation import axis_angle_from_quat, multiply, quat_from_axis_angle, quat_from_matrix
 from .build import Rows, build, settle_names
 
@@ -45,7 +45,12 @@ class _Table:
                         self.lines.append(reader.line_num)
                         self.rows.append(row)
         except (UnicodeDecodeError, csv.Error) as error:
-            raise MotionInvalid(f"{self.who}: is not a CSV text: {error}.") from None
+            raise MotionInvalid(f"{self.who}: is not a CSV text in UTF-8: {error}.{_encoding_hint(path)}") from None
+        if len(self.header) == 1 and (";" in self.header[0] or "\t" in self.header[0]):
+            mark = "semicolons" if ";" in self.header[0] else "tabs"
+            raise MotionInvalid(
+                f"{self.who}: {mark} are between its cells. Save it with commas, and points in numbers."
+            )
         self._all_lines = self.lines
         repeated = [name for name in self.header if self.header.count(name) > 1]
         if repeated:
@@ -97,9 +102,26 @@ class _Table:
         rolled = np.flatnonzero(np.diff(seconds))
         # The frame number before a new second tells the rate; a take within one second is at the app's own.
         highest = int(frames[rolled].max()) + 1 if len(rolled) else max(LIVE_LINK_FPS, int(frames.max(initial=0)) + 1)
-        rate = next((usual for usual in TIMECODE_RATES if usual >= highest), highest)
-        grid: Rows = seconds + midnights * 86400 + frames / rate
-        return grid
+        usual = next((rate for rate in TIMECODE_RATES if rate >= highest), highest)
+        # Frames may be missing before every new second, or the rate is an unusual one: the evener steps tell.
+        grids: list[Rows] = [seconds + midnights * 86400 + frames / rate for rate in (highest, usual)]
+        return min(grids, key=_unevenness)
+
+
+def _unevenness(grid: Rows) -> float:
+    steps = np.diff(grid)
+    return float(np.abs(steps - np.median(steps)).mean()) if len(steps) else 0.0
+
+
+def _encoding_hint(path: Path) -> str:
+    with open(path, "rb") as file:
+        utf16 = file.read(2) in (b"\xff\xfe", b"\xfe\xff")
+    return " It is UTF-16: save it as UTF-8." if utf16 else ""
+
+
+def states_times(path: Path) -> bool:
+    """Whether a table's rows say when they are."""
+    return bool({TIMECODE, *TIME} & set(_Table(path).header))
 
 
 def read_csv(path: Path, avatar: Avatar | None, fps: float | None) -> Motion:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import MotionInvalid
-from ..motion import MAX_FPS, Motion
-from .build import Rows, as_rows, build
+from ..motions import MAX_FPS, Motion
+from .build import ROUNDING_S, Rows, as_rows, build
 
 if TYPE_CHECKING:
     from ..avatar import Avatar
@@ -41,8 +41,9 @@ def read_json(path: Path, avatar: Avatar | None, fps: float | None) -> Motion:
         inputs["head_pose"] = head_pose
     times = _times(who, frames)
     rate = fps
-    if rate is None and times is None:
-        rate = _stated_rate(who, data)
+    if rate is None:
+        stated = _stated_rate(who, data)
+        rate = stated if stated is None or times is None or _agree(times, stated) else None
     return build(
         who,
         lambda row, name: f"frame {row}, {name}",
@@ -99,6 +100,10 @@ def _head_pose(who: str, data: dict[str, Any], frames: list[dict[str, Any]]) -> 
     if rows.shape != (len(frames), 3):
         raise MotionInvalid(f"{who}: head_pose must be [{len(frames)},3] axis-angle radians; got {list(rows.shape)}.")
     return rows
+
+
+def _agree(times: Rows, rate: float) -> bool:
+    return float(np.abs(times - times[0] - np.arange(len(times)) / rate).max()) <= ROUNDING_S
 
 
 def _stated_rate(who: str, data: dict[str, Any]) -> float | None:

@@ -16,7 +16,7 @@ import numpy as np
 from .._arrays import nearest
 from ..arkit import ARKIT_NAMES
 from ..errors import MotionInvalid
-from ..motion import Motion
+from ..motions import Motion
 from .build import Rows, build
 
 if TYPE_CHECKING:

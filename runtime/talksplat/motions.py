@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from ._arrays import FloatArray, as_floats, as_number, nearest, require_finite, shape_text
 from .arkit import ARKIT_NAMES
 from .errors import MotionInvalid
+from .retarget import is_flame, speaks_arkit, to_flame, to_rig
 from .rotation import slerp_axis_angle
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ MAX_FPS = 1000.0
 ROTATIONS = frozenset({"head_pose", "rotation", "neck_pose", "jaw_pose", "eyes_pose", "joint_rotation"})
 # What a recording carries along: an avatar without such an input does without it.
 OPTIONAL_INPUTS = frozenset({"head_pose"})
+FLAME_INPUTS = frozenset({"expr", "rotation", "neck_pose", "jaw_pose", "eyes_pose"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +73,7 @@ class Motion:
 
     def __repr__(self) -> str:
         inputs = "".join(f", {name}" for name in self.inputs)
-        return f"Motion({self.frames} frames at {self.fps:g} fps, {len(self.names)} weights{inputs})"
+        return f"{type(self).__name__}({self.frames} frames at {self.fps:g} fps, {len(self.names)} weights{inputs})"
 
     @property
     def frames(self) -> int:
@@ -80,6 +83,16 @@ class Motion:
     def seconds(self) -> float:
         """Duration: frames / fps."""
         return self.frames / self.fps
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a file that load_motion() and other tools read: Live Link Face's .csv, or LAM's .json.
+
+        Both hold weights (the .csv ARKit's only) and head_pose, to six decimals. Raises ValueError where the motion
+        has more than that, or the name another ending, and OSError where the file cannot be written.
+        """
+        from .motion_files.write import write_motion
+
+        write_motion(self, Path(os.fsdecode(path)))
 
     def resample(self, fps: float) -> Motion:
         """This motion at another rate: values linearly interpolated, rotations along the shorter arc."""
@@ -155,12 +168,33 @@ class FittedMotion(NamedTuple):
 def fit_motion(motion: Motion, avatar: Avatar) -> FittedMotion:
     """The motion as the avatar's inputs.
 
-    Names that the avatar does not know are MotionInvalid, except ARKit weights that its rig has no shape for and
-    head_pose, which are left out and reported.
+    ARKit weights that the rig has no shape for go to the nearest combination that it has, and on a FLAME avatar to
+    jaw, eyes, neck and expression (retarget.py; docs/retargeting.md). What finds no place is left out and reported.
+    Raises MotionInvalid for other names that the avatar does not know, FLAME parameters on an ARKit avatar among them.
     """
-    controls: dict[str, FloatArray] = {}
+    homes = {name: into for into in reversed(list(avatar.inputs.values())) for name in into.names}
+    inputs = dict(motion.inputs)
+    weights = {name: motion.weights[:, column] for column, name in enumerate(motion.names)}
+    arkit = {name: rows for name, rows in weights.items() if name in ARKIT_NAMES}
     ignored: list[str] = []
-    for name, rows in motion.inputs.items():
+    if speaks_arkit(avatar):
+        moved = to_rig(arkit, frozenset(name for name, home in homes.items() if name not in home.absent))
+        weights = {
+            name: rows for name, rows in {**weights, **moved.weights}.items() if name in homes or name not in arkit
+        }
+        ignored += moved.ignored
+    elif is_flame(avatar):
+        turn = None if "head_pose" in avatar.inputs else inputs.pop("head_pose", None)
+        moved = to_flame(arkit, turn, avatar)
+        inputs = {**moved.inputs, **inputs}
+        weights = {name: rows for name, rows in weights.items() if name not in arkit}
+        ignored += moved.ignored
+    unknown = [name for name in weights if name not in homes]
+    if unknown:
+        raise _unknown(avatar, unknown, homes)
+
+    controls: dict[str, FloatArray] = {}
+    for name, rows in inputs.items():
         into = avatar.inputs.get(name)
         if into is None:
             if name not in OPTIONAL_INPUTS:
@@ -174,24 +208,22 @@ def fit_motion(motion: Motion, avatar: Avatar) -> FittedMotion:
             )
         else:
             controls[name] = rows
-    homes = {name: into for into in reversed(list(avatar.inputs.values())) for name in into.names}
-    speaks_arkit = any(name in homes for name in ARKIT_NAMES)
-    unknown = [n for n in motion.names if n not in homes and not (speaks_arkit and n in ARKIT_NAMES)]
-    if unknown:
-        raise _unknown(avatar, unknown, homes)
-    for column, name in enumerate(motion.names):
-        home = homes.get(name)
-        if (home is None or name in home.absent) and motion.weights[:, column].any():
-            ignored.append(name)
-        if home is None:
-            continue
+    for name, rows in weights.items():
+        home = homes[name]
         if home.name not in controls:
             controls[home.name] = np.tile(home.default, (motion.frames, 1))
-        controls[home.name][:, home.index[name]] = motion.weights[:, column]
+        controls[home.name][:, home.index[name]] = rows
     return FittedMotion(controls, tuple(ignored))
 
 
 def _unknown(avatar: Avatar, names: list[str], similar: Iterable[str]) -> MotionInvalid:
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     takes = ", ".join(avatar.inputs) or "nothing"
-    return MotionInvalid(f"motion: {avatar.name} has no input {shown}.{nearest(names[0], similar)} It takes: {takes}.")
+    hint = ""
+    if names[0] in FLAME_INPUTS and speaks_arkit(avatar):
+        hint = (
+            f" {names[0]} is FLAME's, and this avatar is moved by ARKit weights: use a motion of those "
+            "(.csv, .json, .npy), or speech."
+        )
+    similar_name = nearest(names[0], similar)
+    return MotionInvalid(f"motion: {avatar.name} has no input {shown}.{similar_name} It takes: {takes}.{hint}")

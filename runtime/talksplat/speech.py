@@ -1,0 +1,125 @@
+"""Speech to the motion of a face, by the built-in voice."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import _core
+from ._arrays import FloatArray, as_count, as_number
+from ._assets import VOICE
+from .arkit import ARKIT_NAMES
+from .audio import Audio, open_audio
+from .motions import Motion
+
+MIN_FPS, MAX_FPS = 20.0, 60.0
+DEFAULT_FPS = 25.0
+MAX_AMOUNT = 2.0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SpeechMotion(Motion):
+    """What motion() hears: a Motion of the 52 ARKit weights, with inputs["head_pose"].
+
+    voice: [T] how surely someone speaks at that frame, 0..1.
+    features: [T,n] what the voice model knows of the sound around that frame, for avatars and models that want it.
+    """
+
+    voice: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+    features: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+
+
+@functools.lru_cache(maxsize=1)
+def builtin_voice() -> _core.Voice:
+    """The voice of the package, loaded once. Raises VoiceInvalid."""
+    return _core.Voice(str(VOICE))
+
+
+class Heard(NamedTuple):
+    """A block of sound, and the faces that it made ready: those of earlier sound, too, by the look-ahead."""
+
+    sound: FloatArray  # [n,channels]
+    weight: FloatArray  # [T,52]
+    head_pose: FloatArray  # [T,3]
+    voice: FloatArray  # [T]
+    feature: FloatArray  # [T,n]
+    last: bool  # no sound in it: the rest of the faces
+
+
+class Hearing:
+    """A sound that is being listened to; arguments are checked here, the sound is read by iterating, once."""
+
+    def __init__(self, who: str, audio: Audio, fps: Any, seed: Any, mouth: Any, head: Any, blink: Any) -> None:
+        self.audio = audio
+        self.fps = as_number(f"{who}: fps", fps)
+        if not MIN_FPS <= self.fps <= MAX_FPS:
+            raise ValueError(f"{who}: fps must be {MIN_FPS:g} to {MAX_FPS:g}; got {fps!r}.")
+        self._speech = _core.Speech(
+            builtin_voice(),
+            audio.rate,
+            audio.channels,
+            self.fps,
+            as_count(f"{who}: seed", seed, 0),
+            _amount(f"{who}: mouth", mouth),
+            _amount(f"{who}: head", head),
+            _amount(f"{who}: blink", blink),
+        )
+
+    def __iter__(self) -> Iterator[Heard]:
+        for block in self.audio.blocks():
+            self._speech.push(block)
+            yield self._heard(block, last=False)
+        self._speech.finish()
+        yield self._heard(np.zeros((0, self.audio.channels), np.float32), last=True)
+
+    def _heard(self, block: FloatArray, last: bool) -> Heard:
+        faces = self._speech.read()
+        return Heard(block, faces["weight"], faces["head_pose"], faces["voice"], faces["feature"], last)
+
+
+def speech_fps(fps: float) -> float:
+    """The rate of an avatar, where faces can have it."""
+    return fps if MIN_FPS <= fps <= MAX_FPS else DEFAULT_FPS
+
+
+def frame_count(audio: Audio, fps: float) -> int | None:
+    """How many frames there will be, as far as the sound says how long it is."""
+    return None if audio.seconds is None else max(1, math.ceil(audio.seconds * fps - 1e-6))
+
+
+def _amount(who: str, value: Any) -> float:
+    amount = as_number(who, value)
+    if not 0 <= amount <= MAX_AMOUNT:
+        raise ValueError(f"{who} must be 0 to {MAX_AMOUNT:g}, 1 as the voice has it; got {value!r}.")
+    return amount
+
+
+def motion(
+    audio: Any,
+    fps: float = DEFAULT_FPS,
+    *,
+    sample_rate: int | None = None,
+    seed: int = 0,
+    mouth: float = 1.0,
+    head: float = 1.0,
+    blink: float = 1.0,
+) -> SpeechMotion:
+    """The motion of a face that speaks: frame k is the face at k / fps seconds of the sound.
+
+    audio: a path (sound or video), bytes or a binary file, "sample" (built in), or an array with its sample_rate:
+    [n] or [n,channels], int16 or float with full scale at 1, 8..192 kHz; the mean of the channels is heard. Time 0
+    of a video is its first picture.
+    fps: 20..60.  seed: of blinks, gaze and head motion.  mouth, head, blink: amounts, 0..2; 0 is none (head, blink).
+    Returns ceil(seconds · fps) frames. Raises AudioInvalid for the sound, which says what is wrong and where,
+    VoiceInvalid for the voice file, and ValueError for arguments.
+    """
+    hearing = Hearing("motion", open_audio("motion", audio, sample_rate), fps, seed, mouth, head, blink)
+    # The sound itself is not kept.
+    heard = [(block.weight, block.head_pose, block.voice, block.feature) for block in hearing]
+    weight, head_pose, voice, feature = (np.concatenate(rows) for rows in zip(*heard, strict=True))
+    return SpeechMotion(hearing.fps, weight, ARKIT_NAMES, {"head_pose": head_pose}, voice=voice, features=feature)

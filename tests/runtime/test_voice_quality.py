@@ -1,0 +1,52 @@
+"""What the built-in voice promises, on sounds that it was not trained on. bench/voice_quality.py has every number."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from talksplat import _core
+from talksplat._assets import VOICE
+from talksplat.authoring.voice import evaluate
+from voice_quality import GRID_GOAL, MARGIN_GOAL, PRECISION_GOAL, RECALL_GOAL, SPEECH_GOAL, STILL_GOAL, faces, grid
+
+
+@pytest.fixture(scope="module")
+def voice() -> _core.Voice:
+    return _core.Voice(str(VOICE))
+
+
+def test_size(voice: _core.Voice) -> None:
+    assert voice.file_bytes < 2_000_000
+    assert voice.n_parameters < 1_500_000
+    assert voice.look_ahead_s <= 0.080
+
+
+def test_jaws_of_faces_it_never_saw(voice: _core.Voice, shared_dir: Path) -> None:
+    scores, _ = grid(voice, shared_dir)
+    jaw = scores.pop("jawOpen: prediction")
+    baselines = [s["r_const"] for name, s in scores.items() if name.startswith("jawOpen: ")]
+    assert len(baselines) == 3 and jaw["clips"] == 7
+    assert jaw["r_const"] >= GRID_GOAL
+    assert jaw["r_speech"] >= SPEECH_GOAL
+    assert abs(jaw["lag"]) <= 1
+    assert jaw["r_const"] >= max(baselines) + MARGIN_GOAL
+
+
+def test_lips_close_on_p_b_m(voice: _core.Voice) -> None:
+    pytest.importorskip("espeakng_loader", reason="no espeak-ng: nothing speaks with known phonemes")
+    closures = evaluate.closures(lambda samples: faces(voice, samples))
+    assert closures["holds"] > 100
+    assert closures["recall"] >= RECALL_GOAL
+    assert closures["precision"] >= PRECISION_GOAL
+
+
+def test_lips_rest_where_nobody_speaks(voice: _core.Voice) -> None:
+    moved = evaluate.negatives(lambda samples: faces(voice, samples))
+    assert {name: round(v, 4) for name, v in moved.items() if v >= STILL_GOAL} == {}
+
+
+def test_lips_move_where_somebody_speaks(voice: _core.Voice, shared_dir: Path) -> None:
+    samples = evaluate.read_sound(shared_dir / "data/audio/en_jfk_16k_mono.wav")
+    jaw = faces(voice, samples, 25)["jawOpen"]
+    assert np.std(jaw) > 0.05 and jaw.max() > 0.3
