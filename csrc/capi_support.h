@@ -2,10 +2,10 @@
 // message, and structs of older callers are read over the defaults.
 #pragma once
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <exception>
 #include <new>
-#include <string>
 #include <system_error>
 
 #include "core/status.h"
@@ -26,9 +26,10 @@ ts_status guarded(const Body& body,
   } catch (const std::bad_alloc&) {
     return fail(StatusCode::kOutOfMemory, out_of_memory);
   } catch (const std::system_error& e) {
-    return fail(
-        StatusCode::kDeviceError,
-        ("cannot start the threads (" + std::string(e.what()) + "). Ask for fewer, or raise the limit.").c_str());
+    char message[256];  // a std::string might throw
+    std::snprintf(message, sizeof message, "cannot start the threads (%s). Ask for fewer, or raise the limit.",
+                  e.what());
+    return fail(StatusCode::kDeviceError, message);
   } catch (const std::exception& e) {
     return fail(StatusCode::kInternal, e.what());
   } catch (...) {

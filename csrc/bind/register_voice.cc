@@ -66,8 +66,9 @@ class Speech {
       throw py::value_error("samples must be [n," + std::to_string(channels_) + "]" +
                             (channels_ == 1 ? " or [n]" : "") + "; got " + shape + ".");
     }
-    if (!(samples.flags() & py::array::c_style))
-      throw py::value_error("samples must be C-contiguous. See numpy.ascontiguousarray.");
+    constexpr int kPlain = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+    if ((samples.flags() & kPlain) != kPlain)
+      throw py::value_error("samples must be C-contiguous and aligned. See numpy.require.");
     const void* data = samples.data();
     const int64_t n = samples.shape(0);
     call([&] { return ts_speech_push(speech_, s16 ? TS_SAMPLE_S16 : TS_SAMPLE_F32, data, n); });

@@ -20,17 +20,6 @@ constexpr int64_t kMaxInputSize = 65536;
 using manifest::invalid;
 using manifest::Node;
 
-Status check_format(const Node& root) {
-  int64_t format = 0;
-  TS_RETURN_IF_ERROR(root.at("format").integer(1, int64_t{1} << 31, format));
-  if (format > kFormat) {
-    return invalid("manifest: format " + std::to_string(format) +
-                   " was made by a newer talksplat; this one reads up to " + std::to_string(kFormat) +
-                   ". Upgrade talksplat");
-  }
-  return Status();
-}
-
 // Rows of the 3x3 part of a row-major 4x4 matrix orthonormal, and no mirror image.
 bool is_rotation(const float* m) {
   constexpr double kTolerance = 1e-3;
@@ -251,11 +240,8 @@ Status check_provenance(const Node& node) {
 
 Status read_manifest(const std::string& text, AvatarFile& avatar, std::vector<MotionClip>& clips) {
   Json json;
-  std::string problem;
-  if (!parse_json(text, json, problem)) return invalid("manifest: not valid JSON: " + problem);
+  TS_RETURN_IF_ERROR(manifest::parse(text, kFormat, json));
   const Node root(&json, "");
-  if (!json.object()) return invalid(std::string("manifest: must be an object; it is ") + json.kind_name());
-  TS_RETURN_IF_ERROR(check_format(root));  // first: a newer manifest may differ in all the rest
 
   int method = 0;
   TS_RETURN_IF_ERROR(root.at("name").text(avatar.name));

@@ -136,4 +136,17 @@ class Node {
   std::string path_, problem_;
 };
 
+// An object of a `format` up to `newest`, which is asked first: a newer manifest may differ in all the rest.
+inline Status parse(const std::string& text, int64_t newest, Json& json) {
+  std::string problem;
+  if (!parse_json(text, json, problem)) return invalid("manifest: not valid JSON: " + problem);
+  if (!json.object()) return invalid(std::string("manifest: must be an object; it is ") + json.kind_name());
+  int64_t format = 0;
+  TS_RETURN_IF_ERROR(Node(&json, "").at("format").integer(1, int64_t{1} << 31, format));
+  if (format <= newest) return Status();
+  return invalid("manifest: format " + std::to_string(format) +
+                 " was made by a newer talksplat; this one reads up to " + std::to_string(newest) +
+                 ". Upgrade talksplat");
+}
+
 }  // namespace ts::manifest

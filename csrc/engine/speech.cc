@@ -17,7 +17,7 @@ Status Voice::load(const char* path, Voice& voice) {
   TS_RETURN_IF_ERROR(read_voice_file(path, file));
   Voice result;
   result.model = std::make_shared<EncodeModel>(file.mel, file.towers);
-  result.manifest = std::move(file.manifest), result.name = std::move(file.name);
+  result.manifest = std::move(file.manifest);
   result.look_ahead_steps = file.look_ahead_steps;
   result.n_parameters = file.n_parameters, result.file_bytes = file.file_bytes;
   result.channel_names = std::move(file.channel_names);
@@ -67,6 +67,7 @@ Status Speech::push(ts_sample_format format, const void* samples, int64_t n) {
   if (finished_)
     return error(StatusCode::kInvalidArgument, "this utterance is finished; reset the stream to begin another.");
   TS_RETURN_IF_ERROR(listen_.check(format, samples, n));
+  make_room(listen_.n_samples() + n);
   const int64_t frame_bytes = params_.channels * (format == TS_SAMPLE_S16 ? 2 : 4);
   const auto* at = static_cast<const char*>(samples);
   while (n > 0) {
@@ -79,6 +80,7 @@ Status Speech::push(ts_sample_format format, const void* samples, int64_t n) {
 
 Status Speech::finish() {
   if (finished_) return {};
+  make_room(listen_.n_samples());
   listen_.finish();
   hear(listen_.heard().sample, listen_.heard().n);
   finished_ = true;
@@ -111,13 +113,21 @@ void Speech::step() {
   }
 }
 
+int64_t Speech::frame_floats() const { return kFaceFloats + n_channels_ + n_features_; }
+
+void Speech::make_room(int64_t n_samples) {
+  const int64_t frames = frame_count(n_samples, params_.rate_hz, params_.drive.fps) - first_waiting_;
+  const size_t need = static_cast<size_t>(frames * frame_floats());
+  if (need > waiting_.capacity()) waiting_.reserve(std::max(need, 2 * waiting_.capacity()));
+}
+
 void Speech::keep_frames() {
   Face face;
   int64_t step;
   float mix;
   while (n_frames_ < limit_ && drive_.pop(&face, &step, &mix)) {
     const size_t at = waiting_.size();
-    waiting_.resize(at + static_cast<size_t>(kFaceFloats + n_channels_ + n_features_));
+    waiting_.resize(at + static_cast<size_t>(frame_floats()));
     float* out = std::copy_n(face.weight, kArkitWeights, waiting_.data() + at);
     out = std::copy_n(face.head_pose, 3, out);
     *out++ = face.voice;
@@ -132,7 +142,7 @@ int64_t Speech::read(const ts_faces& faces, int64_t max_frames) {
   const auto take = [](const float* from, int count, int64_t row, float* to) {
     if (to) std::copy_n(from, count, to + row * count);
   };
-  const int64_t stride = kFaceFloats + n_channels_ + n_features_;
+  const int64_t stride = frame_floats();
   const float* face = waiting_.data() + (first_frame_ - first_waiting_) * stride;
   for (int64_t row = 0; row < n; ++row, face += stride) {
     take(face, kArkitWeights, row, faces.weight);

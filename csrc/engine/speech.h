@@ -14,7 +14,7 @@ namespace ts {
 
 // A loaded voice: constant, shared by its streams.
 struct Voice {
-  std::string manifest, name;
+  std::string manifest;
   int look_ahead_steps = 0;
   std::vector<std::string> channel_names;
   int drive_channel[kVoiceChannels];  // where each channel that drive reads is among them
@@ -50,6 +50,9 @@ class Speech {
   void hear(const float* samples, int64_t n);
   void step();
   void keep_frames();
+  int64_t frame_floats() const;
+  // For every frame that n samples make, so that nothing fails halfway: a push is taken whole or not at all.
+  void make_room(int64_t n_samples);
 
   std::shared_ptr<const Voice> voice_;
   const SpeechParams params_;

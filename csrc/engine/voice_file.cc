@@ -39,17 +39,6 @@ Status as_voice(Status status) {
 
 // ---- manifest ----
 
-Status check_format(const Node& root) {
-  int64_t format = 0;
-  TS_RETURN_IF_ERROR(root.at("format").integer(1, int64_t{1} << 31, format));
-  if (format > kFormat) {
-    return invalid("manifest: format " + std::to_string(format) +
-                   " was made by a newer talksplat; this one reads up to " + std::to_string(kFormat) +
-                   ". Upgrade talksplat");
-  }
-  return Status();
-}
-
 Status read_number(const Node& node, double low, double high, double& out) {
   float value = 0;
   TS_RETURN_IF_ERROR(node.number(value));
@@ -140,11 +129,8 @@ Status read_tower(const Node& node, int n_mels, std::vector<std::string>& said, 
 
 Status read_manifest(const std::string& text, VoiceFile& voice) {
   Json json;
-  std::string problem;
-  if (!parse_json(text, json, problem)) return invalid("manifest: not valid JSON: " + problem);
+  TS_RETURN_IF_ERROR(manifest::parse(text, kFormat, json));
   const Node root(&json, "");
-  if (!json.object()) return invalid(std::string("manifest: must be an object; it is ") + json.kind_name());
-  TS_RETURN_IF_ERROR(check_format(root));  // first: a newer manifest may differ in all the rest
 
   TS_RETURN_IF_ERROR(root.at("name").name(voice.name));
   TS_RETURN_IF_ERROR(root.at("licence").is_text());

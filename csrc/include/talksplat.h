@@ -293,8 +293,9 @@ static inline ts_speech_params ts_speech_params_default(void) {
 TS_API ts_status ts_speech_create(const ts_voice* voice, const ts_speech_params* params, ts_speech** speech);
 TS_API void ts_speech_destroy(ts_speech* speech);
 
-/* n samples of every channel. TS_AUDIO_INVALID for numbers that are not finite or beyond +-8 (full scale is 1); then
- * nothing of this push is taken. */
+/* n samples of every channel, all of them or, on failure, none. TS_AUDIO_INVALID for numbers that are not finite or
+ * beyond +-8 (full scale is 1). Frames wait in memory until they are read, 4 (56 + n_channels + n_features) bytes each.
+ */
 TS_API ts_status ts_speech_push(ts_speech* speech, ts_sample_format format, const void* samples, int64_t n);
 /* The audio ends here: frames to its last sample become ready. ts_speech_reset begins a new utterance, at time 0. */
 TS_API ts_status ts_speech_finish(ts_speech* speech);

@@ -1,21 +1,19 @@
 // float_of_half — IEEE 754 binary16 to float32, exact.
 #pragma once
-#include <cmath>
 #include <cstdint>
+#include <cstring>
 
 namespace ts {
 
 inline float float_of_half(uint16_t half) {
-  const int exponent = half >> 10 & 31, fraction = half & 1023;
+  // In a float's place the bits of a half say 2^-112 of the number, for exponents count from 15 there and from 127 here.
+  uint32_t bits = static_cast<uint32_t>(half & 0x7fff) << 13;
+  const bool finite = bits < 0x0f800000u;
+  if (!finite) bits |= 0x7f800000u;
+  bits |= static_cast<uint32_t>(half & 0x8000) << 16;
   float value;
-  if (exponent == 31) {
-    value = fraction ? NAN : INFINITY;
-  } else if (exponent == 0) {
-    value = std::ldexp(static_cast<float>(fraction), -24);
-  } else {
-    value = std::ldexp(static_cast<float>(1024 + fraction), exponent - 25);
-  }
-  return half & 0x8000 ? -value : value;
+  std::memcpy(&value, &bits, sizeof value);
+  return finite ? value * 0x1p112f : value;
 }
 
 }  // namespace ts

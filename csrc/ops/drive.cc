@@ -15,20 +15,17 @@
 namespace ts {
 namespace {
 
-// Small openings are drawn a little wider than they are said. Chosen on tracked faces that the voice never saw: 0.85
-// fits them as well as 1, and 0.5 worse (docs/voice_training.md).
-constexpr double kJawKnee = 0.7, kJawExponent = 0.85;
-
 // The gate: who speaks is heard above kVoiceOn until below kVoiceOff. It opens in 40 ms, a step ahead of the voice
 // (late gates fit tracked faces worse), and is shut 160 ms after the last voice: longer than the hold of a p, t or k.
-constexpr double kVoiceOn = 0.4, kVoiceOff = 0.2;
+// Below kNobody it is sure: tones and hum that began like a voice fall to 0.02 within 100 ms.
+constexpr double kVoiceOn = 0.4, kVoiceOff = 0.2, kNobody = 0.08;
 constexpr int kAttackSteps = 2, kHoldSteps = 4, kReleaseSteps = 4;
 constexpr double kAttack = 1.0 / kAttackSteps, kRelease = 1.0 / kReleaseSteps;  // of the gate, a step
 
 // Lips count as sealing from kSealFrom of the voice's closure on, and as sealed from kSealFull: recall and precision on
 // held-out synthetic voices. The jaw's own curve knows p, b and m (turning it down there fits faces worse): mouthClose
 // alone brings the lips together.
-constexpr double kSealFrom = 0.35, kSealFull = 0.65;
+constexpr double kSealFrom = 0.4, kSealFull = 0.7;
 constexpr double kSealedPress = 0.30, kSealedRoll = 0.22;  // as visemes of p, b and m are drawn
 
 double unit(double x) { return std::isfinite(x) ? std::clamp(x, 0.0, 1.0) : 0.0; }
@@ -50,16 +47,6 @@ void Drive::reset() { *this = Drive(params_); }
 
 double Drive::position(int64_t frame) const { return static_cast<double>(frame) * kStepHz / params_.fps; }
 
-int64_t Drive::ready() const {
-  // Frames below step pushed_ - 1, whose next step is there too.
-  const double end = static_cast<double>(pushed_ - 1);
-  if (position(frame_) >= end) return 0;
-  int64_t n = static_cast<int64_t>(end * params_.fps / kStepHz);
-  while (position(n) < end) ++n;
-  while (position(n - 1) >= end) --n;
-  return n - frame_;
-}
-
 void Drive::push(const float* channel) {
   assert(pushed_ - taken_ < kMaxWaiting);
   float* to = channel_[pushed_++ % kRing];
@@ -78,14 +65,16 @@ void Drive::advance() {
   speaking_ = voice > (speaking_ ? kVoiceOff : kVoiceOn);
   quiet_steps_ = speaking_ ? 0 : quiet_steps_ + 1;
   open_[0] = open_[1];
-  // A click that was taken for a voice is held no longer than it lasted.
-  const int hold = std::min(kHoldSteps, spoken_steps_);
+  // What was taken for a voice for a moment, a click or the beginning of a tone, is held no longer than it lasted, and
+  // not at all where it is sure that nobody speaks.
+  const bool moment = spoken_steps_ < 2 * kHoldSteps;
+  const int hold = moment && voice < kNobody ? 0 : std::min(kHoldSteps, spoken_steps_);
   bool phrase_ends = false;
   if (speaking_) {
     spoken_steps_ = std::min(spoken_steps_ + 1, 2 * kHoldSteps);
     open_[1] = std::min(1.0, open_[1] + kAttack);
   } else if (quiet_steps_ > hold) {
-    phrase_ends = quiet_steps_ == kHoldSteps + 1 && spoken_steps_ == 2 * kHoldSteps;
+    phrase_ends = quiet_steps_ == kHoldSteps + 1 && !moment;
     open_[1] = std::max(0.0, open_[1] - kRelease);
     if (open_[1] == 0) spoken_steps_ = quiet_steps_ = 0;
   }
@@ -131,10 +120,7 @@ void Drive::shape_mouth(int64_t step, double t, Face* face) const {
     set(left, value);
     set(right, value);
   };
-  const double spoken_jaw = said(kJawOpen);
-  const double drawn_jaw =
-      spoken_jaw < kJawKnee ? kJawKnee * std::pow(spoken_jaw / kJawKnee, kJawExponent) : spoken_jaw;
-  const double jaw = std::min(gain * drawn_jaw, 1.0);
+  const double jaw = std::min(gain * said(kJawOpen), 1.0);
   set(arkit::jawOpen, jaw);
   set(arkit::mouthClose, seal * jaw);
   set(arkit::mouthFunnel, gain * said(kMouthFunnel) * (1 - seal));

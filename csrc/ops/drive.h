@@ -54,8 +54,6 @@ class Drive {
   // The next frame, if its steps are there. `step` and `mix` say where it lies: (1 - mix) of `step` + mix of step + 1,
   // so that the caller can sample other curves alike.
   bool pop(Face* face, int64_t* step, float* mix);
-  // How many frames pop() would give now.
-  int64_t ready() const;
   void reset();
 
  private:

@@ -24,7 +24,7 @@ EncodeModel::EncodeModel(const MelParams& params, const std::vector<TowerWeights
     t.head = pack(w.head, w.width, w.outputs);
     std::vector<EncodeLayer>& layers = layers_.emplace_back();
     for (const LayerWeights& layer : w.layers) layers.push_back(pack(layer, w));
-    t.n_layers = static_cast<int>(layers.size()),
+    t.n_layers = static_cast<int>(layers.size());
     t.layers = layers.data();  // which stay where they are as layers_ grows
     n_channels += w.outputs;
     sigmoid.insert(sigmoid.end(), w.sigmoid.begin(), w.sigmoid.end());

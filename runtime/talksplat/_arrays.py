@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
+MAX_COUNT = 2**31 - 1  # of the core
 
 
 def shape_text(shape: Iterable[int | str]) -> str:
@@ -47,18 +48,22 @@ def require_finite(who: str, array: NDArray[Any]) -> None:
 def as_count(who: str, value: Any, least: int) -> int:
     try:
         count = value.__index__()
-    except AttributeError:
-        raise ValueError(f"{who} must be a whole number, at least {least}; got {value!r}.") from None
-    if isinstance(value, bool) or count < least or count >= 2**31:
-        raise ValueError(f"{who} must be a whole number, at least {least}; got {value!r}.")
+    except (AttributeError, TypeError):  # TypeError: of numpy's arrays and bools
+        count = -1
+    if isinstance(value, bool) or not least <= count <= MAX_COUNT:
+        most = f" and at most {MAX_COUNT}" if count > MAX_COUNT else ""
+        hint = " Pass it as an int." if isinstance(value, (float, np.floating)) and float(value).is_integer() else ""
+        raise ValueError(f"{who} must be a whole number, at least {least}{most}; got {value!r}.{hint}")
     return int(count)
 
 
 def as_number(who: str, value: Any, positive: bool = False) -> float:
     contract = "finite and positive" if positive else "finite"
     try:
+        if isinstance(value, (str, bytes, bool)):  # float() reads these
+            raise TypeError
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{who} must be a number, {contract}; got {value!r}.") from None
     if not np.isfinite(number) or (positive and number <= 0):
         raise ValueError(f"{who} must be {contract}; got {value!r}.")

@@ -23,6 +23,7 @@ INT16_SCALE = np.float32(1 / 32768)
 _DTYPES = ("int16", "float32", "float64")
 # Samples without a header: nothing in such a file says how they are to be read.
 _RAW = (".raw", ".pcm", ".s16", ".s16le", ".f32", ".f32le")
+_MOTION = (".csv", ".json", ".json.gz", ".npy", ".npz")
 
 
 class Audio(ABC):
@@ -125,6 +126,10 @@ def _open_file(source: Any) -> Audio:
             f"{name}: raw samples have no header that states their rate and kind. Give one with "
             f"ffmpeg -f s16le -ar 16000 -ac 1 -i {name} OUT.wav, or pass an array with sample_rate."
         )
+    if name.lower().endswith(_MOTION):
+        raise AudioInvalid(
+            f"{name}: is no sound. Recorded motion is for render --motion, and render_motion() in Python."
+        )
     try:
         file = open(name, "rb")  # noqa: SIM115 (AudioFile closes it)
     except FileNotFoundError:
@@ -178,7 +183,7 @@ def _samples(who: str, source: Any) -> NDArray[Any]:
 
 def as_float_samples(samples: NDArray[Any]) -> FloatArray:
     """int16, or floats with full scale at 1, as C-contiguous float32."""
-    if samples.dtype == np.int16:
+    if samples.dtype.kind == "i":  # of either byte order
         scaled: FloatArray = samples.astype(np.float32, order="C") * INT16_SCALE
         return scaled
     with np.errstate(over="ignore"):  # infinite then, and refused as that

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import av
@@ -28,6 +29,45 @@ _FAILURES = (av.FFmpegError, ValueError, TypeError, IndexError, KeyError, NotImp
 _REPAIR = "Try to repair it: ffmpeg -i IN OUT.wav"
 
 
+class _Stream:
+    """A stream as PyAV may read it: an exception in it is kept in `error`, and the stream ends there.
+
+    PyAV drops those that are not ordinary, Ctrl-C while a pipe is silent among them, and reads again; of more bytes
+    than it asked for it writes them all, past its buffer.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self.error: BaseException | None = None
+        self._file = file
+
+    def read(self, n: int) -> Any:
+        return self._kept(self._bytes, n, otherwise=b"")
+
+    def seek(self, offset: int, whence: int) -> Any:
+        return self._kept(self._file.seek, offset, whence, otherwise=-1)
+
+    def tell(self) -> Any:
+        return self._kept(self._file.tell, otherwise=-1)
+
+    def seekable(self) -> bool:
+        able = getattr(self._file, "seekable", lambda: True)
+        return hasattr(self._file, "seek") and hasattr(self._file, "tell") and bool(able())
+
+    def _bytes(self, n: int) -> bytes:
+        data = self._file.read(n)
+        if not isinstance(data, bytes) or len(data) > n:
+            raise ValueError(f"read({n}) must give at most so many bytes")
+        return data
+
+    def _kept(self, call: Callable[..., Any], *arguments: Any, otherwise: Any) -> Any:
+        if self.error is None:
+            try:
+                return call(*arguments)
+            except BaseException as error:
+                self.error = error
+        return otherwise
+
+
 class AudioFile(Audio):
     """The first sound stream of a file.
 
@@ -40,6 +80,8 @@ class AudioFile(Audio):
         self.name = name
         self._file = file
         self._owned = owned
+        # Nothing waits or fails in Python while PyAV reads a file on disk or in memory.
+        self._source = file if owned and file.seekable() else _Stream(file)
         self._container: Any = None
         try:
             self._open()
@@ -51,7 +93,8 @@ class AudioFile(Audio):
         if hasattr(self._file, "peek") and not self._file.peek(1):
             raise AudioInvalid(f"{self.name}: the file is empty.")
         try:
-            self._container = av.open(self._file, options=_OPTIONS, metadata_errors="replace")
+            self._container = av.open(self._source, options=_OPTIONS, metadata_errors="replace")
+            self._require_stream()
             streams = self._container.streams
             if not streams.audio:
                 kinds = ", ".join(sorted({stream.type for stream in streams})) or "nothing that can be played"
@@ -64,12 +107,13 @@ class AudioFile(Audio):
             require_channels(self.name, max(1, self._stream.channels))
             seconds = self._stream.duration and float(self._stream.duration * self._stream.time_base)
             self.seconds = seconds or (self._container.duration and self._container.duration / av.time_base) or None
-            self._frames = self._decoded()
+            # Without a reference to itself, a sound that nobody reads on is closed at once.
+            self._frames = AudioFile._decoded(weakref.proxy(self))
             self._first = next(self._frames, None)
         except AudioInvalid:
             raise
         except _FAILURES as error:
-            raise AudioInvalid(f"{self.name}: is not sound that can be read ({_reason(error)}). {_REPAIR}") from None
+            raise self._unreadable("is not sound that can be read", error) from None
         if self._first is None:
             why = f"{self.damaged} broken packets" if self.damaged else "a header, and nothing after it"
             raise AudioInvalid(f"{self.name}: has no sample in it ({why}).")
@@ -77,6 +121,21 @@ class AudioFile(Audio):
         self.channels = len(self._first.layout.channels)
         require_rate(self.name, self.rate)
         require_channels(self.name, self.channels)
+
+    def _require_stream(self) -> None:
+        if isinstance(self._source, _Stream) and self._source.error is not None:
+            raise self._source.error
+
+    def _unreadable(self, what: str, error: Exception) -> AudioInvalid:
+        # What PyAV says of a stream that broke is not the reason.
+        if isinstance(self._source, _Stream) and self._source.error is not None:
+            if not isinstance(self._source.error, _FAILURES):
+                raise self._source.error from None
+            error = self._source.error
+        return AudioInvalid(f"{self.name}: {what} ({_reason(error)}). {_REPAIR}")
+
+    def __del__(self) -> None:
+        self._close()
 
     def _close(self) -> None:
         # A decoder that fails to close has nothing left to say.
@@ -105,6 +164,7 @@ class AudioFile(Audio):
                 if frame.samples:
                     begun = True
                     yield frame
+        self._require_stream()
 
     def _chunks(self) -> Iterator[FloatArray]:
         at = 0  # samples that were given
@@ -125,8 +185,7 @@ class AudioFile(Audio):
         except AudioInvalid:
             raise
         except _FAILURES as error:
-            where = f"at {at / self.rate:.2f} s"
-            raise AudioInvalid(f"{self.name}: cannot be read on {where} ({_reason(error)}). {_REPAIR}") from None
+            raise self._unreadable(f"cannot be read on at {at / self.rate:.2f} s", error) from None
         finally:
             self._close()
 

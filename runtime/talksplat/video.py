@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._arrays import FloatArray
-from ._files import partial_of, require_folder
+from ._files import partial_of, require_place
 
 if TYPE_CHECKING:
     from .sound import SoundTrack
@@ -87,7 +87,7 @@ def open_video(
     folder = Path(target).parent
     if target.lower().endswith(".png"):
         return _PngSequence(form, target, folder)
-    require_folder(Path(target))
+    require_place(Path(target))
     return _Container(form, Path(target), fps, size, sound)
 
 
@@ -226,7 +226,7 @@ class _PngSequence(VideoWriter):
         super().__init__(format)
         self._name = Path(pattern).name
         self._folder = folder
-        self._made = next((f for f in (*reversed(folder.parents), folder) if not f.exists()), None)
+        self._made = [f for f in (folder, *folder.parents) if not f.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         self._partial = Path(tempfile.mkdtemp(prefix=".talksplat-", dir=folder))
         self._count = 0
@@ -237,13 +237,21 @@ class _PngSequence(VideoWriter):
 
     def finish(self) -> None:
         for i in range(self._count):
-            os.replace(self._partial / str(i), self._folder / (self._name % i))
+            os.replace(self._partial / str(i), self._file(i))
         self._partial.rmdir()
-        following = self._folder / (self._name % self._count)
+        following = self._file(self._count)
         self.left_over = following if following.exists() else None
 
+    def _file(self, i: int) -> Path:
+        # Other percent signs of the name are themselves.
+        return self._folder / _PATTERN.sub(lambda number: number[0] % i, self._name)
+
     def abandon(self) -> None:
-        shutil.rmtree(self._partial if self._made is None else self._made, ignore_errors=True)
+        shutil.rmtree(self._partial, ignore_errors=True)
+        # Folders that were made for it go too, unless someone has put something there.
+        with contextlib.suppress(OSError):
+            for folder in self._made:
+                folder.rmdir()
 
 
 class _Pipe(VideoWriter):

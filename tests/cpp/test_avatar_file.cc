@@ -6,44 +6,32 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <functional>
-#include <limits>
 
 #include "check.h"
 #include "engine/avatar_file.h"
+#include "reader_test.h"
 #include "sample_avatar.h"
 
 using ts::AvatarFile;
 using ts::Status;
 using ts::StatusCode;
-using ts_test::contains;
+using ts_test::Bytes;
+using ts_test::expect;
+using ts_test::kInf;
+using ts_test::kNan;
 using ts_test::safetensors_file;
 using ts_test::SampleAvatar;
+using ts_test::write;
 
 namespace {
 
-using Bytes = std::vector<uint8_t>;
-using Break = std::function<void(SampleAvatar&)>;
-
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-constexpr float kInf = std::numeric_limits<float>::infinity();
+using Break = ts_test::Break<SampleAvatar>;
 
 Status parse(const Bytes& file) {
   AvatarFile avatar;
   return ts::parse_avatar_file(file.data(), file.size(), avatar);
 }
 
-void write(const std::string& path, const Bytes& bytes) {
-  std::ofstream(path, std::ios::binary)
-      .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-}
-
-void expect(const Status& status, StatusCode code, const std::string& part) {
-  CHECK_MESSAGE(!status.ok(), "accepted; expected: " + part);
-  CHECK_MESSAGE(status.code() == code, "wrong status code; expected: " + part);
-  CHECK_MESSAGE(contains(status.message(), part), "expected: " + part + "\n  got: " + status.message());
-}
 void expect_invalid(const Bytes& file, const std::string& part) {
   expect(parse(file), StatusCode::kAvatarInvalid, part);
 }
@@ -284,11 +272,8 @@ void containers() {
 
 // ---- one thing wrong inside ----
 
-// Changes of the manifest: what stands in the sample, what replaces it, what the message must have.
 void manifests() {
-  const struct {
-    const char *text, *by, *part;
-  } cases[] = {
+  const ts_test::Edit cases[] = {
       {"\"format\": 1", "\"format\": 2", "made by a newer talksplat"},
       {"\"format\": 1", "\"format\": 0", "format must be an integer from 1"},
       {"\"format\": 1, ", "", "format is missing"},
@@ -380,11 +365,7 @@ void manifests() {
       {"\"bytes\": 3", "\"bytes\": -3", "provenance.files[0].bytes"},
       {"\"0123456789abcdef0", "\"x123456789abcdef0", "provenance.files[0].sha256 must be 64"},
   };
-  for (const auto& [text, by, part] : cases) {
-    SampleAvatar sample;
-    sample.replace(text, by);
-    expect_invalid(sample.file(), part);
-  }
+  ts_test::expect_each<SampleAvatar>(cases, expect_invalid);
 }
 
 std::string nulls(int n) {
@@ -498,20 +479,13 @@ void tensors() {
          s.add("rig/extra", "U8", {1});
        }},
   };
-  for (const auto& [part, change] : cases) {
-    SampleAvatar sample;
-    change(sample);
-    expect_invalid(sample.file(), part);
-  }
+  ts_test::expect_each<SampleAvatar>(cases, expect_invalid);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc == 3 && std::string(argv[1]) == "--write") {
-    write(argv[2], SampleAvatar().file());
-    return std::filesystem::exists(argv[2]) ? 0 : 1;
-  }
+  if (const int status = ts_test::write_if_asked<SampleAvatar>(argc, argv); status >= 0) return status;
   loads_everything();
   loads_variants();
   files();

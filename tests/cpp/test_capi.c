@@ -6,29 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_c.h"
 #include "talksplat.h"
 
 enum { WIDTH = 40, HEIGHT = 24, N = 3 };
-
-static int n_checks, n_failures;
-
-static void check(int holds, int line, const char* what) {
-  ++n_checks;
-  if (holds) return;
-  ++n_failures;
-  fprintf(stderr, "%s:%d: %s (last error: \"%s\")\n", __FILE__, line, what, ts_last_error());
-}
-
-#define CHECK(holds) check((holds) != 0, __LINE__, #holds)
-
-/* The call fails as it should, and its message has the part in it. */
-static void check_error(ts_status status, ts_status expected, const char* part, int line) {
-  char what[256];
-  snprintf(what, sizeof what, "%s, expected %s with \"%s\"", ts_status_name(status), ts_status_name(expected), part);
-  check(status == expected && strstr(ts_last_error(), part) != NULL, line, what);
-}
-
-#define CHECK_ERROR(status, expected, part) check_error((status), (expected), (part), __LINE__)
 
 /* A red, a green and a blue Gaussian from left to right at depth 2. */
 static const float mean_w[N * 3] = {-0.5f, 0, 2, 0, 0, 2, 0.5f, 0, 2};
@@ -423,6 +404,5 @@ int main(int argc, char** argv) {
     if (argc > 1) test_avatar(engine, argv[1]);
   }
   ts_engine_destroy(engine);
-  printf("test_capi: %d checks, %d failed\n", n_checks, n_failures);
-  return n_failures == 0 && n_checks > 0 ? 0 : 1;
+  return report("test_capi");
 }

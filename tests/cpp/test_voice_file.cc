@@ -3,47 +3,35 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <functional>
-#include <limits>
 
 #include "check.h"
 #include "engine/avatar_file.h"
 #include "engine/voice_file.h"
 #include "math/half.h"
+#include "reader_test.h"
 #include "sample_avatar.h"
 #include "sample_voice.h"
 
 using ts::Status;
 using ts::StatusCode;
 using ts::VoiceFile;
-using ts_test::contains;
+using ts_test::Bytes;
+using ts_test::expect;
+using ts_test::kInf;
+using ts_test::kNan;
 using ts_test::safetensors_file;
 using ts_test::SampleVoice;
+using ts_test::write;
 
 namespace {
 
-using Bytes = std::vector<uint8_t>;
-using Break = std::function<void(SampleVoice&)>;
-
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-constexpr float kInf = std::numeric_limits<float>::infinity();
+using Break = ts_test::Break<SampleVoice>;
 
 Status parse(const Bytes& file) {
   VoiceFile voice;
   return ts::parse_voice_file(file.data(), file.size(), voice);
 }
 
-void write(const std::string& path, const Bytes& bytes) {
-  std::ofstream(path, std::ios::binary)
-      .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-}
-
-void expect(const Status& status, StatusCode code, const std::string& part) {
-  CHECK_MESSAGE(!status.ok(), "accepted; expected: " + part);
-  CHECK_MESSAGE(status.code() == code, "wrong status code; expected: " + part);
-  CHECK_MESSAGE(contains(status.message(), part), "expected: " + part + "\n  got: " + status.message());
-}
 void expect_invalid(const Bytes& file, const std::string& part) {
   expect(parse(file), StatusCode::kVoiceInvalid, part);
 }
@@ -145,9 +133,7 @@ void manifests() {
   expect_invalid(broken.file(), "manifest: not valid JSON");
   broken.manifest = "[]";
   expect_invalid(broken.file(), "manifest: must be an object; it is a list");
-  const struct {
-    const char *text, *by, *part;
-  } cases[] = {
+  const ts_test::Edit cases[] = {
       {"\"format\": 1, ", "", "format is missing"},
       {"\"format\": 1", "\"format\": 2", "format 2 was made by a newer talksplat"},
       {"\"format\": 1", "\"format\": 0", "format must be an integer from 1"},
@@ -202,11 +188,7 @@ void manifests() {
       {"\"sigmoid\": [\"voice\"]", "\"sigmoid\": [\"voice\", \"voice\"]", "towers[0].sigmoid[1] must be listed once"},
       {"\"breath\"],", "\"breath\", \"sigh\"],", "\"tower/1/head/weight\" must be [8,16]"},
   };
-  for (const auto& [text, by, part] : cases) {
-    SampleVoice sample;
-    sample.replace(text, by);
-    expect_invalid(sample.file(), part);
-  }
+  ts_test::expect_each<SampleVoice>(cases, expect_invalid);
   for (const int towers : {0, 5}) {
     SampleVoice sample;
     const size_t begin = sample.manifest.find("[\n    {"), end = sample.manifest.find("],\n  \"licence\"");
@@ -237,20 +219,13 @@ void tensors() {
       {"\"tower/0/layer/0/age_bias\" row 1 has inf",
        [](auto& s) { s.template set<uint16_t>("tower/0/layer/0/age_bias", 9, 0x7c00); }},
   };
-  for (const auto& [part, change] : cases) {
-    SampleVoice sample;
-    change(sample);
-    expect_invalid(sample.file(), part);
-  }
+  ts_test::expect_each<SampleVoice>(cases, expect_invalid);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc == 3 && std::string(argv[1]) == "--write") {
-    write(argv[2], SampleVoice().file());
-    return std::filesystem::exists(argv[2]) ? 0 : 1;
-  }
+  if (const int status = ts_test::write_if_asked<SampleVoice>(argc, argv); status >= 0) return status;
   loads_everything();
   halves();
   files();

@@ -118,6 +118,7 @@ def test_the_loudest_sound_is_taken(voice: KnownVoice) -> None:
         (np.zeros((10, 3), np.float32), r"must be \[n,2\]; got \(10, 3\)"),
         (np.zeros(10, np.float32), r"must be \[n,2\]; got \(10,\)"),
         (np.zeros((10, 4), np.float32)[:, ::2], "must be C-contiguous"),
+        (np.zeros(81, np.uint8)[1:].view(np.float32).reshape(10, 2), "must be C-contiguous and aligned"),
     ],
 )
 def test_refuses_arrays(voice: KnownVoice, samples: np.ndarray, message: str) -> None:

@@ -95,7 +95,7 @@ def voice_gate(voice: np.ndarray) -> Gate:
         if speaking:
             last_voice, spoken = j, spoken + 1
             opened = min(1.0, opened + 0.5)
-        elif j - last_voice > min(4, spoken):
+        elif j - last_voice > min(4, spoken) or (spoken < 8 and v < 0.08):
             gate.phrase_ends[j] = j - last_voice == 5 and spoken >= 8
             opened = max(0.0, opened - 0.25)
             spoken = spoken if opened > 0 else 0
@@ -112,10 +112,7 @@ def mouth_at(steps: np.ndarray, gate: Gate, position: float, half_frame: float, 
     )
     seal = seal_at(steps[:, CHANNELS.index("closure")], position, half_frame)
     opened = gate.at(position)
-    jaw = said["jawOpen"]
-    if jaw < 0.7:
-        jaw = 0.7 * (jaw / 0.7) ** 0.85
-    jaw = min(1.0, mouth * opened * jaw)
+    jaw = min(1.0, mouth * opened * said["jawOpen"])
     weight = {"jawOpen": jaw, "mouthClose": seal * jaw}
     for name, ends in SHAPES.items():
         put(weight, name, mouth * opened * said[name] * (1 - seal if ends else 1))
@@ -135,7 +132,7 @@ def seal_at(closure: np.ndarray, position: float, half_frame: float) -> float:
     first, last = position - half_frame, min(position + half_frame, math.floor(position) + 1)
     inside = [closure[j] for j in range(len(closure)) if first <= j <= last]
     strongest = max([between(closure, first), between(closure, last), *inside])
-    return ease(min(max((strongest - 0.35) / (0.65 - 0.35), 0.0), 1.0))
+    return ease(min(max((strongest - 0.4) / (0.7 - 0.4), 0.0), 1.0))
 
 
 # ---- life ----

@@ -1,8 +1,11 @@
 """Sound from files, bytes and arrays: every sample at its time, and a named error for what is no sound."""
 
+import gc
 import io
+import os
 import re
 import struct
+import sys
 import time
 import tracemalloc
 import wave
@@ -120,6 +123,52 @@ def test_bytes_and_streams(tmp_path: Path) -> None:
         assert not file.closed
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="lists the open files of this process")
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_a_sound_that_is_not_read_on_is_closed(tmp_path: Path, blocks: int) -> None:
+    name = tmp_path / "a.wav"
+    name.write_bytes(wav_bytes(bytes(100_000)))
+    gc.disable()
+    try:
+        reading = open_audio("test", name).blocks()
+        for _ in range(blocks):
+            next(reading)
+        del reading
+        assert not any(os.readlink(link) == str(name) for link in Path("/proc/self/fd").iterdir() if link.exists())
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("seekable", [True, False])
+@pytest.mark.parametrize("good", [0, 1000, 60_000])
+@pytest.mark.parametrize(
+    ("error", "kind"), [(KeyboardInterrupt, KeyboardInterrupt), (RuntimeError, RuntimeError), (OSError, AudioInvalid)]
+)
+def test_what_goes_wrong_in_a_stream(good: int, seekable: bool, error: type[BaseException], kind: type) -> None:
+    """Ctrl-C while a pipe is silent, say: PyAV alone would drop it and wait on."""
+
+    class Breaks(io.BytesIO):
+        def read(self, n: int | None = -1) -> bytes:
+            if self.tell() >= good:
+                raise error("lost")
+            return super().read(n)
+
+        def seekable(self) -> bool:
+            return seekable
+
+    with pytest.raises(kind, match="lost"):
+        heard(Breaks(wav_bytes(bytes(200_000))))
+
+
+def test_a_stream_that_gives_more_than_was_asked_for() -> None:
+    class Gushes(io.BytesIO):
+        def read(self, n: int | None = -1) -> bytes:
+            return bytes(10_000_000)
+
+    with pytest.raises(AudioInvalid, match=r"read\(\d+\) must give at most so many bytes"):
+        heard(Gushes())
+
+
 def test_words_are_built_in_and_paths_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_sound(tmp_path / "a.wav", chirps(0.1, 8000), 8000, "pcm_s16le", "s16").rename("sample")
@@ -145,6 +194,12 @@ def test_arrays(channels: int | None) -> None:
     np.testing.assert_array_equal(heard(np.asfortranarray(values)[::2], RATE), values[::2])
 
 
+@pytest.mark.parametrize("kind", [">i2", "<i2", ">f4", "<f8"])
+def test_arrays_of_either_byte_order(kind: str) -> None:
+    samples = np.array([0, 16384, -32768]) / (1 if kind[1] == "i" else 32768)
+    assert heard(samples.astype(kind), RATE)[:, 0].tolist() == [0.0, 0.5, -1.0]
+
+
 def test_one_sample() -> None:
     np.testing.assert_array_equal(heard([0.5], RATE), [[0.5]])
     assert heard(wav_bytes(b"\0\x40")).tolist() == [[0.5]]
@@ -153,6 +208,8 @@ def test_one_sample() -> None:
 WRONG_ARRAYS: list[tuple[Any, Any, type[Exception], str]] = [
     (np.zeros(9), None, ValueError, "test: an array needs sample_rate, in Hz. Pass sample_rate=16000, say."),
     (np.zeros(9), 16000.5, ValueError, "test: sample_rate must be a whole number, at least 1; got 16000.5."),
+    (np.zeros(9), 16000.0, ValueError, "at least 1; got 16000.0. Pass it as an int."),
+    (np.zeros(9), np.array([RATE]), ValueError, "test: sample_rate must be a whole number, at least 1; got array("),
     (np.zeros(9), 4000, AudioInvalid, "its rate must be 8000 to 192000 Hz; got 4000 Hz."),
     (np.zeros(9), 400000, AudioInvalid, "its rate must be 8000 to 192000 Hz; got 400000 Hz."),
     (np.zeros(9, np.int64), RATE, ValueError, "must be int16, float32 or float64, or a path; got int64."),
@@ -189,6 +246,7 @@ NO_SOUND: list[tuple[str, bytes, str]] = [
     ("slow.wav", wav_bytes(bytes(4000), rate=1000), "its rate must be 8000 to 192000 Hz; got 1000 Hz."),
     ("fast.wav", wav_bytes(bytes(4000), rate=1_092_676), "got 1092676 Hz. If the sound is good, convert it: ffmpeg -i"),
     ("many.wav", wav_bytes(bytes(4000), channels=20), "must have 1 to 8 channels; got 20. Mix it down: ffmpeg -i"),
+    ("take.csv", b"Timecode", "is no sound. Recorded motion is for render --motion, and render_motion() in Python."),
     ("take.raw", bytes(4000), "raw samples have no header that states their rate and kind. Give one with ffmpeg -f"),
     ("nan.wav", wav_bytes(struct.pack("<3f", 0, 1, np.nan), bits=32, tag=3), "sample 2 (at 0.000 s) must be finite"),
     ("inf.wav", wav_bytes(struct.pack("<2f", 0, np.inf), bits=32, tag=3), "sample 1 (at 0.000 s) must be finite"),

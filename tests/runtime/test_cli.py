@@ -149,7 +149,11 @@ def test_render_to_a_closed_pipe(program: Any, tiny_path: Path, tmp_path: Path) 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize(
     ("number", "code", "message"),
-    [(signal.SIGINT, 130, b"error: interrupted.\n"), (signal.SIGTERM, 143, b"error: terminated.\n")],
+    [
+        (signal.SIGINT, 130, b"error: interrupted.\n"),
+        (signal.SIGTERM, 143, b"error: terminated.\n"),
+        (signal.SIGHUP, 129, b"error: terminated.\n"),
+    ],
 )
 def test_interrupted_render_leaves_nothing(
     program: Any, tiny_path: Path, tmp_path: Path, number: signal.Signals, code: int, message: bytes
@@ -287,6 +291,46 @@ def test_render_speech_errors(tiny_path: Path, tmp_path: Path, capsys: Output) -
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.skipif(sys.platform != "linux", reason="asks a pipe how full it is")
+def test_interrupted_while_a_pipe_is_silent(program: Any, tmp_path: Path) -> None:
+    import fcntl
+    import termios
+
+    running = program("motion", "/dev/stdin", "-o", "out.csv", stdin=subprocess.PIPE)
+    running.stdin.write(b"RIFF" + bytes(100))
+    running.stdin.flush()
+    deadline = time.monotonic() + 60
+    while any(fcntl.ioctl(running.stdin, termios.FIONREAD, bytes(4))):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(0.2)  # until the decoder waits for more
+    running.send_signal(signal.SIGTERM)
+    _, err = running.communicate(timeout=60)
+    assert (running.returncode, err) == (143, b"error: terminated.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_video_does_not_take_the_place_of_its_sound(tiny_path: Path, tmp_path: Path, capsys: Output) -> None:
+    speech = tmp_path / "speech.mp4"
+    speech.write_bytes(b"the only copy")
+    (tmp_path / "link.mp4").symlink_to(speech)
+    for name in ("speech.mp4", "link.mp4"):
+        fails(capsys, ["render", tiny_path, speech, "-o", tmp_path / name], 2, "is the file that AUDIO is")
+    assert speech.read_bytes() == b"the only copy"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["sample", "--motion-fps", 30], "--motion-fps is for --motion"),
+        (["--seed", 1], "--seed, --mouth, --head and --blink are for AUDIO"),
+        (["-m", "take.csv", "--head", 0], "--seed, --mouth, --head and --blink are for AUDIO"),
+    ],
+)
+def test_options_that_would_do_nothing(tiny_path: Path, capsys: Output, options: list[object], message: str) -> None:
+    fails(capsys, ["render", tiny_path, "-o", "out.mp4", *options], 2, message)
+
+
 def test_interrupted_speech_leaves_nothing(program: Any, tiny_path: Path, tmp_path: Path) -> None:
     import wave
 

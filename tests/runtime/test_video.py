@@ -95,6 +95,35 @@ def test_nothing_half_written_stays(tmp_path: Path, error: type[BaseException]) 
     assert (tmp_path / "old.mp4").read_bytes() == (tmp_path / "00000.png").read_bytes() == b"kept"
 
 
+def test_what_others_put_into_a_made_folder_stays(tmp_path: Path) -> None:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        open_video(str(tmp_path / "made" / "here" / "%d.png"), 25, (WIDTH, HEIGHT)) as writer,
+    ):
+        writer.write(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+        (tmp_path / "made" / "notes.txt").write_text("kept")
+        raise KeyboardInterrupt
+    assert files(tmp_path) == ["made", "made/notes.txt"]
+
+
+@pytest.mark.parametrize(("name", "made"), [("100%_%03d.png", "100%_000.png"), ("50%%d.png", "50%0.png")])
+def test_percent_signs_in_a_name(tmp_path: Path, name: str, made: str) -> None:
+    with open_video(str(tmp_path / name), 25, (WIDTH, HEIGHT)) as writer:
+        writer.write(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    assert files(tmp_path) == [made]
+
+
+def test_two_writers_of_one_file(tmp_path: Path) -> None:
+    target = str(tmp_path / "out.mp4")
+    with open_video(target, 25, (WIDTH, HEIGHT)) as one, open_video(target, 25, (WIDTH, HEIGHT)) as other:
+        for i in range(3):
+            one.write(nv12(i))
+            other.write(nv12(i))
+    assert files(tmp_path) == ["out.mp4"]
+    with av.open(target) as container:
+        assert len(list(container.decode(video=0))) == 3
+
+
 def test_a_failing_finish_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError), open_video(str(tmp_path / "out.mp4"), 25, (WIDTH, HEIGHT)) as writer:
         writer.write(nv12(0))
@@ -135,6 +164,12 @@ def test_wrong_targets(target: str, size: tuple[int, int], form: str | None, mes
 def test_no_such_folder(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"output: there is no folder .*missing\. Make it first\."):
         open_video(str(tmp_path / "missing" / "out.mp4"), 25, (WIDTH, HEIGHT))
+
+
+def test_a_folder_of_that_name(tmp_path: Path) -> None:
+    (tmp_path / "out.mp4").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"output: .*out\.mp4 is a folder\. Name a file in it\."):
+        open_video(str(tmp_path / "out.mp4"), 25, (WIDTH, HEIGHT))
 
 
 def test_default_formats() -> None:

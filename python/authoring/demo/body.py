@@ -7,7 +7,7 @@ import numpy as np
 from ..spec import Array
 from . import face, head
 from .mesh import BODY, NECK, Surface
-from .sdf import bell, smoothstep, trace, unit
+from .sdf import bearing, bell, seen_from, smoothstep, unit
 
 SHIRT = np.array([0.215, 0.300, 0.440])
 NECK_AXIS = np.array([0.0, 0.0, -34.0])
@@ -29,8 +29,7 @@ def ear() -> Surface:
     h = 3.8 * rim + 2.4 * ridge - 7.5 * hollow - 5.0 * smoothstep(rho, 0.92, 1.0) ** 2 + 2.5 * rho**2
     base = np.array([74.0, -9.0, -6.0])
     point = base + a[..., None] * back + b[..., None] * up + h[..., None] * out
-    surface = Surface("ear", point[:, ::-1], stride=2, side=1.0, spread=0.58)
-    surface.point = surface.point if (surface.normals()[7] @ out).mean() > 0 else surface.point[:, ::-1]
+    surface = Surface("ear", point, stride=2, side=1.0, spread=0.58)
     c = surface.centres() - base
     a, b = c @ back, c @ up
     groove = bell(np.hypot(a / 15.5, b / 28) - 0.70, 0.07)
@@ -40,17 +39,12 @@ def ear() -> Surface:
     return surface
 
 
-def around(spacing_front: float, spacing_back: float, radius: float, multiple: int) -> Array:
-    mix = lambda a: spacing_front + (spacing_back - spacing_front) * smoothstep(np.abs(a), 1.5, 2.2)  # noqa: E731
-    return face.spaced(-np.pi, np.pi, mix, radius, multiple)
-
-
 def neck() -> Surface:
     y = np.linspace(-188, -44, 33)
-    lon, y = np.meshgrid(around(4.2, 10.0, 43, 2), y)
-    out = np.stack([np.sin(lon), 0 * lon, np.cos(lon)], -1)
+    lon = face.spaced(-np.pi, np.pi, lambda a: 4.2 + 5.8 * smoothstep(np.abs(a), 1.5, 2.2), 43, 2)
+    lon, y = np.meshgrid(lon, y)
     axis = np.stack([0 * y, y, -26 - 0.06 * (-60 - y)], -1)
-    surface = Surface("neck", trace(head.neck, axis + 130 * out, -out, 130.0), stride=2, joint=NECK)
+    surface = Surface("neck", seen_from(head.neck, axis, bearing(lon), 130.0), stride=2, joint=NECK)
     c = surface.centres()
     albedo = np.broadcast_to(face.SKIN * np.array([0.97, 0.95, 0.95]), c.shape)
     surface.look = {"albedo": albedo, "gloss": np.full(c.shape[:2], 0.15)}
@@ -65,8 +59,7 @@ def shirt() -> Surface:
     lon = face.spaced(-np.pi, np.pi, lambda a: 5.4 + 12.0 * smoothstep(np.abs(a), 1.7, 2.2), 120, 4)
     lat = np.linspace(-0.35, 1.35, 49)
     lon, lat = np.meshgrid(lon, lat)
-    out = np.stack([np.sin(lon) * np.cos(lat), np.sin(lat), np.cos(lon) * np.cos(lat)], -1)
-    point = trace(head.torso, np.array([0.0, -262.0, -28.0]) + 330 * out, -out, 330.0)
+    point = seen_from(head.torso, np.array([0.0, -262.0, -28.0]), bearing(lon, lat), 330.0)
     surface = Surface("shirt", point, stride=4, joint=BODY, spread=0.64)
     c = surface.centres()
     lon = np.arctan2(c[..., 0], c[..., 2] - NECK_AXIS[2])
@@ -86,9 +79,9 @@ def shirt() -> Surface:
 def collar() -> Surface:
     lon = np.linspace(-np.pi, np.pi, 81)
     y = collar_y(lon)
-    out = np.stack([np.sin(lon), 0 * lon, np.cos(lon)], -1)
-    start = np.stack([0 * lon, y, np.full_like(lon, NECK_AXIS[2])], -1)
-    ring = trace(head.torso, start + 150 * out, -out, 150.0)
+    out = bearing(lon)
+    axis = np.stack([0 * lon, y, np.full_like(lon, NECK_AXIS[2])], -1)
+    ring = seen_from(head.torso, axis, out, 150.0)
     up = np.array([0.0, 1.0, 0.0])
     across, along = 0.75 * out + 0.65 * up, 0.75 * up - 0.65 * out
     tube = [ring + 3.4 * np.cos(a) * across + 5.0 * np.sin(a) * along for a in np.linspace(-2.4, 2.4, 9)]

@@ -43,24 +43,23 @@ def hole(t: Array, upper: Array) -> tuple[Array, Array]:
     return (HALF + 0.6) * t, np.where(upper, fold, lower_margin(t))
 
 
-def ring_look(point: Array, rows_in: int, upper: Array, look: dict[str, Array]) -> dict[str, Array]:
-    centre = (point[:-1, :-1] + point[1:, 1:]) / 2
+def ring_look(centre: Array, rows_in: int, upper: Array, skin: dict[str, Array]) -> dict[str, Array]:
+    """Of the cells of face.eye_ring(), whose centres these are and which would look like skin."""
     up = (upper[:-1] | upper[1:])[None, :]
     row = np.arange(centre.shape[0])[:, None] - rows_in
     rel = centre - head.EYE
     margin = np.exp(-np.maximum(row + 0.5, 0) / 1.3)
     pink = np.where(up, 0.0, 0.55 * margin)
     inner = row < 0
-    albedo = look["albedo"] + pink[..., None] * (np.array([0.80, 0.50, 0.45]) - look["albedo"])
+    albedo = skin["albedo"] + pink[..., None] * (np.array([0.80, 0.50, 0.45]) - skin["albedo"])
     albedo = np.where((inner & ~up)[..., None], np.array([0.86, 0.60, 0.54]), albedo)
     liner = np.where(up, 0.0, 0.30 * bell(row + 0.3, 0.8)) * smoothstep(rel[..., 0], -12.0, 8.0)
     corner = smoothstep(-rel[..., 0], 10.0, 16.0)
     shade = np.where(up, 0.50 * np.exp(-np.maximum(row + 0.5, 0) / 1.1), 0.0) * (1 - 0.75 * corner)
     below = 0.07 * bell(rel[..., 1] + 11.5, 2.6) * bell(rel[..., 0], 11.0)
     dark = np.clip(liner + shade + below, 0, 0.8)
-    look["albedo"] = albedo * (1 - dark[..., None] * np.array([0.75, 1.0, 1.05]))
-    look["gloss"] = np.where(inner & ~up, 1.0, look["gloss"])
-    return look
+    albedo = albedo * (1 - dark[..., None] * np.array([0.75, 1.0, 1.05]))
+    return {"albedo": albedo, "gloss": np.where(inner & ~up, 1.0, skin["gloss"])}
 
 
 def ball() -> Surface:
@@ -146,7 +145,7 @@ def lashes(rng: np.random.Generator) -> Tufts:
             at = at + along * piece
     n = len(means)
     color = np.broadcast_to(LASH, (n, 3))
-    return Tufts("lashes", "lid", np.array(means) + head.EYE, np.array(axes), color, np.full(n, 0.92), 1.0)
+    return Tufts("lid", np.array(means) + head.EYE, np.array(axes), color, np.full(n, 0.92), 1.0)
 
 
 def corner_flesh() -> Tufts:
@@ -156,7 +155,7 @@ def corner_flesh() -> Tufts:
     along, out = np.tile([[1.0, 0.1, 0.9]], (2, 1)), np.tile([[-0.3, 0.0, 1.0]], (2, 1))
     axes = strand_axes(along, out, 1.5, np.array([1.0, 1.3]), 0.4)
     color = np.array([[0.80, 0.47, 0.43], [0.86, 0.56, 0.52]])
-    return Tufts("corner_flesh", "eye_ring", at + head.EYE, axes, color, np.array([0.95, 0.85]), 1.0)
+    return Tufts("eye_ring", at + head.EYE, axes, color, np.array([0.95, 0.85]), 1.0)
 
 
 def glint() -> Surface:
@@ -182,4 +181,4 @@ def highlights(side: float) -> Tufts:
         axes.append(strand_axes(np.array([[1.0, 0, 0]]), out[None], radius, radius, 0.1)[0])
         colors.append(color)
         opacity.append(alpha)
-    return Tufts("highlights", "glint", np.array(means), np.array(axes), np.array(colors), np.array(opacity), side)
+    return Tufts("glint", np.array(means), np.array(axes), np.array(colors), np.array(opacity), side)

@@ -9,7 +9,7 @@ import numpy as np
 from ..spec import Array
 from . import eyes, hair, head, mouth
 from .mesh import Surface, Tufts, strand_axes
-from .sdf import bell, normal, smoothstep, trace, unit
+from .sdf import bearing, bell, normal, seen_from, smoothstep, trace, unit
 
 SKIN = np.array([0.900, 0.695, 0.590])
 BLUSH = np.array([0.885, 0.500, 0.440])
@@ -54,13 +54,16 @@ def skin_look(p: Array) -> dict[str, Array]:
 
 
 def skull() -> Surface:
-    fine, coarse, nose = 2.6, 10.0, 1.0
-    across = lambda a: fine - nose * bell(a, 0.13) + (coarse - fine) * smoothstep(np.abs(a), 1.35, 2.1)  # noqa: E731
-    up = lambda a: fine - nose * bell(a + 0.32, 0.09) + (coarse - fine) * smoothstep(a, 0.85, 1.3)  # noqa: E731
+    fine, coarse, nose = 2.6, 10.0, 1.0  # mm between points; so much less on the nose
+
+    def across(lon: Array) -> Array:
+        return fine - nose * bell(lon, 0.13) + (coarse - fine) * smoothstep(np.abs(lon), 1.35, 2.1)
+
+    def up(lat: Array) -> Array:
+        return fine - nose * bell(lat + 0.32, 0.09) + (coarse - fine) * smoothstep(lat, 0.85, 1.3)
+
     lon, lat = np.meshgrid(spaced(-np.pi, np.pi, across, 82, 2), spaced(-1.50, 1.45, up, 84, 2))
-    out = np.stack([np.sin(lon) * np.cos(lat), np.sin(lat), np.cos(lon) * np.cos(lat)], -1)
-    point = trace(head.skin, CENTRE + 170 * out, -out, 170.0)
-    surface = Surface("skin", point, stride=2)
+    surface = Surface("skin", seen_from(head.skin, CENTRE, bearing(lon, lat), 170.0), stride=2)
     c = surface.centres()
     x, y, z = np.abs(c[..., 0]), c[..., 1], c[..., 2]
     height = np.where(y > head.MOUTH_Y, MOUTH_RING[1], MOUTH_RING[2])
@@ -72,13 +75,19 @@ def skull() -> Surface:
     return surface
 
 
+def around_a_slit(columns: int, denser: float) -> tuple[Array, Array]:
+    """From the left corner, t = +1, to the right one, t = -1, and back: [columns+1] t, denser at the corners, and
+    whether it is the upper half. The lower half comes first, so that outwards is outwards."""
+    s = np.linspace(0, 1, columns // 2 + 1)
+    t = denser * np.cos(np.pi * s) + (1 - denser) * (1 - 2 * s)
+    return np.concatenate([t, t[::-1][1:]]), np.arange(columns + 1) > columns // 2
+
+
 def mouth_ring() -> Surface:
     """Inner lip, red of the lips, skin: rings around the line where the lips meet."""
     rows_in, rows_red, rows_out, columns = 4, 10, 10, 120
-    s = np.linspace(0, 1, columns // 2 + 1)
-    across = 0.42 * np.cos(np.pi * s) + 0.58 * (1 - 2 * s)  # +1 left corner .. -1 right corner
-    t = np.concatenate([across, across[::-1][1:]])  # lower half first, so that outwards is outwards
-    half = np.concatenate([-np.ones(columns // 2 + 1), np.ones(columns // 2)])
+    t, upper = around_a_slit(columns, 0.42)
+    half = np.where(upper, 1.0, -1.0)
     half[[0, columns // 2, columns]] = 0.0
     sign = np.where(half == 0, -1.0, half)
     x = head.MOUTH_HALF * t
@@ -113,10 +122,7 @@ def mouth_ring() -> Surface:
 def eye_ring() -> Surface:
     """From the hole that shows the eye and its upper lid out to the skin."""
     rows_in, rows_out, columns = 2, 10, 64
-    s = np.linspace(0, 1, columns // 2 + 1)
-    across = 0.5 * np.cos(np.pi * s) + 0.5 * (1 - 2 * s)
-    t = np.concatenate([across, across[::-1][1:]])
-    upper = np.concatenate([np.zeros(columns // 2 + 1, bool), np.ones(columns // 2, bool)])
+    t, upper = around_a_slit(columns, 0.5)
     x, y = eyes.hole(t, upper)
     sign = np.where(upper, 1.0, -1.0)
     edge = np.stack([x, y, front_z(x + head.EYE[0], y + head.EYE[1]) - head.EYE[2]], -1)
@@ -133,7 +139,8 @@ def eye_ring() -> Surface:
         xy = edge[:, :2] + r * (outer - edge[:, :2])
         rings.append(np.stack([*xy.T, front_z(xy[:, 0] + head.EYE[0], xy[:, 1] + head.EYE[1]) - head.EYE[2]], -1))
     point = np.stack(rings) + head.EYE
-    look = eyes.ring_look(point, rows_in, upper, skin_look((point[:-1, :-1] + point[1:, 1:]) / 2))
+    middle = (point[:-1, :-1] + point[1:, 1:]) / 2
+    look = eyes.ring_look(middle, rows_in, upper, skin_look(middle))
     return Surface("eye_ring", point, stride=2, side=1.0, look=look)
 
 
@@ -154,4 +161,4 @@ def brow(rng: np.random.Generator) -> Tufts:
     mean = np.stack([x, y, z], -1) + 0.7 * out
     axes = strand_axes(along, out, 1.9, 0.50, 0.2)
     color = BROW * (1 + 0.22 * rng.uniform(-1, 1, (n, 1)))
-    return Tufts("brow", "skin", mean, axes, color, np.full(n, 0.72), 1.0)
+    return Tufts("skin", mean, axes, color, np.full(n, 0.72), 1.0)

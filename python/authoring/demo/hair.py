@@ -7,7 +7,7 @@ import numpy as np
 from ..spec import Array
 from . import head
 from .mesh import Surface, Tufts, strand_axes
-from .sdf import bell, normal, smoothstep, trace, unit
+from .sdf import bearing, bell, normal, seen_from, smoothstep, trace, unit
 
 HAIR = np.array([0.370, 0.225, 0.140])
 CENTRE = np.array([0.0, 10.0, -8.0])
@@ -42,8 +42,7 @@ def solid(p: Array) -> Array:
 
 def cap() -> Surface:
     lon, lat = np.meshgrid(np.linspace(-np.pi, np.pi, 73), np.linspace(-1.0, 1.5, 33))
-    out = np.stack([np.sin(lon) * np.cos(lat), np.sin(lat), np.cos(lon) * np.cos(lat)], -1)
-    point = trace(lambda p: solid(p) + 2.2, CENTRE + 190 * out, -out, 190.0)  # below the strands
+    point = seen_from(lambda p: solid(p) + 2.2, CENTRE, bearing(lon, lat), 190.0)  # below the strands
     surface = Surface("cap", point, stride=4, spread=0.85)
     c = surface.centres()
     surface.keep = above_line(c) > 7.0
@@ -71,12 +70,11 @@ def strands(rng: np.random.Generator) -> Tufts:
     u, v = rng.uniform(-1, 1, count), rng.uniform(0, 2 * np.pi, count)
     u = np.where(np.cos(v) < -0.2, u, np.maximum(u, -0.2))
     out = np.stack([np.sin(v) * np.sqrt(1 - u * u), u, np.cos(v) * np.sqrt(1 - u * u)], -1)
-    everywhere = trace(solid, CENTRE + 190 * out, -out, 190.0)
+    everywhere = seen_from(solid, CENTRE, out, 190.0)
     edge = 360
     lon = rng.uniform(-2.2, 2.2, edge)
     line = np.interp(lon, LINE_LON, LINE_Y) + rng.uniform(0.5, 7.0, edge)
-    out = np.stack([np.sin(lon), 0 * lon, np.cos(lon)], -1)
-    hairline = trace(solid, np.stack([0 * lon, line, 0 * lon], -1) + 190 * out, -out, 190.0)
+    hairline = seen_from(solid, np.stack([0 * lon, line, 0 * lon], -1), bearing(lon), 190.0)
     fringe = 210
     root = np.stack([PART_X - rng.uniform(0, 7, fringe), np.full(fringe, 140.0), rng.uniform(8, 74, fringe)], -1)
     down = np.broadcast_to(np.array([0.0, -1.0, 0.0]), root.shape)
@@ -87,7 +85,7 @@ def strands(rng: np.random.Generator) -> Tufts:
         comb(fringe_root, rng.uniform(0.5, 3.6, fringe), 14, -7.0, rng.normal(0.03, 0.14, fringe)),
     ]
     mean, axes, color, along, outward = (np.concatenate(x) for x in zip(*grown, strict=True))
-    return Tufts("hair", "cap", mean, axes, color, np.full(len(mean), 0.9), 0.0, along, outward)
+    return Tufts("cap", mean, axes, color, np.full(len(mean), 0.9), 0.0, along, outward)
 
 
 def comb(p: Array, lift: Array, pieces: int, lowest: float, tone: Array, fine: float = 1.0) -> tuple[Array, ...]:

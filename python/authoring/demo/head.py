@@ -17,7 +17,7 @@ JAW_PIVOT = np.array([0.0, -12.0, 2.0])  # the hinge, below the ears' canal
 
 
 def skin(p: Array) -> Array:
-    q = sdf.mirrored(p)
+    q = sdf.folded(p)
     x, y = q[..., 0], q[..., 1]
     d = ellipsoid(q, (0, 34, -14), (74, 88, 92))
     d = join(d, ellipsoid(q, (0, -38, -40), (47, 58, 38)), 24)  # nape
@@ -48,7 +48,7 @@ def neck(p: Array) -> Array:
 
 
 def torso(p: Array) -> Array:
-    q = sdf.mirrored(p) - np.array([0.0, 13.0, 0.0])
+    q = sdf.folded(p) - np.array([0.0, 13.0, 0.0])
     d = ellipsoid(q, (0, -330, -30), (138, 145, 86))
     d = join(d, capsule(q, (50, -222, -36), (126, -244, -38), 38, 43), 40)  # shoulder
     d = join(d, capsule(q, (22, -182, -44), (104, -224, -42), 24, 31), 40)  # the slope from neck to shoulder

@@ -25,7 +25,6 @@ class Surface:
     keep: Array | None = None  # [R-1,C-1] cells that get a Gaussian
     spread: float = 0.74  # standard deviation over the cell's extent
     lit: Array | None = None  # [R,C,3] where its light is worked out, if not at point
-    opacity: float = 0.99
     look: dict[str, Array] = field(default_factory=dict)  # [R-1,C-1,...] material of the cells
 
     def __post_init__(self) -> None:
@@ -42,7 +41,7 @@ class Surface:
     def mirrored(self) -> Surface:
         """The other of a pair."""
         flip = None if self.keep is None else self.keep[:, ::-1]
-        other = {BODY: BODY, NECK: NECK, HEAD: HEAD, JAW: JAW, EYE_LEFT: EYE_RIGHT, EYE_RIGHT: EYE_LEFT}[self.joint]
+        other = {EYE_LEFT: EYE_RIGHT, EYE_RIGHT: EYE_LEFT}.get(self.joint, self.joint)
         return replace(
             self, point=(self.point * (-1, 1, 1))[:, ::-1], side=-self.side, joint=other, keep=flip,
             look={name: value[:, ::-1] for name, value in self.look.items()},
@@ -91,7 +90,6 @@ class Tufts:
     nearest triangle of the surface called `on` (of the same side, if it is a pair's). color [n,3] is what is seen,
     or the albedo of strands that run along [n,3] over a surface whose normal is outward [n,3]."""
 
-    name: str
     on: str
     mean: Array
     axes: Array

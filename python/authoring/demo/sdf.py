@@ -8,6 +8,7 @@ import numpy as np
 
 from ..spec import Array
 
+TRACE_STEPS = 70  # of sphere tracing
 Solid = Callable[[Array], Array]
 Point = tuple[float, float, float]
 
@@ -31,9 +32,15 @@ def bell(x: Array, width: float | Array) -> Array:
     return np.exp(-0.5 * (x / width) ** 2)
 
 
-def mirrored(p: Array) -> Array:
+def folded(p: Array) -> Array:
     """Both halves folded onto the left one."""
     return np.concatenate([np.abs(p[..., :1]), p[..., 1:]], -1)
+
+
+def bearing(lon: Array, lat: Array | float = 0.0) -> Array:
+    """Unit directions: lon is 0 in front and positive to the left, lat positive upwards."""
+    level = np.cos(lat)
+    return np.stack(np.broadcast_arrays(np.sin(lon) * level, np.sin(lat), np.cos(lon) * level), -1)
 
 
 def sphere(p: Array, centre: Point, radius: float) -> Array:
@@ -78,9 +85,14 @@ def normal(solid: Solid, p: Array, step: float = 0.25) -> Array:
     return unit(out)
 
 
-def trace(solid: Solid, start: Array, direction: Array, far: float, steps: int = 70) -> Array:
+def trace(solid: Solid, start: Array, direction: Array, far: float) -> Array:
     """First points of the surface on the way from start along unit directions; start + far·direction where none is."""
     t = np.zeros(np.broadcast_shapes(start.shape, direction.shape)[:-1])
-    for _ in range(steps):
+    for _ in range(TRACE_STEPS):
         t = np.minimum(t + 0.85 * solid(start + t[..., None] * direction), far)
     return start + t[..., None] * direction
+
+
+def seen_from(solid: Solid, centre: Array, out: Array, far: float) -> Array:
+    """First points of the surface on the way to centre, from far away along out."""
+    return trace(solid, centre + far * out, -out, far)

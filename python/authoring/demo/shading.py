@@ -57,8 +57,7 @@ def shadow(p: Array, normal: Array, light: Array, softness: float = 7.0) -> Arra
         d = scene(start + t[..., None] * light)
         seen = np.minimum(seen, np.clip(0.5 + 0.5 * softness * d / t, 0, 1))
         t = np.minimum(t + np.clip(d, 2.0, 18.0), 220.0)
-    out: Array = 0.06 + 0.94 * seen * seen * (3 - 2 * seen)
-    return out
+    return 0.06 + 0.94 * smoothstep(seen, 0.0, 1.0)
 
 
 def wrapped(normal: Array, light: Array, wrap: Array) -> Array:
@@ -68,13 +67,13 @@ def wrapped(normal: Array, light: Array, wrap: Array) -> Array:
     return out
 
 
-def shade(p: Array, normal: Array, look: dict[str, Array], soft: float = 1.0) -> Array:
+def shade(p: Array, normal: Array, look: dict[str, Array], soft: float) -> Array:
     """sRGB colours of albedo and gloss at p; soft is how much light goes under the surface."""
     albedo, wrap = linear(look["albedo"]), WRAP * soft
     ao = occlusion(p, normal)[..., None]
     key_seen = shadow(p, normal, KEY)[..., None]
     tint = np.array([0.62, 1.0, 1.12]) * soft + (1 - soft)  # what is left in the shade is red
-    ao_c, key_c = ao ** (tint * 1.0), key_seen**tint
+    ao_c, key_c = ao**tint, key_seen**tint
     up = 0.5 + 0.5 * normal[..., 1:2]
     view = unit(VIEW - p)
     facing = np.clip((normal * view).sum(-1), 0, 1)[..., None]

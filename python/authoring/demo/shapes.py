@@ -15,6 +15,7 @@ from .sdf import bell, smoothstep
 JAW_ANGLE = 0.28  # radians at jawOpen = 1
 LOOK_ANGLE = {"In": 0.42, "Out": 0.42, "Up": 0.32, "Down": 0.36}
 GLINT = 0.35  # how far reflections follow the eye
+SIDES = ((1.0, "Left"), (-1.0, "Right"))
 REST = {"mouthSmile": 0.24, "cheekSquint": 0.20}
 SKIN = ("skin", "mouth", "eye_ring")
 Fields = Iterator[tuple[str, Array]]
@@ -93,7 +94,7 @@ def at_rest(surface: Surface) -> Surface:
         return surface
     fields = MouthField(surface.point, surface.half)
     moved = surface.point
-    for side, name in ((1.0, "Left"), (-1.0, "Right")):
+    for side, name in SIDES:
         for shape, delta in (*_mouth_side(fields, side, name), *_brow_and_cheek(fields, side, name)):
             moved = moved + REST.get(shape.removesuffix(name), 0.0) * delta
     return replace(surface, point=moved)
@@ -118,7 +119,7 @@ def _all(surface: Surface, p: Array, share: Array) -> Fields:
     if surface.name in SKIN:
         m = MouthField(p, nodes_half(surface))
         yield from _lips(m)
-        for side, name in ((1.0, "Left"), (-1.0, "Right")):
+        for side, name in SIDES:
             yield from _mouth_side(m, side, name)
             yield from _brow_and_cheek(m, side, name)
         yield from _middle(m)
@@ -127,8 +128,8 @@ def _all(surface: Surface, p: Array, share: Array) -> Fields:
     if surface.name == "lid":
         yield from _lid(surface, p)
     if surface.name in ("eyeball", "glint"):
-        share_of = 1.0 if surface.name == "eyeball" else GLINT
-        yield from ((name, delta * share_of) for name, delta in _look(surface, p))
+        follows = 1.0 if surface.name == "eyeball" else GLINT
+        yield from ((name, delta * follows) for name, delta in _look(surface, p))
     if surface.name == "tongue":
         tip = smoothstep(p[..., 2], 44.0, 76.0)
         low = smoothstep(head.MOUTH_Y - 10.5 - p[..., 1], -4.0, 4.0)  # its underside rises more: the tip gets thin
@@ -236,7 +237,7 @@ def _roll(surface: Surface, q: Array, angle: Array, grow: Array | float = 0.0) -
 
 
 def _name(surface: Surface) -> str:
-    return "Left" if surface.side > 0 else "Right"
+    return dict(SIDES)[surface.side]
 
 
 def _angles(x: Array, t: Array) -> tuple[Array, Array, Array]:

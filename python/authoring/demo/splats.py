@@ -14,6 +14,7 @@ from .mesh import Surface, Tufts
 from .sdf import length, unit
 
 THICKNESS = 0.22  # mm, one standard deviation
+OPACITY = 0.99  # as solid as a splat is drawn
 METRE = 1e-3  # per millimetre
 CLOTH = ("shirt", "collar", "cap")  # light does not go under these
 
@@ -40,7 +41,7 @@ def of_cells(surface: Surface) -> Splats:
         lit = surface if surface.lit is None else replace(surface, point=surface.lit)
         soft = 0.0 if surface.name in CLOTH else 1.0
         color = shading.shade(lit.centres()[keep], lit.normals()[keep], look, soft)
-    return Splats(mean, np.stack([u, v, n * THICKNESS], -1), color, np.full(len(mean), surface.opacity))
+    return Splats(mean, np.stack([u, v, n * THICKNESS], -1), color, np.full(len(mean), OPACITY))
 
 
 def of_tufts(tufts: Tufts) -> Splats:

@@ -41,7 +41,7 @@ class _Stopped(BaseException):
 
 
 def _terminate(number: int, frame: object) -> None:
-    raise _Stopped("terminated.", 143)
+    raise _Stopped("terminated.", 128 + number)
 
 
 def _guarded(command: Callable[..., None]) -> Callable[..., None]:
@@ -107,7 +107,11 @@ def _options(
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns the exit code: 0, 1 (an error), 2 (a wrong command line), 130 (interrupted)."""
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
+        for name in ("SIGTERM", "SIGHUP"):
+            # nohup has a closed terminal ignored, and Windows does not know of it.
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, _terminate)
     try:
         code = app(args=arguments, prog_name="talksplat", standalone_mode=False)
         return code if isinstance(code, int) else 0

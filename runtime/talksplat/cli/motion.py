@@ -30,7 +30,7 @@ def motion(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No remarks.")] = False,
 ) -> None:
     """Hear a face's motion in a sound: row k is the face at k / fps seconds, ARKit weights and turns of the head."""
-    from .._files import require_folder
+    from .._files import require_place
     from ..audio import open_audio
     from ..motion_files.write import KINDS, write_csv, write_json
     from ..speech import motion as hear
@@ -41,7 +41,7 @@ def motion(
             raise typer.BadParameter(f"{output} must end in {' or '.join(KINDS)}, or be - for stdout")
         if json:
             raise typer.BadParameter("--json is for -o -; a file's name says what it is")
-        require_folder(Path(output))
+        require_place(Path(output))
     heard = open_audio("motion", audio)
     moves = hear(heard, fps, seed=seed, mouth=mouth, head=head, blink=blink)
     if output == STDOUT:

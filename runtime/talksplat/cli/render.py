@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -77,6 +78,10 @@ def render(
     # A wrong command line is found before the work.
     if audio is not None and motion is not None:
         raise typer.BadParameter("AUDIO and --motion both move the avatar: give one of them")
+    if motion is None and motion_fps is not None:
+        raise typer.BadParameter("--motion-fps is for --motion")
+    if audio is None and (seed, mouth, head, blink) != (0, 1, 1, 1):
+        raise typer.BadParameter("--seed, --mouth, --head and --blink are for AUDIO")
     try:
         accepted = formats_of(output)
     except ValueError as error:
@@ -90,6 +95,8 @@ def render(
     pixels = None if size is None else parse_size(size)
     if audio is not None:
         require_speech_fps(fps)
+        if os.path.exists(output) and os.path.exists(audio) and os.path.samefile(output, audio):
+            raise typer.BadParameter(f"{output} is the file that AUDIO is: the video would take its place")
     remark = (lambda text: None) if quiet else note
     actor = load(avatar, threads=threads, precision=precision)
     width, height = pixels or actor.size
