@@ -8,7 +8,15 @@ import pytest
 from talksplat import _core
 from talksplat._assets import VOICE
 from talksplat.authoring.voice import evaluate
-from voice_quality import GRID_GOAL, MARGIN_GOAL, PRECISION_GOAL, RECALL_GOAL, SPEECH_GOAL, STILL_GOAL, faces, grid
+from voice_quality import (
+    GRID_GOAL,
+    MARGIN_GOAL,
+    PRECISION_GOAL,
+    RECALL_GOAL,
+    SPEECH_GOAL,
+    STILL_GOAL,
+    grid_scores,
+)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +31,7 @@ def test_size(voice: _core.Voice) -> None:
 
 
 def test_jaws_of_faces_it_never_saw(voice: _core.Voice, shared_dir: Path) -> None:
-    scores, _ = grid(voice, shared_dir)
+    scores = grid_scores(evaluate.faces_of(voice), shared_dir)
     jaw = scores.pop("jawOpen: prediction")
     baselines = [s["r_const"] for name, s in scores.items() if name.startswith("jawOpen: ")]
     assert len(baselines) == 3 and jaw["clips"] == 7
@@ -35,18 +43,29 @@ def test_jaws_of_faces_it_never_saw(voice: _core.Voice, shared_dir: Path) -> Non
 
 def test_lips_close_on_p_b_m(voice: _core.Voice) -> None:
     pytest.importorskip("espeakng_loader", reason="no espeak-ng: nothing speaks with known phonemes")
-    closures = evaluate.closures(lambda samples: faces(voice, samples))
+    closures = evaluate.closures(evaluate.faces_of(voice))
     assert closures["holds"] > 100
     assert closures["recall"] >= RECALL_GOAL
     assert closures["precision"] >= PRECISION_GOAL
 
 
 def test_lips_rest_where_nobody_speaks(voice: _core.Voice) -> None:
-    moved = evaluate.negatives(lambda samples: faces(voice, samples))
+    moved = evaluate.negatives(evaluate.faces_of(voice))
     assert {name: round(v, 4) for name, v in moved.items() if v >= STILL_GOAL} == {}
 
 
 def test_lips_move_where_somebody_speaks(voice: _core.Voice, shared_dir: Path) -> None:
     samples = evaluate.read_sound(shared_dir / "data/audio/en_jfk_16k_mono.wav")
-    jaw = faces(voice, samples, 25)["jawOpen"]
+    jaw = evaluate.faces_of(voice)(samples, 25)["jawOpen"]
     assert np.std(jaw) > 0.05 and jaw.max() > 0.3
+
+
+def test_the_report_scores_as_the_scorer_does(voice: _core.Voice, shared_dir: Path) -> None:
+    """authoring's scoring.py and the project's scorer are two programs with one definition."""
+    data, faces = shared_dir / "data", evaluate.faces_of(voice)
+    scores = grid_scores(faces, shared_dir)
+    for name, own in evaluate.grid(faces, data / "video/grid", data / "motion/mediapipe_from_video").items():
+        other = scores[name if ":" in name else f"{name}: prediction"]
+        assert (own["lag"], own["r_const"], own["r_speech"]) == pytest.approx(
+            (other["lag"], other["r_const"], other["r_speech"]), abs=2e-3
+        )

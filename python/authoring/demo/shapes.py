@@ -12,7 +12,7 @@ from . import eyes, head, mouth
 from .mesh import Surface
 from .sdf import bell, smoothstep
 
-JAW_ANGLE = 0.28  # radians at jawOpen = 1
+JAW_ANGLE = 0.38  # radians at jawOpen = 1
 LOOK_ANGLE = {"In": 0.42, "Out": 0.42, "Up": 0.32, "Down": 0.36}
 GLINT = 0.35  # how far reflections follow the eye
 SIDES = ((1.0, "Left"), (-1.0, "Right"))

@@ -1,0 +1,6 @@
+"""Training of the built-in voice: what it hears is synthesised, what it should say is known from the phonemes.
+
+    python -m talksplat.authoring.voice.train --out voice.safetensors --seed 1
+
+Needs the `authoring` extra (torch, espeakng-loader); the weights' file, `export`, needs numpy and safetensors alone.
+"""

@@ -1,0 +1,129 @@
+"""The corpus: hours of synthetic speech as band powers with the face that belongs to it, and other sounds.
+
+Everything follows from a seed and the installed eSpeak NG. Band powers are kept in dB as 16-bit floats.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from . import augment, negatives, texts
+from .espeak import Espeak
+from .export import HOP, RATE_HZ, Array
+from .features import decibels, mel_filters, mel_power
+from .timing import loudness, segments
+from .visemes import GROUPS, Segment, group, targets
+
+STEP_S = 2 * HOP / RATE_HZ
+PAUSE_S = (0.05, 0.8)  # silence before and after an utterance
+PEAK = 0.7
+NEGATIVE_S = 5.0
+SPEECH_DB_PERCENTILE = 90  # of the frames' loudness: what signal-to-noise ratios refer to
+CLASSES = GROUPS + 1  # the last one: pause
+
+
+@dataclass
+class Corpus:
+    """Clips one after another: frames at 100 Hz, steps at 50 Hz (two frames each)."""
+
+    mel_db: Array  # [frames,n_mels] float16, peak of the sound at PEAK
+    shape: Array  # [steps,len(SHAPES)] float16
+    closure: Array  # [steps] float16
+    voice: Array  # [steps] float16
+    label: Array  # [steps] uint8, the phoneme's group
+    start: Array  # [clips+1] int64, in steps
+    speech_db: Array  # [clips] float32
+    other_db: Array  # [frames,n_mels] float16: sounds that are not speech, as they are
+    other_start: Array  # [sounds+1] int64, in steps
+    cover_db: Array  # [sounds,frames,n_mels] float16: steady ones of RMS 1, to lay over speech
+
+    def save(self, path: Path) -> None:
+        np.savez(path, **{f.name: getattr(self, f.name) for f in fields(self)})
+
+    @classmethod
+    def load(cls, path: Path) -> Corpus:
+        with np.load(path) as file:
+            return cls(**{f.name: file[f.name] for f in fields(cls)})
+
+
+def labels(t_s: Array, spans: list[Segment]) -> Array:
+    """[len(t_s)] uint8: group of the phoneme at each time."""
+    out = np.full(len(t_s), GROUPS, np.uint8)
+    for s in spans:
+        out[(t_s >= s.start_s) & (t_s < s.end_s)] = group(s.letter) if s.letter else GROUPS
+    return out
+
+
+@dataclass
+class Clip:
+    mel_db: Array
+    shape: Array
+    closure: Array
+    voice: Array
+    label: Array
+    speech_db: float
+
+
+def make_clip(rng: np.random.Generator, espeak: Espeak) -> Clip | None:
+    """One utterance, spoken, moved through a random speaker, room and line; None if nothing was said."""
+    u = texts.draw(rng)
+    speech = espeak.speak(u.text, u.voice, rate=u.rate, pitch=u.pitch, pitch_range=u.pitch_range)
+    if len(speech.samples) < speech.rate_hz // 4 or np.abs(speech.samples).max() < 1e-3:
+        return None
+    spans = segments(speech)
+    loud = loudness(speech, spans)
+    speed = rng.uniform(*augment.SPEED)
+    band = (200.0, 3600.0) if rng.random() < augment.TELEPHONE_SHARE else None
+    x = augment.resample(speech.samples, speech.rate_hz, RATE_HZ * speed, band)
+    before, after = rng.uniform(*PAUSE_S, 2)
+    x = np.pad(x, (round(before * RATE_HZ), round(after * RATE_HZ)))
+    if rng.random() < augment.ROOM_SHARE:
+        x = augment.room(rng, x, RATE_HZ)
+    x *= PEAK / np.abs(x).max()
+    steps = int(np.ceil(len(x) / (2 * HOP)))
+    filters = mel_filters(warp=round(float(rng.uniform(*augment.WARP)), 3))
+    power = mel_power(x, 2 * steps, filters)
+    frame_db = decibels(power.mean(1))
+    # Step k reads sound up to 20 (k + 1) ms; the look-ahead is applied when examples are drawn.
+    t_s = (STEP_S * np.arange(1, steps + 1) - round(before * RATE_HZ) / RATE_HZ) / speed
+    shape, closure, voice = targets(t_s, spans, loud)
+    return Clip(decibels(power), shape, closure, voice, labels(t_s, spans),
+                float(np.percentile(frame_db, SPEECH_DB_PERCENTILE)))  # fmt: skip
+
+
+def build(seed: int, hours: float = 3.0, other_hours: float = 1.5, covers: int = 240) -> Corpus:
+    """Synthesise a corpus: `hours` of speech, `other_hours` of other sounds, and `covers` sounds to lay over speech."""
+    rng = np.random.default_rng([seed, 0])
+    espeak = Espeak.shared()
+    clips: list[Clip] = []
+    steps = 0
+    while steps * STEP_S < hours * 3600:
+        clip = make_clip(rng, espeak)
+        if clip is not None:
+            clips.append(clip)
+            steps += len(clip.voice)
+    n = int(NEGATIVE_S * RATE_HZ)
+    filters = mel_filters()
+    frames = 2 * round(NEGATIVE_S / STEP_S)
+    sounds = round(other_hours * 3600 / NEGATIVE_S)
+    other = [decibels(mel_power(negatives.draw(rng, n), frames, filters)) for _ in range(sounds)]
+    cover = []
+    for _ in range(covers):
+        x = negatives.draw(rng, n, steady=True)
+        cover.append(decibels(mel_power(x / np.sqrt(np.mean(x**2) + 1e-12), frames, filters)))
+    lengths = [len(c.voice) for c in clips]
+    return Corpus(
+        mel_db=np.concatenate([c.mel_db for c in clips]).astype(np.float16),
+        shape=np.concatenate([c.shape for c in clips]).astype(np.float16),
+        closure=np.concatenate([c.closure for c in clips]).astype(np.float16),
+        voice=np.concatenate([c.voice for c in clips]).astype(np.float16),
+        label=np.concatenate([c.label for c in clips]),
+        start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        speech_db=np.array([c.speech_db for c in clips], np.float32),
+        other_db=np.concatenate(other).astype(np.float16),
+        other_start=(np.arange(sounds + 1) * (frames // 2)).astype(np.int64),
+        cover_db=np.array(cover, np.float16),
+    )

@@ -1,0 +1,40 @@
+"""From a trained tower to the tensors of the file: the norms' gains and biases move into the next linear layer."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from .export import Array
+from .model import Layer, TowerNet
+
+
+def _folded(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weight and bias of linear(gain * x + bias) as one linear layer of the plain normalised x."""
+    return linear.weight * norm.weight, linear.bias + linear.weight @ norm.bias
+
+
+@torch.no_grad()
+def tensors_of(nets: list[TowerNet], dtype: type[np.floating] = np.float16) -> dict[str, Array]:
+    """The file's tensors of these towers, in their order."""
+    found: dict[str, torch.Tensor] = {}
+
+    def put(at: str, weight: torch.Tensor, bias: torch.Tensor) -> None:
+        found[f"{at}/weight"], found[f"{at}/bias"] = weight, bias
+
+    for t, net in enumerate(nets):
+        put(f"tower/{t}/stem", net.stem.weight, net.stem.bias)
+        for i, layer in enumerate(net.layers):
+            assert isinstance(layer, Layer)
+            at = f"tower/{t}/layer/{i}"
+            put(f"{at}/qkv", *_folded(layer.norm_attention, layer.attention.qkv))
+            found[f"{at}/age_bias"] = layer.attention.age_bias
+            put(f"{at}/out", layer.attention.out.weight, layer.attention.out.bias)
+            put(f"{at}/gate", *_folded(layer.norm_convolution, layer.convolution.gate))
+            put(f"{at}/conv", layer.convolution.weight, layer.convolution.bias)
+            put(f"{at}/mix", layer.convolution.mix.weight, layer.convolution.mix.bias)
+            put(f"{at}/up", *_folded(layer.norm_feed, layer.up))
+            put(f"{at}/down", layer.down.weight, layer.down.bias)
+        put(f"tower/{t}/head", *_folded(net.norm, net.head))
+    return {name: value.numpy().astype(dtype) for name, value in found.items()}

@@ -1,0 +1,85 @@
+"""Trains the built-in voice on synthetic speech.
+
+python -m talksplat.authoring.voice.train --out voice.safetensors --seed 1
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import actor, batches, facegood
+from .corpus import Corpus, build
+from .export import make_manifest, write_voice
+from .fold import tensors_of
+from .optimise import enliven, fine_tune, train_tower
+from .plan import (
+    FACE_STEPS,
+    LIVELIER,
+    RUN_LOUDER_DB,
+    SEAL_STEPS,
+    SHARE,
+    TUNE_COPIES,
+    TUNE_RATE_SHARE,
+    TUNE_STEPS,
+    plans,
+)
+
+
+def report(line: str) -> None:
+    print(line, flush=True)
+
+
+def corpus_of(seed: int, hours: float, kept: Path | None) -> Corpus:
+    """The corpus in the file `kept` if there is one; else a new one, put there."""
+    if kept is not None and kept.exists():
+        return Corpus.load(kept)
+    report(f"corpus: synthesising {hours:g} hours of speech")
+    data = build(seed, hours)
+    if kept is not None:
+        data.save(kept)
+    return data
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="the weights file to write")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=FACE_STEPS, help="training steps of the face's tower")
+    parser.add_argument("--seal-steps", type=int, default=SEAL_STEPS, help="of the closures' and voice's tower")
+    parser.add_argument("--hours", type=float, default=3.0, help="hours of synthetic speech")
+    parser.add_argument("--corpus", type=Path, help="a .npz to keep the corpus in, and to take it from if it is there")
+    parser.add_argument("--facegood", type=Path, help="folder of the FACEGOOD take: fine-tune on its first 34 s")
+    parser.add_argument("--threads", type=int, default=1, help="torch's threads; one makes a seed's result repeatable")
+    a = parser.parse_args(arguments)
+    torch.set_num_threads(a.threads)
+    data = corpus_of(a.seed, a.hours, a.corpus)
+    chosen = plans(a.steps, a.seal_steps)
+    nets = []
+    for i, plan in enumerate(chosen):
+        torch.manual_seed(1000 * a.seed + i)
+        nets.append(train_tower(plan, data, np.random.default_rng([a.seed, 1 + i]), report))
+    if a.facegood is not None:
+        rng = np.random.default_rng([a.seed, 9])
+        take = actor.take_corpus(facegood.load(a.facegood), data, rng, TUNE_COPIES)
+        fine_tune(nets[0], data, take, actor.MAPPED, rng, TUNE_STEPS, TUNE_RATE_SHARE * chosen[0].rate, report)
+    for net in nets:
+        enliven(net, LIVELIER, SHARE, data)
+    manifest = make_manifest(
+        [plan.tower for plan in chosen], name="talksplat voice 1", leveller=batches.LEVELLER,
+        feature={**batches.FEATURE, "offset_db": batches.FEATURE["offset_db"] - RUN_LOUDER_DB},
+        look_ahead_steps=batches.LOOK_AHEAD_STEPS,
+        provenance={"training": "talksplat.authoring.voice.train", "seed": a.seed, "hours": a.hours,
+                    "steps": [plan.steps for plan in chosen], "data": "eSpeak NG speech"
+                    + (", FACEGOOD take (MIT)" if a.facegood is not None else "")},
+    )  # fmt: skip
+    write_voice(a.out, manifest, tensors_of(nets))
+    report(f"wrote {a.out}")
+
+
+if __name__ == "__main__":
+    main()
