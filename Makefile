@@ -101,11 +101,13 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.made pyproject.toml $(CORE_SOURCES) $(shell find runtime python -type f -not -name '*.pyc')
+	@echo "Compiling the core and installing what it needs: a minute or two."
 	$(PIP) install -q --no-build-isolation .
 	@touch $@
 
 # Python files are read in place; the core is built again when it changes.
 $(VENV)/.dev: $(VENV)/.made pyproject.toml $(CORE_SOURCES)
+	@echo "Compiling the core and installing the tools: a minute or two."
 	$(PIP) install -q --no-build-isolation -e ".[dev]"
 	@rm -f $(VENV)/.installed
 	@touch $@
