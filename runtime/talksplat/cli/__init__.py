@@ -6,9 +6,7 @@ import functools
 import inspect as inspection
 import os
 import re
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -22,6 +20,7 @@ from .doctor import doctor
 from .inspect import inspect
 from .motion import motion
 from .render import render
+from .stopping import Stopped, signals_stop
 
 app = typer.Typer(
     name="talksplat",
@@ -30,18 +29,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-
-
-class _Stopped(BaseException):
-    """The work ends early; raised so that what is half-written is removed on the way out."""
-
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-def _terminate(number: int, frame: object) -> None:
-    raise _Stopped("terminated.", 128 + number)
 
 
 def _guarded(command: Callable[..., None]) -> Callable[..., None]:
@@ -54,13 +41,13 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
             command(*args, **options)
             sys.stdout.flush()
         except (TalksplatError, ValueError) as error:
-            raise _Stopped(_with_options(_one_line(error), flags), 1) from None
+            raise Stopped(_with_options(_one_line(error), flags), 1) from None
         except KeyboardInterrupt:
-            raise _Stopped("interrupted.", 130) from None
+            raise Stopped("interrupted.", 130) from None
         except BrokenPipeError:
             # Python flushes stdout once more at exit, which would fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise _Stopped("the reader of the output closed it.", 1) from None
+            raise Stopped("the reader of the output closed it.", 1) from None
 
     return run
 
@@ -106,18 +93,13 @@ def _options(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns the exit code: 0, 1 (an error), 2 (a wrong command line), 130 (interrupted)."""
-    if threading.current_thread() is threading.main_thread():
-        for name in ("SIGTERM", "SIGHUP"):
-            # nohup has a closed terminal ignored, and Windows does not know of it.
-            number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, _terminate)
     try:
-        code = app(args=arguments, prog_name="talksplat", standalone_mode=False)
+        with signals_stop():
+            code = app(args=arguments, prog_name="talksplat", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except (TalksplatError, ValueError, OSError, MemoryError, ImportError) as error:
         return _fail(_one_line(error))
-    except _Stopped as stop:
+    except Stopped as stop:
         return _fail(str(stop), stop.code)
     except Exception as error:
         return _wrong_command_line(error)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from .options import Blink, Head, Mouth, Seed, note, require_speech_fps
+from .stopping import go_on
 
 STDOUT = "-"
 
@@ -44,6 +45,7 @@ def motion(
         require_place(Path(output))
     heard = open_audio("motion", audio)
     moves = hear(heard, fps, seed=seed, mouth=mouth, head=head, blink=blink)
+    go_on()
     if output == STDOUT:
         (write_json if json else write_csv)(moves, sys.stdout)
     else:

@@ -27,6 +27,7 @@ from .options import (
     parse_size,
     require_speech_fps,
 )
+from .stopping import go_on
 
 if TYPE_CHECKING:
     from ..audio import Audio
@@ -126,6 +127,7 @@ def render(
     ):
         for frame in itertools.islice(show.frames, limit):
             writer.write(frame.image, frame.audio)
+            go_on()
             written += 1
             advance()
     took = time.perf_counter() - begin
