@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import re
 import shutil
 import struct
 import sys
 import tempfile
+import threading
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -88,7 +90,7 @@ def open_video(
     if target.lower().endswith(".png"):
         return _PngSequence(form, target, folder)
     require_place(Path(target))
-    return _Container(form, Path(target), fps, size, sound)
+    return _Behind(_Container(form, Path(target), fps, size, sound))
 
 
 class VideoWriter(ABC):
@@ -219,6 +221,48 @@ class _Container(VideoWriter):
         with contextlib.suppress(Exception):
             self._container.close()
         self._partial.unlink(missing_ok=True)
+
+
+class _Behind(VideoWriter):
+    """Another writer, in a thread of its own: pictures are drawn while earlier ones are encoded."""
+
+    WAITING = 8  # pictures
+
+    def __init__(self, writer: VideoWriter) -> None:
+        super().__init__(writer.format)
+        self._writer = writer
+        self._error: BaseException | None = None  # once set, what waits is dropped
+        self._queue: queue.Queue[tuple[Image, FloatArray | None] | None] = queue.Queue(self.WAITING)
+        self._thread = threading.Thread(target=self._work, name="talksplat video", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        while (item := self._queue.get()) is not None:
+            if self._error is None:
+                try:
+                    self._writer.write(*item)
+                except BaseException as error:
+                    self._error = error
+
+    def write(self, image: Image, sound: FloatArray | None = None) -> None:
+        if self._error is not None:
+            raise self._error
+        self._queue.put((image.copy(), None if sound is None else sound.copy()))
+
+    def _join(self) -> None:
+        self._queue.put(None)
+        self._thread.join()
+
+    def finish(self) -> None:
+        self._join()
+        if self._error is not None:
+            raise self._error
+        self._writer.finish()
+
+    def abandon(self) -> None:
+        self._error = self._error or RuntimeError("abandoned")
+        self._join()
+        self._writer.abandon()
 
 
 class _PngSequence(VideoWriter):

@@ -3,6 +3,7 @@
 import io
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from talksplat import video
-from talksplat.video import formats_of, open_video, png_bytes
+from talksplat.video import VideoWriter, _Behind, formats_of, open_video, png_bytes
 
 WIDTH, HEIGHT = 64, 48
 
@@ -174,3 +175,51 @@ def test_a_folder_of_that_name(tmp_path: Path) -> None:
 
 def test_default_formats() -> None:
     assert [formats_of(target)[0] for target in ("a.mp4", "%d.png", "-")] == ["nv12", "rgb8", "rgb8"]
+
+
+class _Slow(VideoWriter):
+    """Keeps what it is given, late; fails on picture `bad`."""
+
+    def __init__(self, bad: int | None = None) -> None:
+        super().__init__("rgb8")
+        self.bad, self.seen, self.ended = bad, list[int](), ""
+
+    def write(self, image: np.ndarray, sound: np.ndarray | None = None) -> None:
+        time.sleep(0.002)
+        if len(self.seen) == self.bad:
+            raise OSError("no space")
+        self.seen.append(int(image[0, 0, 0]))
+
+    def finish(self) -> None:
+        self.ended = "finished"
+
+    def abandon(self) -> None:
+        self.ended = "abandoned"
+
+
+def test_encoding_behind_keeps_order_and_pictures() -> None:
+    slow, image = _Slow(), np.zeros((2, 2, 3), np.uint8)
+    with _Behind(slow) as writer:
+        for i in range(40):
+            image[:] = i  # the array is used again while it waits
+            writer.write(image)
+    assert slow.seen == list(range(40)) and slow.ended == "finished"
+
+
+@pytest.mark.parametrize("count", [4, 40])
+def test_encoding_behind_fails_in_front(count: int) -> None:
+    """Whether more pictures come or the video ends: the error is raised, nothing more is written, nothing hangs."""
+    slow = _Slow(bad=3)
+    with pytest.raises(OSError, match="no space"), _Behind(slow) as writer:
+        for _ in range(count):
+            writer.write(np.zeros((2, 2, 3), np.uint8))
+    assert len(slow.seen) == 3 and slow.ended == "abandoned"
+
+
+def test_what_waits_is_dropped_when_the_work_is_broken_off() -> None:
+    slow = _Slow()
+    with pytest.raises(KeyboardInterrupt), _Behind(slow) as writer:
+        for _ in range(5):
+            writer.write(np.zeros((2, 2, 3), np.uint8))
+        raise KeyboardInterrupt
+    assert len(slow.seen) < 5 and slow.ended == "abandoned"
