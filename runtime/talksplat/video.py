@@ -224,7 +224,10 @@ class _Container(VideoWriter):
 
 
 class _Behind(VideoWriter):
-    """Another writer, in a thread of its own: pictures are drawn while earlier ones are encoded."""
+    """Another writer, in a thread of its own: pictures are drawn while earlier ones are encoded.
+
+    Its two queues are SimpleQueues, which a signal cannot leave locked; Queue and Semaphore are locked in Python.
+    """
 
     WAITING = 8  # pictures
 
@@ -232,7 +235,10 @@ class _Behind(VideoWriter):
         super().__init__(writer.format)
         self._writer = writer
         self._error: BaseException | None = None  # once set, what waits is dropped
-        self._queue: queue.Queue[tuple[Image, FloatArray | None] | None] = queue.Queue(self.WAITING)
+        self._queue: queue.SimpleQueue[tuple[Image, FloatArray | None] | None] = queue.SimpleQueue()
+        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()  # a thing for every picture that may still wait
+        for _ in range(self.WAITING):
+            self._room.put(None)
         self._thread = threading.Thread(target=self._work, name="talksplat video", daemon=True)
         self._thread.start()
 
@@ -243,8 +249,10 @@ class _Behind(VideoWriter):
                     self._writer.write(*item)
                 except BaseException as error:
                     self._error = error
+            self._room.put(None)
 
     def write(self, image: Image, sound: FloatArray | None = None) -> None:
+        self._room.get()
         if self._error is not None:
             raise self._error
         self._queue.put((image.copy(), None if sound is None else sound.copy()))
