@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import talksplat
 from reference.encode import encode_ref
 from talksplat import _core
+from talksplat._assets import VOICE
 from talksplat.authoring.voice.export import random_voice, read_voice, tower, write_voice
 
-SHIPPED = Path(talksplat.__file__).parent / "assets" / "voice.safetensors"
 SECONDS, RATE_HZ, STEP, FPS = 10, 16000, 320, 25.0
 
 
@@ -31,9 +30,7 @@ def make_random(folder: Path) -> Path:
 
 @pytest.fixture(scope="module", params=["shipped", "random"])
 def voice_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if request.param == "shipped" and not SHIPPED.is_file():
-        pytest.skip(f"no shipped voice: {SHIPPED} is missing; talksplat.authoring.voice.train makes it")
-    return SHIPPED if request.param == "shipped" else make_random(tmp_path_factory.mktemp("voice"))
+    return VOICE if request.param == "shipped" else make_random(tmp_path_factory.mktemp("voice"))
 
 
 @pytest.fixture(params=["scalar", "avx2", "avx512", "neon"])

@@ -3,7 +3,7 @@
 - A rig that lacks some ARKit shapes: a missing one goes to the nearest combination of those it has.
 - A FLAME avatar: jaw, eyes and neck turn as the weights say, which geometry settles; lips become expression
   coefficients (flame_lips.py). FLAME's public models have no blink, and brows and cheeks are not mapped.
-What finds no place is reported, never dropped in silence.
+What finds no place is named in the result.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The sound of a video file: AAC beside the pictures, in step with them to the sample."""
+"""The sound of a video file beside its pictures, in step with them to the sample: AAC, in Matroska FLAC."""
 
 from __future__ import annotations
 
@@ -25,15 +25,24 @@ def aac_rate(rate: int) -> int:
 
 
 class SoundTrack:
-    """An AAC stream of a container that is being written. More than two channels are mixed down to stereo."""
+    """A sound stream of a container that is being written. More than two channels are mixed down to stereo.
+
+    An AAC encoder begins before the first sample. MP4 leaves that out by an edit list; Matroska starts its sound before
+    its pictures, hence FLAC there, which has no such delay.
+    """
 
     def __init__(self, container: Any, rate: int, channels: int) -> None:
         self._container = container
         self._rate = rate
         self._layout = _LAYOUTS[channels - 1]
-        self._stream: Any = container.add_stream("aac", rate=aac_rate(rate), options=AAC_OPTIONS)
+        lossless = container.format.name == "matroska"
+        options = {} if lossless else AAC_OPTIONS
+        self._stream: Any = container.add_stream("flac" if lossless else "aac", rate=aac_rate(rate), options=options)
         self._stream.layout = _LAYOUTS[min(channels, 2) - 1]
-        self._stream.bit_rate = min(channels, 2) * min(BITS_PER_SAMPLE * self._stream.rate, MAX_BIT_RATE)
+        if lossless:
+            self._stream.format = "s16"
+        else:
+            self._stream.bit_rate = min(channels, 2) * min(BITS_PER_SAMPLE * self._stream.rate, MAX_BIT_RATE)
         self._count = 0
 
     def write(self, samples: FloatArray) -> None:
@@ -45,7 +54,6 @@ class SoundTrack:
             np.ascontiguousarray(samples).reshape(1, -1), format="flt", layout=self._layout
         )
         frame.sample_rate = self._rate
-        # The encoder's own delay becomes an edit list (MP4) or a codec delay (Matroska), which players skip.
         frame.pts, frame.time_base = self._count, Fraction(1, self._rate)
         self._container.mux(self._stream.encode(frame))
         self._count += len(samples)

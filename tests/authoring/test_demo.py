@@ -182,9 +182,15 @@ def test_no_background_shows_through(avatar: talksplat.Avatar, yaw: float, pitch
     control = {"head_pose": 0.7 * turn, "neck_pose": 0.3 * turn, "arkit": {"jawOpen": 0.5}}
     alpha = avatar.render_frame(control, format="rgba8", background=None).image[..., 3]
     assert (alpha > 250).mean() > 0.3
-    regions, _ = ndimage.label(alpha < 200)
-    border = np.unique(np.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]]))
-    assert not np.isin(regions, border, invert=True).any()
+
+    def inside(least: int) -> int:
+        """Pixels fainter than that which the head surrounds."""
+        regions, _ = ndimage.label(alpha < least)
+        border = np.unique(np.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]]))
+        return int(np.isin(regions, border, invert=True).sum())
+
+    assert inside(200) == 0
+    assert inside(235) <= 16  # strands of hair that meet in front of the background
 
 
 def test_joints(avatar: talksplat.Avatar) -> None:
