@@ -83,6 +83,17 @@ distclean: clean
 
 # ---- stamps: what is installed in the environment ----
 
+# What pip printed is shown if it failed, and ends in a sentence that says whose fault it was.
+define pip_install
+@echo "pip install $(subst ",,$(1))"
+@$(PIP) install -q $(1) >$(VENV)/pip.log 2>&1 || { cat $(VENV)/pip.log >&2; \
+  if grep -qE "NewConnectionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError|Max retries|No matching dist" $(VENV)/pip.log; \
+  then echo "talksplat: pip could not get a package that it needs. Connect to the network, or name a mirror (PIP_INDEX_URL)" \
+    "or a folder of wheels (PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER)." >&2; \
+  elif grep -q "No space left" $(VENV)/pip.log; then echo "talksplat: the disk is full." >&2; \
+  else echo "talksplat: the installation failed; what the compiler or pip found is above." >&2; fi; exit 1; }
+endef
+
 $(VENV)/.made:
 	@command -v $(PYTHON) >/dev/null || { echo "talksplat: no $(PYTHON) here. Install Python 3.10 or newer, or name one:" \
 	  "make PYTHON=/path/to/python3" >&2; exit 1; }
@@ -96,18 +107,17 @@ $(VENV)/.made:
 	@command -v $${CXX:-c++} >/dev/null || { echo "talksplat: no C++ compiler ($${CXX:-c++}). Install one (Debian, Ubuntu:" \
 	  "apt install g++; macOS: xcode-select --install), or set CXX." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install -q --upgrade pip
-	$(PIP) install -q $(BUILD_REQUIRES)
+	$(call pip_install,--upgrade pip $(BUILD_REQUIRES))
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.made pyproject.toml $(CORE_SOURCES) $(shell find runtime python -type f -not -name '*.pyc')
 	@echo "Compiling the core and installing what it needs: a minute or two."
-	$(PIP) install -q --no-build-isolation .
+	$(call pip_install,--no-build-isolation .)
 	@touch $@
 
 # Python files are read in place; the core is built again when it changes.
 $(VENV)/.dev: $(VENV)/.made pyproject.toml $(CORE_SOURCES)
 	@echo "Compiling the core and installing the tools: a minute or two."
-	$(PIP) install -q --no-build-isolation -e ".[dev]"
+	$(call pip_install,--no-build-isolation -e ".[dev]")
 	@rm -f $(VENV)/.installed
 	@touch $@

@@ -1,8 +1,10 @@
 """What users get: a wheel, an installed C library that CMake finds, and a core that builds for Arm."""
 
 import importlib.util
+import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -25,6 +27,7 @@ project(consumer LANGUAGES C)
 find_package(talksplat 0.1 REQUIRED CONFIG)
 add_executable(consumer main.c)
 target_link_libraries(consumer PRIVATE talksplat::talksplat)
+target_compile_definitions(consumer PRIVATE DATA="${talksplat_DATA_DIR}")
 """
 
 
@@ -82,8 +85,6 @@ def test_cmake_package_serves_a_c_program(prefix: Path, tmp_path: Path) -> None:
     (code,) = re.findall(r"^```c\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
     (tmp_path / "main.c").write_text(code)
     (tmp_path / "CMakeLists.txt").write_text(CONSUMER)
-    for name in ("demo.tsplat", "voice.safetensors"):
-        shutil.copy(prefix / "share" / "talksplat" / name, tmp_path)
     cmake = tool("cmake")
     run([cmake, "-S", ".", "-B", "build", "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}",
          f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_C_FLAGS=-Wall -Wextra -Wpedantic -Werror"], tmp_path)  # fmt: skip
@@ -95,6 +96,31 @@ def test_cmake_package_serves_a_c_program(prefix: Path, tmp_path: Path) -> None:
     frames = np.frombuffer(spoke.stdout, np.uint8).reshape(-1, 512, 512, 3)
     assert len(frames) == 13
     assert np.ptp(frames[0]) > 100 and (frames[0] != frames[-1]).any()
+
+
+def test_pkg_config_serves_a_c_program(prefix: Path, tmp_path: Path) -> None:
+    """Flags and the data folder come from the .pc file, also after the installation was moved."""
+    pkg_config, cc = shutil.which("pkg-config"), shutil.which("cc")
+    if pkg_config is None or cc is None:
+        pytest.skip("needs pkg-config and cc")
+    moved = shutil.copytree(prefix, tmp_path / "moved here", symlinks=True)
+    (found,) = moved.rglob("talksplat.pc")
+    environment = {**os.environ, "PKG_CONFIG_PATH": str(found.parent)}
+
+    def ask(*what: str) -> list[str]:
+        done = subprocess.run([pkg_config, *what, "talksplat"], env=environment, capture_output=True, check=True)
+        return shlex.split(done.stdout.decode())
+
+    (data,) = ask("--variable=datadir")
+    assert sorted(path.name for path in Path(data).iterdir()) == ["demo.tsplat", "voice.safetensors"]
+    (tmp_path / "main.c").write_text(
+        f"#include <stdio.h>\n#include <talksplat.h>\n"
+        f'int main(void) {{ ts_voice* v = NULL; int rc = ts_voice_load("{data}/voice.safetensors", &v);\n'
+        f"puts(ts_version()); ts_voice_destroy(v); return rc; }}\n"
+    )
+    library = found.parent.parent
+    run([cc, "main.c", *ask("--cflags", "--libs"), f"-Wl,-rpath,{library}", "-o", "main"], tmp_path)
+    assert run([tmp_path / "main"]).split() == ask("--modversion")
 
 
 def test_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
