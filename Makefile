@@ -1,9 +1,11 @@
 # make demo    the demo head speaks a sentence: demo.mp4
 # make test    every test: C and C++ under sanitizers, then Python
+# make test-clang  C and C++ tests once more, compiled by $(CLANG), clang if not given
 # make lint    ruff, mypy, clang-format
 # make bench   measure this machine
 # make dev     install for development: an editable install with the tools
 # make format  lay out the sources
+# make pythons  install and try on every Python of this machine, with the newest and the oldest dependencies
 # make neon-check  cross-compile the core for 64-bit Arm
 # make clean   remove what was built; make distclean removes $(VENV) too
 #
@@ -11,6 +13,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+CLANG ?= clang
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 BIN := $(abspath $(VENV))/bin
@@ -23,7 +26,7 @@ CLANG_FORMAT_SOURCES = $(shell find csrc kernels tests bench -name '*.cc' -o -na
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 MAKEFLAGS += --no-print-directory
 
-.PHONY: demo test test-cpp test-python lint format bench dev neon-check clean distclean typing
+.PHONY: demo test test-cpp test-clang test-python lint format bench dev pythons neon-check clean distclean typing
 .DEFAULT_GOAL := dev
 .DELETE_ON_ERROR:
 
@@ -45,8 +48,15 @@ test-cpp: dev
 	$(BIN)/cmake --build build/sanitize
 	$(BIN)/ctest --test-dir build/sanitize --output-on-failure --no-tests=error -j $(JOBS)
 
+# The C and C++ tests once more, by the other compiler.
+test-clang: dev
+	$(BIN)/cmake -S . -B build/clang -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DCMAKE_C_COMPILER=$(CLANG) \
+	  -DCMAKE_CXX_COMPILER=$(subst clang,clang++,$(CLANG)) -DTALKSPLAT_TESTS=ON -DCMAKE_CXX_FLAGS=-Werror
+	$(BIN)/cmake --build build/clang
+	$(BIN)/ctest --test-dir build/clang --output-on-failure --no-tests=error -j $(JOBS)
+
 test-python: dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 lint: dev typing
 	$(BIN)/ruff check .
@@ -66,6 +76,9 @@ bench: dev
 typing:
 	@rm -rf build/typing && mkdir -p build/typing/talksplat
 	@ln -s $(CURDIR)/runtime/talksplat/* $(CURDIR)/python/authoring build/typing/talksplat/
+
+pythons:
+	$(PYTHON) tests/pythons.py
 
 neon-check: dev
 	ZIG_GLOBAL_CACHE_DIR=$(CURDIR)/build/zig ZIG_LOCAL_CACHE_DIR=$(CURDIR)/build/zig \

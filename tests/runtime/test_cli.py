@@ -469,57 +469,6 @@ def test_bench(tiny_path: Path, capsys: Output) -> None:
         assert part in shown
 
 
-def test_doctor(capsys: Output) -> None:
-    assert main(["doctor", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["talksplat"] == talksplat.__version__
-    assert found["isa"]["used"] in found["isa"]["available"]
-    assert found["threads"] >= 1
-    assert found["packages"]["numpy"]["version"] == np.__version__
-    assert found["self_test"] == "passed"
-    assert found["voice"]["parameters"] < 1_500_000
-    assert found["voice"]["bytes"] < 2_000_000
-    assert found["voice"]["look_ahead_ms"] <= 80
-    assert found["demo"]["gaussians"] > 10_000
-    assert (found["h264"], found["aac"]) == ("libx264", "aac")
-    assert main(["doctor"]) == 0
-    shown = capsys.readouterr().out
-    for part in ("self-test", "look-ahead", "demo avatar", "AAC"):
-        assert part in shown
-
-
-def test_doctor_shows_what_is_wrong(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TALKSPLAT_ISA", "sse9")
-    assert main(["doctor"]) == 0
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "instruction set sse9 requested by TALKSPLAT_ISA, but this CPU" in shown
-    assert "self-test failed: sse9 requested" in shown
-
-
-def test_doctor_shows_a_broken_voice(capsys: Output, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from talksplat import speech
-
-    (tmp_path / "voice.safetensors").write_bytes(b"no voice")
-    monkeypatch.setattr(speech, "VOICE", tmp_path / "voice.safetensors")
-    speech.builtin_voice.cache_clear()
-    assert main(["doctor"]) == 0
-    assert "voice cannot be used: " in " ".join(capsys.readouterr().out.split())
-    fails(capsys, ["motion", "sample", "-o", "-"], 1, "voice.safetensors")
-
-
-def test_doctor_says_how_to_get_what_is_missing(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    from talksplat.cli import doctor
-
-    monkeypatch.setitem(
-        doctor.__globals__, "_version", lambda name: None if name in ("av", "pytest-benchmark") else "1"
-    )
-    assert main(["doctor"]) == 0
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "av missing; for sound and video files: pip install av" in shown
-    assert "pip install talksplat[bench]" in shown
-    assert "H.264 missing" in shown
-
-
 def test_convert(tmp_path: Path, capsys: Output) -> None:
     fails(capsys, ["convert", tmp_path / "no.ply", "--from", "ply", "-o", tmp_path / "out.tsplat"], 1, "no.ply")
     fails(
