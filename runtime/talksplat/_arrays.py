@@ -26,7 +26,8 @@ def as_floats(who: str, value: Any) -> FloatArray:
         raise ValueError(f"{who} must be an array of numbers in CPU memory: {error}") from None
     if array.dtype.kind not in "fiu":
         raise ValueError(f"{who} must hold real numbers; got dtype {array.dtype}. Convert it with .astype('float32').")
-    return np.require(array, np.float32, ["C", "A"])
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which callers look for
+        return np.require(array, np.float32, ["C", "A"])
 
 
 def require_shape(who: str, array: NDArray[Any], shape: tuple[int, ...], why: str = "", way_out: str = "") -> None:
@@ -39,9 +40,10 @@ def require_shape(who: str, array: NDArray[Any], shape: tuple[int, ...], why: st
 
 
 def require_finite(who: str, array: NDArray[Any]) -> None:
-    if np.isfinite(array).all():
+    finite = np.isfinite(array)
+    if finite.all():
         return
-    where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+    where = tuple(int(i) for i in np.unravel_index(np.argmin(finite), array.shape))
     raise ValueError(f"{who} must be finite; got {array[where]} at {list(where)}.")
 
 

@@ -61,7 +61,13 @@ class Bounds:
             limit = self.file_bytes if regular else min(STREAM_BYTES, self.file_bytes)
             if state.st_size > limit:
                 raise self.error(f"{where}: is {state.st_size} bytes; at most {limit} are read.")
-            data = file.read(limit + 1)
+            # Python takes the memory of a read before it knows how much there is: as much as the file says it has.
+            blocks = [file.read(state.st_size + 1)]
+            length = len(blocks[0])
+            while length <= limit and (block := file.read(min(_STEP, limit + 1 - length))):
+                blocks.append(block)
+                length += len(block)
+        data = b"".join(blocks)
         if len(data) > limit:
             what = "is a pipe or a device that gives" if not regular else "holds"
             raise self.error(f"{where}: {what} more than {limit} bytes, which are the most that are read.")
@@ -82,7 +88,7 @@ class Bounds:
                     block = stream.decompress(data, _STEP)
                     data = stream.unconsumed_tail
                     if not block and not data and not stream.eof:
-                        raise self.error(f"{where}: its gzip stream is cut off.")
+                        raise self.error(f"{where}: is not a whole gzip file: its gzip stream is cut off.")
                     out.append(block)
                     length += len(block)
                     if length > limit:
@@ -91,7 +97,7 @@ class Bounds:
                 if not data.startswith(GZIP):  # padding after the last member
                     break
         except zlib.error as error:
-            raise self.error(f"{where}: its gzip stream is damaged ({error}).") from None
+            raise self.error(f"{where}: is not a whole gzip file: its gzip stream is damaged ({error}).") from None
         return b"".join(out)
 
     @contextmanager

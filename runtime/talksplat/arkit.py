@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 # Order of Apple's documentation (ARFaceAnchor.BlendShapeLocation). Live Link Face has jawRight and mouthRight before
 # jawLeft and mouthLeft; its files are read by name.
 ARKIT_NAMES: tuple[str, ...] = (
@@ -65,17 +67,27 @@ LIVE_LINK_NAMES: tuple[str, ...] = tuple(
     name[:1].upper() + name[1:] for name in (_RIGHT_FIRST.get(name, name) for name in ARKIT_NAMES)
 )
 
-_KNOWN = frozenset(ARKIT_NAMES)
-_SIDES = {"_L": "Left", "_R": "Right"}
+
+def folded(name: str) -> str:
+    """The name without case and punctuation, which is how names of different tools are compared."""
+    return re.sub(r"[\W_]+", "", name).lower()
+
+
+def _spellings() -> dict[str, str]:
+    spellings = {folded(name): name for name in ARKIT_NAMES}
+    for side in ("Left", "Right"):
+        spellings.update(
+            (folded(name.removesuffix(side) + side[0]), name) for name in ARKIT_NAMES if name.endswith(side)
+        )
+    return spellings
+
+
+_SPELLINGS = _spellings()
 
 
 def canonical_name(name: str) -> str:
     """The ARKit spelling of a weight's name, or the name itself where it is not an ARKit weight.
 
-    Live Link Face writes "EyeBlinkLeft"; ARKit's raw values are "eyeBlink_L".
+    Live Link Face writes "EyeBlinkLeft"; ARKit's raw values are "eyeBlink_L"; others write "eye_blink_left".
     """
-    candidate = name[:1].lower() + name[1:]
-    side = _SIDES.get(candidate[-2:])
-    if side is not None:
-        candidate = candidate[:-2] + side
-    return candidate if candidate in _KNOWN else name
+    return _SPELLINGS.get(folded(name), name)

@@ -70,8 +70,9 @@ def _named_values(into: Input, values: Mapping[str, Any]) -> FloatArray:
             hint = nearest(str(name), into.names)
             raise ValueError(f'control: {into.name} has no "{name}".{hint} It has: {", ".join(into.names)}.')
         try:
-            array[at] = value
-        except (TypeError, ValueError):
+            with np.errstate(over="ignore"):
+                array[at] = value
+        except (TypeError, ValueError, OverflowError):
             raise ValueError(f"control: {into.name}: {name} must be one number; got {value!r}.") from None
         if not np.isfinite(array[at]):
             raise ValueError(f"control: {into.name}: {name} must be finite; got {value!r}.")

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from .avatar import Avatar
 
 MAX_FPS = 1000.0
+# Of one motion that is read or resampled: what a small file can ask for stays small. An hour at 60 fps has 216,000
+# frames, which are 11 million numbers with ARKit's weights.
+MAX_FRAMES = 1 << 22
+MAX_NUMBERS = 1 << 26
+_STEP = 1 << 14  # frames that are interpolated at a time, in float64
 ROTATIONS = frozenset({"head_pose", "rotation", "neck_pose", "jaw_pose", "eyes_pose", "joint_rotation"})
 # What a recording carries along: an avatar without such an input does without it.
 OPTIONAL_INPUTS = frozenset({"head_pose"})
@@ -35,6 +40,7 @@ class Motion:
     weights: [T,n] float32, one column per name in `names` (ARKit weights, or those of the avatar's own rig).
     inputs: other inputs by name, [T,size] float32: head_pose, FLAME's expr, jaw_pose, ...
     rotations: which of `inputs` are axis-angle vectors in radians, three floats per joint.
+    notes: what was mended or left out when it was read from a file, in sentences for people.
     Raises ValueError if shapes disagree, there is no frame, or a number is not finite.
     """
 
@@ -43,6 +49,7 @@ class Motion:
     names: tuple[str, ...] = ()
     inputs: Mapping[str, FloatArray] = field(default_factory=dict)
     rotations: frozenset[str] = ROTATIONS
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         rate = as_number("Motion: fps", self.fps)
@@ -68,7 +75,13 @@ class Motion:
         for name in self.rotations & inputs.keys():
             if inputs[name].shape[1] % 3:
                 raise ValueError(f"Motion: {name} must be [T,3·joints]; got {shape_text(inputs[name].shape)}.")
-        for attribute, value in (("fps", rate), ("weights", weights), ("names", names), ("inputs", inputs)):
+        for attribute, value in (
+            ("fps", rate),
+            ("weights", weights),
+            ("names", names),
+            ("inputs", inputs),
+            ("notes", tuple(self.notes)),
+        ):
             object.__setattr__(self, attribute, value)
 
     def __repr__(self) -> str:
@@ -95,14 +108,24 @@ class Motion:
         write_motion(self, Path(os.fsdecode(path)))
 
     def resample(self, fps: float) -> Motion:
-        """This motion at another rate: values linearly interpolated, rotations along the shorter arc."""
+        """This motion at another rate: values linearly interpolated, rotations along the shorter arc.
+
+        Raises ValueError for the rate, and where there would be more frames than anyone means.
+        """
         rate = as_number("resample: fps", fps)
         if not 0 < rate <= MAX_FPS:
             raise ValueError(f"resample: fps must be in (0, {MAX_FPS:g}]; got {fps!r}.")
         if rate == self.fps:
             return self
         # A last frame that rounding put just past the end still counts.
-        count = int((self.frames - 1) * rate / self.fps + 1e-6) + 1
+        last = (self.frames - 1) * rate / self.fps + 1e-6
+        if not last < MAX_FRAMES or (last + 1) * self._width > MAX_NUMBERS:
+            raise ValueError(
+                f"resample: {self.frames} frames at {self.fps:g} fps would become {last + 1:.6g} at {rate:g}; at most "
+                f"{MAX_FRAMES} frames and {MAX_NUMBERS} numbers are made. If the motion's own rate is wrong, load it "
+                "with the right one (--motion-fps, or load_motion's fps)."
+            )
+        count = int(last) + 1
         return self.at(np.arange(self.frames) / self.fps, np.arange(count) / rate, rate)
 
     def at(self, times: NDArray[np.float64], wanted: NDArray[np.float64], fps: float) -> Motion:
@@ -115,16 +138,24 @@ class Motion:
             t = np.clip((wanted - times[left]) / (times[right] - times[left]), 0.0, 1.0)
 
         def between(name: str, rows: FloatArray) -> FloatArray:
-            if name in self.rotations:
-                joints = rows.reshape(len(rows), -1, 3)
-                turned = slerp_axis_angle(joints[left], joints[right], t[:, None, None])
-                return turned.reshape(len(wanted), -1).astype(np.float32)
-            mixed: FloatArray = ((1 - t)[:, None] * rows[left] + t[:, None] * rows[right]).astype(np.float32)
-            return mixed
+            out = np.empty((len(wanted), rows.shape[1]), np.float32)
+            for start in range(0, len(wanted), _STEP):
+                part = slice(start, start + _STEP)
+                a, b, share = rows[left[part]], rows[right[part]], t[part, None]
+                if name in self.rotations:
+                    turns = (len(a), a.shape[1] // 3, 3)
+                    out[part] = slerp_axis_angle(a.reshape(turns), b.reshape(turns), share[:, None]).reshape(a.shape)
+                else:
+                    out[part] = (1 - share) * a + share * b
+            return out
 
         inputs = {name: between(name, rows) for name, rows in self.inputs.items()}
         # "" is no input's name: weights are never rotations.
-        return Motion(fps, between("", self.weights), self.names, inputs, self.rotations)
+        return Motion(fps, between("", self.weights), self.names, inputs, self.rotations, self.notes)
+
+    @property
+    def _width(self) -> int:
+        return len(self.names) + sum(int(rows.shape[1]) for rows in self.inputs.values())
 
 
 def _track(name: str, rows: Any) -> FloatArray:
@@ -144,12 +175,14 @@ def load_motion(
 ) -> Motion:
     """Read a motion file, or "clip:NAME", a motion in the avatar's own file.
 
-    .csv: Live Link Face, or a header of ARKit names with an optional time_s column and the head's 4x4 transform
-    m00..m33 (MediaPipe).  .json, .json.gz: {"names", "frames": [{"weights", "time"}]} (LAM).
+    .csv: Live Link Face, or a header of ARKit names in any spelling, behind a prefix too ("blendShapes.JawOpen"), with
+    an optional column of times (time_s, Time, timestamp_ms, ...) and the head's 4x4 transform m00..m33 (MediaPipe).
+    .json, .json.gz: {"names", "frames": [{"weights", "time"}]} (LAM), or {"facsNames", "weightMat"} (Audio2Face).
     .npy: [T,52] in Apple's order, or [T,n] with `names` or a text file NAME.names.txt beside NAME.npy, a name a line.
     .npz: FLAME parameters (expr, rotation, neck_pose, jaw_pose, eyes_pose, translation).
     Live Link's HeadYaw, HeadPitch and HeadRoll become head_pose: turns about y, x and z (y up, z out of the face),
-    roll first. Rows at uneven times are interpolated to an even rate.
+    roll first. Rows at uneven times are interpolated to an even rate. A few bad times, a last row that is cut off and
+    names that mean no weight do not spoil a file: what was done about them is in the motion's notes.
 
     avatar: accepts its input names as well, and gives the rate of files that state none (25 without it).
     fps: rate of the file's frames, where it states none or a wrong one; its times are then not read.
@@ -191,14 +224,14 @@ def fit_motion(motion: Motion, avatar: Avatar) -> FittedMotion:
         ignored += moved.ignored
     unknown = [name for name in weights if name not in homes]
     if unknown:
-        raise _unknown(avatar, unknown, homes)
+        raise unknown_inputs(avatar, unknown, homes)
 
     controls: dict[str, FloatArray] = {}
     for name, rows in inputs.items():
         into = avatar.inputs.get(name)
         if into is None:
             if name not in OPTIONAL_INPUTS:
-                raise _unknown(avatar, [name], avatar.inputs)
+                raise unknown_inputs(avatar, [name], avatar.inputs)
             if rows.any():
                 ignored.append(name)
         elif rows.shape[1] != into.size:
@@ -216,7 +249,8 @@ def fit_motion(motion: Motion, avatar: Avatar) -> FittedMotion:
     return FittedMotion(controls, tuple(ignored))
 
 
-def _unknown(avatar: Avatar, names: list[str], similar: Iterable[str]) -> MotionInvalid:
+def unknown_inputs(avatar: Avatar, names: Sequence[str], similar: Iterable[str]) -> MotionInvalid:
+    """The error about a motion that gives what this avatar does not take."""
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     takes = ", ".join(avatar.inputs) or "nothing"
     hint = ""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .._arrays import as_number
 from ..errors import MotionInvalid
 from ..motions import MAX_FPS, Motion
 
@@ -21,7 +22,7 @@ def read_motion(
     path: str | os.PathLike[str], avatar: Avatar | None, fps: float | None, names: Sequence[str] | None
 ) -> Motion:
     """load_motion() of talksplat.motions."""
-    if fps is not None and not 0 < fps <= MAX_FPS:
+    if fps is not None and not 0 < as_number("load_motion: fps", fps) <= MAX_FPS:
         raise ValueError(f"load_motion: fps must be in (0, {MAX_FPS:g}]; got {fps!r}.")
     text = os.fspath(path)
     if text.startswith(CLIP_PREFIX):

@@ -1,95 +1,133 @@
-"""JSON in LAM's form: {"names", "frames": [{"weights", "time"?, "rotation"?}], "head_pose"?, "metadata": {"fps"}?}."""
+"""JSON in LAM's form: {"names", "frames": [{"weights", "time"?, "rotation"?}], "head_pose"?, "metadata": {"fps"}?}.
+
+And in Audio2Face's: {"facsNames", "weightMat": [[...]], "exportFps"?}. Other JSON is told by name what it is.
+"""
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import MotionInvalid
-from ..motions import MAX_FPS, Motion
+from ..motions import MAX_FPS, MAX_FRAMES, MAX_NUMBERS, Motion
 from .build import ROUNDING_S, Rows, as_rows, build
+from .json_kinds import foreign
+from .json_text import read_json_text
+from .times import Times, mended_times
 
 if TYPE_CHECKING:
     from ..avatar import Avatar
 
-MAX_BYTES = 1 << 28  # unpacked; an hour of 52 weights at 60 fps is about a quarter of it
-
 
 def read_json(path: Path, avatar: Avatar | None, fps: float | None) -> Motion:
     who = str(path)
-    data = _parse(who, path)
-    if not isinstance(data, dict) or not all(isinstance(data.get(key), list) for key in ("names", "frames")):
-        raise MotionInvalid(f'{who}: must be an object with "names" and "frames" (lists).')
+    data = read_json_text(path)
+    if isinstance(data, dict) and all(isinstance(data.get(key), list) for key in ("names", "frames")):
+        return _read_lam(who, data, avatar, fps)
+    if isinstance(data, dict) and all(isinstance(data.get(key), list) for key in ("facsNames", "weightMat")):
+        return _read_audio2face(who, data, avatar, fps)
+    raise foreign(who, data)
+
+
+def _read_lam(who: str, data: dict[str, Any], avatar: Avatar | None, fps: float | None) -> Motion:
     names, frames = data["names"], data["frames"]
-    if not all(isinstance(name, str) for name in names):
-        raise MotionInvalid(f"{who}: names must be texts.")
+    _require_names(who, "names", names)
     if not frames:
         raise MotionInvalid(f"{who}: has no frame in it.")
-    for i, frame in enumerate(frames):
-        weights = frame.get("weights") if isinstance(frame, dict) else None
-        if not isinstance(weights, list) or len(weights) != len(names):
-            got = len(weights) if isinstance(weights, list) else "none"
-            raise MotionInvalid(f"{who}: frame {i} must have {len(names)} weights (from names); got {got}.")
-    inputs = {}
+    _require_rows(who, "names", names, [frame.get("weights") if isinstance(frame, dict) else None for frame in frames])
+    inputs: dict[str, Rows] = {}
     head_pose = _head_pose(who, data, frames)
     if head_pose is not None:
         inputs["head_pose"] = head_pose
-    times = _times(who, frames)
+    # With a rate from outside, the file's own times are not read.
+    times, notes = (None, ()) if fps is not None else _times(who, frames)
     rate = fps
     if rate is None:
-        stated = _stated_rate(who, data)
+        metadata = data.get("metadata")
+        stated = _rate(who, "metadata.fps", metadata.get("fps") if isinstance(metadata, dict) else None)
         rate = stated if stated is None or times is None or _agree(times, stated) else None
     return build(
         who,
-        lambda row, name: f"frame {row}, {name}",
-        lambda row: f"frame {row}",
+        _place,
         weights=_weights(who, [frame["weights"] for frame in frames]),
         names=names,
         inputs=inputs,
         times=times,
         fps=rate,
         avatar=avatar,
+        notes=notes,
     )
 
 
-def _parse(who: str, path: Path) -> Any:
-    try:
-        with open(path, "rb") as file:
-            packed: Any = gzip.GzipFile(fileobj=file) if path.suffix.lower() == ".gz" else file
-            text: bytes = packed.read(MAX_BYTES + 1)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise MotionInvalid(f"{who}: is not a whole gzip file: {error}.") from None
-    if len(text) > MAX_BYTES:
-        raise MotionInvalid(f"{who}: holds more than {MAX_BYTES} bytes of JSON. Split it.")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
-        raise MotionInvalid(f"{who}: is not JSON: {error}.") from None
+def _read_audio2face(who: str, data: dict[str, Any], avatar: Avatar | None, fps: float | None) -> Motion:
+    names, rows = data["facsNames"], data["weightMat"]
+    _require_names(who, "facsNames", names)
+    if not rows:
+        raise MotionInvalid(f"{who}: has no frame in it.")
+    _require_rows(who, "facsNames", names, rows)
+    rate = _rate(who, "exportFps", data.get("exportFps")) if fps is None else fps
+    return build(who, _place, weights=_weights(who, rows), names=names, fps=rate, avatar=avatar)
 
 
-def _weights(who: str, rows: list[list[Any]]) -> Rows:
+def _place(row: int, name: str) -> str:
+    return f"frame {row}, {name}"
+
+
+def _require_names(who: str, key: str, names: list[Any]) -> None:
+    if not all(isinstance(name, str) for name in names):
+        raise MotionInvalid(f"{who}: {key} must be texts.")
+
+
+def _require_rows(who: str, key: str, names: list[str], rows: list[Any]) -> None:
+    if len(rows) > MAX_FRAMES or len(rows) * len(names) > MAX_NUMBERS:
+        raise MotionInvalid(
+            f"{who}: has {len(rows)} frames; at most {MAX_FRAMES} and {MAX_NUMBERS} numbers are read. Split it."
+        )
+    for i, weights in enumerate(rows):
+        if not isinstance(weights, list) or len(weights) != len(names):
+            got = len(weights) if isinstance(weights, list) else "none"
+            raise MotionInvalid(f"{who}: frame {i} must have {len(names)} weights (from {key}); got {got}.")
+
+
+def _weights(who: str, rows: list[list[Any]]) -> Times:
     for i, row in enumerate(rows):
         if not all(type(value) in (int, float) for value in row):
             raise MotionInvalid(f"{who}: frame {i}: weights must be numbers.")
     return as_rows(who, "weights", rows)
 
 
-def _times(who: str, frames: list[dict[str, Any]]) -> Rows | None:
-    times = [frame.get("time") for frame in frames]
-    if all(time is None for time in times):
-        return None
-    for i, time in enumerate(times):
-        if type(time) not in (int, float) or not np.isfinite(np.float64(time)):
-            raise MotionInvalid(f"{who}: frame {i}: time must be finite seconds; got {time!r}.")
-    return np.array(times, np.float64)
+def _times(who: str, frames: list[dict[str, Any]]) -> tuple[Times | None, tuple[str, ...]]:
+    stated = [frame.get("time") for frame in frames]
+    if all(time is None for time in stated):
+        return None, ()
+    times = np.array([_seconds(time) for time in stated])
+
+    def fault(frame: int) -> str:
+        return f"frame {frame}: time must be finite seconds; got {_shown(stated[frame])}"
+
+    return mended_times(who, times, "frame {}".format, fault)
 
 
-def _head_pose(who: str, data: dict[str, Any], frames: list[dict[str, Any]]) -> Rows | None:
+def _seconds(time: Any) -> float:
+    if type(time) not in (int, float):
+        return math.nan
+    try:
+        return float(time)
+    except OverflowError:  # a whole number of hundreds of digits
+        return math.inf
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, (list, dict)):
+        return f"a {type(value).__name__}"
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _head_pose(who: str, data: dict[str, Any], frames: list[dict[str, Any]]) -> Times | None:
     """[T,3] axis-angle radians, from the file's list or from the frames' "rotation"; LAM leaves the latter empty."""
     value = data.get("head_pose")
     if not value:
@@ -102,15 +140,13 @@ def _head_pose(who: str, data: dict[str, Any], frames: list[dict[str, Any]]) -> 
     return rows
 
 
-def _agree(times: Rows, rate: float) -> bool:
+def _agree(times: Times, rate: float) -> bool:
     return float(np.abs(times - times[0] - np.arange(len(times)) / rate).max()) <= ROUNDING_S
 
 
-def _stated_rate(who: str, data: dict[str, Any]) -> float | None:
-    metadata = data.get("metadata")
-    rate = metadata.get("fps") if isinstance(metadata, dict) else None
+def _rate(who: str, key: str, rate: Any) -> float | None:
     if rate is None:
         return None
     if type(rate) not in (int, float) or not 0 < rate <= MAX_FPS:
-        raise MotionInvalid(f"{who}: metadata.fps must be in (0, {MAX_FPS:g}]; got {rate!r}.")
+        raise MotionInvalid(f"{who}: {key} must be in (0, {MAX_FPS:g}]; got {_shown(rate)}.")
     return float(rate)
