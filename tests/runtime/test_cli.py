@@ -161,7 +161,7 @@ def test_interrupted_render_leaves_nothing(
     motion = long_motion(tmp_path)
     running = program("render", tiny_path, "-m", motion, "-o", "out.mp4", "--size", "512x512")
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".out.mp4.*")):
+    while not list(tmp_path.glob(".talksplat-*.part")):
         assert time.monotonic() < deadline
         assert running.poll() is None
         time.sleep(0.02)
@@ -339,7 +339,7 @@ def test_interrupted_speech_leaves_nothing(program: Any, tiny_path: Path, tmp_pa
         file.writeframes(bytes(2 * 16000 * 600))
     running = program("render", tiny_path, "long.wav", "-o", "out.mp4", "--size", "512x512")
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".out.mp4.*")):
+    while not list(tmp_path.glob(".talksplat-*.part")):
         assert time.monotonic() < deadline
         assert running.poll() is None
         time.sleep(0.02)

@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 from talksplat import video
-from talksplat.video import VideoWriter, _Behind, formats_of, open_video, png_bytes
+from talksplat._video_writer import VideoWriter
+from talksplat.png_sequence import png_bytes
+from talksplat.video import _Behind, formats_of, open_video
 
 WIDTH, HEIGHT = 64, 48
 
