@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
@@ -21,8 +22,16 @@ MAX_SAMPLE = 8.0  # of the core; full scale is 1
 BLOCK_S = 0.25
 INT16_SCALE = np.float32(1 / 32768)
 _DTYPES = ("int16", "float32", "float64")
-# Samples without a header: nothing in such a file says how they are to be read.
-_RAW = (".raw", ".pcm", ".s16", ".s16le", ".f32", ".f32le")
+# Samples without a header: nothing in such a file says how they are to be read. With FFmpeg's name of the likely kind.
+_RAW = {
+    **{f".{name}": "s16le" for name in ("raw", "pcm", "s16", "s16le", "sw", "lin", "sln", "slin")},
+    **{f".{name}": name for name in ("s16be", "u16le", "u16be", "s24le", "s24be", "u24le", "u24be", "s32le", "s32be",
+                                     "u32le", "u32be", "f32le", "f32be", "f64le", "f64be", "s8", "u8")},
+    ".f32": "f32le", ".f64": "f64le", ".s24": "s24le", ".s32": "s32le", ".uw": "u16le", ".sb": "s8", ".ub": "u8",
+    **{f".{name}": "mulaw" for name in ("ul", "ulaw", "mulaw", "mu", "pcmu")},
+    **{f".{name}": "alaw" for name in ("al", "alaw", "pcma")},
+}  # fmt: skip
+STDIN = "-"
 _MOTION = (".csv", ".json", ".json.gz", ".npy", ".npz")
 
 
@@ -31,6 +40,7 @@ class Audio(ABC):
 
     name: for messages.  rate: Hz.  channels: 1..8.  seconds: how long it claims to be, None where nothing tells.
     damaged: packets of a file that could not be decoded so far; they are silent.
+    notes: remarks on what was met so far, sentences without a full stop; whole once the sound was read to its end.
     """
 
     name: str
@@ -38,6 +48,10 @@ class Audio(ABC):
     channels: int
     seconds: float | None
     damaged: int = 0
+
+    @property
+    def notes(self) -> list[str]:
+        return []
 
     @abstractmethod
     def _chunks(self) -> Iterator[FloatArray]:
@@ -99,7 +113,8 @@ def require_channels(who: str, channels: int) -> None:
 
 
 def open_audio(who: str, source: Any, sample_rate: Any = None) -> Audio:
-    """Sound from what callers pass: "sample" (built in), a path, bytes or a binary file, or an array with its rate.
+    """Sound from what callers pass: "sample" (built in), a path, "-" (standard input), bytes or a binary file, or an
+    array with its rate.
 
     Arrays are [n] or [n,channels], int16 or float32/float64 with full scale at 1.
     Raises AudioInvalid, which names the file and what was found in it, and ValueError for arguments.
@@ -120,11 +135,17 @@ def _open_file(source: Any) -> Audio:
         return AudioFile("audio bytes", io.BufferedReader(io.BytesIO(source)))
     if hasattr(source, "read"):
         return AudioFile(str(getattr(source, "name", "audio stream")), source, owned=False)
+    if isinstance(source, str) and source == STDIN:  # "./-" is a file
+        if sys.stdin is None:
+            raise AudioInvalid("standard input is closed, and - reads the sound from it. Name a file.")
+        return AudioFile("standard input", sys.stdin.buffer, owned=False)
     name = os.fsdecode(builtin_path(SAMPLE, source) or source)
-    if name.lower().endswith(_RAW):
+    raw = _RAW.get(os.path.splitext(name)[1].lower())
+    if raw is not None:
+        rate = 8000 if raw in ("mulaw", "alaw") else 16000
         raise AudioInvalid(
             f"{name}: raw samples have no header that states their rate and kind. Give one with "
-            f"ffmpeg -f s16le -ar 16000 -ac 1 -i {name} OUT.wav, or pass an array with sample_rate."
+            f"ffmpeg -f {raw} -ar {rate} -ac 1 -i {name} OUT.wav, or pass an array with sample_rate."
         )
     if name.lower().endswith(_MOTION):
         raise AudioInvalid(

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import av
 import numpy as np
-from av.stream import Disposition
-from numpy.typing import NDArray
 
 from ._arrays import FloatArray
-from .audio import Audio, as_float_samples, require_channels, require_rate
+from ._mp3 import added_samples
+from ._pyav import FAILURES, is_default, is_still, open_sound
+from .audio import Audio, require_channels, require_rate
+from .audio_uniform import Uniform
 from .errors import AudioInvalid
 
-# A media file must not make the decoder open other files or addresses, as playlists do. Nothing is named "none".
-_OPTIONS = {"protocol_whitelist": "none"}
 JITTER_S = 0.05  # of a container's timestamps, beside which samples are simply put one after another
 MAX_JUMP_S = 60.0
+RESTART_S = 0.5  # timestamps that fall by more begin again: another recording follows in the same file
 MAX_DAMAGED = 8  # packets that may be broken before most must be whole
-_DTYPES: dict[str, type[np.generic]] = {
-    "u8": np.uint8, "s16": np.int16, "s32": np.int32, "s64": np.int64, "flt": np.float32, "dbl": np.float64,
-}  # fmt: skip
-# PyAV says what is wrong with a file in errors of many classes, all of them ordinary.
-_FAILURES = (av.FFmpegError, ValueError, TypeError, IndexError, KeyError, NotImplementedError, OverflowError, OSError)
+# What a caller's stream may raise that says something of the stream, not of the program.
+_STREAM_FAILURES = (OSError, EOFError, ValueError)
 _REPAIR = "Try to repair it: ffmpeg -i IN OUT.wav"
 
 
@@ -69,11 +67,16 @@ class _Stream:
 
 
 class AudioFile(Audio):
-    """The first sound stream of a file.
+    """The sound stream of a file that players take: the one marked as default, else the first.
 
     What an encoder put before the first sample (MP3, AAC, Opus) is skipped. Of a video, time 0 is the first picture:
-    sound that starts later follows silence, and sound from before it is left out.
+    sound that starts later follows silence, and sound from before it is left out. Where timestamps begin again, as in
+    recordings that were put one after another, the sound goes on; where its rate or its channels change, it goes on in
+    those that it began with.
     """
+
+    _container: Any = None
+    _owned = False
 
     def __init__(self, name: str, file: Any, owned: bool = True) -> None:
         """Reads `file` (binary, open) up to the first samples; closes it in the end if it is `owned`."""
@@ -82,7 +85,7 @@ class AudioFile(Audio):
         self._owned = owned
         # Nothing waits or fails in Python while PyAV reads a file on disk or in memory.
         self._source = file if owned and file.seekable() else _Stream(file)
-        self._container: Any = None
+        self._remarks: list[str] = []
         try:
             self._open()
         except BaseException:
@@ -93,16 +96,15 @@ class AudioFile(Audio):
         if hasattr(self._file, "peek") and not self._file.peek(1):
             raise AudioInvalid(f"{self.name}: the file is empty.")
         try:
-            self._container = av.open(self._source, options=_OPTIONS, metadata_errors="replace")
+            self._container = open_sound(self._source)
             self._require_stream()
             streams = self._container.streams
             if not streams.audio:
                 kinds = ", ".join(sorted({stream.type for stream in streams})) or "nothing that can be played"
                 raise AudioInvalid(f"{self.name}: has no sound in it, only {kinds}.")
-            self._stream: Any = streams.audio[0]
-            if self._stream.codec_context is None:
-                raise AudioInvalid(f"{self.name}: its sound is of a kind that PyAV has no decoder for.")
+            self._stream: Any = self._chosen(streams.audio)
             self._origin_s = _first_picture_s(streams.video)
+            self._stated_s = -math.inf  # of the latest frame
             # Headers may name thousands of channels, and decoders then take memory for them.
             require_channels(self.name, max(1, self._stream.channels))
             seconds = self._stream.duration and float(self._stream.duration * self._stream.time_base)
@@ -112,15 +114,30 @@ class AudioFile(Audio):
             self._first = next(self._frames, None)
         except AudioInvalid:
             raise
-        except _FAILURES as error:
+        except FAILURES as error:
             raise self._unreadable("is not sound that can be read", error) from None
         if self._first is None:
             why = f"{self.damaged} broken packets" if self.damaged else "a header, and nothing after it"
             raise AudioInvalid(f"{self.name}: has no sample in it ({why}).")
-        self.rate = int(self._first.sample_rate)
-        self.channels = len(self._first.layout.channels)
+        self._uniform = Uniform(self.name, self._first)
+        self.rate, self.channels = self._uniform.rate, self._uniform.channels
         require_rate(self.name, self.rate)
         require_channels(self.name, self.channels)
+
+    @property
+    def notes(self) -> list[str]:
+        damaged = [f"{self.damaged} packets of {self.name} could not be decoded and are silent"] if self.damaged else []
+        return [*self._remarks, *damaged]
+
+    def _chosen(self, streams: Any) -> Any:
+        able = [stream for stream in streams if stream.codec_context is not None]
+        if not able:
+            raise AudioInvalid(f"{self.name}: its sound is of a kind that PyAV has no decoder for.")
+        chosen = next((stream for stream in able if is_default(stream)), able[0])
+        if len(streams) > 1:
+            number = 1 + [stream.index for stream in streams].index(chosen.index)
+            self._remarks.append(f"{self.name} has {len(streams)} sound tracks; number {number} is heard")
+        return chosen
 
     def _require_stream(self) -> None:
         if isinstance(self._source, _Stream) and self._source.error is not None:
@@ -129,7 +146,7 @@ class AudioFile(Audio):
     def _unreadable(self, what: str, error: Exception) -> AudioInvalid:
         # What PyAV says of a stream that broke is not the reason.
         if isinstance(self._source, _Stream) and self._source.error is not None:
-            if not isinstance(self._source.error, _FAILURES):
+            if not isinstance(self._source.error, _STREAM_FAILURES):
                 raise self._source.error from None
             error = self._source.error
         return AudioInvalid(f"{self.name}: {what} ({_reason(error)}). {_REPAIR}")
@@ -139,17 +156,22 @@ class AudioFile(Audio):
 
     def _close(self) -> None:
         # A decoder that fails to close has nothing left to say.
-        with contextlib.suppress(*_FAILURES):
+        with contextlib.suppress(*FAILURES):
             if self._container is not None:
                 self._container.close()
         if self._owned:
             self._file.close()
 
     def _decoded(self) -> Iterator[Any]:
-        """Frames, and for a packet that cannot be decoded the number of samples it stood for."""
+        """Frames, and numbers: above 0 of samples that a broken packet stood for, below 0 of samples to leave out."""
         good = 0
         begun = False
+        is_mp3 = self._stream.codec_context.name.startswith("mp3")
         for packet in self._container.demux(self._stream):
+            added = added_samples(bytes(packet)) if is_mp3 and begun else None
+            if added is not None:  # another MP3 file begins
+                yield -added
+                continue
             try:
                 frames = packet.decode()
             except av.FFmpegError as error:
@@ -168,23 +190,31 @@ class AudioFile(Audio):
 
     def _chunks(self) -> Iterator[FloatArray]:
         at = 0  # samples that were given
+        extra = 0  # samples to leave out
         try:
             for frame in self._all_frames():
-                if isinstance(frame, int):  # a broken packet, of so many samples
+                if isinstance(frame, int):
+                    extra += max(-frame, 0)
                     yield from self._silence(min(frame, self.rate))
-                    at += min(frame, self.rate)
+                    at += min(max(frame, 0), self.rate)
                     continue
-                samples = self._samples_of(frame)
                 gap = self._gap(frame, at)
                 if gap > 0:
                     yield from self._silence(gap)
-                elif gap < 0:
-                    samples = samples[-gap:]
+                    at += gap
+                for samples in self._samples_of(frame, at):
+                    early = min(max(-gap, 0), len(samples))
+                    gap += early
+                    cut = min(early + extra, len(samples))
+                    extra -= cut - early
+                    yield samples[cut:]
+                    at += len(samples) - cut
+            for samples in self._uniform.rest():
                 yield samples
-                at += max(gap, 0) + len(samples)
+                at += len(samples)
         except AudioInvalid:
             raise
-        except _FAILURES as error:
+        except FAILURES as error:
             raise self._unreadable(f"cannot be read on at {at / self.rate:.2f} s", error) from None
         finally:
             self._close()
@@ -194,28 +224,15 @@ class AudioFile(Audio):
         self._first = None
         yield from self._frames
 
-    def _samples_of(self, frame: Any) -> FloatArray:
-        if (frame.sample_rate, len(frame.layout.channels)) != (self.rate, self.channels):
-            raise AudioInvalid(
-                f"{self.name}: changes from {self.rate} Hz and {self.channels} channels to {frame.sample_rate} Hz and "
-                f"{len(frame.layout.channels)} midway. {_REPAIR}"
+    def _samples_of(self, frame: Any, at: int) -> list[FloatArray]:
+        met = len(self._uniform.changes)
+        samples = self._uniform.samples(frame)
+        for rate, channels in self._uniform.changes[met:]:
+            self._remarks.append(
+                f"{self.name} changes to {rate} Hz and {_channels_text(channels)} at {at / self.rate:.2f} s; it is "
+                f"heard at {self.rate} Hz with {_channels_text(self.channels)} throughout"
             )
-        kind = _DTYPES.get(frame.format.name.rstrip("p"))
-        if kind is None:
-            raise AudioInvalid(
-                f"{self.name}: its samples are of a kind that is not known, {frame.format.name}. {_REPAIR}"
-            )
-        # Not frame.to_ndarray(): of eight planes it reads a ninth that is not there (PyAV 18).
-        planar = frame.format.is_planar
-        count = frame.samples * (1 if planar else self.channels)
-        planes = frame.planes[: self.channels if planar else 1]
-        rows: NDArray[Any] = np.stack([np.frombuffer(plane, kind, count) for plane in planes])
-        array = rows.T if planar else rows.reshape(-1, self.channels)
-        if kind is np.uint8:
-            return as_float_samples((array - 128.0) / 128.0)
-        if kind is np.int32 or kind is np.int64:
-            return as_float_samples(array / 2.0 ** (8 * array.itemsize - 1))
-        return as_float_samples(array)
+        return samples
 
     def _gap(self, frame: Any, at: int) -> int:
         """Samples of silence that belong before a frame, below 0: that the frame is too early by.
@@ -224,7 +241,12 @@ class AudioFile(Audio):
         """
         if self._origin_s is None or frame.pts is None:
             return 0
-        seconds = float(frame.pts * frame.time_base) - self._origin_s - at / self.rate
+        stated_s = float(frame.pts * frame.time_base)
+        if stated_s < self._stated_s - RESTART_S:
+            self._origin_s = stated_s - at / self.rate
+            self._remarks.append(f"the timestamps of {self.name} begin again at {at / self.rate:.2f} s of sound")
+        self._stated_s = stated_s
+        seconds = stated_s - self._origin_s - at / self.rate
         if abs(seconds) > MAX_JUMP_S:
             raise AudioInvalid(
                 f"{self.name}: its timestamps jump by {seconds:.0f} s at {at / self.rate:.2f} s of sound. {_REPAIR}"
@@ -241,10 +263,13 @@ class AudioFile(Audio):
 def _first_picture_s(streams: Any) -> float | None:
     """When a video shows its first picture; None for sound alone, which may carry a cover picture."""
     for stream in streams:
-        cover = stream.disposition & (Disposition.attached_pic | Disposition.still_image)
-        if not cover and stream.start_time is not None:
+        if not is_still(stream) and stream.start_time is not None:
             return float(stream.start_time * stream.time_base)
     return None
+
+
+def _channels_text(channels: int) -> str:
+    return f"{channels} channel" + ("s" if channels > 1 else "")
 
 
 def _reason(error: BaseException) -> str:

@@ -22,6 +22,7 @@ from .camera import Camera
 from .control import Input, control_arrays
 from .errors import DeviceError, MotionInvalid
 from .frame import Clip, Frame, Gaussians
+from .layering import Layer
 from .motions import Motion, fit_motion, load_motion
 from .speech import Hearing, speech_fps
 
@@ -161,15 +162,19 @@ class Avatar:
         mouth: float = 1.0,
         head: float = 1.0,
         blink: float = 1.0,
+        motion: Motion | str | os.PathLike[str] | None = None,
     ) -> Iterator[Frame]:
         """Draw the avatar as it speaks a sound, frame by frame while the sound is read.
 
         audio, sample_rate, seed, mouth, head, blink: as in talksplat.motion().
         fps: 20..60; None for the avatar's own where that is in this range, else 25.
+        motion: moves what speech does not, over and over (a clip of the avatar's joints, say): a Motion, a motion
+        file, or "clip:NAME". What both would move, speech moves.
         size, format, background, camera, out: as in render_frame(); an `out` is drawn into again for every frame.
         Every frame has the samples of its time in `audio`; together they are the whole sound.
-        Raises AudioInvalid for the sound, MotionInvalid for an avatar that no face motion drives, VoiceInvalid, and
-        ValueError for arguments: before the first frame, but for damage further into the sound.
+        Raises AudioInvalid for the sound, MotionInvalid for an avatar that no face motion drives and for a motion that
+        moves nothing else than speech does, VoiceInvalid, and ValueError for arguments: before the first frame, but
+        for damage further into the sound.
         """
         fps = speech_fps(self.fps) if fps is None else fps
         draw = _Drawing(self, "render", size, format, background, camera)
@@ -177,9 +182,17 @@ class Avatar:
         if not self.speaks:
             takes = ", ".join(self.inputs) or "nothing"
             raise MotionInvalid(f"render: {self.name} has no face that speech could move; it takes {takes}.")
-        return self._speaking(hearing, draw, out)
+        layer = None if motion is None else Layer(_loaded("render", motion, self), self)
+        if layer is not None and not layer.moves:
+            raise MotionInvalid(
+                f"render: audio and motion both move {', '.join(layer.overruled) or 'nothing'}, and the motion moves "
+                "nothing else: give one of them."
+            )
+        return self._speaking(hearing, draw, out, layer)
 
-    def _speaking(self, hearing: Hearing, draw: _Drawing, out: NDArray[Any] | None) -> Iterator[Frame]:
+    def _speaking(
+        self, hearing: Hearing, draw: _Drawing, out: NDArray[Any] | None, layer: Layer | None
+    ) -> Iterator[Frame]:
         rate, fps, channels = hearing.audio.rate, hearing.fps, hearing.audio.channels
         held = np.zeros((0, channels), np.float32)  # sound from sample `start` on
         start = index = 0
@@ -187,6 +200,8 @@ class Avatar:
             held = np.concatenate([held, block.sound])
             count = len(block.weight)
             controls = fit_motion(_spoken(fps, block.weight, block.head_pose), self).controls if count else {}
+            if layer is not None and count:
+                controls = layer.under(controls, index, count, fps)
             for t in range(count):
                 # Whole samples before the next frame's time; the last frame has all the rest.
                 final = block.last and t == count - 1
@@ -214,13 +229,7 @@ class Avatar:
         again for every frame.
         Raises MotionInvalid for the motion and ValueError for arguments, before the first frame.
         """
-        if not isinstance(motion, (Motion, str, os.PathLike)):
-            raise ValueError(
-                f'render_motion: motion must be a Motion, a path or "clip:NAME"; got {type(motion).__name__}. '
-                "Sound is for render()."
-            )
-        if not isinstance(motion, Motion):
-            motion = load_motion(motion, self)
+        motion = _loaded("render_motion", motion, self, " Sound is for render().")
         if fps is not None:
             motion = motion.resample(fps)
         controls = fit_motion(motion, self).controls
@@ -271,6 +280,14 @@ class _Drawing:
 
 def _spoken(fps: float, weight: NDArray[Any], head_pose: NDArray[Any]) -> Motion:
     return Motion(fps, weight, ARKIT_NAMES, {"head_pose": head_pose})
+
+
+def _loaded(who: str, motion: Any, avatar: Avatar, hint: str = "") -> Motion:
+    if isinstance(motion, Motion):
+        return motion
+    if not isinstance(motion, (str, os.PathLike)):
+        raise ValueError(f'{who}: motion must be a Motion, a path or "clip:NAME"; got {type(motion).__name__}.{hint}')
+    return load_motion(motion, avatar)
 
 
 def _checked_size(who: str, size: Any) -> tuple[int, int]:

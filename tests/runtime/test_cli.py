@@ -280,7 +280,12 @@ def test_render_speech_errors(tiny_path: Path, tmp_path: Path, capsys: Output) -
     (tmp_path / "text.wav").write_text("no sound")
     fails(capsys, ["render", avatar, "no.wav", "-o", out], 1, "error: no.wav: no such file.")
     fails(capsys, ["render", avatar, tmp_path / "text.wav", "-o", out], 1, "text.wav: is not sound that can be read")
-    fails(capsys, ["render", avatar, "sample", "-m", "clip:talk", "-o", out], 2, "AUDIO and --motion both move")
+    fails(
+        capsys,
+        ["render", avatar, "sample", "-m", "clip:talk", "-o", out],
+        2,
+        "AUDIO and --motion both move arkit: give one of them",
+    )
     fails(
         capsys, ["render", avatar, "sample", "-o", out, "--fps", "61"], 2, "--fps must be 20 to 60 for speech; got 61."
     )

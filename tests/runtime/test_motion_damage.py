@@ -157,6 +157,8 @@ HEADS = st.lists(
             "Timecode",
             "time",
             "BlendShapeCount",
+            "blendShapes.MouthClose",
+            "comment",
             "HeadYaw",
             "HeadPitch",
             "HeadRoll",

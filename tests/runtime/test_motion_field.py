@@ -151,6 +151,14 @@ def test_times_in_any_unit(tmp_path: Path, column: str, unit: float) -> None:
         assert (motion.fps, motion.frames, motion.names, motion.notes) == (50, 60, ("jawOpen",), ())
 
 
+@pytest.mark.parametrize(
+    ("column", "form"), [("Time", "00:00:{:06.3f}"), ("Timecode", "0:{:.4f}"), ("time", " 1:02:{:.3f}")]
+)
+def test_times_of_a_clock(tmp_path: Path, column: str, form: str) -> None:
+    file = table(tmp_path / "take.csv", f"{column},jawOpen", [f"{form.format(i / 50)},{i / 100}" for i in range(60)])
+    assert (load_motion(file).fps, load_motion(file).frames) == (50, 60)
+
+
 def test_columns_that_are_no_weights_are_left_out_with_a_note(tmp_path: Path) -> None:
     file = table(tmp_path / "take.csv", "subject,jawOpen,confidence,,tracked", ["anna,0.5,0.9,x,true"])
     motion = load_motion(file)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ..audio import Audio
     from ..avatar import Avatar
     from ..frame import Frame
+    from ..motions import Motion
 
 
 class _Show(NamedTuple):
@@ -51,7 +52,9 @@ def render(
     audio: AudioPath = None,
     motion: Annotated[
         str | None,
-        typer.Option("--motion", "-m", help="Instead of AUDIO: a motion file, or clip:NAME in the avatar."),
+        typer.Option(
+            "--motion", "-m", help="A motion file, or clip:NAME in the avatar; with AUDIO, of what speech leaves alone."
+        ),
     ] = None,
     size: Size = None,
     fps: Annotated[
@@ -77,8 +80,6 @@ def render(
     from ..video import PIPE, formats_of, has_sound, open_video
 
     # A wrong command line is found before the work.
-    if audio is not None and motion is not None:
-        raise typer.BadParameter("AUDIO and --motion both move the avatar: give one of them")
     if motion is None and motion_fps is not None:
         raise typer.BadParameter("--motion-fps is for --motion")
     if audio is None and (seed, mouth, head, blink) != (0, 1, 1, 1):
@@ -104,10 +105,14 @@ def render(
     # rgba8 is asked for to see through: the avatar's own background would fill it.
     look = {"size": pixels, "format": format or accepted[0], "background": None if format == "rgba8" else "avatar"}
     heard = _open(audio)
+    moves = None if motion is None else _load_motion(actor, motion, motion_fps, remark)
     if heard is not None:
-        show = _speech(actor, heard, fps, look, {"seed": seed, "mouth": mouth, "head": head, "blink": blink})
-    elif motion is not None:
-        show = _motion(actor, motion, motion_fps, fps, look, remark)
+        if moves is not None and actor.speaks:
+            _require_layer(actor, moves, remark)
+        voice = {"seed": seed, "mouth": mouth, "head": head, "blink": blink, "motion": moves}
+        show = _speech(actor, heard, fps, look, voice)
+    elif moves is not None:
+        show = _motion(actor, moves, fps, look, remark)
     else:
         rate = actor.fps if fps is None else fps
         if not 0 < rate <= 1000:
@@ -162,15 +167,31 @@ def _speech(actor: Avatar, heard: Audio, fps: float | None, look: dict[str, Any]
     return _Show(rate, frame_count(heard, rate), actor.render(heard, rate, **look, **voice))
 
 
-def _motion(
-    actor: Avatar, motion: str, motion_fps: float | None, fps: float | None, look: dict[str, Any], remark: Any
-) -> _Show:
+def _load_motion(actor: Avatar, motion: str, motion_fps: float | None, remark: Any) -> Motion:
     from ..motion_files import states_times
-    from ..motions import fit_motion, load_motion
+    from ..motions import load_motion
 
     moves = load_motion(motion, actor, fps=motion_fps)
     if motion_fps is not None and states_times(motion):
         remark(f"note: --motion-fps is used in place of the times in {motion}")
+    return moves
+
+
+def _require_layer(actor: Avatar, moves: Motion, remark: Any) -> None:
+    """A motion beside speech must move something of its own."""
+    from ..layering import Layer
+
+    layer = Layer(moves, actor)
+    both = ", ".join(layer.overruled)
+    if not layer.moves:
+        raise typer.BadParameter(f"AUDIO and --motion both move {both or 'nothing'}: give one of them")
+    if both:
+        remark(f"note: speech moves {both}, and --motion does not")
+
+
+def _motion(actor: Avatar, moves: Motion, fps: float | None, look: dict[str, Any], remark: Any) -> _Show:
+    from ..motions import fit_motion
+
     if fps is not None:
         moves = moves.resample(fps)
     ignored = fit_motion(moves, actor).ignored

@@ -19,7 +19,7 @@ from ..rotation import Doubles, axis_angle_from_quat, multiply, quat_from_axis_a
 from .build import Rows, build
 from .names import own_names, settle_names
 from .table import Row, Table
-from .times import Times, mended_times, timecode_seconds
+from .times import Times, clock_seconds, mended_times, timecode_seconds
 
 if TYPE_CHECKING:
     from ..avatar import Avatar
@@ -166,10 +166,8 @@ class _Rows:
         if coded:
             times = timecode_seconds(self.stamps)
         else:
-            numbers = (_number(stamp) for stamp in self.stamps)
-            times = np.fromiter((math.nan if x is None else x for x in numbers), np.float64, len(self.stamps))
-            if self._stamp == self.columns.clock:
-                times *= self.columns.unit_s
+            unit_s = self.columns.unit_s if self._stamp == self.columns.clock else 1.0
+            times = np.fromiter((clock_seconds(stamp, unit_s) for stamp in self.stamps), np.float64, len(self.stamps))
         label = self.columns.label(self._stamp)
 
         def fault(row: int) -> str:
@@ -195,7 +193,7 @@ def _number(cell: str) -> float | None:
 def _are_numbers(stamps: Sequence[str]) -> bool:
     """Whether a column of timecodes has seconds in it, as Audio2Face's has, bad rows aside."""
     first = stamps[: 1 << 10]
-    return 2 * sum(_number(stamp) is not None for stamp in first) > len(first)
+    return 2 * sum(not math.isnan(clock_seconds(stamp)) for stamp in first) > len(first)
 
 
 def states_times(path: Path) -> bool:

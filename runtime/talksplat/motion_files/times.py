@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ Times = NDArray[np.float64]
 LIVE_LINK_FPS = 60
 TIMECODE_RATES = (24, 25, 30, 48, 50, 60, 90, 100, 120, 240)
 TIMECODE = re.compile(r"(\d{1,4}):(\d{1,2}):(\d{1,2})[:;](\d{1,4}(?:\.\d{1,9})?)")
+CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2}(?:\.\d{1,9})?)")
 MAX_TIME_S = 1e11  # thousands of years: nanoseconds that are taken for seconds are beyond it
 MAX_GAP_S = 60.0
 FEW = 50  # one bad time in so many frames is mended, and one in a short file
@@ -109,6 +111,17 @@ def _rising(times: Times) -> list[int]:
         found.append(i)
         i = before[i]
     return found[::-1]
+
+
+def clock_seconds(stamp: str, unit_s: float = 1.0) -> float:
+    """Seconds of a number of units, or of HH:MM:SS.sss; nan where it is something else."""
+    match = CLOCK.fullmatch(stamp.strip())
+    if match is not None:
+        return float(match[1] or 0) * 3600 + float(match[2]) * 60 + float(match[3])
+    try:
+        return float(stamp) * unit_s
+    except ValueError:
+        return math.nan
 
 
 def timecode_seconds(stamps: Sequence[str]) -> Times:
