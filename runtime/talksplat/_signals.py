@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+from ._start import MESSAGES
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def held_signals() -> Iterator[None]:
     def note(number: int, frame: FrameType | None) -> None:
         waiting.append(number)
 
-    numbers = [getattr(signal, name) for name in STOPPING if hasattr(signal, name)]
+    numbers = [getattr(signal, name) for name in MESSAGES if hasattr(signal, name)]
     # None stands for a handler that Python did not install and could not put back.
     before = {number: handler for number in numbers if (handler := signal.getsignal(number)) is not None}
     try:
