@@ -31,7 +31,8 @@ def require_place(path: Path) -> None:
         raise IsADirectoryError(f"output: {path} is a folder. Name a file in it.")
     if kind is not None:
         raise OSError(
-            f"output: {path} is {kind}, no file that a finished one could replace. Name a file, or - for stdout."
+            f"output: {path} is {kind}, and a finished file would take its place. Name a file; render and motion "
+            "stream to -."
         )
     folder = Path(os.path.realpath(path)).parent
     if not folder.is_dir():

@@ -133,7 +133,7 @@ class _Sink:
     """The file that PyAV writes to.
 
     Its first error is kept here and goes no further: FFmpeg writes on after errors and reports others in the end, and
-    PyAV before 17 crashes on them.
+    PyAV before 17 may crash on them.
     """
 
     name = "video"  # PyAV asks for one, and opens nothing by it

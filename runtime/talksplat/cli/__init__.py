@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect as inspection
 import os
@@ -23,6 +24,8 @@ from .render import render
 from .stopping import Stopped, signalled, signals_stop
 from .streams import discard, flush_stdout, missing_streams_opened, say
 
+FULL = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO") if hasattr(errno, name)}
+
 app = typer.Typer(
     name="talksplat",
     help="Make avatars, trained 3D-Gaussian-splatting heads, speak; import, inspect and measure them.",
@@ -39,19 +42,20 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: Any, **options: Any) -> None:
         try:
-            try:
-                command(*args, **options)
-            finally:
-                flush_stdout()
+            command(*args, **options)
         except (TalksplatError, ValueError) as error:
             raise Stopped(_with_options(_one_line(error), flags), 1) from None
         except KeyboardInterrupt:
             raise Stopped("interrupted.", 130) from None
         except BrokenPipeError:
-            discard(sys.stdout)
-            raise Stopped("the reader of the output closed it.", 1) from None
+            raise _no_reader() from None
 
     return run
+
+
+def _no_reader() -> Stopped:
+    discard(sys.stdout)
+    return Stopped("the reader of the output closed it.", 1)
 
 
 def _flags(command: Callable[..., None]) -> dict[str, str]:
@@ -97,7 +101,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns the exit code: 0, 1 (an error), 2 (a wrong command line), 130 (interrupted)."""
     with missing_streams_opened(), signals_stop():
         try:
-            code = app(args=arguments, prog_name="talksplat", standalone_mode=False)
+            try:
+                code = app(args=arguments, prog_name="talksplat", standalone_mode=False)
+            finally:
+                flush_stdout()
+        except (BrokenPipeError, SystemExit):  # typer and rich leave by SystemExit where nobody reads
+            return _failed(signalled() or _no_reader())
         except (Exception, Stopped) as error:
             # What a signal raises in the middle of an import comes out of it as another error.
             return _failed(signalled() or error)
@@ -110,8 +119,11 @@ def _failed(error: Exception | Stopped) -> int:
     if isinstance(error, MemoryError):
         said = str(error).rstrip(".")
         return _fail(f"there is not enough memory{f' ({said})' if said else ''}. Ask for less, or give it more.")
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return _fail(f"{os.fsdecode(error.filename)}: {error.strerror}.")
+    if isinstance(error, OSError) and error.errno in FULL:  # what is written to files bears their names
+        discard(sys.stdout)
+        return _fail(f"stdout: cannot be written ({error.strerror}).")
     if isinstance(error, (TalksplatError, ValueError, OSError, ImportError)):
         return _fail(_one_line(error))
     return _wrong_command_line(error)
