@@ -51,22 +51,9 @@ float dot(const float* a, const float* b, int n) {
   return sum[0];
 }
 
-template <class T>
-void mix_down(const T* samples, int64_t n, int channels, float scale, float* out) {
-  if (channels == 1) {
-    for (int64_t i = 0; i < n; ++i) out[i] = scale * static_cast<float>(samples[i]);
-    return;
-  }
-  for (int64_t i = 0; i < n; ++i) {
-    float sum = 0;
-    for (int c = 0; c < channels; ++c) sum += scale * static_cast<float>(samples[i * channels + c]);
-    out[i] = sum / static_cast<float>(channels);
-  }
-}
-
 }  // namespace
 
-Listen::Listen(int rate_hz, int channels) : rate_hz_(rate_hz), channels_(channels) {
+Listen::Listen(int rate_hz, int channels) : rate_hz_(rate_hz), channels_(channels), mixdown_(rate_hz, channels) {
   const int64_t divisor = std::gcd(kListenHz, rate_hz);
   up_ = kListenHz / divisor, down_ = rate_hz / divisor;
   const double lower = std::min(1.0, static_cast<double>(kListenHz) / rate_hz);  // samples of the lower rate per sample
@@ -106,6 +93,7 @@ void Listen::reset() {
   first_ = half_ > 0 ? 1 - half_ : 0;
   n_recent_ = -first_;
   std::fill(recent_.data(), recent_.data() + 2 * taps_ + kBlock, 0.0f);
+  mixdown_.reset();
   n_samples_ = n_out_ = at_ = phase_ = n_heard_ = 0;
 }
 
@@ -130,9 +118,9 @@ int64_t Listen::push(ts_sample_format format, const void* samples, int64_t n) {
   n = std::min<int64_t>(n, kBlock);
   float* out = half_ > 0 ? recent_.data() + n_recent_ : heard_.data();
   if (format == TS_SAMPLE_S16) {
-    mix_down(static_cast<const int16_t*>(samples), n, channels_, 1.0f / 32768, out);
+    mixdown_.mix(static_cast<const int16_t*>(samples), n, 1.0f / 32768, out);
   } else {
-    mix_down(static_cast<const float*>(samples), n, channels_, 1.0f, out);
+    mixdown_.mix(static_cast<const float*>(samples), n, 1.0f, out);
   }
   n_samples_ += n;
   n_heard_ = 0;

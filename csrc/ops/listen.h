@@ -4,6 +4,7 @@
 //          samples of the lower rate long to each side: 1 ms, 2 ms at 8 kHz. Flat within 0.001 dB to 0.78 of the lower
 //          Nyquist frequency, 80 dB down from 1.1 of it. Zero phase: output n is the sound at n / 16000 s. Samples
 //          before the first and after the last are zeros. At 16 kHz samples pass as they are
+//          Channels: ops/mixdown.h
 // Layout   one row of coefficients per phase, divided by their sum. Where the ratio of the rates needs more than 64 Ki
 //          of them (44101 Hz: 1.4 Mi), rows of fewer phases, 1024 to a sample of the lower rate, are interpolated:
 //          off by at most 4e-6 of full scale
@@ -15,6 +16,7 @@
 
 #include "core/buffer.h"
 #include "core/status.h"
+#include "ops/mixdown.h"
 #include "talksplat.h"
 
 namespace ts {
@@ -47,6 +49,7 @@ class Listen {
   void resample(int64_t last);  // outputs whose samples are all there, and below `last`
 
   int rate_hz_, channels_;
+  Mixdown mixdown_;
   int64_t up_, down_;  // 16000 / rate as a fraction in lowest terms
   int half_;           // samples to each side; 0 at 16 kHz
   int taps_;           // of a row, a multiple of 8

@@ -88,6 +88,41 @@ def test_channels_are_averaged(voice: KnownVoice, channels: int) -> None:
     np.testing.assert_allclose(steps(voice, left_only).feature, quiet.feature, atol=1e-5)
 
 
+def cancelling(rate_hz: int) -> np.ndarray:
+    """[n,3]: channels that agree, cancel, swap which one is loud, agree again; in between silence. Ends in a block."""
+    one, other = noise(2 * rate_hz, 1), noise(2 * rate_hz, 2)
+    part = rate_hz // 4 + 7
+    sound = np.stack([one, one, one], axis=1)
+    sound[part : 2 * part] *= (1, -0.9, 0)
+    sound[2 * part : 3 * part] *= (0.1, 0.5, -0.6)
+    sound[3 * part : 4 * part] = 0
+    sound[5 * part : 6 * part] *= (0.5, -1, 0.45)
+    sound[6 * part :, 1] = other[6 * part :]
+    return sound
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 11025, 16000, 44100])
+def test_channels_that_cancel(voice: KnownVoice, rate_hz: int) -> None:
+    samples = cancelling(rate_hz)
+    got = steps(voice, samples, rate_hz)
+    want = voice.steps_ref(listen_ref(samples, rate_hz), len(got.feature))
+    require_close("listen", "float32", got.feature, want.feature, name=f"{rate_hz} Hz")
+    averaged = voice.steps_ref(listen_ref(samples.mean(axis=1), rate_hz), len(got.feature))
+    assert np.abs(averaged.feature - got.feature).max() > 1  # so the choice was made
+    for seed, longest in ((0, 2), (1, 50), (2, 3000)):
+        chunks = np.random.default_rng(seed).integers(0, longest, 2000)
+        parts = faces(voice, samples, rate_hz, chunks=chunks)
+        for name, value in faces(voice, samples, rate_hz).items():
+            np.testing.assert_array_equal(value, parts[name], err_msg=name)
+
+
+def test_a_turned_sign_is_heard_as_the_sound(voice: KnownVoice) -> None:
+    """But for the first 40 ms, which the network has forgotten after two seconds."""
+    sound = noise(3 * 16000)
+    got = steps(voice, np.stack([sound, -sound], axis=1)).feature[100:]
+    np.testing.assert_allclose(got, steps(voice, sound).feature[100:], atol=1e-5)
+
+
 @pytest.mark.parametrize("rate_hz", [16000, 48000])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 8.1, -8.1, 12000.0])
 def test_refuses_what_is_no_sound(voice: KnownVoice, value: float, rate_hz: int) -> None:

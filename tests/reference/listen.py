@@ -9,11 +9,32 @@ CUT = 0.94  # of the lower Nyquist frequency
 BETA = 7.857  # Kaiser's formula for 80 dB
 
 
-def mono_ref(samples: ArrayLike) -> np.ndarray:
-    """[n] from [n] or [n,channels], float or int16."""
+def mono_ref(samples: ArrayLike, rate_hz: int) -> np.ndarray:
+    """[n] from [n] or [n,channels], float or int16: the mean, or the loudest channel where they cancel (mixdown.h)."""
     x = np.asarray(samples)
     x = x / 32768.0 if x.dtype == np.int16 else x.astype(np.float64)
-    return x.mean(axis=1) if x.ndim == 2 else x
+    if x.ndim == 1:
+        return x
+    n, channels = x.shape
+    sources = np.column_stack([x, x.mean(axis=1)])  # the mean is the last one
+    mean = chosen = before = channels
+    block = rate_hz // 50
+    power = np.zeros(channels + 1)
+    out = np.empty(n)
+    for start in range(0, n, block):
+        part = sources[start : start + block]
+        t = np.arange(1, len(part) + 1) / block
+        out[start : start + block] = (1 - t) * part[:, before] + t * part[:, chosen]
+        power = 0.6 * power + (part**2).sum(axis=0)
+        before = chosen
+        loudest = int(np.argmax(power[:channels]))
+        total = power[:channels].sum()
+        if channels**2 * power[mean] < (0.05 if chosen == mean else 0.2) * total:
+            if chosen == mean or power[loudest] > 4 * power[chosen]:
+                chosen = loudest
+        elif total > 0:
+            chosen = mean
+    return out
 
 
 def filter_ref(t: ArrayLike) -> np.ndarray:
@@ -29,7 +50,7 @@ def kaiser(u: np.ndarray) -> np.ndarray:
 
 def listen_ref(samples: ArrayLike, rate_hz: int) -> np.ndarray:
     """[ceil(16000 n / rate_hz)] 16 kHz mono."""
-    x = mono_ref(samples)
+    x = mono_ref(samples, rate_hz)
     if rate_hz == RATE_HZ:
         return x
     lower_per_sample = min(1.0, RATE_HZ / rate_hz)
