@@ -66,10 +66,9 @@ def load_flame(path: Path, source: Source) -> Flame:
         if not fits or not np.isfinite(array).all():
             wanted = [n or "n" for n in shape]
             raise AvatarInvalid(f"{path}: {name} must be finite {wanted}; got {list(array.shape)}. Is this FLAME?")
-    if fields["shapedirs"].shape[2] > MAX_SHAPES:
-        raise AvatarInvalid(
-            f"{path}: shapedirs may have at most {MAX_SHAPES} shapes; got {fields['shapedirs'].shape[2]}. Is this FLAME?"
-        )
+    n_shapes = fields["shapedirs"].shape[2]
+    if n_shapes > MAX_SHAPES:
+        raise AvatarInvalid(f"{path}: shapedirs may have at most {MAX_SHAPES} shapes; got {n_shapes}. Is this FLAME?")
     if ((fields["f"] < 0) | (fields["f"] >= N_VERTICES)).any():
         raise AvatarInvalid(f"{path}: f must hold vertices below {N_VERTICES}.")
     parents = fields["kintree_table"][0].astype(np.int64)

@@ -250,6 +250,7 @@ def _training_camera(path: Path, source: Source) -> tuple[Canvas, Camera]:
         ) from error
     if not (0 < fov < math.pi and all(1 <= canvas[k] <= MAX_CANVAS for k in ("width", "height"))):
         raise AvatarInvalid(
-            f"{path}: camera_angle_x must be in (0, pi), w and h in 1..{MAX_CANVAS}; got {fov:g}, {shown(canvas['width'])} and {shown(canvas['height'])}."
+            f"{path}: camera_angle_x must be in (0, pi), w and h in 1..{MAX_CANVAS}; got {fov:g}, "
+            f"{shown(canvas['width'])} and {shown(canvas['height'])}."
         )
     return canvas, cameras.camera(cameras.from_opengl(poses[best]), canvas, cameras.focal_of(fov, canvas["width"]))

@@ -1,7 +1,7 @@
 """The writer: what it writes, what it refuses, and that it never leaves half a file."""
 
-import json
 import errno
+import json
 import os
 from pathlib import Path
 from typing import Any
