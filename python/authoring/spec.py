@@ -16,6 +16,7 @@ from typing import Any, TypedDict
 import numpy as np
 from safetensors.numpy import save as serialize
 
+from talksplat._files import whole_file
 from talksplat.errors import AvatarInvalid
 
 FORMAT = 1
@@ -220,16 +221,10 @@ def write(path: str | Path, manifest: Manifest, tensors: Tensors) -> Path:
     text = json.dumps(manifest, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     data = serialize(contiguous, metadata={"talksplat": text})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with whole_file(path) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
     return path
 
 
