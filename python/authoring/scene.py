@@ -2,36 +2,57 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from .camera import DEFAULT_CANVAS, frame_box, robust_bounds
+from talksplat.errors import AvatarInvalid
+from talksplat.framing import Vector, scene_lens
+
+from .camera import DEFAULT_CANVAS, of_lens
 from .gaussians import Gaussians, morton_sorted
 from .source import Source
 from .spec import Array, Manifest, manifest
 
 FPS = 30.0
-FOV_RAD = math.radians(50)
-# Trained scenes keep COLMAP's axes: y points down, and the first cameras look along +z.
-FORWARD, UP = np.array([0.0, 0.0, 1.0]), np.array([0.0, -1.0, 0.0])
+MAX_EXTENT = 1e12  # beyond it float32 has no place for a camera beside the scene
+
+
+@dataclass(frozen=True)
+class Stand:
+    """Which way a scene stands: what is up in it, and where its front is; None where nobody said so."""
+
+    up: Vector | None = None
+    front: Vector | None = None
 
 
 def static_scene(
-    cloud: Gaussians, name: str, source: Source, source_format: str, y_up: bool = False
+    cloud: Gaussians,
+    name: str,
+    source: Source,
+    source_format: str,
+    y_up: bool = False,
+    stand: Stand | None = None,
 ) -> tuple[Manifest, dict[str, Array]]:
-    """A static avatar of cloud, seen along +z with y down; for y_up sources along -z with y up.
+    """A static avatar of cloud, seen from its front and upright.
 
-    The camera frames the box of the middle 98% of the Gaussians on every axis: stray ones do not shrink the view.
+    stand: what the user says. up where neither they nor the file says it: -y, in y_up formats y.
     """
-    sign = -1.0 if y_up else 1.0
-    low, high = robust_bounds(cloud.mean)
+    stand = stand or Stand()
+    up = stand.up if stand.up is not None else np.array([0.0, 1.0 if y_up else -1.0, 0.0])
+    extent = float(np.abs(cloud.mean).max())
+    if not extent < MAX_EXTENT:
+        raise AvatarInvalid(
+            f"{name}: its Gaussians lie up to {extent:.3g} from the origin; at most {MAX_EXTENT:g} is drawn. Is the file "
+            "damaged, or of another kind?"
+        )
+    lens = scene_lens(cloud.mean, up, stand.front, DEFAULT_CANVAS["width"], DEFAULT_CANVAS["height"])
     out = manifest(
         name=name,
         method="static",
         fps=FPS,
         canvas=DEFAULT_CANVAS,
-        camera=frame_box(low, high, sign * FORWARD, sign * UP, DEFAULT_CANVAS, FOV_RAD, 0.9),
+        camera=of_lens(lens),
         background=(0.0, 0.0, 0.0),
         color=cloud.color_kind,
         source_count=int(cloud.source_count),
