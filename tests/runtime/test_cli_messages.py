@@ -105,6 +105,11 @@ def test_absurd_lengths(tiny_path: Path, tmp_path: Path, capsys: Output, seconds
     assert os.listdir(tmp_path) == []
 
 
+def test_more_frames_than_can_be_measured(tiny_path: Path, capsys: Output) -> None:
+    for count in (0, 1_000_001, 10**20):
+        fails(capsys, ["bench", tiny_path, "--frames", count], 2, "Invalid value for '--frames'")
+
+
 @pytest.mark.parametrize("rate", ["0", "-1", "1001", "inf", "nan"])
 def test_absurd_rates_of_a_motion(tiny_path: Path, tmp_path: Path, capsys: Output, rate: str) -> None:
     message = f"--motion-fps must be above 0 and at most 1000; got {float(rate):g}."
