@@ -10,17 +10,7 @@ from talksplat.framing import Lens, focal_of, frame_box, look_at, robust_bounds
 
 from .spec import Array, Camera, Canvas
 
-__all__ = [
-    "DEFAULT_CANVAS",
-    "NEAR",
-    "camera",
-    "focal_of",
-    "from_opengl",
-    "look_at",
-    "of_lens",
-    "robust_bounds",
-    "zoomed",
-]
+__all__ = ["camera", "focal_of", "from_opengl", "look_at", "of_lens", "robust_bounds", "zoomed"]
 
 NEAR = 0.2  # the reference rasteriser's cull distance, in the source's unit
 DEFAULT_CANVAS: Canvas = {"width": 512, "height": 512}

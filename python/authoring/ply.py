@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from talksplat.framing import Vector, direction
 from .compressed_ply import decode_compressed, is_compressed
 from .gaussians import Gaussians, exp_scale, gaussians, sigmoid
 from .ply_file import columns, read_ply
-from .scene import Stand, static_scene
+from .scene import static_scene
 from .source import Source
 from .spec import Array, Manifest
 
@@ -25,29 +24,27 @@ _FULL_SCALE = {"u1": 255.0, "u2": 65535.0}
 _UP = re.compile(r"(?:vertical|up)[ _-]?axis\s*[:=]?\s*(.+)", re.I)
 
 
-def import_ply(path: Path, name: str, stand: Stand | None = None) -> tuple[Manifest, dict[str, Array]]:
+def import_ply(path: Path, name: str) -> tuple[Manifest, dict[str, Array]]:
     """A static scene from a trained .ply, or from SuperSplat's compressed one.
 
-    stand: what the user says of its axes; else what the file's own comment says, else y points down.
+    A comment of the file that names its vertical axis is heeded; without one y points down.
     Raises AvatarNotFound if path cannot be read, AvatarInvalid naming the field that is missing or wrong.
     """
     source = Source()
     where = str(path)
     ply = read_ply(where, source.read(path))
     source.notes += ply.notes
-    stand = stand or Stand()
-    if stand.up is None:
-        stand = replace(stand, up=stated_up(ply.comments, source.notes))
+    up = stated_up(ply.comments, source.notes)
     if is_compressed(ply.elements):
         cloud = decode_compressed(where, ply.elements)
-        return static_scene(cloud, name, source, "compressed.ply", stand=stand)
+        return static_scene(cloud, name, source, "compressed.ply", up=up)
     rows = without_prefix(vertex_rows(where, ply.elements))
     if "binding_0" in (rows.dtype.names or ()):
         raise AvatarInvalid(
             f"{where}: is the cloud of a GaussianAvatars head, whose Gaussians are tied to FLAME's triangles "
-            "(binding_0). Convert its folder, with flame_param.npz in it: --from gaussian-avatars --flame YOUR_FLAME.pkl"
+            "(binding_0). Convert its folder, with flame_param.npz in it: --from gaussian-avatars --flame FLAME.pkl"
         )
-    return static_scene(read_cloud(where, rows, notes=source.notes), name, source, "ply", stand=stand)
+    return static_scene(read_cloud(where, rows, notes=source.notes), name, source, "ply", up=up)
 
 
 def vertex_rows(where: str, elements: dict[str, Array]) -> Array:
@@ -63,7 +60,7 @@ def without_prefix(rows: Array) -> Array:
     before = next((name[: -len("opacity")] for name in names if name.lower().endswith("opacity")), "")
     if not before or "x" in names or f"{before}x" not in names:
         return rows
-    plain = rows.view()
+    plain: Array = rows.view()
     plain.dtype.names = tuple(name[len(before) :] if name.startswith(before) else name for name in names)
     return plain
 
@@ -77,9 +74,7 @@ def stated_up(comments: list[str], notes: list[str]) -> Vector | None:
         try:
             up = direction("up", found[1])
         except ValueError:
-            notes.append(
-                f"Its comment {comment[:80]!r} says nothing about axes that is known; y is taken to point down."
-            )
+            notes.append(f"Its comment {comment[:80]!r} names no axis that is known; y is taken to point down.")
             return None
         letter = len(found[1].strip()) <= 2
         if letter and any("brush" in other.lower() for other in comments):
@@ -143,7 +138,8 @@ def _color(where: str, rows: Array, has: frozenset[str], notes: list[str]) -> Ar
     rgb = ["red", "green", "blue"]
     if "f_dc_0" not in has and has.issuperset(rgb):
         full = [_FULL_SCALE.get(rows.dtype[name].str[1:], 1.0) for name in rgb]
-        return columns(where, rows, rgb) / np.array(full)
+        scaled: Array = columns(where, rows, rgb) / np.array(full)
+        return scaled
     n_rest = sum(name.startswith("f_rest_") for name in has)
     degree = REST_COUNTS.get(n_rest)
     if degree is None:

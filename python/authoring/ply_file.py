@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -156,7 +157,7 @@ def _walk_binary(where: str, data: bytes, offset: int, order: str, element: _Ele
         return rows, offset
     # Most often, as in triangles, all lists are as long as those of the first row: then rows have one size.
     first, _ = _binary_row(where, data, offset, order, element)
-    fields = []
+    fields: list[Any] = []
     for i, (p, count) in enumerate(zip(element.properties, first, strict=True)):
         if p.count_type is None:
             fields.append((p.name, order + p.type))
@@ -171,8 +172,7 @@ def _walk_binary(where: str, data: bytes, offset: int, order: str, element: _Ele
                 rows[name] = even[name]
             return rows, offset + element.rows * dtype.itemsize
     if element.rows > MAX_LISTS:
-        raise AvatarInvalid(f"{where}: element {element.name[:40]} has {element.rows} rows of lists of different lengths; "
-                            f"at most {MAX_LISTS} are read.")  # fmt: skip
+        raise _too_many(where, element, "lists of different lengths")
     for row in range(element.rows):
         values, offset = _binary_row(where, data, offset, order, element)
         scalars = [v for p, v in zip(element.properties, values, strict=True) if p.count_type is None]
@@ -201,8 +201,14 @@ def _binary_row(where: str, data: bytes, offset: int, order: str, element: _Elem
 
 def _truncated(where: str, element: _Element, needed: str, found: str) -> AvatarInvalid:
     return AvatarInvalid(
-        f"{where}: element {element.name[:40]} needs {element.rows} rows of {needed}, but only {found} follow; the file "
-        "is truncated."
+        f"{where}: element {element.name[:40]} needs {element.rows} rows of {needed}, but only {found} follow; the "
+        "file is truncated."
+    )
+
+
+def _too_many(where: str, element: _Element, what: str) -> AvatarInvalid:
+    return AvatarInvalid(
+        f"{where}: element {element.name[:40]} has {element.rows} rows of {what}; at most {MAX_LISTS} are read."
     )
 
 
@@ -242,8 +248,7 @@ def _numbers(where: str, body: bytes) -> Array:
 
 def _walk_text(where: str, numbers: Array, at: int, element: _Element) -> tuple[Array, int]:
     if element.rows > MAX_LISTS:
-        raise AvatarInvalid(f"{where}: element {element.name[:40]} has {element.rows} rows of lists; at most {MAX_LISTS} "
-                            "are read from text.")  # fmt: skip
+        raise _too_many(where, element, "lists in text")
     scalars = np.zeros((element.rows, sum(p.count_type is None for p in element.properties)))
     for row in range(element.rows):
         column = 0

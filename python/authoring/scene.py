@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from talksplat.errors import AvatarInvalid
-from talksplat.framing import Vector, scene_lens
+from talksplat.framing import Vector, scene_lens, turned_lens
 
 from .camera import DEFAULT_CANVAS, of_lens
 from .gaussians import Gaussians, morton_sorted
@@ -18,35 +16,27 @@ FPS = 30.0
 MAX_EXTENT = 1e12  # beyond it float32 has no place for a camera beside the scene
 
 
-@dataclass(frozen=True)
-class Stand:
-    """Which way a scene stands: what is up in it, and where its front is; None where nobody said so."""
-
-    up: Vector | None = None
-    front: Vector | None = None
-
-
 def static_scene(
     cloud: Gaussians,
     name: str,
     source: Source,
     source_format: str,
     y_up: bool = False,
-    stand: Stand | None = None,
+    up: Vector | None = None,
 ) -> tuple[Manifest, dict[str, Array]]:
     """A static avatar of cloud, seen from its front and upright.
 
-    stand: what the user says. up where neither they nor the file says it: -y, in y_up formats y.
+    up: what the file says of itself, for files that do; else the format's usual axis, -y, or y where y_up.
     """
-    stand = stand or Stand()
-    up = stand.up if stand.up is not None else np.array([0.0, 1.0 if y_up else -1.0, 0.0])
+    if up is None:
+        up = np.array([0.0, 1.0 if y_up else -1.0, 0.0])
     extent = float(np.abs(cloud.mean).max())
     if not extent < MAX_EXTENT:
         raise AvatarInvalid(
-            f"{name}: its Gaussians lie up to {extent:.3g} from the origin; at most {MAX_EXTENT:g} is drawn. Is the file "
-            "damaged, or of another kind?"
+            f"{name}: its Gaussians lie up to {extent:.3g} from the origin; at most {MAX_EXTENT:g} is drawn. Is the "
+            "file damaged, or of another kind?"
         )
-    lens = scene_lens(cloud.mean, up, stand.front, DEFAULT_CANVAS["width"], DEFAULT_CANVAS["height"])
+    lens = scene_lens(cloud.mean, up, None, DEFAULT_CANVAS["width"], DEFAULT_CANVAS["height"])
     out = manifest(
         name=name,
         method="static",
@@ -60,3 +50,10 @@ def static_scene(
         provenance=source.provenance(source_format),
     )
     return out, morton_sorted(cloud, cloud.mean).tensors()
+
+
+def turn(manifest: Manifest, tensors: dict[str, Array], up: object, front: object) -> None:
+    """Sets the manifest's camera to what the user says of the scene's axes. Raises ValueError."""
+    canvas, own = manifest["canvas"], manifest["camera"]["cam_from_world"]
+    lens = turned_lens(tensors["gaussians/mean"], up, front, own, canvas["width"], canvas["height"])
+    manifest["camera"] = of_lens(lens)

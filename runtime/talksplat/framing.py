@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from .camera import Camera
 
 Vector = NDArray[np.float64]
 SCENE_FOV_RAD = math.radians(50)
@@ -40,7 +37,7 @@ def direction(who: str, text: Any) -> Vector:
 
     Raises ValueError, which begins with `who`.
     """
-    vector = None
+    given, vector = text, None
     if isinstance(text, str):
         letter = re.fullmatch(r"\s*([+-]?)\s*([xyz])\s*", text.lower())
         if letter:
@@ -54,9 +51,7 @@ def direction(who: str, text: Any) -> Vector:
             vector = np.zeros(0)
     length = float(np.abs(vector).max()) if vector.shape == (3,) else 0.0
     if not (np.isfinite(length) and length > 0):
-        raise ValueError(
-            f"{who} must be x, -x, y, -y, z, -z or three numbers that are not all 0; got {str(text)[:60]}."
-        )
+        raise ValueError(f"{who} must be x, -x, y, -y, z, -z or three numbers, not all 0; got {str(given)[:60]}.")
     return _unit(vector / length)
 
 
@@ -80,20 +75,15 @@ def scene_lens(points: Any, up: Vector, front: Vector | None, width: int, height
     return frame_box(low, high, forward, up, width, height, SCENE_FOV_RAD, SCENE_FILL)
 
 
-def scene_camera(points: Any, up: Any, front: Any, width: int, height: int) -> Camera:
-    """The same as a Camera, from what a user gives for up and front (None: -y, or what goes with the other)."""
-    from .camera import Camera
+def turned_lens(points: Any, up: Any, front: Any, cam_from_world: Any, width: int, height: int) -> Lens:
+    """The lens for what a user says of a scene's axes, in any of the forms of direction().
 
-    toward = None if front is None else direction("front", front)
-    lens = scene_lens(points, usual_up(toward) if up is None else direction("up", up), toward, width, height)
-    return Camera(lens.cam_from_world.astype(np.float32), lens.focal_px, lens.focal_px, lens.cx, lens.cy, lens.near)
-
-
-def usual_up(front: Vector | None) -> Vector:
-    """What is up in a scene of which only the front is known: -y, as in trained scenes, or z where the front is y."""
-    if front is None or abs(front[1]) < 0.9:
-        return direction("up", "-y")
-    return direction("up", "z")
+    up, front: None where nothing is said: what is up in the view cam_from_world stays up, and the front is where it
+    usually is. Raises ValueError.
+    """
+    own_up = -np.asarray(cam_from_world, np.float64).reshape(4, 4)[1, :3]
+    upward = _unit(own_up) if up is None else direction("up", up)
+    return scene_lens(points, upward, None if front is None else direction("front", front), width, height)
 
 
 def look_at(eye: Any, target: Any, up: Any) -> Vector:
