@@ -28,7 +28,9 @@ from .motions import Motion, fit_motion, load_motion
 from .speech import Hearing, speech_fps
 
 
-def load(path: str | os.PathLike[str], device: str = "auto", threads: int = 0, precision: str | None = None) -> Avatar:
+def load(
+    path: str | bytes | os.PathLike[str], device: str = "auto", threads: int = 0, precision: str | None = None
+) -> Avatar:
     """Open an avatar file (.tsplat) and make an engine for it. "demo" is built in; "./demo" and Path("demo") are files.
 
     device: "auto" or "cpu".  threads: CPU threads of its engine, 0 for one per CPU; pictures do not depend on it.
@@ -38,7 +40,15 @@ def load(path: str | os.PathLike[str], device: str = "auto", threads: int = 0, p
     if device not in ("auto", "cpu"):
         raise DeviceError(f'load: device {device!r} is not in this build, which has the CPU only. Use "auto" or "cpu".')
     engine = _core.Engine(as_count("load: threads", threads, 0), precision_of("load", precision))
-    return Avatar(_core.Avatar(engine, os.fsdecode(builtin_path(DEMO, path) or path)), engine)
+    return Avatar(_core.Avatar(engine, _bytes_of(builtin_path(DEMO, path) or path)), engine)
+
+
+def _bytes_of(path: str | bytes | os.PathLike[str]) -> bytes:
+    """As the file system has it, which need not be UTF-8."""
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError:
+        raise ValueError(f"load: path must be a name that this file system can hold; got {path!r}.") from None
 
 
 class Avatar:
