@@ -137,7 +137,7 @@ def render(
         rate = actor.fps if fps is None else fps
         if not 0 < rate <= 1000:
             raise typer.BadParameter(f"--fps must be above 0 and at most 1000; got {rate:g}")
-        show = _Show(rate, None, itertools.repeat(actor.render_frame({}, **look)))  # type: ignore[arg-type]
+        show = _Show(rate, None, itertools.repeat(actor.render_frame({}, **look)))
         seconds = 1.0 if seconds is None else seconds
     limit = None if seconds is None else max(1, round(seconds * show.fps))
     known = [length for length in (show.length, limit) if length is not None]
