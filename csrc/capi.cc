@@ -69,6 +69,28 @@ Status to_background(const char* function, const ts_background& given, ts::Backg
   return {};
 }
 
+Status made_here(const char* function, const ts_engine& engine) {
+  if (!engine.engine.forked()) return {};
+  return error(StatusCode::kDeviceError,
+               "%s: the engine was made before fork(), and a child process has none of its threads. Make an engine and "
+               "load the avatar in the child.",
+               function);
+}
+
+// Waits until no other frame is drawn, and keeps others waiting.
+Status take_turn(const char* function, const ts_engine& engine, std::unique_lock<std::mutex>& turn) {
+  TS_RETURN_IF_ERROR(made_here(function, engine));
+  turn = std::unique_lock<std::mutex>(engine.engine.busy);
+  return {};
+}
+
+Status draw(ts::Engine& engine, const ts::Scene& scene, const ts_camera& camera, const ts::Background& background,
+            float dilation, const ts_precision& precision, const ts_image& image, ts_receipt& receipt) {
+  const Status drawn = engine.rasterizer.draw(scene, camera, background, dilation, precision, image, receipt);
+  engine.scratch_bytes = engine.rasterizer.scratch_bytes();
+  return drawn;
+}
+
 // Before the work that it is to report.
 Status check_receipt(const char* function, const ts_receipt* receipt) {
   return receipt ? check_size(function, *receipt) : Status();
@@ -153,16 +175,19 @@ ts_status ts_engine_create(const ts_engine_params* params, ts_engine** engine) {
   });
 }
 
-void ts_engine_destroy(ts_engine* engine) { delete engine; }
+void ts_engine_destroy(ts_engine* engine) {
+  if (engine && engine->engine.forked()) return;  // its threads cannot be joined; the memory goes with the process
+  delete engine;
+}
 
 ts_status ts_engine_get_info(const ts_engine* engine, ts_engine_info* info) {
   return guarded([&]() -> Status {
     if (!engine) return null_argument("ts_engine_get_info", "engine");
-    std::lock_guard<std::mutex> lock(engine->engine.busy);
+    TS_RETURN_IF_ERROR(made_here("ts_engine_get_info", *engine));
     ts_engine_info value{};
     value.threads = static_cast<uint32_t>(engine->engine.pool.threads());
     value.isa = engine->engine.kernels.isa;
-    value.scratch_bytes = engine->engine.rasterizer.scratch_bytes();
+    value.scratch_bytes = engine->engine.scratch_bytes;
     return write_struct("ts_engine_get_info", info, value);
   });
 }
@@ -188,11 +213,11 @@ ts_status ts_rasterize(ts_engine* engine, const ts_rasterize_params* params, con
     scene.opacity = p.opacity, scene.color = p.color;
     scene.sh_degree = p.sh_degree, scene.sh_stride = p.sh_stride;
 
-    std::lock_guard<std::mutex> lock(engine->engine.busy);
+    std::unique_lock<std::mutex> turn;
+    TS_RETURN_IF_ERROR(take_turn("ts_rasterize", *engine, turn));
     ts::Stopwatch watch;
     ts_receipt result{};
-    TS_RETURN_IF_ERROR(
-        engine->engine.rasterizer.draw(scene, p.camera, background, p.dilation, p.precision, target, result));
+    TS_RETURN_IF_ERROR(draw(engine->engine, scene, p.camera, background, p.dilation, p.precision, target, result));
     result.total_us = watch.lap();
     return write_receipt("ts_rasterize: receipt", receipt, result);
   });
@@ -206,6 +231,7 @@ ts_status ts_avatar_load(ts_engine* engine, const char* path, ts_avatar** avatar
     if (!path) return null_argument("ts_avatar_load", "path");
     if (!avatar) return null_argument("ts_avatar_load", "avatar");
     *avatar = nullptr;
+    TS_RETURN_IF_ERROR(made_here("ts_avatar_load", *engine));
     std::unique_ptr<ts_avatar> loaded(new ts_avatar{engine, nullptr, {}, {}});
     TS_RETURN_IF_ERROR(ts::Avatar::load(path, loaded->avatar));
     for (const ts::AvatarInput& input : loaded->avatar->file().inputs) {
@@ -294,7 +320,8 @@ ts_status ts_avatar_render(ts_avatar* avatar, const ts_render_params* params, co
     constexpr float kDilation = 0.3f;  // px^2; what every supported trainer used
 
     ts::Engine& engine = avatar->owner->engine;
-    std::lock_guard<std::mutex> lock(engine.busy);
+    std::unique_lock<std::mutex> turn;
+    TS_RETURN_IF_ERROR(take_turn("ts_avatar_render", *avatar->owner, turn));
     ts::Stopwatch watch;
     if (!p.background && file.plate)
       background.image_u8 = avatar->plate.at(file, static_cast<int>(target.width), static_cast<int>(target.height));
@@ -308,7 +335,7 @@ ts_status ts_avatar_render(ts_avatar* avatar, const ts_render_params* params, co
     scene.opacity = file.opacity, scene.color = file.color;
     scene.sh_degree = file.sh_degree;
     scene.sh_stride = (file.sh_degree + 1) * (file.sh_degree + 1);
-    TS_RETURN_IF_ERROR(engine.rasterizer.draw(scene, camera, background, kDilation, engine.precision, target, result));
+    TS_RETURN_IF_ERROR(draw(engine, scene, camera, background, kDilation, engine.precision, target, result));
     result.total_us = watch.lap();
     return write_receipt("ts_avatar_render: receipt", receipt, result);
   });
@@ -322,7 +349,8 @@ ts_status ts_avatar_gaussians(ts_avatar* avatar, const ts_control* controls, uin
     TS_RETURN_IF_ERROR(read_struct("ts_avatar_gaussians", out, ts_gaussians{}, target));
     TS_RETURN_IF_ERROR(avatar->avatar->check_gaussians(target));
     ts::Engine& engine = avatar->owner->engine;
-    std::lock_guard<std::mutex> lock(engine.busy);
+    std::unique_lock<std::mutex> turn;
+    TS_RETURN_IF_ERROR(take_turn("ts_avatar_gaussians", *avatar->owner, turn));
     TS_RETURN_IF_ERROR(avatar->avatar->pose(controls, n_controls, engine.kernels, engine.pool));
     return avatar->avatar->gaussians_in_source_order(target);
   });
@@ -334,7 +362,8 @@ ts_status ts_avatar_vertices(ts_avatar* avatar, const ts_control* controls, uint
     if (!avatar) return null_argument("ts_avatar_vertices", "avatar");
     TS_RETURN_IF_ERROR(avatar->avatar->check_vertices(vertices, n_vertices));
     ts::Engine& engine = avatar->owner->engine;
-    std::lock_guard<std::mutex> lock(engine.busy);
+    std::unique_lock<std::mutex> turn;
+    TS_RETURN_IF_ERROR(take_turn("ts_avatar_vertices", *avatar->owner, turn));
     TS_RETURN_IF_ERROR(avatar->avatar->pose(controls, n_controls, engine.kernels, engine.pool));
     avatar->avatar->vertices(vertices);
     return {};

@@ -1,13 +1,13 @@
 // What the files of the C ABI share: nothing thrown leaves, a failure becomes a status and the calling thread's last
 // message, and structs of older callers are read over the defaults.
 #pragma once
-#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <exception>
 #include <new>
 #include <system_error>
 
+#include "capi_sizes.h"
 #include "core/status.h"
 #include "talksplat.h"
 
@@ -41,21 +41,13 @@ inline Status null_argument(const char* function, const char* argument) {
   return error(StatusCode::kInvalidArgument, "%s: %s must not be NULL.", function, argument);
 }
 
-template <class T>
-Status check_size(const char* function, const T& given) {
-  const uint32_t size = given.struct_size;
-  if (size >= sizeof(uint32_t) && size <= 4096) return {};
-  return error(StatusCode::kInvalidArgument, "%s: struct_size must be sizeof the struct (%zu here); got %u.", function,
-               sizeof(T), size);
-}
-
 // Callers built against an older header pass a shorter struct; read what they have over the defaults.
 template <class T>
 Status read_struct(const char* function, const T* given, T defaults, T& out) {
   out = defaults;
   if (!given) return {};
   TS_RETURN_IF_ERROR(check_size(function, *given));
-  std::memcpy(&out, given, std::min<size_t>(given->struct_size, sizeof(T)));
+  std::memcpy(&out, given, given->struct_size);
   out.struct_size = sizeof(T);
   return {};
 }
@@ -66,7 +58,7 @@ Status write_struct(const char* function, T* out, const T& value) {
   if (!out) return null_argument(function, "the result");
   TS_RETURN_IF_ERROR(check_size(function, *out));
   const uint32_t size = out->struct_size;
-  std::memcpy(out, &value, std::min<size_t>(size, sizeof(T)));
+  std::memcpy(out, &value, size);
   out->struct_size = size;
   return {};
 }

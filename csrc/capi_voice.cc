@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "capi_support.h"
+#include "core/text.h"
 #include "cpu/kernel_table.h"
 #include "engine/speech.h"
 #include "ops/drive.h"
@@ -37,19 +38,21 @@ Status from(const char* function, const Status& status) {
   return status.ok() ? Status() : Status(status.code(), std::string(function) + ": " + status.message());
 }
 
-Status check_range(const char* name, double value, double low, double high, const char* hint) {
+template <class Number>
+Status check_range(const char* name, Number value, double low, double high, const char* hint) {
   if (value >= low && value <= high) return {};  // and is a number
-  return error(StatusCode::kInvalidArgument, "ts_speech_create: %s must be from %g to %g; got %g.%s", name, low, high,
-               value, hint);
+  return error(StatusCode::kInvalidArgument, "ts_speech_create: %s must be from %g to %g; got %s.%s", name, low, high,
+               ts::number_text(value).c_str(), hint);
 }
 
 Status check_params(const ts_speech_params& p) {
-  TS_RETURN_IF_ERROR(check_range("rate_hz", p.rate_hz, 8000, 192000, " Resample the audio first."));
-  TS_RETURN_IF_ERROR(check_range("channels", p.channels, 1, 8, " Their mean is heard: pass one of them, or a mix."));
+  TS_RETURN_IF_ERROR(check_range("rate_hz", double{p.rate_hz}, 8000, 192000, " Resample the audio first."));
+  TS_RETURN_IF_ERROR(
+      check_range("channels", double{p.channels}, 1, 8, " Their mean is heard: pass one of them, or a mix."));
   TS_RETURN_IF_ERROR(check_range("fps", p.fps, 20, 60, " Drop or repeat frames for other rates."));
-  TS_RETURN_IF_ERROR(check_range("mouth", static_cast<double>(p.mouth), 0, 2, ""));
-  TS_RETURN_IF_ERROR(check_range("head", static_cast<double>(p.head), 0, 2, ""));
-  return check_range("blink", static_cast<double>(p.blink), 0, 2, "");
+  TS_RETURN_IF_ERROR(check_range("mouth", p.mouth, 0, 2, ""));
+  TS_RETURN_IF_ERROR(check_range("head", p.head, 0, 2, ""));
+  return check_range("blink", p.blink, 0, 2, "");
 }
 
 }  // namespace

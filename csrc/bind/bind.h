@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "gil.h"
 #include "talksplat.h"
 
 namespace ts::bind {
@@ -27,12 +28,7 @@ void check(ts_status status);
 // Runs one ts_* call without the GIL. Its error message is thread-local, so it survives the GIL's return.
 template <class Call>
 void check_released(Call&& call) {
-  ts_status status;
-  {
-    py::gil_scoped_release release;
-    status = std::forward<Call>(call)();
-  }
-  check(status);
+  check(without_gil(std::forward<Call>(call)));
 }
 
 // The array's data once its shape is right, else ValueError. -1 admits any length.

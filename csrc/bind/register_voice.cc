@@ -80,9 +80,10 @@ class Speech {
     call([&] { return ts_speech_reset(speech_); });
   }
   int64_t ready() {
-    const py::gil_scoped_release release;  // first: who holds the lock may want the GIL
-    const std::lock_guard<std::mutex> lock(busy_);
-    return ts_speech_ready(speech_);
+    return without_gil([&] {  // who holds the lock may want the GIL
+      const std::lock_guard<std::mutex> lock(busy_);
+      return ts_speech_ready(speech_);
+    });
   }
 
   py::dict read(int64_t max_frames) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 
 namespace ts {
 namespace {
@@ -25,6 +26,16 @@ std::string escape_controls(std::string_view text, size_t max_bytes) {
     text.remove_prefix(length);
   }
   return out;
+}
+
+template <class Number>
+std::string shortest(Number number) {
+  char text[40] = "";
+  for (int digits = 6; digits <= 17; ++digits) {
+    std::snprintf(text, sizeof text, "%.*g", digits, static_cast<double>(number));
+    if (static_cast<Number>(std::strtod(text, nullptr)) == number) break;
+  }
+  return text;
 }
 
 }  // namespace
@@ -53,6 +64,9 @@ std::string_view without_cut_character(std::string_view text) {
   }
   return utf8_length(text.substr(lead)) ? text : text.substr(0, lead);
 }
+
+std::string number_text(double number) { return shortest(number); }
+std::string number_text(float number) { return shortest(number); }
 
 std::string printable(std::string_view text) { return escape_controls(text, text.npos); }
 

@@ -19,4 +19,8 @@ std::string printable(std::string_view text);
 // The same in quotes, and no longer than `max_bytes` or so.
 std::string quoted(std::string_view text, size_t max_bytes = 80);
 
+// The shortest decimal that reads as this number and no other: 60.0000001 is not shown as 60.
+std::string number_text(double number);
+std::string number_text(float number);
+
 }  // namespace ts

@@ -5,6 +5,10 @@
 #include "core/text.h"
 #include "cpu/kernel_table.h"
 
+#if defined(TS_HAVE_AVX2)
+#include <cpuid.h>
+#endif
+
 namespace ts {
 
 namespace scalar {
@@ -22,6 +26,14 @@ KernelTable kernel_table();
 
 namespace {
 
+#if defined(TS_HAVE_AVX2)
+// Clang's __builtin_cpu_supports does not know this one. AMD64 manual, volume 3: CPUID 8000_0001h, ECX bit 5.
+bool has_lzcnt() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid(0x80000001u, &eax, &ebx, &ecx, &edx) && (ecx >> 5 & 1);
+}
+#endif
+
 // The tables that this build has and this CPU can run, slowest first.
 struct Tables {
   KernelTable table[4];
@@ -32,8 +44,8 @@ struct Tables {
 // All that CMakeLists.txt lets the compiler use; __builtin_cpu_supports wants literals.
 #if defined(TS_HAVE_AVX2)
     const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                          __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-                          __builtin_cpu_supports("lzcnt") && __builtin_cpu_supports("popcnt");
+                          __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && has_lzcnt() &&
+                          __builtin_cpu_supports("popcnt");
     if (has_avx2) table[count++] = avx2::kernel_table();
 #endif
 #if defined(TS_HAVE_AVX512)

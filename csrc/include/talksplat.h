@@ -6,11 +6,17 @@
  *
  * Calls that can fail return a ts_status. On failure ts_last_error() has a message for the calling thread that names
  * the argument, the contract, the value and the way out. Parameter structs carry struct_size first: set it to sizeof
- * the struct (the ts_*_default functions do), so that programs built against an older header keep working. Structs
+ * the struct (the ts_*_default functions do), so that programs built against an older header keep working; a size that
+ * no header had is refused. Structs
  * without it (ts_camera, ts_background, ts_control) do not change within an ABI version.
  *
  * Limits: images of 1..16384 pixels a side; fewer than 2^24 Gaussians. Pointers are aligned to their element. Pictures
  * and alpha and depth planes are packed; only ts_image.data has a stride.
+ *
+ * fork: a child of fork() has none of the threads of the parent's engines. There, calls on such an engine or on its
+ * avatars return TS_DEVICE_ERROR, whatever a frame was doing at that moment, or only say what they know (get_info of an
+ * avatar); ts_engine_destroy returns and leaves the memory to the end of the process. Make an engine in the child. A
+ * ts_voice may be used on, and a ts_speech that no thread was using.
  *
  * Threads: one ts_engine may be used from several threads; frames on it are rendered one at a time. Destroy an
  * engine only after its avatars.
@@ -105,7 +111,7 @@ typedef struct ts_image {
 } ts_image;
 
 typedef struct ts_background {
-  /* at most one of: nothing (both NULL), one colour, a picture of the image's size */
+  /* at most one of: nothing (both NULL), one colour, a picture of the image's size; finite numbers */
   const float* color;     /* [3] */
   const float* image_f32; /* [height,width,3] */
 } ts_background;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/scan.h"
 #include "cpu/kernel_table.h"
 
 namespace ts {
@@ -107,6 +108,25 @@ Status validate(const ts_image& image) {
   return {};
 }
 
+Status validate(const Background& background, int width, int height, ThreadPool& pool) {
+  for (int i = 0; background.color && i < 3; ++i)
+    if (!std::isfinite(background.color[i]))
+      return error(StatusCode::kInvalidArgument, "background: color must be finite; number %d is %g.", i,
+                   static_cast<double>(background.color[i]));
+  if (!background.image_f32) return {};
+  const int64_t row = int64_t{3} * width;
+  std::atomic<int> bad_row{-1};
+  pool.run(height, [&](int64_t y, int) {
+    if (find_non_finite(background.image_f32 + y * row, row) >= 0) bad_row = static_cast<int>(y);
+  });
+  const int y = bad_row;
+  if (y < 0) return {};
+  const float* numbers = background.image_f32 + y * row;
+  const int64_t bad = find_non_finite(numbers, row);
+  return error(StatusCode::kInvalidArgument, "background: image_f32 must be finite; at column %lld of row %d it is %g.",
+               static_cast<long long>(bad / 3), y, static_cast<double>(numbers[bad]));
+}
+
 Rasterizer::Rasterizer(const KernelTable& kernels, ThreadPool& pool)
     : kernels_(kernels), pool_(pool), blend_(static_cast<size_t>(pool.threads())) {}
 
@@ -121,6 +141,7 @@ Status Rasterizer::draw(const Scene& scene, const ts_camera& camera, const Backg
   TS_RETURN_IF_ERROR(validate(precision));
 
   const int width = static_cast<int>(image.width), height = static_cast<int>(image.height);
+  TS_RETURN_IF_ERROR(validate(background, width, height, pool_));
   // Two parts per thread: a thread that comes late leaves its second to the others.
   const int n_parts = pool_.threads() == 1 ? 1 : std::min(2 * pool_.threads(), kMaxParts);
   Stopwatch watch;

@@ -10,6 +10,7 @@ from talksplat.errors import AvatarInvalid, AvatarNotFound
 from .gaussian_avatars import import_gaussian_avatars
 from .lam import import_lam
 from .ply import import_ply
+from .scene import turn
 from .source import readable
 from .spec import Array, Manifest, write
 from .splat import import_splat
@@ -29,6 +30,8 @@ def convert(
     flame: str | Path | None = None,
     camera: str | Path | None = None,
     licence: str | None = None,
+    up: object = None,
+    front: object = None,
 ) -> Path:
     """Write the avatar file out from source, and return its path.
 
@@ -36,6 +39,8 @@ def convert(
     name: the avatar's name; source's name without its ending by default.
     flame: the user's own FLAME model (.pkl or .npz), for gaussian-avatars only, which needs it.
     camera: a transforms.json of the training, for gaussian-avatars only; its most frontal camera is taken.
+    up, front: of a still scene, where its top is and where it is seen from: "x", "-x", "y", ... or three numbers; what
+    the file says, or its format usually has, if None.
     licence: what the manifest states; by default the text of a licence file inside the source, or "not stated".
     out is replaced at once or, if anything is wrong, left as it was.
     Raises AvatarNotFound for a source that is not there, AvatarInvalid naming the file and field that is wrong,
@@ -60,6 +65,10 @@ def convert(
         if flame is not None or camera is not None:
             raise ValueError(f"flame and camera are for gaussian-avatars; the source is {format}.")
         manifest, tensors = _PLAIN[format](source, name)
+    if up is not None or front is not None:
+        if manifest["method"] != "static":
+            raise ValueError(f"up and front are for still scenes; the source is {format}.")
+        turn(manifest, tensors, up, front)
     if licence is not None:
         manifest["licence"] = licence
     return write(out, manifest, tensors)

@@ -20,6 +20,7 @@ import numpy as np
 from talksplat._json import parse_json
 from talksplat._text import shortened, shown
 from talksplat.errors import AvatarInvalid, AvatarNotFound
+from talksplat.framing import frame_box
 
 from . import camera as cameras
 from .flame import N_SHAPE, PARENTS, Flame, load_flame, with_teeth
@@ -228,7 +229,8 @@ def _background(folder: Path) -> tuple[float, float, float]:
 
 def _frontal_camera(vertex: Array, canvas: Canvas) -> Camera:
     low, high = vertex.min(0), vertex.max(0)
-    return cameras.frame_box(low, high, np.array([0.0, 0.0, -1.0]), np.array([0.0, 1.0, 0.0]), canvas, FOV_RAD, 0.85)
+    size = canvas["width"], canvas["height"]
+    return cameras.of_lens(frame_box(low, high, (0, 0, -1), (0, 1, 0), *size, FOV_RAD, 0.85))
 
 
 def _training_camera(path: Path, source: Source) -> tuple[Canvas, Camera]:

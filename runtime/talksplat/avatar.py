@@ -22,12 +22,15 @@ from .camera import Camera
 from .control import Input, control_arrays
 from .errors import DeviceError, MotionInvalid
 from .frame import Clip, Frame, Gaussians
+from .framing import turned_lens
 from .layering import Layer
 from .motions import Motion, fit_motion, load_motion
 from .speech import Hearing, speech_fps
 
 
-def load(path: str | os.PathLike[str], device: str = "auto", threads: int = 0, precision: str | None = None) -> Avatar:
+def load(
+    path: str | bytes | os.PathLike[str], device: str = "auto", threads: int = 0, precision: str | None = None
+) -> Avatar:
     """Open an avatar file (.tsplat) and make an engine for it. "demo" is built in; "./demo" and Path("demo") are files.
 
     device: "auto" or "cpu".  threads: CPU threads of its engine, 0 for one per CPU; pictures do not depend on it.
@@ -37,7 +40,15 @@ def load(path: str | os.PathLike[str], device: str = "auto", threads: int = 0, p
     if device not in ("auto", "cpu"):
         raise DeviceError(f'load: device {device!r} is not in this build, which has the CPU only. Use "auto" or "cpu".')
     engine = _core.Engine(as_count("load: threads", threads, 0), precision_of("load", precision))
-    return Avatar(_core.Avatar(engine, os.fsdecode(builtin_path(DEMO, path) or path)), engine)
+    return Avatar(_core.Avatar(engine, _bytes_of(builtin_path(DEMO, path) or path)), engine)
+
+
+def _bytes_of(path: str | bytes | os.PathLike[str]) -> bytes:
+    """As the file system has it, which need not be UTF-8."""
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError:
+        raise ValueError(f"load: path must be a name that this file system can hold; got {path!r}.") from None
 
 
 class Avatar:
@@ -125,6 +136,20 @@ class Avatar:
         out = np.empty((self._info["n_vertices"], 3), np.float32)
         self._core.vertices(control_arrays(self.inputs, control or {}), out)
         return out
+
+    def view(self, up: Any = None, front: Any = None, size: tuple[int, int] | None = None) -> Camera:
+        """A camera that shows a still scene upright and from its front, for pictures of (width, height) `size`.
+
+        up, front: where its top is, and where it is seen from: "x", "-x", "y", ... or three numbers. None: what is up
+        for its own camera, and the front that usually goes with it. size: None for the canvas.
+        Raises ValueError for other directions, and for an avatar that moves: its own camera knows how it stands.
+        """
+        if self.manifest["method"] != "static":
+            raise ValueError(f"view: {self.name} is no still scene: up and front are for scenes that do not move.")
+        width, height = self.size if size is None else _checked_size("view", size)
+        own = self.manifest["camera"]["cam_from_world"]
+        lens = turned_lens(self.gaussians({}).mean, up, front, own, width, height)
+        return Camera(lens.cam_from_world.astype(np.float32), lens.focal_px, lens.focal_px, lens.cx, lens.cy, lens.near)
 
     def render_frame(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -37,7 +38,7 @@ class SpeechMotion(Motion):
 @functools.lru_cache(maxsize=1)
 def builtin_voice() -> _core.Voice:
     """The voice of the package, loaded once. Raises VoiceInvalid."""
-    return _core.Voice(str(VOICE))
+    return _core.Voice(os.fsencode(VOICE))
 
 
 class Heard(NamedTuple):

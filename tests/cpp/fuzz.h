@@ -46,7 +46,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 #include <iterator>
 #include <random>
 #include <string>
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__has_feature)
+#define TS_HAS_FEATURE(feature) __has_feature(feature)
+#else
+#define TS_HAS_FEATURE(feature) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || TS_HAS_FEATURE(address_sanitizer)  // GCC's word, Clang's
+#define TS_ADDRESS_SANITIZER
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -165,7 +171,9 @@ class Mutator {
   std::mt19937_64 random_;
 };
 
+#if defined(TS_ADDRESS_SANITIZER)
 void print_run() { std::fprintf(stderr, "%s: seed %llu, run %llu\n", kFuzzer, seed, run); }
+#endif
 
 }  // namespace
 
@@ -182,7 +190,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s: %s must be a good file to begin with\n", kFuzzer, argv[1]);
     return 1;
   }
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(TS_ADDRESS_SANITIZER)
   __sanitizer_set_death_callback(print_run);
 #endif
   const bool replay = argc == 5;

@@ -234,6 +234,71 @@ static void test_rasterize_errors(ts_engine* engine) {
   CHECK(pixels[0] == 0);
 }
 
+/* Sizes of other versions' structs: at a field's beginning. Others would cut a pointer in two. */
+static void test_struct_sizes(ts_engine* engine) {
+  static float pixels[HEIGHT * WIDTH * 4];
+  static const uint32_t known[] = {4, 8, 12, 16, 24, 32, 40, 48};
+  _Alignas(ts_image) char room[sizeof(ts_image) + 64];
+  ts_rasterize_params params = scene();
+  ts_image image = image_of(TS_FORMAT_RGB_F32, pixels);
+  ts_receipt receipt;
+  uint32_t size, k, n_known = 0;
+  CHECK(sizeof(ts_image) == 48); /* else `known` is of another machine */
+  for (size = 0; size < sizeof room; ++size) {
+    int is_known = 0;
+    for (k = 0; k < sizeof known / sizeof *known; ++k) is_known |= known[k] == size;
+    n_known += (uint32_t)is_known;
+    memset(room, 0x55, sizeof room); /* what lies behind an older struct is anything */
+    image.struct_size = size;
+    memcpy(room, &image, sizeof image);
+    memset(room + (size < sizeof image ? size : sizeof image), 0x55, size < sizeof image ? sizeof image - size : 0);
+    memcpy(room, &size, sizeof size);
+    if (!is_known)
+      CHECK_ERROR(ts_rasterize(engine, &params, (const ts_image*)(const void*)room, NULL), TS_INVALID_ARGUMENT,
+                  "struct_size must be sizeof the struct, 48 here");
+    else if (size >= 32)
+      CHECK(ts_rasterize(engine, &params, (const ts_image*)(const void*)room, NULL) == TS_OK);
+    else
+      CHECK_ERROR(ts_rasterize(engine, &params, (const ts_image*)(const void*)room, NULL), TS_INVALID_ARGUMENT,
+                  "image: ");
+  }
+  CHECK(n_known == sizeof known / sizeof *known);
+  image = image_of(TS_FORMAT_RGB_F32, pixels);
+  for (size = 0; size <= sizeof params + 8; ++size) {
+    params.struct_size = size;
+    if (size % 4 != 0 || size > sizeof params)
+      CHECK_ERROR(ts_rasterize(engine, &params, &image, NULL), TS_INVALID_ARGUMENT, "struct_size");
+  }
+  params = scene();
+  receipt.struct_size = sizeof receipt + 8;
+  CHECK_ERROR(ts_rasterize(engine, &params, &image, &receipt), TS_INVALID_ARGUMENT, "newer talksplat.h");
+}
+
+static void test_background_errors(ts_engine* engine) {
+  static float pixels[HEIGHT * WIDTH * 3], picture[HEIGHT * WIDTH * 3];
+  const float bad[3] = {NAN, INFINITY, -INFINITY};
+  float grey[3] = {0.5f, 0.5f, 0.5f};
+  int i;
+  ts_rasterize_params params = scene();
+  ts_image image = image_of(TS_FORMAT_RGB_F32, pixels);
+  for (i = 0; i < 3; ++i) {
+    char part[64];
+    params.background.color = grey;
+    params.background.image_f32 = NULL;
+    grey[i] = bad[i];
+    snprintf(part, sizeof part, "background: color must be finite; number %d is", i);
+    CHECK_ERROR(ts_rasterize(engine, &params, &image, NULL), TS_INVALID_ARGUMENT, part);
+    grey[i] = 0.5f;
+    CHECK(ts_rasterize(engine, &params, &image, NULL) == TS_OK);
+    params.background.color = NULL;
+    params.background.image_f32 = picture;
+    picture[(7 * WIDTH + 5) * 3 + i] = bad[i];
+    CHECK_ERROR(ts_rasterize(engine, &params, &image, NULL), TS_INVALID_ARGUMENT, "at column 5 of row 7");
+    picture[(7 * WIDTH + 5) * 3 + i] = 0.5f;
+    CHECK(ts_rasterize(engine, &params, &image, NULL) == TS_OK);
+  }
+}
+
 static void test_load_errors(ts_engine* engine) {
   ts_avatar* avatar = NULL;
   CHECK_ERROR(ts_avatar_load(engine, "there is no such file.tsplat", &avatar), TS_AVATAR_NOT_FOUND, "no such file");
@@ -400,6 +465,8 @@ int main(int argc, char** argv) {
     test_formats(engine);
     test_precision_and_sh(engine);
     test_rasterize_errors(engine);
+    test_struct_sizes(engine);
+    test_background_errors(engine);
     test_load_errors(engine);
     if (argc > 1) test_avatar(engine, argv[1]);
   }

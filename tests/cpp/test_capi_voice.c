@@ -153,6 +153,10 @@ static void test_errors(const ts_voice* voice) {
   REFUSED(rate_hz, 4000, TS_INVALID_ARGUMENT, "rate_hz must be from 8000 to 192000");
   REFUSED(channels, 9, TS_INVALID_ARGUMENT, "channels must be from 1 to 8");
   REFUSED(fps, NAN, TS_INVALID_ARGUMENT, "fps must be from 20 to 60");
+  REFUSED(fps, 60.0000001, TS_INVALID_ARGUMENT, "got 60.0000001.");
+  REFUSED(fps, 19.999999999999996, TS_INVALID_ARGUMENT, "got 19.999999999999996.");
+  REFUSED(mouth, 2.0000002f, TS_INVALID_ARGUMENT, "got 2.0000002.");
+  REFUSED(head, 2.1f, TS_INVALID_ARGUMENT, "got 2.1.");
   REFUSED(mouth, -1, TS_INVALID_ARGUMENT, "mouth must be from 0 to 2");
   REFUSED(head, 3, TS_INVALID_ARGUMENT, "head must be from 0 to 2");
   REFUSED(blink, INFINITY, TS_INVALID_ARGUMENT, "blink must be from 0 to 2");

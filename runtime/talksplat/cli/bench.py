@@ -20,7 +20,9 @@ WARM_UP = 10
 
 def bench(
     avatar: AvatarPath,
-    frames: Annotated[int, typer.Option("--frames", min=1, help="Frames to measure, after a warm-up.")] = 300,
+    frames: Annotated[
+        int, typer.Option("--frames", min=1, max=1_000_000, help="Frames to measure, after a warm-up.")
+    ] = 300,
     size: Size = None,
     threads: Threads = 0,
     precision: Precision = "reference",

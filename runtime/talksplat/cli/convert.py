@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import note
+from .options import Front, Up, note
 from .outputs import refuse_inputs
 
 
@@ -28,6 +28,8 @@ def convert(
     licence: Annotated[
         str | None, typer.Option("--licence", help="Licence to record; what SRC states if absent.")
     ] = None,
+    up: Up = None,
+    front: Front = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No remarks.")] = False,
 ) -> None:
     """Import a trained head or a static scene into an avatar file."""
@@ -37,7 +39,9 @@ def convert(
 
     refuse_inputs(str(output), {"SRC": source, "--flame": flame, "--camera": camera})
     require_place(output)
-    written = run(source, output, format=format, name=name, flame=flame, camera=camera, licence=licence)
+    written = run(
+        source, output, format=format, name=name, flame=flame, camera=camera, licence=licence, up=up, front=front
+    )
     if quiet:
         return
     remarks = _remarks(written)

@@ -63,6 +63,10 @@ MotionFps = Annotated[
 ]
 
 
+Up = Annotated[str | None, typer.Option("--up", help="Of a still scene, where its top is: x, -x, y, ... or X,Y,Z.")]
+Front = Annotated[str | None, typer.Option("--front", help="Of a still scene, where its front is, as for --up.")]
+
+
 def note(text: str) -> None:
     """A remark for people, beside the output."""
     say(text)

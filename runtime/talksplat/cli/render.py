@@ -15,6 +15,7 @@ from .options import (
     AudioPath,
     AvatarPath,
     Blink,
+    Front,
     Head,
     MotionFps,
     Mouth,
@@ -22,6 +23,7 @@ from .options import (
     Seed,
     Size,
     Threads,
+    Up,
     note,
     parse_size,
     require_motion_fps,
@@ -77,6 +79,8 @@ def render(
     precision: Precision = "reference",
     seconds: Annotated[float | None, typer.Option("--seconds", min=0.0, help="Stop after so many seconds.")] = None,
     motion_fps: MotionFps = None,
+    up: Up = None,
+    front: Front = None,
     json: Annotated[bool, typer.Option("--json", help="Print what was written, and how fast, as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no remarks.")] = False,
 ) -> None:
@@ -113,7 +117,13 @@ def render(
     actor = load(avatar, threads=threads, precision=precision)
     width, height = pixels or actor.size
     # rgba8 is asked for to see through: the avatar's own background would fill it.
-    look = {"size": pixels, "format": format or accepted[0], "background": None if format == "rgba8" else "avatar"}
+    look: dict[str, Any] = {
+        "size": pixels,
+        "format": format or accepted[0],
+        "background": None if format == "rgba8" else "avatar",
+    }
+    if up is not None or front is not None:
+        look["camera"] = actor.view(up, front, pixels)
     heard = _open(audio)
     moves = None if motion is None else _load_motion(actor, motion, motion_fps, remark)
     if heard is not None:
@@ -127,7 +137,7 @@ def render(
         rate = actor.fps if fps is None else fps
         if not 0 < rate <= 1000:
             raise typer.BadParameter(f"--fps must be above 0 and at most 1000; got {rate:g}")
-        show = _Show(rate, None, itertools.repeat(actor.render_frame({}, **look)))  # type: ignore[arg-type]
+        show = _Show(rate, None, itertools.repeat(actor.render_frame({}, **look)))
         seconds = 1.0 if seconds is None else seconds
     limit = None if seconds is None else max(1, round(seconds * show.fps))
     known = [length for length in (show.length, limit) if length is not None]

@@ -1,0 +1,133 @@
+/* fork() with engines about: a child is told so or draws on an engine of its own, and never waits for a thread that it
+ * has not. Its argument is an avatar file. */
+#define _POSIX_C_SOURCE 200809L
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "check_c.h"
+#include "talksplat.h"
+
+enum { SIDE = 96, FORKS = 12, PATIENCE_S = 20 };
+
+static ts_engine* engine;
+static ts_avatar* avatar;
+static const char* path;
+static atomic_int stop, drawn;
+
+static ts_status draw(ts_avatar* of) {
+  static _Thread_local unsigned char pixels[SIDE * SIDE * 3];
+  ts_render_params params = ts_render_params_default();
+  ts_image image;
+  memset(&image, 0, sizeof image);
+  image.struct_size = sizeof image;
+  image.format = TS_FORMAT_RGB8;
+  image.width = image.height = SIDE;
+  image.data = pixels;
+  return ts_avatar_render(of, &params, &image, NULL);
+}
+
+static void* draw_on(void* unused) {
+  (void)unused;
+  while (!stop) {
+    if (draw(avatar) == TS_OK) ++drawn;
+  }
+  return NULL;
+}
+
+/* What a child does: each returns 0, or the number of the check that failed. */
+static int is_told(void) {
+  static float vertex[3];
+  ts_engine_info info;
+  ts_avatar_info about;
+  ts_avatar* other = NULL;
+  ts_gaussians out;
+  memset(&info, 0, sizeof info);
+  info.struct_size = sizeof info;
+  memset(&about, 0, sizeof about);
+  about.struct_size = sizeof about;
+  memset(&out, 0, sizeof out);
+  out.struct_size = sizeof out;
+  if (draw(avatar) != TS_DEVICE_ERROR) return 1;
+  if (!strstr(ts_last_error(), "made before fork()")) return 2;
+  if (ts_engine_get_info(engine, &info) != TS_DEVICE_ERROR) return 3;
+  if (ts_avatar_load(engine, path, &other) != TS_DEVICE_ERROR || other) return 4;
+  if (ts_avatar_get_info(avatar, &about) != TS_OK) return 5;
+  out.n = about.n_source;
+  if (ts_avatar_gaussians(avatar, NULL, 0, &out) != TS_DEVICE_ERROR) return 6;
+  if (ts_avatar_vertices(avatar, NULL, 0, about.n_vertices ? malloc(about.n_vertices * sizeof vertex) : vertex,
+                         about.n_vertices) != TS_DEVICE_ERROR)
+    return 7;
+  return 0;
+}
+
+static int destroys(void) {
+  ts_avatar_destroy(avatar);
+  ts_engine_destroy(engine);
+  return 0;
+}
+
+static int makes_its_own(void) {
+  ts_engine_params params = ts_engine_params_default();
+  ts_engine* own = NULL;
+  ts_avatar* loaded = NULL;
+  params.threads = 3;
+  if (ts_engine_create(&params, &own) != TS_OK) return 1;
+  if (ts_avatar_load(own, path, &loaded) != TS_OK) return 2;
+  if (draw(loaded) != TS_OK) return 3;
+  ts_avatar_destroy(loaded);
+  ts_engine_destroy(own);
+  return 0;
+}
+
+static int all_of_it(void) {
+  const int told = is_told(), made = makes_its_own();
+  return told ? told : made ? 10 + made : destroys();
+}
+
+static int in_child(int (*life)(void)) {
+  int status = 0;
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(PATIENCE_S);
+    _exit(life());
+  }
+  if (child < 0 || waitpid(child, &status, 0) != child) return -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+int main(int argc, char** argv) {
+  ts_engine_params params = ts_engine_params_default();
+  const struct timespec pause = {0, 7000000};
+  ts_avatar* none = NULL;
+  pthread_t worker;
+  int i;
+  if (argc != 2) return 2;
+  path = argv[1];
+  params.threads = 3;
+  CHECK(ts_engine_create(&params, &engine) == TS_OK);
+  CHECK(ts_avatar_load(engine, path, &avatar) == TS_OK);
+  CHECK(draw(avatar) == TS_OK);
+  CHECK(in_child(is_told) == 0);
+  CHECK(in_child(destroys) == 0);
+  CHECK(in_child(makes_its_own) == 0);
+
+  CHECK(pthread_create(&worker, NULL, draw_on, NULL) == 0);
+  for (i = 0; i < FORKS; ++i) {
+    nanosleep(&pause, NULL);
+    CHECK(in_child(all_of_it) == 0);
+  }
+  stop = 1;
+  CHECK(pthread_join(worker, NULL) == 0);
+  CHECK(drawn > 0);
+  CHECK(draw(avatar) == TS_OK); /* the parent goes on */
+  CHECK_ERROR(ts_avatar_load(engine, "no such avatar", &none), TS_AVATAR_NOT_FOUND, "no such file");
+  ts_avatar_destroy(avatar);
+  ts_engine_destroy(engine);
+  return report("test_fork");
+}
