@@ -173,8 +173,8 @@ class Zip:
         limit = min(self._left, self._bounds.limit_of(info.compress_size))
         if info.file_size > limit:
             raise self._bounds.error(
-                f"{self._where}: {shortened(name, 200)} unpacks from {info.compress_size} to {info.file_size} bytes; at "
-                f"most {limit} are read. Pack it again if it is genuine."
+                f"{self._where}: {shortened(name, 200)} unpacks from {info.compress_size} to {info.file_size} bytes; "
+                f"at most {limit} are read. Pack it again if it is genuine."
             )
         with self._archive.open(info) as member:
             data = member.read(limit + 1)  # the header's size is only a claim
