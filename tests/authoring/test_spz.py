@@ -63,7 +63,7 @@ def test_version_1_of_the_demo_head(field: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(got.opacity, demo.opacity[::16], atol=0.5 / 255 + 1e-6)
     # One of sixteen, so made wider: by the square root of 3. Logarithms are in steps of 1/16.
     np.testing.assert_allclose(got.scale, np.sqrt(3) * demo.scale[::16], rtol=0.035)
-    np.testing.assert_allclose(0.28209479177387814 * got.sh[:, 0] + 0.5, demo.color[::16], atol=2e-3)
+    np.testing.assert_allclose(0.28209479177387814 * got.sh[:, 0] + 0.5, demo.color[::16], atol=3.7e-3)  # half a step
 
 
 def test_records_change_no_picture(field: Path, tmp_path: Path) -> None:
