@@ -23,6 +23,7 @@ COMPONENTS = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 512
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 MAX_ACCESSOR_VALUES = 1 << 28
 MAX_NODES = 1 << 14
+MAX_JSON_BYTES = 32 << 20  # a few hundred kilobytes are usual
 # Views may overlap, so accessors could give any multiple of the file. Genuine files share times, and deltas of zero.
 MAX_GROWTH = 4
 FREE_BYTES = 64 << 20
@@ -53,6 +54,8 @@ class Glb:
             elif kind == BINARY_CHUNK and not self._binary:
                 self._binary = data[offset : offset + size]
             offset += (size + 3) & ~3
+        if len(text) > MAX_JSON_BYTES:
+            raise AvatarInvalid(f"{where}: has {len(text)} bytes of JSON; at most {MAX_JSON_BYTES} are read.")
         self._left = MAX_GROWTH * len(self._binary) + FREE_BYTES
         self.json = parse_json(f"{where}: its JSON chunk", text, AvatarInvalid, "avatar")
         if not isinstance(self.json, dict):

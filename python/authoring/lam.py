@@ -35,6 +35,7 @@ from .rotation import affine
 from .source import LICENCE_NAMES, Source, licence_text
 from .spec import MAX_JOINTS, NOT_STATED, Array, Camera, Canvas, Clip, Input, Manifest, clip_name, manifest
 
+MAX_WEIGHTS_BYTES = 64 << 20  # half an hour, in all digits
 FPS = 30.0  # LAM's clips and expression files
 HEAD = "head"
 REQUIRED = ("skin.glb", "offset.ply")
@@ -104,6 +105,10 @@ def read_weights(where: str, data: bytes) -> tuple[Array, float]:
     Names that are not ARKit's are refused; missing ones are 0.
     """
     known = {name: i for i, name in enumerate(ARKIT_NAMES)}
+    if len(data) > MAX_WEIGHTS_BYTES:
+        raise AvatarInvalid(
+            f"{where}: is {len(data)} bytes; at most {MAX_WEIGHTS_BYTES} are read. Play it from a file."
+        )
     content = parse_json(where, data, AvatarInvalid, "weights")
     try:
         names, frames = content["names"], content["frames"]

@@ -248,6 +248,14 @@ def _is_integer(value: object, low: int, high: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
+def _is_text(value: object) -> bool:
+    """Whether UTF-8 can hold it: bytes of a command line that are no letters cannot be kept."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
+
+
 def _is_number(value: object) -> bool:
     """Whether a float32 can hold it."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= FLOAT32_MAX
@@ -275,7 +283,7 @@ def _check_manifest(m: Manifest) -> None:
     _check_keys(m, "manifest", Manifest)
     _require(m["format"] == FORMAT, "manifest.format", f"{FORMAT}", m["format"])
     for key in ("name", "licence", "subject_consent"):
-        _require(isinstance(m[key], str) and bool(m[key]), f"manifest.{key}", "a non-empty text", m[key])
+        _require(_is_text(m[key]) and bool(m[key]), f"manifest.{key}", "a non-empty text of valid Unicode", m[key])
     _require(m["method"] in METHODS, "manifest.method", f"one of {METHODS}", m["method"])
     _require(m["color"] in COLORS, "manifest.color", f"one of {COLORS}", m["color"])
     fps = m["fps"]
@@ -326,11 +334,11 @@ def _check_provenance(provenance: Provenance) -> None:
     where = "manifest.provenance"
     _check_keys(provenance, where, Provenance)
     for key in ("source_format", "tool", "tool_version", "notes"):
-        _require(isinstance(provenance[key], str), f"{where}.{key}", "a text", provenance[key])
+        _require(_is_text(provenance[key]), f"{where}.{key}", "a text of valid Unicode", provenance[key])
     _require(isinstance(provenance["files"], list), f"{where}.files", "a list", provenance["files"])
     for i, file in enumerate(provenance["files"]):
         _check_keys(file, f"{where}.files[{i}]", SourceFile)
-        _require(isinstance(file["name"], str), f"{where}.files[{i}].name", "a text", file["name"])
+        _require(_is_text(file["name"]), f"{where}.files[{i}].name", "a text of valid Unicode", file["name"])
         _require(_is_integer(file["bytes"], 0, 2**53), f"{where}.files[{i}].bytes", "a size", file["bytes"])
         digest = isinstance(file["sha256"], str) and re.fullmatch(r"[0-9a-f]{64}", file["sha256"])
         _require(bool(digest), f"{where}.files[{i}].sha256", "64 hexadecimal digits", file["sha256"])
@@ -482,9 +490,7 @@ def _check_inputs(m: Manifest, tensors: Tensors, counts: dict[str, int]) -> None
         _require(allowed <= set(item) and not extra, where, f"with {sorted(allowed)} for target {target}", sorted(item))
         if target == "blendshape":
             names, shapes = item["names"], item["shapes"]
-            unique = (
-                isinstance(names, list) and all(isinstance(x, str) and x for x in names) and len(set(names)) == size
-            )
+            unique = isinstance(names, list) and all(_is_text(x) and x for x in names) and len(set(names)) == size
             _require(unique and len(names) == size, f"{where}.names", f"{size} different texts", names)
             valid = isinstance(shapes, list) and len(shapes) == size
             valid = valid and all(_is_integer(s, -1, counts["S"] - 1) for s in shapes)

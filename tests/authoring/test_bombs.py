@@ -268,6 +268,13 @@ def test_messages_show_a_part_of_the_value(case: str, tmp_path: Path) -> None:
     assert refused(lam(tmp_path, skin_glb=skin_with(change)), message).isprintable()
 
 
+def test_json_larger_than_any_avatars(tmp_path: Path) -> None:
+    path = lam(
+        tmp_path, skin_glb=glb_of(b'{"nodes":[],"x":"' + os.urandom(12 << 20).hex().encode() + b" " * (9 << 20) + b'"}')
+    )
+    refused(path, "skin.glb: has 34603028 bytes of JSON; at most 33554432 are read.", mib=160)
+
+
 def test_names_of_morph_targets_are_noted_in_part(tmp_path: Path) -> None:
     def change(glb: GlbWriter) -> None:
         primitive = glb.json["meshes"][0]["primitives"][0]
@@ -289,6 +296,8 @@ def test_weights_of_another_kind(tmp_path: Path) -> None:
     refused(lam(tmp_path, bsData_json=data), "could not convert string to float: 'yyyy")
     data = b'{"names":[' + b"[]," * 3_000_000 + b"[]]}"
     refused(lam(tmp_path, bsData_json=data), "bytes of JSON would take about 231 MiB of memory", mib=40)
+    data = os.urandom(4 << 20).hex().encode() * 9
+    refused(lam(tmp_path, bsData_json=data), "bsData.json: is 75497472 bytes; at most 67108864 are read.", mib=320)
 
 
 def test_a_long_licence_is_cut_off(tmp_path: Path) -> None:

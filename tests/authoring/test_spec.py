@@ -220,6 +220,14 @@ def test_morton_order_of_degenerate_clouds(points: np.ndarray) -> None:
     np.testing.assert_array_equal(morton_order(points), np.arange(len(points)))
 
 
+@pytest.mark.parametrize("key", ["name", "licence", "provenance.notes"])
+def test_texts_that_utf_8_cannot_hold(key: str, tmp_path: Path) -> None:
+    manifest, tensors = avatar()
+    set_in(key, "x\udcff")(manifest, tensors)
+    with pytest.raises(AvatarInvalid, match=rf"manifest\.{key} must be a .*text of valid Unicode; got 'x\\udcff'\."):
+        spec.write(tmp_path / "a.tsplat", manifest, tensors)
+
+
 def test_a_link_is_written_through(tmp_path: Path) -> None:
     (tmp_path / "real.tsplat").write_bytes(b"old")
     (tmp_path / "a.tsplat").symlink_to("real.tsplat")
