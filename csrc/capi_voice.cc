@@ -46,9 +46,10 @@ Status check_range(const char* name, Number value, double low, double high, cons
 }
 
 Status check_params(const ts_speech_params& p) {
-  TS_RETURN_IF_ERROR(check_range("rate_hz", double{p.rate_hz}, 8000, 192000, " Resample the audio first."));
   TS_RETURN_IF_ERROR(
-      check_range("channels", double{p.channels}, 1, 8, " Their mean is heard: pass one of them, or a mix."));
+      check_range("rate_hz", static_cast<double>(p.rate_hz), 8000, 192000, " Resample the audio first."));
+  TS_RETURN_IF_ERROR(check_range("channels", static_cast<double>(p.channels), 1, 8,
+                                 " Their mean is heard: pass one of them, or a mix."));
   TS_RETURN_IF_ERROR(check_range("fps", p.fps, 20, 60, " Drop or repeat frames for other rates."));
   TS_RETURN_IF_ERROR(check_range("mouth", p.mouth, 0, 2, ""));
   TS_RETURN_IF_ERROR(check_range("head", p.head, 0, 2, ""));

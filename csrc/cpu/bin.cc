@@ -9,7 +9,7 @@
 //          then put in index order
 // Cost     O(visible + spans + instances); bound by memory
 // Order    independent of the number of parts and threads
-// Edges    nothing visible: every list is empty. More than 2^32 - 1 spans or instances: an error
+// Edges    nothing visible: every list is empty. More than max_pair_bytes or 2^32 - 1 spans or instances: an error
 // Oracle   tests/reference/bin.py      Bench  bench/ops/bench_raster.py
 #include "ops/bin.h"
 
@@ -122,6 +122,7 @@ void prepare_bin(const BinArgs& args, int threads) {
   BinScratch& scratch = *args.scratch;
   if (static_cast<int>(scratch.spans.size()) < args.n_parts) scratch.spans.resize(args.n_parts);
   if (static_cast<int>(scratch.order.size()) < threads) scratch.order.resize(threads);
+  scratch.pair_bytes = 0;
   scratch.rows.reserve(args.n_parts * rows_of_part(tiles_across(args.height)));
 }
 
@@ -149,6 +150,8 @@ bool bin_part(const BinArgs& args, int part, const KernelTable& kernels) {
     place += spans;
   }
   if (place > std::numeric_limits<uint32_t>::max()) return false;
+  const uint64_t bytes = place * sizeof(Span);
+  if (args.scratch->pair_bytes.fetch_add(bytes) + bytes > args.max_pair_bytes) return false;
   try {
     args.scratch->spans[part].reserve(place);
   } catch (const std::bad_alloc&) {
@@ -157,6 +160,18 @@ bool bin_part(const BinArgs& args, int part, const KernelTable& kernels) {
   kernels.emit_spans(args, part, args.scratch->spans[part].data(), rows);
   return true;
 }
+
+namespace {
+
+Status too_many_pairs(const BinArgs& args) {
+  return error(
+      StatusCode::kOutOfMemory,
+      "bin: these Gaussians cover so much of the %dx%d picture, one over the other, that they need more than %llu "
+      "MB of scratch memory. Render a smaller image or fewer Gaussians.",
+      args.width, args.height, static_cast<unsigned long long>(args.max_pair_bytes >> 20));
+}
+
+}  // namespace
 
 Status bin_rows(const BinArgs& args, ThreadPool& pool, uint64_t* n_instances) {
   const int tiles_x = tiles_across(args.width), tiles_y = tiles_across(args.height);
@@ -174,10 +189,9 @@ Status bin_rows(const BinArgs& args, ThreadPool& pool, uint64_t* n_instances) {
     sum += tiles_x;  // the scatter may write, and then ignore, one instance after a list
     most_spans = std::max(most_spans, places[row].n_spans);
   }
-  if (sum > std::numeric_limits<uint32_t>::max())
-    return error(StatusCode::kOutOfMemory,
-                 "bin: %llu (Gaussian, tile) pairs, at most 2^32 - 1 fit. Render a smaller image.",
-                 static_cast<unsigned long long>(sum));
+  const uint64_t ordering = scratch.order.size() * uint64_t{most_spans} * (sizeof(Span) + 2 * sizeof(uint64_t));
+  const uint64_t bytes = scratch.pair_bytes + ordering + sum * sizeof(Instance);
+  if (bytes > args.max_pair_bytes || sum > std::numeric_limits<uint32_t>::max()) return too_many_pairs(args);
   args.instances->reserve(sum);
   // The same for every thread, whichever rows it will claim: so a later frame finds no thread short.
   for (RowScratch& order : scratch.order) {
@@ -191,7 +205,8 @@ Status bin_rows(const BinArgs& args, ThreadPool& pool, uint64_t* n_instances) {
   return {};
 }
 
-Status no_memory_for_spans() {
+Status no_memory_for_spans(const BinArgs& args) {
+  if (args.scratch->pair_bytes > args.max_pair_bytes) return too_many_pairs(args);
   return error(StatusCode::kOutOfMemory,
                "bin: no memory for the spans of these Gaussians. Render a smaller image or fewer.");
 }

@@ -11,7 +11,8 @@
  * without it (ts_camera, ts_background, ts_control) do not change within an ABI version.
  *
  * Limits: images of 1..16384 pixels a side; fewer than 2^24 Gaussians. Pointers are aligned to their element. Pictures
- * and alpha and depth planes are packed; only ts_image.data has a stride.
+ * and alpha and depth planes are packed; only ts_image.data has a stride. A frame whose (Gaussian, tile) pairs would
+ * take more than 2 GiB of scratch memory is refused (TS_OUT_OF_MEMORY); real heads stay far below.
  *
  * fork: a child of fork() has none of the threads of the parent's engines. There, calls on such an engine or on its
  * avatars return TS_DEVICE_ERROR, whatever a frame was doing at that moment, or only say what they know (get_info of an

@@ -1,5 +1,6 @@
 // bin — visible splats to per-tile lists in depth order.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -48,11 +49,16 @@ struct RowPlace {
 
 // Grows to a high-water mark.
 struct BinScratch {
-  std::vector<Buffer<Span>> spans;  // [parts]
-  Buffer<SpanRow> rows;             // [parts][rows_of_part()]
-  std::vector<RowScratch> order;    // [threads]
-  Buffer<RowPlace> places;          // [tile rows]
+  std::vector<Buffer<Span>> spans;      // [parts]
+  Buffer<SpanRow> rows;                 // [parts][rows_of_part()]
+  std::vector<RowScratch> order;        // [threads]
+  Buffer<RowPlace> places;              // [tile rows]
+  std::atomic<uint64_t> pair_bytes{0};  // what this frame's parts have asked for
 };
+
+// A file of some kilobytes can hold a thousand Gaussians that each fill a large picture, 3 MB of pairs apiece. Real heads
+// need far less: 34 k Gaussians 0.15 GB at 8192x8192, 0.5 GB at 16384x16384.
+constexpr uint64_t kMaxPairBytes = uint64_t{2} << 30;
 
 // A tile's instances.
 struct TileList {
@@ -65,6 +71,7 @@ struct BinArgs {
   const ProjectPart* parts;
   int n_parts;
   int width, height;
+  uint64_t max_pair_bytes;  // of the scratch and the instances of a frame
   BinScratch* scratch;
   TileList* lists;              // [tiles]                                                       (out)
   Buffer<Instance>* instances;  // each list's by depth, ties by splat index                     (out)
@@ -73,11 +80,11 @@ struct BinArgs {
 // Claims what the parts and rows of this frame need of the scratch.
 void prepare_bin(const BinArgs& args, int threads);
 // Phase 1 of one part, on the thread that has just projected it: its splats are still in that core's cache. False: no
-// memory (workers do not throw).
+// memory, or more than max_pair_bytes (workers do not throw).
 bool bin_part(const BinArgs& args, int part, const KernelTable& kernels);
 // Phase 2, when all parts are done.
 Status bin_rows(const BinArgs& args, ThreadPool& pool, uint64_t* n_instances);
-Status no_memory_for_spans();
+Status no_memory_for_spans(const BinArgs& args);
 
 TS_INLINE int tiles_across(int pixels) { return (pixels + kTile - 1) / kTile; }
 

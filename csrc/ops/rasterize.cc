@@ -127,8 +127,8 @@ Status validate(const Background& background, int width, int height, ThreadPool&
                static_cast<long long>(bad / 3), y, static_cast<double>(numbers[bad]));
 }
 
-Rasterizer::Rasterizer(const KernelTable& kernels, ThreadPool& pool)
-    : kernels_(kernels), pool_(pool), blend_(static_cast<size_t>(pool.threads())) {}
+Rasterizer::Rasterizer(const KernelTable& kernels, ThreadPool& pool, uint64_t max_pair_bytes)
+    : kernels_(kernels), pool_(pool), max_pair_bytes_(max_pair_bytes), blend_(static_cast<size_t>(pool.threads())) {}
 
 Status Rasterizer::draw(const Scene& scene, const ts_camera& camera, const Background& background, float dilation,
                         const ts_precision& precision, const ts_image& image, ts_receipt& receipt) {
@@ -164,6 +164,7 @@ Status Rasterizer::draw(const Scene& scene, const ts_camera& camera, const Backg
   bin.visible = project.visible;
   bin.parts = parts_, bin.n_parts = n_parts;
   bin.width = width, bin.height = height;
+  bin.max_pair_bytes = max_pair_bytes_;
   bin.scratch = &bin_;
   const size_t tiles = static_cast<size_t>(tiles_across(width)) * tiles_across(height);
   bin.lists = lists_.reserve(tiles);
@@ -175,7 +176,7 @@ Status Rasterizer::draw(const Scene& scene, const ts_camera& camera, const Backg
     kernels_.project_part(project, static_cast<int>(part));
     if (!bin_part(bin, static_cast<int>(part), kernels_)) ok = false;
   });
-  if (!ok) return no_memory_for_spans();
+  if (!ok) return no_memory_for_spans(bin);
   receipt.project_us += watch.lap();
   TS_RETURN_IF_ERROR(bin_rows(bin, pool_, &receipt.n_instances));
   receipt.bin_us += watch.lap();

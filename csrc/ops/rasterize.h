@@ -28,7 +28,7 @@ struct Scene {
 
 class Rasterizer {
  public:
-  Rasterizer(const KernelTable& kernels, ThreadPool& pool);
+  Rasterizer(const KernelTable& kernels, ThreadPool& pool, uint64_t max_pair_bytes = kMaxPairBytes);
 
   // Draws scene into image; adds its stages to receipt.
   Status draw(const Scene& scene, const ts_camera& camera, const Background& background, float dilation,
@@ -39,6 +39,7 @@ class Rasterizer {
  private:
   const KernelTable& kernels_;
   ThreadPool& pool_;
+  const uint64_t max_pair_bytes_;
   Buffer<Splat> splats_;
   Buffer<uint32_t> visible_;
   ProjectPart parts_[kMaxParts];

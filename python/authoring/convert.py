@@ -9,12 +9,13 @@ from talksplat.errors import AvatarInvalid, AvatarNotFound
 
 from .gaussian_avatars import import_gaussian_avatars
 from .lam import import_lam
+from .packed import format_of
 from .ply import import_ply
 from .scene import turn
 from .source import readable
 from .spec import Array, Manifest, write
 from .splat import import_splat
-from .spz import GZIP, MAGIC, import_spz
+from .spz import import_spz
 
 Importer = Callable[[Path, str], tuple[Manifest, dict[str, Array]]]
 _PLAIN: dict[str, Importer] = {"lam": import_lam, "ply": import_ply, "splat": import_splat, "spz": import_spz}
@@ -53,6 +54,8 @@ def convert(
         raise ValueError(f"format must be one of {FORMATS} or 'auto'; got {format!r}.")
     if not out.parent.is_dir():
         raise ValueError(f"out: the folder {out.parent} does not exist; create it first.")
+    if out.exists() and source.is_file() and out.samefile(source):
+        raise ValueError(f"out: {out} is the file that the source is; the avatar would take its place. Name another.")
     name = name or readable(source.resolve().stem) or "avatar"
     if format == "gaussian-avatars":
         if flame is None:
@@ -87,18 +90,6 @@ def detect_format(source: str | Path) -> str:
             return "gaussian-avatars"
         raise AvatarInvalid(f"{source}: holds neither skin.glb (LAM) nor point_cloud.ply (GaussianAvatars).")
     try:
-        with open(source, "rb") as file:
-            head = file.read(8)
+        return format_of(source)
     except OSError as error:
         raise AvatarNotFound(f"{source}: cannot be read ({error.strerror or error}).") from error
-    if head.startswith(b"PK"):
-        return "lam"
-    if head.startswith(b"ply"):
-        return "ply"
-    if head.startswith((GZIP, MAGIC)):
-        return "spz"
-    if source.suffix.lower() == ".splat":
-        return "splat"
-    if len(head) == 8 and head[:4] == b"glTF":
-        raise AvatarInvalid(f"{source}: is a mesh without its Gaussians; convert LAM's whole zip.")
-    raise AvatarInvalid(f"{source}: is none of {FORMATS}; pass format=... if its name hides what it is.")

@@ -12,6 +12,7 @@ from talksplat.framing import Vector, direction
 
 from .compressed_ply import decode_compressed, is_compressed
 from .gaussians import Gaussians, exp_scale, gaussians, sigmoid
+from .packed import read_scene
 from .ply_file import columns, read_ply
 from .scene import static_scene
 from .source import Source
@@ -32,7 +33,7 @@ def import_ply(path: Path, name: str) -> tuple[Manifest, dict[str, Array]]:
     """
     source = Source()
     where = str(path)
-    ply = read_ply(where, source.read(path))
+    ply = read_ply(where, read_scene(source, path, "ply"))
     source.notes += ply.notes
     up = stated_up(ply.comments, source.notes)
     if is_compressed(ply.elements):

@@ -21,22 +21,23 @@ def static_scene(
     name: str,
     source: Source,
     source_format: str,
-    y_up: bool = False,
     up: Vector | None = None,
+    front: Vector | None = None,
 ) -> tuple[Manifest, dict[str, Array]]:
     """A static avatar of cloud, seen from its front and upright.
 
-    up: what the file says of itself, for files that do; else the format's usual axis, -y, or y where y_up.
+    up, front: where its top is and where it is seen from, as far as the file or its format says; else -y, as in
+    trained scenes, and the front that goes with it.
     """
     if up is None:
-        up = np.array([0.0, 1.0 if y_up else -1.0, 0.0])
+        up = np.array([0.0, -1.0, 0.0])
     extent = float(np.abs(cloud.mean).max())
     if not extent < MAX_EXTENT:
         raise AvatarInvalid(
             f"{name}: its Gaussians lie up to {extent:.3g} from the origin; at most {MAX_EXTENT:g} is drawn. Is the "
             "file damaged, or of another kind?"
         )
-    lens = scene_lens(cloud.mean, up, None, DEFAULT_CANVAS["width"], DEFAULT_CANVAS["height"])
+    lens = scene_lens(cloud.mean, up, front, DEFAULT_CANVAS["width"], DEFAULT_CANVAS["height"])
     out = manifest(
         name=name,
         method="static",

@@ -86,7 +86,7 @@ def test_only_the_command_line_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     for program, ours in (
         ("/usr/bin/talksplat", True),
         ("talksplat.py", False),
-        ("/home/talksplat/run", False),
+        ("/opt/talksplat/run", False),
         ("", False),
     ):
         monkeypatch.setattr(sys, "argv", [program])
