@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from .glb import Glb
+from talksplat._text import shown
+
+from .glb import MAX_NAME_LETTERS, Glb
 from .rotation import axis_angle_of_quat, conjugate, multiply, slerp
-from .spec import Array
+from .spec import MAX_CLIPS, Array
 
 MAX_SECONDS = 3600.0
+# Two keys an hour apart are a few bytes, and a few bytes name them for another clip: frames times joints, of all clips.
+MAX_POSES = 1 << 23
 SCALE_TOLERANCE = 1e-3
 
 
@@ -29,13 +33,25 @@ def joint_clips(animation: Glb, skin: Glb, nodes: list[int], fps: float) -> list
     """Every animation that moves the skin's nodes, matched by name as three.js does; others stay at rest."""
     joint_of = {skin.name(node): j for j, node in enumerate(nodes)}
     rest = [skin.trs(node) for node in nodes]
-    clips = []
-    for i, item in enumerate(animation.items("animations")):
+    clips: list[JointClip] = []
+    left = MAX_POSES
+    animations = animation.items("animations")
+    if len(animations) > MAX_CLIPS:
+        raise animation.fail("animations", f"at most {MAX_CLIPS}", len(animations))
+    for i, item in enumerate(animations):
         place = f"animations[{i}]"
         item = animation.mapping(item, place)
         tracks = _tracks(animation, item, place, joint_of)
-        if tracks:
-            clips.append(_sample(animation, str(item.get("name", f"clip {i}")), place, tracks, rest, fps))
+        if not tracks:
+            continue
+        seconds = max(float(track.times[-1]) for track in tracks)
+        times = np.arange(round(seconds * fps) + 1) / fps
+        left -= len(times) * len(rest)
+        if left < 0:
+            raise animation.fail(place, "shorter", f"{seconds:g} s of {len(rest)} joints after those before it")
+        name = item.get("name")
+        label = name if isinstance(name, str) else f"clip {i}"
+        clips.append(_sample(label[:MAX_NAME_LETTERS], tracks, rest, times))
     return clips
 
 
@@ -50,7 +66,7 @@ class _Track:
 
 def _tracks(glb: Glb, animation: dict[str, Any], place: str, joint_of: dict[str, int]) -> list[_Track]:
     samplers = glb.items("samplers", animation, f"{place}.")
-    tracks = []
+    tracks: dict[tuple[int, str], _Track] = {}  # of two for one path, which glTF forbids, the last one counts
     for i, channel in enumerate(glb.items("channels", animation, f"{place}.")):
         where = f"{place}.channels[{i}]"
         channel = glb.mapping(channel, where)
@@ -65,7 +81,9 @@ def _tracks(glb: Glb, animation: dict[str, Any], place: str, joint_of: dict[str,
         sampler = glb.mapping(samplers[index], f"{where}.sampler")
         interpolation = sampler.get("interpolation", "LINEAR")
         if interpolation not in ("LINEAR", "STEP"):
-            raise glb.fail(f"{where} interpolation", "LINEAR or STEP (bake the curve in the exporter)", interpolation)
+            raise glb.fail(
+                f"{where} interpolation", "LINEAR or STEP (bake the curve in the exporter)", shown(interpolation)
+            )
         times = glb.accessor(sampler.get("input"), f"{where} input", "SCALAR", "f")[:, 0].astype(np.float64)
         kind = "VEC4" if path == "rotation" else "VEC3"
         values = glb.accessor(sampler.get("output"), f"{where} output", kind, "f").astype(np.float64)
@@ -77,25 +95,13 @@ def _tracks(glb: Glb, animation: dict[str, Any], place: str, joint_of: dict[str,
             if (norm < 1e-6).any():
                 raise glb.fail(f"{where} output", "quaternions", "a zero")
             values = (values / norm)[:, [3, 0, 1, 2]]
-        tracks.append(_Track(joint, path, interpolation == "STEP", times, values))
-    return tracks
+        tracks[joint, path] = _Track(joint, path, interpolation == "STEP", times, values)
+    return list(tracks.values())
 
 
-def _sample(
-    glb: Glb,
-    name: str,
-    place: str,
-    tracks: list[_Track],
-    rest: list[tuple[Array, Array, Array]],
-    fps: float,
-) -> JointClip:
-    seconds = max(float(track.times[-1]) for track in tracks)
-    times = np.arange(round(seconds * fps) + 1) / fps
-    # Long clips times many joints are the one place where a small file could ask for a lot of memory.
-    if len(times) * len(rest) > 1 << 24:
-        raise glb.fail(place, "shorter", f"{seconds} s of {len(rest)} joints")
-    rotation = np.zeros((len(times), len(rest), 3))
-    translation = np.zeros((len(times), len(rest), 3))
+def _sample(name: str, tracks: list[_Track], rest: list[tuple[Array, Array, Array]], times: Array) -> JointClip:
+    rotation = np.zeros((len(times), len(rest), 3), np.float32)
+    translation = np.zeros((len(times), len(rest), 3), np.float32)
     ignores_scale = False
     for track in tracks:
         values = _values(track, times)
@@ -108,7 +114,7 @@ def _sample(
             translation[:, track.joint] = values - rest_translation
         else:
             ignores_scale |= bool((np.abs(values / rest_scale - 1) > SCALE_TOLERANCE).any())
-    return JointClip(name, rotation.astype(np.float32), translation.astype(np.float32), ignores_scale)
+    return JointClip(name, rotation, translation, ignores_scale)
 
 
 def _values(track: _Track, times: Array) -> Array:

@@ -6,21 +6,14 @@ import math
 
 import numpy as np
 
+from talksplat.framing import Lens, focal_of, frame_box, look_at, robust_bounds
+
 from .spec import Array, Camera, Canvas
+
+__all__ = ["camera", "focal_of", "from_opengl", "look_at", "of_lens", "robust_bounds", "zoomed"]
 
 NEAR = 0.2  # the reference rasteriser's cull distance, in the source's unit
 DEFAULT_CANVAS: Canvas = {"width": 512, "height": 512}
-
-
-def look_at(eye: Array, target: Array, up: Array) -> Array:
-    """cam_from_world [4,4] float64 of a camera at eye that sees target in its middle, with up upwards."""
-    forward = _unit(np.asarray(target, np.float64) - eye)
-    right = _unit(np.cross(forward, np.asarray(up, np.float64)))
-    rows = np.stack([right, np.cross(forward, right), forward])
-    matrix = np.eye(4)
-    matrix[:3, :3] = rows
-    matrix[:3, 3] = -rows @ eye
-    return matrix
 
 
 def from_opengl(world_from_cam: Array) -> Array:
@@ -46,40 +39,16 @@ def camera(cam_from_world: Array, canvas: Canvas, focal_px: float, near: float =
     }
 
 
-def focal_of(fov_rad: float, size_px: float) -> float:
-    return size_px / (2 * math.tan(fov_rad / 2))
-
-
-def robust_bounds(points: Array, share: float = 0.98) -> tuple[Array, Array]:
-    """Lower and upper corner [3] of the box that holds the middle share of points [N,3] on every axis."""
-    tail = (1 - share) / 2
-    low, high = np.quantile(np.asarray(points, np.float64), (tail, 1 - tail), axis=0)
-    return low, high
-
-
-def frame_box(
-    low: Array, high: Array, forward: Array, up: Array, canvas: Canvas, fov_rad: float, fill: float
-) -> Camera:
-    """A camera that looks along forward at the box [low, high] so that it takes the share fill of the canvas.
-
-    fov_rad is vertical. The box's nearest face is what must fit, so nothing in the box is cut.
-    """
-    centre, half = (low + high) / 2, np.maximum((high - low) / 2, 1e-6)
-    forward, up = _unit(np.asarray(forward, np.float64)), np.asarray(up, np.float64)
-    right = _unit(np.cross(forward, up))
-    down = np.cross(forward, right)
-    width, height, depth = (float(np.abs(axis) @ half) for axis in (right, down, forward))
-    tangent = math.tan(fov_rad / 2)
-    aspect = canvas["width"] / canvas["height"]
-    distance = depth + max(height, width / aspect) / (fill * tangent)
-    focal = focal_of(fov_rad, canvas["height"])
-    near = min(NEAR, distance / 10)  # a scene in metres or millimetres must not lie before the near plane
-    return camera(look_at(centre - distance * forward, centre, up), canvas, focal, near)
-
-
-def _unit(x: Array) -> Array:
-    out: Array = x / np.linalg.norm(x)
-    return out
+def of_lens(lens: Lens) -> Camera:
+    """A lens as the manifest has it."""
+    return {
+        "cam_from_world": [float(x) for x in lens.cam_from_world.reshape(16)],
+        "fx": float(lens.focal_px),
+        "fy": float(lens.focal_px),
+        "cx": float(lens.cx),
+        "cy": float(lens.cy),
+        "near": float(lens.near),
+    }
 
 
 def zoomed(cam_from_world: Array, points: Array, canvas: Canvas, air: float = 0.06) -> Camera:
@@ -92,7 +61,8 @@ def zoomed(cam_from_world: Array, points: Array, canvas: Canvas, air: float = 0.
     seen = np.asarray(points, np.float64) @ cam_from_world[:3, :3].T + cam_from_world[:3, 3]
     if seen[:, 2].min() <= NEAR:
         low, high = robust_bounds(points, 1.0)
-        return frame_box(low, high, np.array([0, 0, -1]), np.array([0, 1, 0]), canvas, math.radians(20), 1 - air)
+        size = canvas["width"], canvas["height"]
+        return of_lens(frame_box(low, high, (0, 0, -1), (0, 1, 0), *size, math.radians(20), 1 - air))
     ray = seen[:, :2] / seen[:, 2:]
     top, bottom = ray[:, 1].min(), ray[:, 1].max()
     focal = canvas["height"] / max(bottom - top, 1e-9)

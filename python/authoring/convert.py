@@ -9,11 +9,13 @@ from talksplat.errors import AvatarInvalid, AvatarNotFound
 
 from .gaussian_avatars import import_gaussian_avatars
 from .lam import import_lam
+from .packed import format_of
 from .ply import import_ply
+from .scene import turn
 from .source import readable
 from .spec import Array, Manifest, write
 from .splat import import_splat
-from .spz import GZIP, MAGIC, import_spz
+from .spz import import_spz
 
 Importer = Callable[[Path, str], tuple[Manifest, dict[str, Array]]]
 _PLAIN: dict[str, Importer] = {"lam": import_lam, "ply": import_ply, "splat": import_splat, "spz": import_spz}
@@ -29,6 +31,8 @@ def convert(
     flame: str | Path | None = None,
     camera: str | Path | None = None,
     licence: str | None = None,
+    up: object = None,
+    front: object = None,
 ) -> Path:
     """Write the avatar file out from source, and return its path.
 
@@ -36,6 +40,8 @@ def convert(
     name: the avatar's name; source's name without its ending by default.
     flame: the user's own FLAME model (.pkl or .npz), for gaussian-avatars only, which needs it.
     camera: a transforms.json of the training, for gaussian-avatars only; its most frontal camera is taken.
+    up, front: of a still scene, where its top is and where it is seen from: "x", "-x", "y", ... or three numbers; what
+    the file says, or its format usually has, if None.
     licence: what the manifest states; by default the text of a licence file inside the source, or "not stated".
     out is replaced at once or, if anything is wrong, left as it was.
     Raises AvatarNotFound for a source that is not there, AvatarInvalid naming the file and field that is wrong,
@@ -48,6 +54,8 @@ def convert(
         raise ValueError(f"format must be one of {FORMATS} or 'auto'; got {format!r}.")
     if not out.parent.is_dir():
         raise ValueError(f"out: the folder {out.parent} does not exist; create it first.")
+    if out.exists() and source.is_file() and out.samefile(source):
+        raise ValueError(f"out: {out} is the file that the source is; the avatar would take its place. Name another.")
     name = name or readable(source.resolve().stem) or "avatar"
     if format == "gaussian-avatars":
         if flame is None:
@@ -60,6 +68,10 @@ def convert(
         if flame is not None or camera is not None:
             raise ValueError(f"flame and camera are for gaussian-avatars; the source is {format}.")
         manifest, tensors = _PLAIN[format](source, name)
+    if up is not None or front is not None:
+        if manifest["method"] != "static":
+            raise ValueError(f"up and front are for still scenes; the source is {format}.")
+        turn(manifest, tensors, up, front)
     if licence is not None:
         manifest["licence"] = licence
     return write(out, manifest, tensors)
@@ -78,18 +90,6 @@ def detect_format(source: str | Path) -> str:
             return "gaussian-avatars"
         raise AvatarInvalid(f"{source}: holds neither skin.glb (LAM) nor point_cloud.ply (GaussianAvatars).")
     try:
-        with open(source, "rb") as file:
-            head = file.read(8)
+        return format_of(source)
     except OSError as error:
         raise AvatarNotFound(f"{source}: cannot be read ({error.strerror or error}).") from error
-    if head.startswith(b"PK"):
-        return "lam"
-    if head.startswith(b"ply"):
-        return "ply"
-    if head.startswith((GZIP, MAGIC)):
-        return "spz"
-    if source.suffix.lower() == ".splat":
-        return "splat"
-    if len(head) == 8 and head[:4] == b"glTF":
-        raise AvatarInvalid(f"{source}: is a mesh without its Gaussians; convert LAM's whole zip.")
-    raise AvatarInvalid(f"{source}: is none of {FORMATS}; pass format=... if its name hides what it is.")

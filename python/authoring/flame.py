@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from talksplat._text import listed, shown
 from talksplat.errors import AvatarInvalid
 from talksplat.flame_lips import LOWER_LIP, N_VERTICES, UPPER_LIP
 
 from .npz import read_arrays
 from .safe_pickle import load_fields
 from .source import Source
-from .spec import Array
+from .spec import MAX_SHAPES, Array
 
 MAX_MODEL_BYTES = 1 << 30
 N_TRIANGLES, N_JOINTS, N_SHAPE = 9976, 5, 300
@@ -52,7 +53,8 @@ def load_flame(path: Path, source: Source) -> Flame:
         fields = load_fields(str(path), source.read(path, MAX_MODEL_BYTES))
     missing = [name for name in FIELDS if name not in fields]
     if missing:
-        raise AvatarInvalid(f"{path}: lacks the FLAME fields {missing}; it has {sorted(fields)}.")
+        found = listed(map(shown, sorted(fields)), len(fields)) or "no field of numbers"
+        raise AvatarInvalid(f"{path}: lacks the FLAME fields {missing}; it has {found}.")
     shapes: dict[str, tuple[int | None, ...]] = {
         "f": (N_TRIANGLES, 3), "v_template": (N_VERTICES, 3), "shapedirs": (N_VERTICES, 3, None),
         "posedirs": (N_VERTICES, 3, 9 * (N_JOINTS - 1)), "J_regressor": (N_JOINTS, N_VERTICES),
@@ -64,6 +66,9 @@ def load_flame(path: Path, source: Source) -> Flame:
         if not fits or not np.isfinite(array).all():
             wanted = [n or "n" for n in shape]
             raise AvatarInvalid(f"{path}: {name} must be finite {wanted}; got {list(array.shape)}. Is this FLAME?")
+    n_shapes = fields["shapedirs"].shape[2]
+    if n_shapes > MAX_SHAPES:
+        raise AvatarInvalid(f"{path}: shapedirs may have at most {MAX_SHAPES} shapes; got {n_shapes}. Is this FLAME?")
     if ((fields["f"] < 0) | (fields["f"] >= N_VERTICES)).any():
         raise AvatarInvalid(f"{path}: f must hold vertices below {N_VERTICES}.")
     parents = fields["kintree_table"][0].astype(np.int64)

@@ -11,14 +11,16 @@ white if the training's cfg_args says so.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from pathlib import Path
 
 import numpy as np
 
+from talksplat._json import parse_json
+from talksplat._text import shortened, shown
 from talksplat.errors import AvatarInvalid, AvatarNotFound
+from talksplat.framing import frame_box
 
 from . import camera as cameras
 from .flame import N_SHAPE, PARENTS, Flame, load_flame, with_teeth
@@ -214,7 +216,10 @@ def _background(folder: Path) -> tuple[float, float, float]:
     """White if the cfg_args that training left two folders up says so; only matched as text, it is Python source."""
     for place in (folder, folder.parent.parent):
         try:
-            text = (place / "cfg_args").read_text("utf-8", "replace")[: 64 << 10]
+            if not (place / "cfg_args").is_file():
+                continue
+            with open(place / "cfg_args", "rb") as file:
+                text = file.read(64 << 10).decode("utf-8", "replace")
         except OSError:
             continue
         if re.search(r"white_background=True\b", text):
@@ -224,29 +229,30 @@ def _background(folder: Path) -> tuple[float, float, float]:
 
 def _frontal_camera(vertex: Array, canvas: Canvas) -> Camera:
     low, high = vertex.min(0), vertex.max(0)
-    return cameras.frame_box(low, high, np.array([0.0, 0.0, -1.0]), np.array([0.0, 1.0, 0.0]), canvas, FOV_RAD, 0.85)
+    size = canvas["width"], canvas["height"]
+    return cameras.of_lens(frame_box(low, high, (0, 0, -1), (0, 1, 0), *size, FOV_RAD, 0.85))
 
 
 def _training_camera(path: Path, source: Source) -> tuple[Canvas, Camera]:
     """The camera of a transforms.json that looks most directly along -z, into the face."""
-    data = source.read(path, MAX_TRANSFORMS_BYTES)
+    content = parse_json(str(path), source.read(path, MAX_TRANSFORMS_BYTES), AvatarInvalid, "cameras")
     try:
-        content = json.loads(data)
-        frames = [{**content, **frame} for frame in content["frames"]]
+        frames = content["frames"]
         poses = np.array([frame["transform_matrix"] for frame in frames], np.float64)
         if poses.ndim != 3 or poses.shape[1:] != (4, 4) or not np.isfinite(poses).all():
             raise ValueError(f"transform_matrix must be [4,4], got {poses.shape}")
         best = int(np.argmax(poses[:, 2, 2]))  # OpenGL cameras look along their -z
-        frame = frames[best]
+        frame = {**content, **frames[best]}
         canvas: Canvas = {"width": int(frame["w"]), "height": int(frame["h"])}
         fov = float(frame["camera_angle_x"])
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise AvatarInvalid(
             f"{path}: must have 'frames' with 'transform_matrix', and 'camera_angle_x', 'w', 'h'; "
-            f"{type(error).__name__}: {error}."
+            f"{type(error).__name__}: {shortened(str(error), 200)}."
         ) from error
     if not (0 < fov < math.pi and all(1 <= canvas[k] <= MAX_CANVAS for k in ("width", "height"))):
         raise AvatarInvalid(
-            f"{path}: camera_angle_x must be in (0, pi), w and h in 1..{MAX_CANVAS}; got {fov}, {canvas}."
+            f"{path}: camera_angle_x must be in (0, pi), w and h in 1..{MAX_CANVAS}; got {fov:g}, "
+            f"{shown(canvas['width'])} and {shown(canvas['height'])}."
         )
     return canvas, cameras.camera(cameras.from_opengl(poses[best]), canvas, cameras.focal_of(fov, canvas["width"]))

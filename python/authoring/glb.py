@@ -6,12 +6,15 @@ Layout: https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html, sections 3.6 
 
 from __future__ import annotations
 
-import json
+import contextlib
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from talksplat._json import parse_json
+from talksplat._text import shown
 from talksplat.errors import AvatarInvalid
 
 from .spec import Array
@@ -20,6 +23,11 @@ COMPONENTS = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 512
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 MAX_ACCESSOR_VALUES = 1 << 28
 MAX_NODES = 1 << 14
+MAX_JSON_BYTES = 32 << 20  # a few hundred kilobytes are usual
+# Views may overlap, so accessors could give any multiple of the file. Genuine files share times, and deltas of zero.
+MAX_GROWTH = 4
+FREE_BYTES = 64 << 20
+MAX_NAME_LETTERS = 200
 JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
 
 
@@ -46,45 +54,48 @@ class Glb:
             elif kind == BINARY_CHUNK and not self._binary:
                 self._binary = data[offset : offset + size]
             offset += (size + 3) & ~3
-        try:
-            self.json = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise AvatarInvalid(f"{where}: its JSON chunk cannot be parsed ({error}).") from error
+        if len(text) > MAX_JSON_BYTES:
+            raise AvatarInvalid(f"{where}: has {len(text)} bytes of JSON; at most {MAX_JSON_BYTES} are read.")
+        self._left = MAX_GROWTH * len(self._binary) + FREE_BYTES
+        self.json = parse_json(f"{where}: its JSON chunk", text, AvatarInvalid, "avatar")
         if not isinstance(self.json, dict):
             raise AvatarInvalid(f"{where}: its JSON chunk must be an object.")
         self.nodes = [self.mapping(node, f"nodes[{i}]") for i, node in enumerate(self.items("nodes"))]
         if len(self.nodes) > MAX_NODES:
             raise self.fail("nodes", f"at most {MAX_NODES}", len(self.nodes))
         self.parents = self._parents()
+        self.depth = self._depths()
 
-    def fail(self, place: str, expected: str, found: object) -> AvatarInvalid:
-        return AvatarInvalid(f"{self.where}: {place} must be {expected}; got {str(found)[:80]}.")
+    def fail(self, place: str, expected: str, found: str | int) -> AvatarInvalid:
+        """found: words, or a number; a value of the file comes as shown()."""
+        return AvatarInvalid(f"{self.where}: {place} must be {expected}; got {found}.")
 
     def items(self, key: str, holder: dict[str, Any] | None = None, place: str = "") -> list[Any]:
         """holder[key] (of the file when None) as a list; absent is empty."""
         value = (self.json if holder is None else holder).get(key, [])
         if not isinstance(value, list):
-            raise self.fail(f"{place}{key}", "a list", value)
+            raise self.fail(f"{place}{key}", "a list", shown(value))
         return value
 
     def mapping(self, value: object, place: str) -> dict[str, Any]:
         if not isinstance(value, dict):
-            raise self.fail(place, "an object", value)
+            raise self.fail(place, "an object", shown(value))
         return value
 
     def integer(self, value: object, place: str, limit: int) -> int:
         """value as an integer in [0, limit)."""
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < limit:
-            raise self.fail(place, f"an integer in 0..{limit - 1}", value)
+            raise self.fail(place, f"an integer in 0..{limit - 1}", shown(value))
         return value
 
     def numbers(self, value: object, place: str, size: int) -> Array:
         """value as [size] float64, finite."""
         if isinstance(value, list) and len(value) == size and all(isinstance(x, int | float) for x in value):
-            array = np.array(value, np.float64)
-            if np.isfinite(array).all():
-                return array
-        raise self.fail(place, f"{size} numbers", value)
+            with contextlib.suppress(OverflowError):  # a whole number of 400 digits
+                array = np.array(value, np.float64)
+                if np.isfinite(array).all():
+                    return array
+        raise self.fail(place, f"{size} finite numbers", shown(value))
 
     def only(self, key: str) -> dict[str, Any]:
         """The single object of a list of the file."""
@@ -94,7 +105,9 @@ class Glb:
         return self.mapping(items[0], f"{key}[0]")
 
     def name(self, node: int) -> str:
-        return str(self.nodes[node].get("name", f"node {node}"))
+        """The node's name, cut to a length that no tool reaches; "node 7" for one without."""
+        name = self.nodes[node].get("name")
+        return name[:MAX_NAME_LETTERS] if isinstance(name, str) else f"node {node}"
 
     def accessor(self, index: object, place: str, kind: str, dtypes: str) -> Array:
         """The accessor's values [count, width]; kind is its glTF type, dtypes the letters it may have ("fu").
@@ -107,26 +120,25 @@ class Glb:
         item = self.mapping(accessors[i], place)
         component, count = item.get("componentType"), item.get("count")
         if item.get("type") != kind or not isinstance(component, int) or component not in COMPONENTS:
-            raise self.fail(place, f"{kind} of a known component type", f"{item.get('type')} of {component}")
+            raise self.fail(
+                place, f"{kind} of a known component type", f"{shown(item.get('type'))} of {shown(component)}"
+            )
         dtype, width = np.dtype(COMPONENTS[component]), WIDTHS[kind]
         if dtype.kind not in dtypes or item.get("normalized"):
             raise self.fail(place, f"numbers of kind {dtypes}, not normalised", dtype.name)
         count = self.integer(count, f"{place}.count", MAX_ACCESSOR_VALUES // width)
+        self._left -= count * width * dtype.itemsize
+        if self._left < 0:
+            raise self.fail(place, "of a size in keeping with the file", f"{count} values after all those before it")
         if "bufferView" in item:
             values = self._view(item["bufferView"], item.get("byteOffset", 0), place, dtype, count, width)
         else:
-            self._affordable(place, count * width * dtype.itemsize)
             values = np.zeros((count, width), dtype)
         if "sparse" in item:
             values = self._sparse(item["sparse"], place, values)
         if dtype.kind == "f" and not np.isfinite(values).all():
             raise self.fail(place, "finite", "NaN or infinity")
         return values
-
-    def _affordable(self, place: str, size: int) -> None:
-        # A sparse accessor over nothing could otherwise ask for any amount of zeros.
-        if size > 16 * len(self._binary) + (1 << 20):
-            raise self.fail(place, "of a size in keeping with the file", f"{size} bytes of zeros")
 
     def _sparse(self, sparse: object, place: str, base: Array) -> Array:
         sparse = self.mapping(sparse, f"{place}.sparse")
@@ -135,7 +147,7 @@ class Glb:
         values = self.mapping(sparse.get("values"), f"{place}.sparse.values")
         component = indices.get("componentType")
         if component not in (5121, 5123, 5125):
-            raise self.fail(f"{place}.sparse.indices.componentType", "5121, 5123 or 5125", component)
+            raise self.fail(f"{place}.sparse.indices.componentType", "5121, 5123 or 5125", shown(component))
         rows = self._view(indices.get("bufferView"), indices.get("byteOffset", 0), place,
                           np.dtype(COMPONENTS[component]), count, 1)[:, 0].astype(np.int64)  # fmt: skip
         if len(rows) and (rows.max() >= len(base) or (np.diff(rows) <= 0).any()):
@@ -150,7 +162,7 @@ class Glb:
         i = self.integer(view, f"{place}.bufferView", len(views))
         item = self.mapping(views[i], f"bufferViews[{i}]")
         if item.get("buffer") != 0:
-            raise self.fail(f"bufferViews[{i}].buffer", "0 (the binary chunk)", item.get("buffer"))
+            raise self.fail(f"bufferViews[{i}].buffer", "0 (the binary chunk)", shown(item.get("buffer")))
         end = len(self._binary) + 1
         start = self.integer(item.get("byteOffset", 0), f"bufferViews[{i}].byteOffset", end)
         size = self.integer(item.get("byteLength"), f"bufferViews[{i}].byteLength", end)
@@ -171,19 +183,30 @@ class Glb:
                 if parents[child] != -1:
                     raise self.fail(f"nodes[{child}]", "the child of one node", f"{parents[child]} and {i}")
                 parents[child] = i
-        for i in range(len(parents)):
-            self.ancestors(i, parents)
         return parents
 
-    def ancestors(self, node: int, parents: list[int] | None = None) -> list[int]:
-        """The nodes above node, nearest first."""
-        parents = self.parents if parents is None else parents
-        chain: list[int] = []
-        while (node := parents[node]) != -1:
-            if len(chain) >= len(parents):
-                raise self.fail("nodes", "a tree", "a cycle")
-            chain.append(node)
-        return chain
+    def _depths(self) -> list[int]:
+        """How many nodes are above each; parents come before their children, so one pass is enough."""
+        depth = [-1] * len(self.nodes)
+        level = [i for i, parent in enumerate(self.parents) if parent == -1]
+        below = 0
+        while level:
+            for node in level:
+                depth[node] = below
+            level = [child for node in level for child in self.nodes[node].get("children", ())]
+            below += 1
+        if -1 in depth:
+            raise self.fail("nodes", "a tree", f"a cycle with node {depth.index(-1)}")
+        return depth
+
+    def with_ancestors(self, nodes: Iterable[int]) -> list[int]:
+        """The nodes and all above them, parents first."""
+        kept: set[int] = set()
+        for node in nodes:
+            while node != -1 and node not in kept:
+                kept.add(node)
+                node = self.parents[node]
+        return sorted(kept, key=lambda node: (self.depth[node], node))
 
     def trs(self, node: int) -> tuple[Array, Array, Array]:
         """Translation [3], rotation [4] wxyz (unit) and scale [3] of a node, float64."""

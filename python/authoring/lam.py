@@ -14,12 +14,14 @@ Three departures, each judged by eye to be the better picture:
 
 from __future__ import annotations
 
-import json
+import itertools
 import math
 from pathlib import Path
 
 import numpy as np
 
+from talksplat._json import parse_json
+from talksplat._text import listed, shortened, shown
 from talksplat.arkit import ARKIT_NAMES
 from talksplat.errors import AvatarInvalid, AvatarNotFound
 
@@ -30,9 +32,10 @@ from .gaussians import Gaussians, exp_scale, gaussians, morton_sorted, sigmoid
 from .glb import Glb
 from .ply_file import columns, read_elements
 from .rotation import affine
-from .source import LICENCE_NAMES, Source
-from .spec import NOT_STATED, Array, Camera, Canvas, Clip, Input, Manifest, clip_name, manifest
+from .source import LICENCE_NAMES, Source, licence_text
+from .spec import MAX_JOINTS, NOT_STATED, Array, Camera, Canvas, Clip, Input, Manifest, clip_name, manifest
 
+MAX_WEIGHTS_BYTES = 64 << 20  # half an hour, in all digits
 FPS = 30.0  # LAM's clips and expression files
 HEAD = "head"
 REQUIRED = ("skin.glb", "offset.ply")
@@ -56,7 +59,8 @@ def import_lam(path: Path, name: str) -> tuple[Manifest, dict[str, Array]]:
 
     inputs, dropped = mesh.inputs()
     if dropped:
-        source.notes.append(f"Morph targets without an ARKit name were left out: {', '.join(dropped)}.")
+        names = listed((shortened(n, 60) for n in dropped), len(dropped))
+        source.notes.append(f"Morph targets without an ARKit name were left out: {names}.")
     clips: list[Clip] = []
     if "animation.glb" in members:
         animation = Glb(f"{path}:animation.glb", members["animation.glb"])
@@ -75,7 +79,7 @@ def import_lam(path: Path, name: str) -> tuple[Manifest, dict[str, Array]]:
         label = _unused("bsData", clips)
         clips.append({"name": label, "fps": fps, "frames": len(weights), "inputs": ["arkit"]})
         tensors[f"motion/{label}/arkit"] = weights
-    licence = next((members[n].decode("utf-8", "replace").strip() for n in LICENCE_NAMES if n in members), NOT_STATED)
+    licence = next((licence_text(members[n]) for n in LICENCE_NAMES if n in members), NOT_STATED)
     canvas = cameras.DEFAULT_CANVAS
     return manifest(
         name=name,
@@ -90,7 +94,7 @@ def import_lam(path: Path, name: str) -> tuple[Manifest, dict[str, Array]]:
         binding="vertex",
         inputs=inputs,
         clips=clips,
-        licence=licence or NOT_STATED,
+        licence=licence,
         provenance=source.provenance("lam"),
     ), tensors
 
@@ -100,24 +104,30 @@ def read_weights(where: str, data: bytes) -> tuple[Array, float]:
 
     Names that are not ARKit's are refused; missing ones are 0.
     """
+    known = {name: i for i, name in enumerate(ARKIT_NAMES)}
+    if len(data) > MAX_WEIGHTS_BYTES:
+        raise AvatarInvalid(
+            f"{where}: is {len(data)} bytes; at most {MAX_WEIGHTS_BYTES} are read. Play it from a file."
+        )
+    content = parse_json(where, data, AvatarInvalid, "weights")
     try:
-        content = json.loads(data)
         names, frames = content["names"], content["frames"]
         fps = float(content.get("metadata", {}).get("fps", FPS))
-        unknown = [str(n) for n in names if n not in ARKIT_NAMES]
+        unknown = [shown(n) for n in names if not (isinstance(n, str) and n in known)]
         table = np.array([frame["weights"] for frame in frames], np.float64)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise AvatarInvalid(
-            f"{where}: must be JSON with 'names' and 'frames' of 'weights'; {type(error).__name__}: {error}."
+            f"{where}: must be JSON with 'names' and 'frames' of 'weights'; "
+            f"{type(error).__name__}: {shortened(str(error), 200)}."
         ) from error
     if unknown:
-        raise AvatarInvalid(f"{where}: 'names' must be ARKit's; unknown are {unknown[:10]}.")
+        raise AvatarInvalid(f"{where}: 'names' must be ARKit's; unknown are {listed(unknown, len(unknown))}.")
     if table.ndim != 2 or not len(table) or table.shape[1] != len(names) or not np.isfinite(table).all():
         raise AvatarInvalid(f"{where}: 'frames' must hold {len(names)} finite weights each; got {list(table.shape)}.")
     if not 0 < fps <= 1000:
         raise AvatarInvalid(f"{where}: metadata.fps must be in (0, 1000]; got {fps}.")
     weights = np.zeros((len(table), len(ARKIT_NAMES)), np.float32)
-    weights[:, [ARKIT_NAMES.index(n) for n in names]] = table
+    weights[:, [known[n] for n in names]] = table
     if not np.isfinite(weights).all():
         raise AvatarInvalid(f"{where}: 'frames' must hold weights that float32 can; got {np.abs(table).max():g}.")
     return weights, fps
@@ -138,7 +148,7 @@ def _read(path: Path, source: Source) -> dict[str, bytes]:
 
 def _unused(name: str, clips: list[Clip]) -> str:
     taken = {clip["name"] for clip in clips}
-    return next(n for n in (name, *(f"{name}_{i}" for i in range(2, len(taken) + 3))) if n not in taken)
+    return next(n for n in itertools.chain([name], (f"{name}_{i}" for i in itertools.count(2))) if n not in taken)
 
 
 class _SkinnedMesh:
@@ -211,9 +221,9 @@ class _SkinnedMesh:
         order = np.argsort(-weight, axis=1, kind="stable")[:, : int((weight > 0).sum(1).max())]
         joint, weight = np.take_along_axis(joint, order, 1), np.take_along_axis(weight, order, 1)
 
-        moving = [joints[j] for j in np.flatnonzero(used > 0)]
-        depth = {node: len(glb.ancestors(node)) for m in moving for node in (m, *glb.ancestors(m))}
-        self.nodes = sorted(depth, key=lambda node: (depth[node], node))  # parents come first
+        self.nodes = glb.with_ancestors(joints[j] for j in np.flatnonzero(used > 0))
+        if len(self.nodes) > MAX_JOINTS:
+            raise glb.fail("skins[0].joints", f"at most {MAX_JOINTS} with the nodes above them", len(self.nodes))
         new = {node: j for j, node in enumerate(self.nodes)}
         remap = np.array([new.get(node, 0) for node in joints], np.uint16)
         self.joint = np.where(weight > 0, remap[joint], 0).astype(np.uint16)
@@ -228,10 +238,11 @@ class _SkinnedMesh:
             try:
                 inverse = np.linalg.inv(rest)
             except np.linalg.LinAlgError as error:
-                raise glb.fail("nodes", "invertible rest poses", error) from error
+                raise glb.fail("nodes", "invertible rest poses", str(error)) from error
+        place = {node: j for j, node in enumerate(joints)}
         for j, node in enumerate(self.nodes):
-            if node in joints:
-                inverse[j] = bind[joints.index(node)].astype(np.float64).reshape(4, 4).T
+            if node in place:
+                inverse[j] = bind[place[node]].astype(np.float64).reshape(4, 4).T
         self.rest_local = local[:, :3].astype(np.float32)
         self.inverse_bind = inverse[:, :3].astype(np.float32)
 

@@ -1,68 +1,84 @@
 """FLAME's pickles without running them: arrays, sparse matrices and chumpy values come out, nothing else is called.
 
 Every global that a pickle may name maps to a stand-in here; the real numpy, scipy or chumpy object is never built
-from the file's arguments. The pure-Python unpickler is used because the C one lets a small file allocate gigabytes
-(its memo is an array indexed by a number from the file).
+from the file's arguments.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
+from talksplat._text import printable, shown
 from talksplat.errors import AvatarInvalid
 
 from .npz import number_array
+from .pickle_machine import Global, Machine, Stateful, Unreadable, key_text
 from .spec import Array
 
-MAX_DENSE = 1 << 26
+MAX_GROWTH = 16  # of what comes out to the file; bytes become integers of eight bytes
+FREE_BYTES = 64 << 20
+_PLAIN = {"b1", "f2", "f4", "f8", *(f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8))}
 
 
 def load_fields(where: str, data: bytes) -> dict[str, Array]:
     """The pickled dict's fields that are numbers, as float64 or int64 arrays; sparse matrices become dense.
 
-    Raises AvatarInvalid if the pickle names a global that is not on the list, or is damaged.
+    Raises AvatarInvalid if the pickle names a global that is not on the list, is damaged, or would grow out of
+    proportion to the file.
     """
+    room = _Room(where, MAX_GROWTH * len(data) + FREE_BYTES)
     try:
-        content = _Reader(where, data).load()
+        content = Machine(data, lambda module, name: _find(where, module, name)).load()
         if not isinstance(content, dict):
             raise AvatarInvalid(f"{where}: must hold a dict of FLAME's fields; got {type(content).__name__}.")
-        return {str(k): v for k, v in ((k, _value(where, v)) for k, v in content.items()) if v is not None}
-    except AvatarInvalid:
-        raise
-    except Exception as error:  # a damaged pickle makes the unpickler raise nearly anything
-        raise AvatarInvalid(f"{where}: is not a readable pickle ({type(error).__name__}: {error}).") from error
+        return {key: array for key, value in content.items() if (array := _value(room, value)) is not None}
+    except (Unreadable, RecursionError) as error:
+        raise AvatarInvalid(f"{where}: is not a readable pickle ({error}).") from None
 
 
-class _Dtype:
+class _Room:
+    """The memory that is left for arrays: a few bytes can name one array a thousand times."""
+
+    def __init__(self, where: str, left: int) -> None:
+        self.where = where
+        self._left = left
+
+    def take(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise AvatarInvalid(
+                f"{self.where}: its arrays are out of proportion to the file. Save them with numpy.savez and pass "
+                "that file."
+            )
+
+
+class _Dtype(Stateful):
     """numpy.dtype(text, align, copy), then its state for the byte order."""
 
     def __init__(self, text: object = "", *_: object) -> None:
         self.text, self.order = _text(text), "<"
 
-    def __setstate__(self, state: object) -> None:
+    def set_state(self, state: object) -> None:
         if isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">", "|", "="):
             self.order = state[1]
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        if self.text[:1] not in tuple("fiub") or not self.text[1:].isdecimal():
+        if self.text not in _PLAIN:
             return np.dtype(object)  # refused by number_array if the field is wanted
         return np.dtype(self.order + self.text)
 
 
-class _Array:
+class _Array(Stateful):
     """numpy.ndarray: made empty, then given its state."""
 
     def __init__(self) -> None:
         self.state: tuple[Any, ...] = ()
 
-    def __setstate__(self, state: object) -> None:
+    def set_state(self, state: object) -> None:
         if isinstance(state, tuple) and len(state) == 5:
             self.state = state[1:]
 
@@ -70,27 +86,25 @@ class _Array:
     def holds_objects(self) -> bool:
         return bool(self.state) and isinstance(self.state[1], _Dtype) and self.state[1].dtype.hasobject
 
-    def array(self, where: str) -> Array:
+    def array(self, room: _Room) -> Array:
         if not self.state:
-            raise AvatarInvalid(f"{where}: an array in it has no contents.")
+            raise AvatarInvalid(f"{room.where}: an array in it has no contents.")
         shape, dtype, fortran, raw = self.state
-        plain = isinstance(shape, tuple) and isinstance(dtype, _Dtype) and isinstance(raw, str | bytes | bytearray)
-        if not plain:
-            raise AvatarInvalid(f"{where}: an array in it does not hold plain numbers.")
-        raw = raw.encode("latin1") if isinstance(raw, str) else bytes(raw)  # Python 2 wrote bytes as str
-        return number_array(where, raw, dtype.dtype, shape, bool(fortran))
+        if not (isinstance(shape, tuple) and isinstance(dtype, _Dtype) and isinstance(raw, str | bytes)):
+            raise AvatarInvalid(f"{room.where}: an array in it does not hold plain numbers.")
+        kind = dtype.dtype
+        room.take(len(raw) // kind.itemsize * 8 + len(raw))
+        raw = _latin1(raw) if isinstance(raw, str) else raw  # Python 2 wrote bytes as str
+        return number_array(room.where, raw, kind, shape, fortran is True)
 
 
-class _Fields:
+class _Fields(Stateful):
     """An object known by its attributes only."""
-
-    def __new__(cls, *_: object) -> _Fields:
-        return super().__new__(cls)
 
     def __init__(self, *_: object) -> None:
         self.fields: dict[str, Any] = {}
 
-    def __setstate__(self, state: object) -> None:
+    def set_state(self, state: object) -> None:
         self.fields = state if isinstance(state, dict) else {}
 
 
@@ -99,21 +113,23 @@ class _Columns(_Fields):
 
     by_column = True
 
-    def array(self, where: str) -> Array:
+    def array(self, room: _Room) -> Array:
         shape = self.fields.get("_shape", self.fields.get("shape"))
-        parts = [_value(where, self.fields.get(key)) for key in ("indptr", "indices", "data")]
-        if not isinstance(shape, tuple) or len(shape) != 2 or not all(isinstance(n, int) and n > 0 for n in shape):
-            raise AvatarInvalid(f"{where}: a sparse matrix in it must have a shape; got {shape!r}.")
+        if not (isinstance(shape, tuple) and len(shape) == 2 and all(map(_is_size, shape))):
+            raise AvatarInvalid(f"{room.where}: a sparse matrix in it must have a shape; got {shown(shape)}.")
         rows, columns = shape
         lines, width = (columns, rows) if self.by_column else (rows, columns)
-        if any(p is None or p.ndim != 1 for p in parts) or rows * columns > MAX_DENSE:
-            raise AvatarInvalid(f"{where}: a sparse matrix in it of shape {shape} has no usable contents.")
-        start, index, value = (p for p in parts if p is not None)
+        arrays = [self.fields.get(key) for key in ("indptr", "indices", "data")]
+        parts: list[Array] = [part.array(room) if isinstance(part, _Array) else np.zeros((0, 0)) for part in arrays]
+        start, index, value = parts
+        if start.ndim != 1 or index.ndim != 1 or value.ndim != 1 or start.dtype.kind != "i" or index.dtype.kind != "i":
+            raise AvatarInvalid(f"{room.where}: a sparse matrix in it of shape {shape} has no usable contents.")
         ordered = len(start) == lines + 1 and start[0] == 0 and start[-1] == len(index) == len(value)
         if not ordered or (np.diff(start) < 0).any() or ((index < 0) | (index >= width)).any():
-            raise AvatarInvalid(f"{where}: a sparse matrix in it of shape {shape} has indices out of range.")
+            raise AvatarInvalid(f"{room.where}: a sparse matrix in it of shape {shape} has indices out of range.")
+        room.take(8 * rows * columns)
         dense = np.zeros((lines, width))
-        np.add.at(dense, (np.repeat(np.arange(lines), np.diff(start)), index.astype(np.int64)), value)
+        np.add.at(dense, (np.repeat(np.arange(lines), np.diff(start)), index), value)
         return dense.T if self.by_column else dense
 
 
@@ -126,24 +142,37 @@ class _Rows(_Columns):
 class _Chumpy(_Fields):
     """chumpy.Ch: its value is the attribute x."""
 
-    def array(self, where: str) -> Array:
-        value = _value(where, self.fields.get("x"))
+    def array(self, room: _Room) -> Array:
+        value = _value(room, self.fields.get("x"))
         if value is None:
-            raise AvatarInvalid(f"{where}: a chumpy value in it has no array x.")
+            raise AvatarInvalid(f"{room.where}: a chumpy value in it has no array x.")
         return value
 
 
-def _value(where: str, value: object) -> Array | None:
+def _value(room: _Room, value: object) -> Array | None:
     """A field as an array; None if it is text or anything else that is not numbers."""
     if isinstance(value, _Array) and value.holds_objects:
         return None
     if isinstance(value, _Array | _Columns | _Chumpy):
-        return value.array(where)
+        return value.array(room)
     return None
 
 
+def _is_size(n: object) -> bool:
+    return isinstance(n, int) and 0 < n < 1 << 31
+
+
 def _text(value: object) -> str:
-    return value.decode("latin1") if isinstance(value, bytes) else value if isinstance(value, str) else ""
+    if not isinstance(value, str | bytes) or len(value) > 2:
+        return ""
+    return value.decode("latin1") if isinstance(value, bytes) else value
+
+
+def _latin1(text: str) -> bytes:
+    try:
+        return text.encode("latin1")
+    except UnicodeEncodeError:
+        raise Unreadable("its bytes are kept as a text that is no latin1") from None
 
 
 def _reconstruct(*_: object) -> _Array:
@@ -158,35 +187,47 @@ def _from_buffer(raw: object = b"", dtype: object = None, shape: object = (), or
 
 def _new(kind: object = None, *_: object) -> object:
     """copyreg._reconstructor, for the kinds above only."""
-    if isinstance(kind, type) and issubclass(kind, _Fields):
-        return kind()
-    raise pickle.UnpicklingError("reconstructs an unknown kind")
+    if isinstance(kind, Global) and isinstance(kind.make, type) and issubclass(kind.make, _Fields):
+        return kind.make()
+    raise Unreadable("it reconstructs an unknown kind")
 
 
 def _encode(text: object = "", *_: object) -> bytes:
     """_codecs.encode, which Python 3 uses to keep bytes in protocol 2."""
-    return _text(text).encode("latin1")
+    return _latin1(text) if isinstance(text, str) else b""
 
 
-def _scalar(*_: object) -> None:
-    return None  # numpy scalars: no field that is read is one
+def _ordered(pairs: object = (), *_: object) -> dict[str, object]:
+    """collections.OrderedDict, which Python 2 makes of lists of two."""
+    if not isinstance(pairs, list | tuple) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        raise Unreadable("it orders what are no pairs")
+    return {key_text(key): value for key, value in pairs}
 
 
-_ALLOWED: dict[str, Callable[..., Any]] = {
-    "numpy.ndarray": _Array,
+def _collected(*_: object) -> list[object]:
+    return []  # a set: no field that is read is one, but every chumpy value has one
+
+
+def _nothing(*_: object) -> None:
+    return None  # object, which only _reconstructor is given; numpy scalars: no field that is read is one
+
+
+_ALLOWED: dict[str, Callable[..., object]] = {
+    "numpy.ndarray": _reconstruct,
     "numpy.dtype": _Dtype,
     "_codecs.encode": _encode,
     "copy_reg._reconstructor": _new,
     "copyreg._reconstructor": _new,
-    "__builtin__.object": object,
-    "builtins.object": object,
-    "collections.OrderedDict": OrderedDict,
+    "collections.OrderedDict": _ordered,
     "chumpy.ch.Ch": _Chumpy,
     "chumpy.Ch": _Chumpy,
 }
+for _builtins in ("builtins", "__builtin__"):
+    _ALLOWED[f"{_builtins}.object"] = _nothing
+    _ALLOWED[f"{_builtins}.set"] = _ALLOWED[f"{_builtins}.frozenset"] = _collected
 for _core in ("numpy.core", "numpy._core"):
     _ALLOWED[f"{_core}.multiarray._reconstruct"] = _reconstruct
-    _ALLOWED[f"{_core}.multiarray.scalar"] = _scalar
+    _ALLOWED[f"{_core}.multiarray.scalar"] = _nothing
     _ALLOWED[f"{_core}.numeric._frombuffer"] = _from_buffer
 for _module in ("scipy.sparse", "scipy.sparse.csc", "scipy.sparse._csc", "scipy.sparse.csr", "scipy.sparse._csr"):
     for _kind in ("matrix", "array"):
@@ -194,27 +235,10 @@ for _module in ("scipy.sparse", "scipy.sparse.csc", "scipy.sparse._csc", "scipy.
         _ALLOWED[f"{_module}.csr_{_kind}"] = _Rows
 
 
-_build = pickle._Unpickler.dispatch[pickle.BUILD[0]]
-
-
-def _checked_build(reader: Any) -> None:
-    # Without this a pickle could set attributes of the stand-ins' classes and functions themselves.
-    if len(reader.stack) < 2 or not isinstance(reader.stack[-2], _Dtype | _Array | _Fields):
-        raise pickle.UnpicklingError("gives a state to an object that has none")
-    _build(reader)
-
-
-class _Reader(pickle._Unpickler):
-    dispatch: ClassVar = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: _checked_build}
-
-    def __init__(self, where: str, data: bytes) -> None:
-        super().__init__(io.BytesIO(data), encoding="latin1")
-        self._where = where
-
-    def find_class(self, module: str, name: str) -> Callable[..., Any]:
-        if (found := _ALLOWED.get(f"{module}.{name}")) is None:
-            raise AvatarInvalid(
-                f"{self._where}: names {module}.{name}, which a FLAME model has no use for; it was not run. "
-                "Save the model's arrays with numpy.savez and pass that file."
-            )
-        return found
+def _find(where: str, module: str, name: str) -> Global:
+    if (found := _ALLOWED.get(f"{module}.{name}")) is None:
+        raise AvatarInvalid(
+            f"{where}: names {printable(f'{module}.{name}')}, which a FLAME model has no use for; it was not run. "
+            "Save the model's arrays with numpy.savez and pass that file."
+        )
+    return Global(found)

@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from .camera import DEFAULT_CANVAS, frame_box, robust_bounds
+from talksplat.errors import AvatarInvalid
+from talksplat.framing import Vector, scene_lens, turned_lens
+
+from .camera import DEFAULT_CANVAS, of_lens
 from .gaussians import Gaussians, morton_sorted
 from .source import Source
 from .spec import Array, Manifest, manifest
 
 FPS = 30.0
-FOV_RAD = math.radians(50)
-# Trained scenes keep COLMAP's axes: y points down, and the first cameras look along +z.
-FORWARD, UP = np.array([0.0, 0.0, 1.0]), np.array([0.0, -1.0, 0.0])
+MAX_EXTENT = 1e12  # beyond it float32 has no place for a camera beside the scene
 
 
 def static_scene(
-    cloud: Gaussians, name: str, source: Source, source_format: str, y_up: bool = False
+    cloud: Gaussians,
+    name: str,
+    source: Source,
+    source_format: str,
+    up: Vector | None = None,
+    front: Vector | None = None,
 ) -> tuple[Manifest, dict[str, Array]]:
-    """A static avatar of cloud, seen along +z with y down; for y_up sources along -z with y up.
+    """A static avatar of cloud, seen from its front and upright.
 
-    The camera frames the box of the middle 98% of the Gaussians on every axis: stray ones do not shrink the view.
+    up, front: where its top is and where it is seen from, as far as the file or its format says; else -y, as in
+    trained scenes, and the front that goes with it.
     """
-    sign = -1.0 if y_up else 1.0
-    low, high = robust_bounds(cloud.mean)
+    if up is None:
+        up = np.array([0.0, -1.0, 0.0])
+    extent = float(np.abs(cloud.mean).max())
+    if not extent < MAX_EXTENT:
+        raise AvatarInvalid(
+            f"{name}: its Gaussians lie up to {extent:.3g} from the origin; at most {MAX_EXTENT:g} is drawn. Is the "
+            "file damaged, or of another kind?"
+        )
+    lens = scene_lens(cloud.mean, up, front, DEFAULT_CANVAS["width"], DEFAULT_CANVAS["height"])
     out = manifest(
         name=name,
         method="static",
         fps=FPS,
         canvas=DEFAULT_CANVAS,
-        camera=frame_box(low, high, sign * FORWARD, sign * UP, DEFAULT_CANVAS, FOV_RAD, 0.9),
+        camera=of_lens(lens),
         background=(0.0, 0.0, 0.0),
         color=cloud.color_kind,
         source_count=int(cloud.source_count),
@@ -39,3 +51,10 @@ def static_scene(
         provenance=source.provenance(source_format),
     )
     return out, morton_sorted(cloud, cloud.mean).tensors()
+
+
+def turn(manifest: Manifest, tensors: dict[str, Array], up: object, front: object) -> None:
+    """Sets the manifest's camera to what the user says of the scene's axes. Raises ValueError."""
+    canvas, own = manifest["canvas"], manifest["camera"]["cam_from_world"]
+    lens = turned_lens(tensors["gaussians/mean"], up, front, own, canvas["width"], canvas["height"])
+    manifest["camera"] = of_lens(lens)

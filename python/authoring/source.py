@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
+from talksplat._bounds import Bounds
 from talksplat.errors import AvatarInvalid, AvatarNotFound
 
 from .spec import NOT_STATED, Provenance, SourceFile
@@ -26,17 +29,15 @@ class Source:
     def read(self, path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
         """The file's bytes, recorded with their hash.
 
-        Raises AvatarNotFound if it cannot be read, AvatarInvalid if it is larger than max_bytes.
+        Raises AvatarNotFound if it cannot be read, AvatarInvalid if it is larger than max_bytes, or a pipe or a device
+        that does not end.
         """
         try:
-            size = path.stat().st_size
-            if size <= max_bytes:
-                data = path.read_bytes()
-                self.record(path.name, data)
-                return data
+            data = Bounds(AvatarInvalid, file_bytes=max_bytes, unpacked_bytes=0).read(path)
         except OSError as error:
             raise AvatarNotFound(f"{path}: cannot be read ({error.strerror or error}).") from error
-        raise AvatarInvalid(f"{path}: is {size} bytes; at most {max_bytes} are read.")
+        self.record(path.name, data)
+        return data
 
     def record(self, name: str, data: bytes) -> None:
         self.files.append({"name": readable(name), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
@@ -44,11 +45,13 @@ class Source:
     def hash(self, path: Path) -> None:
         """Record a file that is too large to hold, or of which only parts are needed.
 
-        Raises AvatarNotFound if it cannot be read.
+        Raises AvatarNotFound if it cannot be read, AvatarInvalid if it is no file but a pipe or a device.
         """
         digest, size = hashlib.sha256(), 0
         try:
             with open(path, "rb") as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise AvatarInvalid(f"{path}: is a pipe or a device. It is read twice, so it must be a file.")
                 while block := file.read(1 << 20):
                     digest.update(block)
                     size += len(block)
@@ -76,11 +79,20 @@ def stated_licence(folder: Path) -> str:
     for name in LICENCE_NAMES:
         path = folder / name
         try:
-            if path.is_file() and path.stat().st_size <= MAX_LICENCE_BYTES:
-                return path.read_text("utf-8", "replace").strip() or NOT_STATED
+            if path.is_file():
+                with open(path, "rb") as file:
+                    return licence_text(file.read(MAX_LICENCE_BYTES + 1))
         except OSError:
             continue
     return NOT_STATED
+
+
+def licence_text(data: bytes) -> str:
+    """A licence file's text, which an avatar carries along: as much of it as a licence may have."""
+    text = data[:MAX_LICENCE_BYTES].decode("utf-8", "replace").strip()
+    if len(data) > MAX_LICENCE_BYTES:
+        text += f"\n(cut off after {MAX_LICENCE_BYTES} bytes)"
+    return text or NOT_STATED
 
 
 def _version() -> str:

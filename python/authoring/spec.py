@@ -16,6 +16,8 @@ from typing import Any, TypedDict
 import numpy as np
 from safetensors.numpy import save as serialize
 
+from talksplat._files import whole_file
+from talksplat._text import listed, shown
 from talksplat.errors import AvatarInvalid
 
 FORMAT = 1
@@ -220,16 +222,10 @@ def write(path: str | Path, manifest: Manifest, tensors: Tensors) -> Path:
     text = json.dumps(manifest, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     data = serialize(contiguous, metadata={"talksplat": text})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with whole_file(path) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
     return path
 
 
@@ -245,11 +241,19 @@ def validate(manifest: Manifest, tensors: Tensors) -> None:
 
 def _require(condition: bool | np.bool_, where: str, expected: str, found: object) -> None:
     if not condition:
-        raise AvatarInvalid(f"{where} must be {expected}; got {found!r}.")
+        raise AvatarInvalid(f"{where} must be {expected}; got {shown(found, 200)}.")
 
 
 def _is_integer(value: object, low: int, high: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _is_text(value: object) -> bool:
+    """Whether UTF-8 can hold it: bytes of a command line that are no letters cannot be kept."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_number(value: object) -> bool:
@@ -267,7 +271,11 @@ def _check_keys(value: object, where: str, required: type, ignore_missing: froze
     names = set(required.__annotations__)
     missing, unknown = names - set(value) - ignore_missing, set(value) - names
     if missing or unknown:
-        problem = f"lacks {sorted(missing)}" if missing else f"has the unknown keys {sorted(unknown)}"
+        problem = (
+            f"lacks {sorted(missing)}"
+            if missing
+            else f"has the unknown keys {listed(map(shown, unknown), len(unknown))}"
+        )
         raise AvatarInvalid(f"{where} {problem}; format {FORMAT} has {sorted(names)}.")
 
 
@@ -275,7 +283,7 @@ def _check_manifest(m: Manifest) -> None:
     _check_keys(m, "manifest", Manifest)
     _require(m["format"] == FORMAT, "manifest.format", f"{FORMAT}", m["format"])
     for key in ("name", "licence", "subject_consent"):
-        _require(isinstance(m[key], str) and bool(m[key]), f"manifest.{key}", "a non-empty text", m[key])
+        _require(_is_text(m[key]) and bool(m[key]), f"manifest.{key}", "a non-empty text of valid Unicode", m[key])
     _require(m["method"] in METHODS, "manifest.method", f"one of {METHODS}", m["method"])
     _require(m["color"] in COLORS, "manifest.color", f"one of {COLORS}", m["color"])
     fps = m["fps"]
@@ -326,11 +334,11 @@ def _check_provenance(provenance: Provenance) -> None:
     where = "manifest.provenance"
     _check_keys(provenance, where, Provenance)
     for key in ("source_format", "tool", "tool_version", "notes"):
-        _require(isinstance(provenance[key], str), f"{where}.{key}", "a text", provenance[key])
+        _require(_is_text(provenance[key]), f"{where}.{key}", "a text of valid Unicode", provenance[key])
     _require(isinstance(provenance["files"], list), f"{where}.files", "a list", provenance["files"])
     for i, file in enumerate(provenance["files"]):
         _check_keys(file, f"{where}.files[{i}]", SourceFile)
-        _require(isinstance(file["name"], str), f"{where}.files[{i}].name", "a text", file["name"])
+        _require(_is_text(file["name"]), f"{where}.files[{i}].name", "a text of valid Unicode", file["name"])
         _require(_is_integer(file["bytes"], 0, 2**53), f"{where}.files[{i}].bytes", "a size", file["bytes"])
         digest = isinstance(file["sha256"], str) and re.fullmatch(r"[0-9a-f]{64}", file["sha256"])
         _require(bool(digest), f"{where}.files[{i}].sha256", "64 hexadecimal digits", file["sha256"])
@@ -482,9 +490,7 @@ def _check_inputs(m: Manifest, tensors: Tensors, counts: dict[str, int]) -> None
         _require(allowed <= set(item) and not extra, where, f"with {sorted(allowed)} for target {target}", sorted(item))
         if target == "blendshape":
             names, shapes = item["names"], item["shapes"]
-            unique = (
-                isinstance(names, list) and all(isinstance(x, str) and x for x in names) and len(set(names)) == size
-            )
+            unique = isinstance(names, list) and all(_is_text(x) and x for x in names) and len(set(names)) == size
             _require(unique and len(names) == size, f"{where}.names", f"{size} different texts", names)
             valid = isinstance(shapes, list) and len(shapes) == size
             valid = valid and all(_is_integer(s, -1, counts["S"] - 1) for s in shapes)
@@ -520,12 +526,16 @@ def _check_motion(m: Manifest, tensors: Tensors) -> None:
         _require(_is_number(fps) and 0 < fps <= MAX_FPS, f"{where}.fps", f"a number in (0, {MAX_FPS:g}]", fps)
         _require(_is_integer(frames, 1, MAX_ROWS), f"{where}.frames", f"an integer in 1..{MAX_ROWS}", frames)
         for name in clip["inputs"]:
-            _require(name in sizes, f"{where}.inputs", f"names of inputs {sorted(sizes)}", name)
+            if name not in sizes:  # asked here, since a file may have a thousand clips of 256 inputs
+                _require(False, f"{where}.inputs", f"names of inputs {sorted(sizes)}", name)
             key = f"motion/{clip['name']}/{name}"
             _require(key not in expected, where, "a new pair of clip and input", key)
             expected[key] = (frames, sizes[name])
     found = {name for name in tensors if name.startswith("motion/")}
-    _require(found == set(expected), "motion/ tensors", f"{sorted(expected)}", sorted(found))
+    if found != set(expected):
+        one = sorted(found ^ set(expected))[0]
+        problem = "lacks" if one in expected else "has, beside those of its clips and inputs,"
+        raise AvatarInvalid(f"motion/ tensors: the avatar {problem} {one}.")
     for key, shape in expected.items():
         _check_tensor(key, tensors[key], TensorSpec("float32", shape), {})
 

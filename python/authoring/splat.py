@@ -9,6 +9,7 @@ import numpy as np
 from talksplat.errors import AvatarInvalid
 
 from .gaussians import gaussians
+from .packed import read_scene
 from .scene import static_scene
 from .source import Source
 from .spec import Array, Manifest
@@ -17,14 +18,15 @@ ROW = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("qu
 
 
 def import_splat(path: Path, name: str) -> tuple[Manifest, dict[str, Array]]:
-    """A static scene. Raises AvatarNotFound if path cannot be read, AvatarInvalid if its size is no multiple of 32."""
+    """A static scene. Raises AvatarNotFound if path cannot be read, AvatarInvalid if it has not one whole row."""
     source = Source()
-    data = source.read(path)
-    if not data or len(data) % ROW.itemsize:
-        raise AvatarInvalid(
-            f"{path}: must hold rows of {ROW.itemsize} bytes; got {len(data)} bytes. Is it truncated, or no .splat?"
-        )
-    rows = np.frombuffer(data, ROW)
+    data = read_scene(source, path, "splat")
+    n, extra = divmod(len(data), ROW.itemsize)
+    if not n:
+        raise AvatarInvalid(f"{path}: must hold rows of {ROW.itemsize} bytes; got {len(data)} bytes.")
+    if extra:
+        source.notes.append(f"{extra} bytes after its last whole row were not read.")
+    rows = np.frombuffer(data, ROW, n)
     cloud = gaussians(
         str(path),
         mean=rows["mean"],

@@ -7,6 +7,9 @@
 Importing this loads numpy and the core, nothing heavier.
 """
 
+from . import _start  # noqa: F401 (first: the imports below take a while)
+
+# isort: split
 from ._core import __version__
 from .avatar import Avatar, load
 from .camera import Camera

@@ -20,6 +20,7 @@ from pathlib import PurePosixPath
 from types import TracebackType
 from typing import BinaryIO
 
+from ._text import shortened
 from .errors import TalksplatError
 
 STREAM_BYTES = 256 << 20  # of what has no size: a pipe, a device
@@ -172,13 +173,13 @@ class Zip:
         limit = min(self._left, self._bounds.limit_of(info.compress_size))
         if info.file_size > limit:
             raise self._bounds.error(
-                f"{self._where}: {name} unpacks from {info.compress_size} to {info.file_size} bytes; at most {limit} "
-                "are read. Pack it again if it is genuine."
+                f"{self._where}: {shortened(name, 200)} unpacks from {info.compress_size} to {info.file_size} bytes; at "
+                f"most {limit} are read. Pack it again if it is genuine."
             )
         with self._archive.open(info) as member:
             data = member.read(limit + 1)  # the header's size is only a claim
         if len(data) > limit:
-            raise self._bounds.error(f"{self._where}: {name} unpacks to more than {limit} bytes.")
+            raise self._bounds.error(f"{self._where}: {shortened(name, 200)} unpacks to more than {limit} bytes.")
         self._left -= len(data)
         return data
 

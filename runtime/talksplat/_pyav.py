@@ -6,11 +6,15 @@ from typing import Any
 
 import av
 
+_RELEASE = int(av.__version__.split(".")[0])
 # A media file must not make the decoder open other files or addresses, as playlists do. Nothing is named "none".
-# Nor need pictures be decoded to find sound: FFmpeg would look into one of any size to learn its pixel format.
-_OPTIONS = {"protocol_whitelist": "none", "max_pixels": "1"}
-# Texts of strangers' files are in any encoding. From PyAV 19 on they are replaced without being asked for.
-_TEXTS = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+_OPTIONS: dict[str, Any] = {"container_options": {"protocol_whitelist": "none"}}
+if _RELEASE < 19:  # texts of strangers' files are in any encoding; later releases replace what they cannot read
+    _OPTIONS["metadata_errors"] = "replace"
+if _RELEASE >= 18:
+    # Pictures beside the sound are looked into as well, to learn their pixel format: no larger ones than 8K video has.
+    # Earlier releases read past their options for streams where a file shows its streams late, as MPEG does.
+    _OPTIONS["options"] = {"max_pixels": str(1 << 25)}
 # What PyAV raises for a damaged file. Whatever else it raises is a fault of the program that calls it.
 FAILURES = (av.FFmpegError, OSError, UnicodeDecodeError)
 # AV_DISPOSITION_DEFAULT; AV_DISPOSITION_ATTACHED_PIC and AV_DISPOSITION_STILL_IMAGE (FFmpeg, avformat.h). The class
@@ -19,8 +23,8 @@ _DEFAULT, _STILL = 1 << 0, 1 << 10 | 1 << 20
 
 
 def open_sound(source: Any) -> Any:
-    """An input container over a binary file; its sound can be decoded, its pictures need not be."""
-    return av.open(source, options=_OPTIONS, **_TEXTS)
+    """An input container over a binary file; its sound can be decoded, and pictures of ordinary size."""
+    return av.open(source, **_OPTIONS)
 
 
 def is_default(stream: Any) -> bool:

@@ -22,6 +22,7 @@ from .camera import Camera
 from .control import Input, control_arrays
 from .errors import DeviceError, MotionInvalid
 from .frame import Clip, Frame, Gaussians
+from .framing import turned_lens
 from .layering import Layer
 from .motions import Motion, fit_motion, load_motion
 from .speech import Hearing, speech_fps
@@ -135,6 +136,20 @@ class Avatar:
         out = np.empty((self._info["n_vertices"], 3), np.float32)
         self._core.vertices(control_arrays(self.inputs, control or {}), out)
         return out
+
+    def view(self, up: Any = None, front: Any = None, size: tuple[int, int] | None = None) -> Camera:
+        """A camera that shows a still scene upright and from its front, for pictures of (width, height) `size`.
+
+        up, front: where its top is, and where it is seen from: "x", "-x", "y", ... or three numbers. None: what is up
+        for its own camera, and the front that usually goes with it. size: None for the canvas.
+        Raises ValueError for other directions, and for an avatar that moves: its own camera knows how it stands.
+        """
+        if self.manifest["method"] != "static":
+            raise ValueError(f"view: {self.name} is no still scene: up and front are for scenes that do not move.")
+        width, height = self.size if size is None else _checked_size("view", size)
+        own = self.manifest["camera"]["cam_from_world"]
+        lens = turned_lens(self.gaussians({}).mean, up, front, own, width, height)
+        return Camera(lens.cam_from_world.astype(np.float32), lens.focal_px, lens.focal_px, lens.cx, lens.cy, lens.near)
 
     def render_frame(
         self,

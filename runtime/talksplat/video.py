@@ -8,34 +8,28 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import re
-import shutil
-import struct
 import sys
-import tempfile
 import threading
-import zlib
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ._arrays import FloatArray
-from ._files import partial_of, require_place
+from ._files import WholeFile, cannot_write, require_place
+from ._signals import held_signals
+from ._video_writer import Image, VideoWriter
+from .png_sequence import FrameNames, PngSequence
 
 if TYPE_CHECKING:
     from .sound import SoundTrack
 
-Image = NDArray[np.uint8]
-
 CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 PIPE = "-"
-_PATTERN = re.compile(r"%0?\d*d")
+# Rates of containers are fractions, as 30000/1001 is: the slowest that these can state.
+MAX_DENOMINATOR = 1001
 # Visually lossless at these sizes, and fast: the encoder shares the CPU with the renderer.
 H264_OPTIONS = {"crf": "16", "preset": "veryfast"}
 MPEG4_BITS_PER_PIXEL = 0.5
@@ -49,8 +43,7 @@ def formats_of(target: str) -> tuple[str, ...]:
     if suffix in CONTAINERS:
         return ("nv12",)
     if suffix == ".png":
-        if len(_PATTERN.findall(Path(target).name)) != 1:
-            raise ValueError(f"output: {target} needs one frame number in its name, as in frames/%05d.png.")
+        FrameNames(target)
         return ("rgb8", "rgba8")
     known = ", ".join(CONTAINERS)
     raise ValueError(f"output: {target} must end in {known} or be NAME%05d.png, or - for raw pictures on stdout.")
@@ -59,6 +52,30 @@ def formats_of(target: str) -> tuple[str, ...]:
 def has_sound(target: str) -> bool:
     """Whether a target keeps sound."""
     return Path(target).suffix.lower() in CONTAINERS
+
+
+def require_target(target: str) -> None:
+    """What keeps a target from being written, as far as that can be told before there are pictures.
+
+    Raises ValueError for a target of no known kind, and an OSError that names what is in the way.
+    """
+    formats_of(target)
+    if target == PIPE:
+        return
+    if target.lower().endswith(".png"):
+        FrameNames(target).require_free()
+    else:
+        require_place(Path(target))
+
+
+def holds(target: str, path: str) -> bool:
+    """Whether writing to `target` would replace the file at `path`."""
+    if target == PIPE or not os.path.isfile(path):
+        return False
+    if not target.lower().endswith(".png"):
+        return os.path.exists(target) and os.path.samefile(target, path)
+    names = FrameNames(target)
+    return names.folder.is_dir() and os.path.samefile(names.folder, Path(path).parent) and names.holds(Path(path))
 
 
 def open_video(
@@ -85,54 +102,17 @@ def open_video(
         even = f"{width + width % 2}x{height + height % 2}"
         raise ValueError(f"output: {target} needs an even width and height; got {width}x{height}. Use {even}.")
     if target == PIPE:
+        if sys.stdout is None:
+            raise OSError("output: stdout is closed. Redirect it to a file or a program.")
         return _Pipe(form, sys.stdout.buffer)
-    folder = Path(target).parent
     if target.lower().endswith(".png"):
-        return _PngSequence(form, target, folder)
-    require_place(Path(target))
+        return PngSequence(form, FrameNames(target))
+    if not fps >= 1 / MAX_DENOMINATOR:
+        raise ValueError(
+            f"output: fps must be at least 1/{MAX_DENOMINATOR} for {Path(target).suffix}; got {fps:g}. "
+            "PNG sequences take any rate."
+        )
     return _Behind(_Container(form, Path(target), fps, size, sound))
-
-
-class VideoWriter(ABC):
-    """write() pictures, then leave the `with` block.
-
-    left_over: after that, a file of an earlier and longer sequence of the same name, or None.
-    """
-
-    left_over: Path | None = None
-
-    def __init__(self, format: str) -> None:
-        self.format = format
-
-    @abstractmethod
-    def write(self, image: Image, sound: FloatArray | None = None) -> None:
-        """Add a picture of the writer's format and size, and the sound from then on. Arrays may be reused afterwards.
-
-        sound: [n] or [n,channels] float32, full scale at 1; any n.
-        """
-
-    @abstractmethod
-    def finish(self) -> None:
-        """Make the result whole and visible."""
-
-    @abstractmethod
-    def abandon(self) -> None:
-        """Remove what was written."""
-
-    def __enter__(self) -> VideoWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is not None:
-            self.abandon()
-            return
-        try:
-            self.finish()
-        except BaseException:
-            self.abandon()
-            raise
 
 
 def h264_encoder() -> str | None:
@@ -149,6 +129,43 @@ def aac_encoder() -> str | None:
     return "aac" if "aac" in av.codecs_available else None
 
 
+class _Sink:
+    """The file that PyAV writes to.
+
+    Its first error is kept here and goes no further: FFmpeg writes on after errors and reports others in the end, and
+    PyAV before 17 may crash on them.
+    """
+
+    name = "video"  # PyAV asks for one, and opens nothing by it
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        if self.error is None:
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self.error = error
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if self.error is None:
+            try:
+                return self._file.seek(offset, whence)
+            except OSError as error:
+                self.error = error
+        return offset
+
+    def tell(self) -> int:
+        return self.seek(0, os.SEEK_CUR)
+
+    def ignore(self) -> None:
+        """What comes from now on is not wanted."""
+        self.error = self.error or OSError("abandoned")
+
+
 class _Container(VideoWriter):
     def __init__(
         self, format: str, path: Path, fps: float, size: tuple[int, int], sound: tuple[int, int] | None
@@ -159,12 +176,13 @@ class _Container(VideoWriter):
         self._frame_of = av.VideoFrame.from_ndarray
         self._encoder_error = av.FFmpegError
         self._path = path
-        self._partial = partial_of(path)
+        self._whole = WholeFile(path)
+        self._sink = _Sink(self._whole.file)
         self._sound: SoundTrack | None = None
-        self._container: Any = av.open(str(self._partial), "w", format=CONTAINERS[path.suffix.lower()])
         try:
+            self._container: Any = av.open(self._sink, "w", format=CONTAINERS[path.suffix.lower()])
             encoder = h264_encoder()
-            rate = Fraction(fps).limit_denominator(1001)
+            rate = Fraction(fps).limit_denominator(MAX_DENOMINATOR)
             stream: Any = self._container.add_stream(encoder or "mpeg4", rate=rate)
             stream.width, stream.height = size
             # x264 lays pictures out as NV12 itself; FFmpeg's MPEG-4 wants its planes apart.
@@ -201,26 +219,34 @@ class _Container(VideoWriter):
             if self._sound is not None and sound is not None:
                 self._sound.write(sound)
 
-    def finish(self) -> None:
+    def end(self) -> None:
         with self._as_os_error():
             self._container.mux(self._stream.encode(None))
             if self._sound is not None:
                 self._sound.finish()
             self._container.close()
-        os.replace(self._partial, self._path)
+
+    def finish(self) -> None:
+        self._whole.keep()
 
     @contextlib.contextmanager
     def _as_os_error(self) -> Iterator[None]:
+        failure = None
         try:
             yield
         except self._encoder_error as error:
-            raise OSError(f"{self._path}: cannot be written ({error.strerror}).") from None
+            failure = OSError(f"{self._path}: cannot be written ({error.strerror}).")
+        if self._sink.error is not None:
+            failure = cannot_write(self._path, self._sink.error)
+        if failure is not None:
+            raise failure
 
     def abandon(self) -> None:
-        # Closing flushes, which fails again on a full disk; the error that led here is the one to show.
+        self._sink.ignore()
+        # Closing encodes what waits, and the error that led here is the one to show.
         with contextlib.suppress(Exception):
             self._container.close()
-        self._partial.unlink(missing_ok=True)
+        self._whole.drop()
 
 
 class _Behind(VideoWriter):
@@ -240,16 +266,29 @@ class _Behind(VideoWriter):
         for _ in range(self.WAITING):
             self._room.put(None)
         self._thread = threading.Thread(target=self._work, name="talksplat video", daemon=True)
-        self._thread.start()
+
+    def __enter__(self) -> VideoWriter:
+        try:
+            self._thread.start()
+        except BaseException:  # a signal, while it waits for the thread to begin
+            with held_signals():
+                self.abandon()
+            raise
+        return self
 
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
-            if self._error is None:
-                try:
-                    self._writer.write(*item)
-                except BaseException as error:
-                    self._error = error
+            self._unless_failed(self._writer.write, *item)
             self._room.put(None)
+        # Here, not where signals are handled: PyAV drops what is raised while it writes.
+        self._unless_failed(self._writer.end)
+
+    def _unless_failed(self, step: Callable[..., None], *arguments: Any) -> None:
+        if self._error is None:
+            try:
+                step(*arguments)
+            except BaseException as error:
+                self._error = error
 
     def write(self, image: Image, sound: FloatArray | None = None) -> None:
         self._room.get()
@@ -259,12 +298,15 @@ class _Behind(VideoWriter):
 
     def _join(self) -> None:
         self._queue.put(None)
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
-    def finish(self) -> None:
+    def end(self) -> None:
         self._join()
         if self._error is not None:
             raise self._error
+
+    def finish(self) -> None:
         self._writer.finish()
 
     def abandon(self) -> None:
@@ -273,65 +315,27 @@ class _Behind(VideoWriter):
         self._writer.abandon()
 
 
-class _PngSequence(VideoWriter):
-    def __init__(self, format: str, pattern: str, folder: Path) -> None:
-        super().__init__(format)
-        self._name = Path(pattern).name
-        self._folder = folder
-        self._made = [f for f in (folder, *folder.parents) if not f.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
-        self._partial = Path(tempfile.mkdtemp(prefix=".talksplat-", dir=folder))
-        self._count = 0
-
-    def write(self, image: Image, sound: FloatArray | None = None) -> None:
-        (self._partial / str(self._count)).write_bytes(png_bytes(image))
-        self._count += 1
-
-    def finish(self) -> None:
-        for i in range(self._count):
-            os.replace(self._partial / str(i), self._file(i))
-        self._partial.rmdir()
-        following = self._file(self._count)
-        self.left_over = following if following.exists() else None
-
-    def _file(self, i: int) -> Path:
-        # Other percent signs of the name are themselves.
-        return self._folder / _PATTERN.sub(lambda number: number[0] % i, self._name)
-
-    def abandon(self) -> None:
-        shutil.rmtree(self._partial, ignore_errors=True)
-        # Folders that were made for it go too, unless someone has put something there.
-        with contextlib.suppress(OSError):
-            for folder in self._made:
-                folder.rmdir()
-
-
 class _Pipe(VideoWriter):
     def __init__(self, format: str, stream: BinaryIO) -> None:
         super().__init__(format)
         self._stream = stream
 
     def write(self, image: Image, sound: FloatArray | None = None) -> None:
-        self._stream.write(np.ascontiguousarray(image).data)
+        with self._named():
+            self._stream.write(np.ascontiguousarray(image).data)
 
     def finish(self) -> None:
-        self._stream.flush()
+        with self._named():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:  # no fault: a reader has enough
+            raise
+        except OSError as error:
+            raise cannot_write(Path("stdout"), error) from None
 
     def abandon(self) -> None:
         """What the reader has, it has."""
-
-
-def png_bytes(image: Image) -> bytes:
-    """A PNG file of an [H,W,3] or [H,W,4] uint8 picture (PNG specification, third edition; filter Up, deflate 1)."""
-    height, width, channels = image.shape
-    rows = image.reshape(height, width * channels)
-    filtered = np.empty((height, 1 + width * channels), np.uint8)
-    filtered[:, 0] = 2
-    filtered[0, 1:] = rows[0]
-    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-    header = struct.pack(">IIBBBBB", width, height, 8, {3: 2, 4: 6}[channels], 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(filtered.data, 1)), (b"IEND", b""))
-    parts = [b"\x89PNG\r\n\x1a\n"]
-    for kind, data in chunks:
-        parts += [struct.pack(">I", len(data)), kind, data, struct.pack(">I", zlib.crc32(kind + data))]
-    return b"".join(parts)

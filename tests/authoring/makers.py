@@ -65,7 +65,7 @@ def splat_bytes(n: int, seed: int = 0) -> bytes:
 
 def spz_bytes(n: int, version: int = 2, degree: int = 0, packed: bool = True, seed: int = 0) -> bytes:
     rng = np.random.default_rng(seed)
-    width = 9 + 1 + 3 + 3 + (4 if version == 3 else 3) + 3 * ((degree + 1) ** 2 - 1)
+    width = (6 if version == 1 else 9) + 1 + 3 + 3 + (4 if version == 3 else 3) + 3 * ((degree + 1) ** 2 - 1)
     body = rng.integers(0, 256, n * width, np.uint8).tobytes()
     data = struct.pack("<4sIIBBBB", b"NGSP", version, n, degree, 12, 0, 0) + body
     return gzip.compress(data) if packed else data

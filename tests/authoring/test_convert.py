@@ -91,7 +91,7 @@ def test_sources_that_are_nothing(tmp_path: Path) -> None:
     with pytest.raises(AvatarInvalid, match="neither skin"):
         convert(tmp_path, tmp_path / "o")
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(AvatarInvalid, match="none of"):
+    with pytest.raises(AvatarInvalid, match="of no kind that is known"):
         convert(tmp_path / "notes.txt", tmp_path / "o")
     (tmp_path / "head.glb").write_bytes(b"glTF\2\0\0\0")
     with pytest.raises(AvatarInvalid, match="whole zip"):

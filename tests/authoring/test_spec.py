@@ -1,5 +1,6 @@
 """The writer: what it writes, what it refuses, and that it never leaves half a file."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -217,3 +218,54 @@ def test_morton_order_interleaves_bits() -> None:
 @pytest.mark.parametrize("points", [np.zeros((0, 3)), np.zeros((1, 3)), np.ones((4, 3))])
 def test_morton_order_of_degenerate_clouds(points: np.ndarray) -> None:
     np.testing.assert_array_equal(morton_order(points), np.arange(len(points)))
+
+
+@pytest.mark.parametrize("key", ["name", "licence", "provenance.notes"])
+def test_texts_that_utf_8_cannot_hold(key: str, tmp_path: Path) -> None:
+    manifest, tensors = avatar()
+    set_in(key, "x\udcff")(manifest, tensors)
+    with pytest.raises(AvatarInvalid, match=rf"manifest\.{key} must be a .*text of valid Unicode; got 'x\\udcff'\."):
+        spec.write(tmp_path / "a.tsplat", manifest, tensors)
+
+
+def test_a_link_is_written_through(tmp_path: Path) -> None:
+    (tmp_path / "real.tsplat").write_bytes(b"old")
+    (tmp_path / "a.tsplat").symlink_to("real.tsplat")
+    spec.write(tmp_path / "a.tsplat", *avatar())
+    assert (tmp_path / "a.tsplat").is_symlink()
+    assert (tmp_path / "real.tsplat").stat().st_size > 1000
+    assert sorted(os.listdir(tmp_path)) == ["a.tsplat", "real.tsplat"]
+
+
+def test_what_lies_under_a_foretold_name_is_left_alone(tmp_path: Path) -> None:
+    """A folder that others can write to: they may not choose which file is lost."""
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    (tmp_path / f".a.tsplat.{os.getpid()}.tmp").symlink_to(victim)
+    spec.write(tmp_path / "a.tsplat", *avatar())
+    assert victim.read_text() == "mine"
+    assert not (tmp_path / "a.tsplat").is_symlink()
+
+
+def test_names_as_long_as_the_file_system_allows(tmp_path: Path) -> None:
+    path = tmp_path / ("a" * 248 + ".tsplat")
+    assert spec.write(path, *avatar()) == path
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_pipe_is_no_place_for_an_avatar(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.tsplat")
+    with pytest.raises(OSError, match=r"a\.tsplat is a pipe"):
+        spec.write(tmp_path / "a.tsplat", *avatar())
+    assert os.listdir(tmp_path) == ["a.tsplat"]
+
+
+def test_an_error_of_the_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match=r"a\.tsplat: cannot be written \(No space left on device\)"):
+        spec.write(tmp_path / "a.tsplat", *avatar())
+    assert not os.listdir(tmp_path)

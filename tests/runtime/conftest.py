@@ -1,6 +1,10 @@
 """Fixtures of the runtime's tests."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,3 +21,22 @@ def tiny_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny(tiny_path: Path) -> talksplat.Avatar:
     return talksplat.load(tiny_path, threads=1)
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Any:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def program(tiny_path: Path, tmp_path: Path) -> Any:
+    """Starts `talksplat ARGUMENTS` in its own process, in an empty folder."""
+
+    def start(*arguments: object, **options: Any) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "talksplat", *map(str, arguments)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": tmp_path}
+        return subprocess.Popen(command, **{**pipes, **options})
+
+    return start

@@ -20,7 +20,7 @@ import pytest
 
 import talksplat
 from talksplat import MotionInvalid, load_motion
-from talksplat.motion_files.json_text import _weight
+from talksplat._json import weight_of
 from talksplat.motions import MAX_FRAMES, Motion
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -158,7 +158,7 @@ def test_what_json_weighs(item: bytes) -> None:
     taken = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert len(kept) == 20001
-    assert taken < 1.3 * _weight(text)
+    assert taken < 1.3 * weight_of(text)
 
 
 def test_an_hour_of_json_weighs_little(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_an_hour_of_json_weighs_little(tmp_path: Path) -> None:
             for i in range(rows)
         ]
         text = json.dumps({"names": names, "frames": frames}).encode()
-        assert _weight(text) < 10 * len(text)
+        assert weight_of(text) < 10 * len(text)
 
 
 def test_json_is_bounded_in_size(tmp_path: Path) -> None:

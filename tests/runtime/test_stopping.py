@@ -2,10 +2,13 @@
 
 import os
 import signal
+import sys
 
 import pytest
 
-from talksplat.cli.stopping import Stopped, go_on, signals_stop
+from talksplat import _start
+from talksplat.cli import stopping
+from talksplat.cli.stopping import Stopped, go_on, signalled, signals_stop
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
@@ -33,3 +36,58 @@ def test_ignored_signals_stay_ignored() -> None:
             go_on()
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_second_signal_is_the_same_wish(monkeypatch: pytest.MonkeyPatch) -> None:
+    with signals_stop():
+        with pytest.raises(Stopped) as first:
+            os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)  # what was begun is being removed
+        assert signalled() is first.value
+        monkeypatch.setattr(stopping, "SAME_WISH_S", 0.0)  # much later: a library has dropped it
+        with pytest.raises(Stopped) as again:
+            os.kill(os.getpid(), signal.SIGINT)
+    assert again.value.code == first.value.code == 143
+
+
+def test_a_stop_that_cannot_be_raised_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    class Held:
+        def __init__(self, error: BaseException) -> None:
+            self.error = error
+
+        def __del__(self) -> None:
+            raise self.error
+
+    shown: list[object] = []
+    before, sys.unraisablehook = sys.unraisablehook, lambda what: shown.append(what.exc_value)
+    try:
+        other = KeyError("lost")
+        with signals_stop():
+            Held(Stopped("interrupted.", 130))
+            Held(other)
+        assert shown == [other]
+    finally:
+        sys.unraisablehook = before
+    assert capsys.readouterr() == ("", "")
+
+
+def test_only_the_command_line_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    assert before is not _start.end_at_once
+    monkeypatch.setattr(sys, "argv", ["-m"])
+    for words, ours in (
+        (["python", "-m", "talksplat", "render"], True),
+        (["python", "-Im", "talksplat"], True),
+        (["python", "-mtalksplat"], True),
+        (["python", "-m", "pytest"], False),
+    ):
+        monkeypatch.setattr(sys, "orig_argv", words)
+        assert _start.is_command_line() == ours
+    for program, ours in (
+        ("/usr/bin/talksplat", True),
+        ("talksplat.py", False),
+        ("/opt/talksplat/run", False),
+        ("", False),
+    ):
+        monkeypatch.setattr(sys, "argv", [program])
+        assert _start.is_command_line() == ours

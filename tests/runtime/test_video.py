@@ -1,6 +1,8 @@
 """Writers of pictures: what is written can be read back, and nothing half-written stays."""
 
+import errno
 import io
+import os
 import re
 import sys
 import time
@@ -10,10 +12,10 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from PIL import Image
 
-from talksplat import video
-from talksplat.video import VideoWriter, _Behind, formats_of, open_video, png_bytes
+from talksplat import _files, video
+from talksplat._video_writer import VideoWriter
+from talksplat.video import _Behind, formats_of, open_video
 
 WIDTH, HEIGHT = 64, 48
 
@@ -67,23 +69,6 @@ def test_mpeg4_where_there_is_no_h264(tmp_path: Path, monkeypatch: pytest.Monkey
     assert abs(int(frames[0].to_ndarray()[20, 20]) - 100) <= 3
 
 
-@pytest.mark.parametrize("channels", [3, 4])
-@pytest.mark.parametrize("size", [(1, 1), (5, 3), (64, 48)])
-def test_png(channels: int, size: tuple[int, int]) -> None:
-    width, height = size
-    image = np.random.default_rng(0).integers(0, 256, (height, width, channels), np.uint8)
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png_bytes(image)))), image)
-
-
-def test_png_sequence(tmp_path: Path) -> None:
-    images = np.random.default_rng(1).integers(0, 256, (3, HEIGHT, WIDTH, 4), np.uint8)
-    with open_video(str(tmp_path / "new" / "%03d.png"), 25, (WIDTH, HEIGHT), "rgba8") as writer:
-        for image in images:
-            writer.write(image)
-    assert files(tmp_path) == ["new", "new/000.png", "new/001.png", "new/002.png"]
-    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "new" / "002.png")), images[2])
-
-
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, SystemExit])
 def test_nothing_half_written_stays(tmp_path: Path, error: type[BaseException]) -> None:
     (tmp_path / "old.mp4").write_bytes(b"kept")
@@ -96,22 +81,102 @@ def test_nothing_half_written_stays(tmp_path: Path, error: type[BaseException]) 
     assert (tmp_path / "old.mp4").read_bytes() == (tmp_path / "00000.png").read_bytes() == b"kept"
 
 
-def test_what_others_put_into_a_made_folder_stays(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", sorted(video.CONTAINERS))
+@pytest.mark.parametrize("stem", ["12:30", "Interview: part 1", "file:x", "pipe:1", "%d", "x" * 251])
+def test_names_mean_nothing_but_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, stem: str) -> None:
+    """FFmpeg takes what comes before a colon for a protocol."""
+    monkeypatch.chdir(tmp_path)
+    with open_video(stem + suffix, 25, (WIDTH, HEIGHT)) as writer:
+        for _ in range(3):
+            writer.write(nv12(100))
+    assert files(tmp_path) == [stem + suffix]
+    with av.open((tmp_path / (stem + suffix)).open("rb")) as container:
+        assert len(list(container.decode(video=0))) == 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links of POSIX")
+def test_a_link_is_written_through(tmp_path: Path) -> None:
+    (tmp_path / "old").write_bytes(b"old")
+    (tmp_path / "link.mp4").symlink_to("old")
+    with open_video(str(tmp_path / "link.mp4"), 25, (WIDTH, HEIGHT)) as writer:
+        writer.write(nv12(100))
+    assert (tmp_path / "link.mp4").is_symlink()
+    assert (tmp_path / "old").read_bytes()[4:8] == b"ftyp"
+    assert files(tmp_path) == ["link.mp4", "old"]
+
+
+@pytest.mark.parametrize("suffix", sorted(video.CONTAINERS))
+@pytest.mark.parametrize("failing", ["write", "seek", "close"])
+@pytest.mark.parametrize("after", [0, 3000])
+def test_a_disk_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, failing: str, after: int
+) -> None:
+    """Whatever FFmpeg makes of it: the first error is raised, with the file's name, and nothing stays."""
+
+    class Disk(io.BytesIO):
+        def fail(self, what: str) -> None:
+            if what == failing and self.tell() >= after:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        def write(self, data: Any) -> int:
+            self.fail("write")
+            return super().write(data)
+
+        def seek(self, offset: int, whence: int = 0) -> int:
+            self.fail("seek")
+            return super().seek(offset, whence)
+
+        def close(self) -> None:
+            self.fail("close")
+            super().close()
+
+    def failing_file(self: _files.WholeFile, path: Path, start: Any = _files.WholeFile.__init__) -> None:
+        start(self, path)
+        self.file.close()
+        self.file = Disk()
+
+    monkeypatch.setattr(_files.WholeFile, "__init__", failing_file)
     with (
-        pytest.raises(KeyboardInterrupt),
-        open_video(str(tmp_path / "made" / "here" / "%d.png"), 25, (WIDTH, HEIGHT)) as writer,
+        pytest.raises(OSError, match=rf"^.*/out{suffix}: cannot be written \(No space left on device\)\.$"),
+        open_video(str(tmp_path / f"out{suffix}"), 25, (WIDTH, HEIGHT)) as writer,
     ):
-        writer.write(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
-        (tmp_path / "made" / "notes.txt").write_text("kept")
-        raise KeyboardInterrupt
-    assert files(tmp_path) == ["made", "made/notes.txt"]
+        for i in range(60):
+            writer.write(np.random.default_rng(i).integers(0, 256, (HEIGHT * 3 // 2, WIDTH), np.uint8))
+    assert files(tmp_path) == []
 
 
-@pytest.mark.parametrize(("name", "made"), [("100%_%03d.png", "100%_000.png"), ("50%%d.png", "50%0.png")])
-def test_percent_signs_in_a_name(tmp_path: Path, name: str, made: str) -> None:
-    with open_video(str(tmp_path / name), 25, (WIDTH, HEIGHT)) as writer:
+@pytest.mark.parametrize(("fps", "message"), [(0.0001, "0.0001"), (0.000998, "0.000998"), (float("nan"), "nan")])
+def test_rates_that_a_container_cannot_state(tmp_path: Path, fps: float, message: str) -> None:
+    """They were written as 24."""
+    with pytest.raises(ValueError, match=rf"^output: fps must be at least 1/1001 for \.mp4; got {message}\."):
+        open_video(str(tmp_path / "out.mp4"), fps, (WIDTH, HEIGHT))
+    with open_video(str(tmp_path / "%d.png"), fps, (WIDTH, HEIGHT)) as writer:
         writer.write(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
-    assert files(tmp_path) == [made]
+    assert files(tmp_path) == ["0.png"]
+
+
+@pytest.mark.parametrize("suffix", sorted(video.CONTAINERS))
+@pytest.mark.parametrize("fps", [0.001, 0.04, 1000.0])
+def test_slow_and_fast_rates(tmp_path: Path, suffix: str, fps: float) -> None:
+    target = tmp_path / f"out{suffix}"
+    with open_video(str(target), fps, (WIDTH, HEIGHT)) as writer:
+        for _ in range(4):
+            writer.write(nv12(100))
+    with av.open(str(target)) as container:
+        times = [frame.time for frame in container.decode(video=0)]
+    np.testing.assert_allclose(times, np.arange(4) / fps, atol=2e-3, rtol=1e-5)
+
+
+def test_what_would_be_written_over(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "b.mp4").symlink_to("a.mp4")
+    (tmp_path / "c.mp4").touch()
+    target = str(tmp_path / "a.mp4")
+    found = [name for name in files(tmp_path) if video.holds(target, str(tmp_path / name))]
+    assert found == ["a.mp4", "b.mp4"]
+    assert not video.holds(str(tmp_path / "new.mp4"), target)
+    assert not video.holds(target, str(tmp_path / "new.mp4"))
+    assert not video.holds("-", target)
 
 
 def test_two_writers_of_one_file(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 import talksplat
 from talksplat.arkit import ARKIT_NAMES
-from talksplat.video import png_bytes
+from talksplat.png_sequence import png_bytes
 
 COLUMNS, TILE, CROP = 6, 176, (0.20, 0.01, 0.80, 0.67)  # tile in pixels; crop: left, top, right, bottom shares
 PLAIN = (0.43, 0.51, 0.55)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect as inspection
 import os
@@ -20,7 +21,10 @@ from .doctor import doctor
 from .inspect import inspect
 from .motion import motion
 from .render import render
-from .stopping import Stopped, signals_stop
+from .stopping import Stopped, signalled, signals_stop
+from .streams import discard, flush_stdout, missing_streams_opened, say
+
+FULL = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO") if hasattr(errno, name)}
 
 app = typer.Typer(
     name="talksplat",
@@ -39,17 +43,19 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     def run(*args: Any, **options: Any) -> None:
         try:
             command(*args, **options)
-            sys.stdout.flush()
         except (TalksplatError, ValueError) as error:
             raise Stopped(_with_options(_one_line(error), flags), 1) from None
         except KeyboardInterrupt:
             raise Stopped("interrupted.", 130) from None
         except BrokenPipeError:
-            # Python flushes stdout once more at exit, which would fail again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise Stopped("the reader of the output closed it.", 1) from None
+            raise _no_reader() from None
 
     return run
+
+
+def _no_reader() -> Stopped:
+    discard(sys.stdout)
+    return Stopped("the reader of the output closed it.", 1)
 
 
 def _flags(command: Callable[..., None]) -> dict[str, str]:
@@ -93,16 +99,34 @@ def _options(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns the exit code: 0, 1 (an error), 2 (a wrong command line), 130 (interrupted)."""
-    try:
-        with signals_stop():
-            code = app(args=arguments, prog_name="talksplat", standalone_mode=False)
-        return code if isinstance(code, int) else 0
-    except (TalksplatError, ValueError, OSError, MemoryError, ImportError) as error:
+    with missing_streams_opened(), signals_stop():
+        try:
+            try:
+                code = app(args=arguments, prog_name="talksplat", standalone_mode=False)
+            finally:
+                flush_stdout()
+        except (BrokenPipeError, SystemExit):  # typer and rich leave by SystemExit where nobody reads
+            return _failed(signalled() or _no_reader())
+        except (Exception, Stopped) as error:
+            # What a signal raises in the middle of an import comes out of it as another error.
+            return _failed(signalled() or error)
+    return code if isinstance(code, int) else 0
+
+
+def _failed(error: Exception | Stopped) -> int:
+    if isinstance(error, Stopped):
+        return _fail(str(error), error.code)
+    if isinstance(error, MemoryError):
+        said = str(error).rstrip(".")
+        return _fail(f"there is not enough memory{f' ({said})' if said else ''}. Ask for less, or give it more.")
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return _fail(f"{os.fsdecode(error.filename)}: {error.strerror}.")
+    if isinstance(error, OSError) and error.errno in FULL:  # what is written to files bears their names
+        discard(sys.stdout)
+        return _fail(f"stdout: cannot be written ({error.strerror}).")
+    if isinstance(error, (TalksplatError, ValueError, OSError, ImportError)):
         return _fail(_one_line(error))
-    except Stopped as stop:
-        return _fail(str(stop), stop.code)
-    except Exception as error:
-        return _wrong_command_line(error)
+    return _wrong_command_line(error)
 
 
 def _wrong_command_line(error: Exception) -> int:
@@ -115,7 +139,7 @@ def _wrong_command_line(error: Exception) -> int:
     message = format_message()
     code = int(getattr(error, "exit_code", 2))
     if message.startswith("Usage:"):  # a group without a command
-        print(message, file=sys.stderr)
+        say(message, keep="\n")
         return code
     command = getattr(getattr(error, "ctx", None), "command_path", "talksplat")
     return _fail(f"{_one_line(message)} See {command} --help.", code)
@@ -127,5 +151,5 @@ def _one_line(error: object) -> str:
 
 
 def _fail(message: str, code: int = 1) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    say(f"error: {message}")
     return code

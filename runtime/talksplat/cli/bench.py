@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import AvatarPath, Json, MotionFps, Precision, Size, Threads, parse_size
+from .._text import printable
+from .options import AvatarPath, Json, MotionFps, Precision, Size, Threads, note, parse_size, require_motion_fps
 
 if TYPE_CHECKING:
     from ..avatar import Avatar
@@ -19,7 +20,9 @@ WARM_UP = 10
 
 def bench(
     avatar: AvatarPath,
-    frames: Annotated[int, typer.Option("--frames", min=1, help="Frames to measure, after a warm-up.")] = 300,
+    frames: Annotated[
+        int, typer.Option("--frames", min=1, max=1_000_000, help="Frames to measure, after a warm-up.")
+    ] = 300,
     size: Size = None,
     threads: Threads = 0,
     precision: Precision = "reference",
@@ -37,12 +40,15 @@ def bench(
     from ..motions import load_motion
 
     pixels = None if size is None else parse_size(size)
+    require_motion_fps(motion_fps)
     begin = time.perf_counter()
     head = load(avatar, threads=threads, precision=precision)
     load_ms = (time.perf_counter() - begin) * 1e3
     if motion is None and head.clips:
         motion = f"clip:{next(iter(head.clips))}"
     moves = None if motion is None else load_motion(motion, head, fps=motion_fps)
+    for remark in () if moves is None else moves.notes:
+        note(f"note: {remark}")
     result = {
         "avatar": head.name,
         "motion": motion or "neutral",
@@ -137,7 +143,8 @@ def _show(result: dict[str, Any]) -> None:
     for stage, values in rows.items():
         table.add_row(stage, *(f"{value / 1e3:.3f}" for value in values.values()))
     console = Console(highlight=False, markup=False)
-    console.print(f"{result['avatar']}, {result['motion']}: {result['frames']} frames of {width}x{height}")
+    names = printable(f"{result['avatar']}, {result['motion']}")
+    console.print(f"{names}: {result['frames']} frames of {width}x{height}")
     console.print(table)
     console.print(
         f"{result['frames_per_second']:.1f} frames per second; {result['gaussians']} Gaussians, "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .options import note
+from .options import Front, Up, note
+from .outputs import refuse_inputs
 
 
 def convert(
@@ -26,10 +28,31 @@ def convert(
     licence: Annotated[
         str | None, typer.Option("--licence", help="Licence to record; what SRC states if absent.")
     ] = None,
+    up: Up = None,
+    front: Front = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No remarks.")] = False,
 ) -> None:
     """Import a trained head or a static scene into an avatar file."""
+    from .._files import require_place
     from ..authoring.convert import convert as run
     from .machine import size_text
 
-    written = run(source, output, format=format, name=name, flame=flame, camera=camera, licence=licence)
+    refuse_inputs(str(output), {"SRC": source, "--flame": flame, "--camera": camera})
+    require_place(output)
+    written = run(
+        source, output, format=format, name=name, flame=flame, camera=camera, licence=licence, up=up, front=front
+    )
+    if quiet:
+        return
+    remarks = _remarks(written)
+    if remarks:
+        note(f"note: {remarks}")
     note(f"{written}: {size_text(written.stat().st_size)}; see what is in it with: talksplat inspect {written}")
+
+
+def _remarks(avatar: Path) -> str:
+    """What the importer found worth saying; it is kept in the avatar's file (python/authoring/FORMAT.md)."""
+    with open(avatar, "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    notes: str = json.loads(header["__metadata__"]["talksplat"])["provenance"]["notes"]
+    return notes

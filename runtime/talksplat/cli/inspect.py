@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .._text import printable
 from .options import AvatarPath, Json
 
 if TYPE_CHECKING:
     from ..avatar import Avatar
+
+# What a table shows of what a stranger wrote, at any length; --json has all of it.
+MAX_NAME_LETTERS = 80
+MAX_TEXT_LETTERS = 2000
+MAX_NAMES = 64
+MAX_ROWS = 64
 
 
 def inspect(avatar: AvatarPath, json: Json = False) -> None:
@@ -18,7 +26,8 @@ def inspect(avatar: AvatarPath, json: Json = False) -> None:
     if json:
         import json as text
 
-        print(text.dumps(found, indent=2, ensure_ascii=False))
+        # ASCII: any other letter may be a control character, or one that stdout cannot encode.
+        print(text.dumps(found, indent=2))
     else:
         _show(found)
 
@@ -76,12 +85,28 @@ def _supports(head: Avatar) -> dict[str, Any]:
 
 def _coverage(into: dict[str, Any]) -> str:
     """Which of the input's names move this rig, said the shorter way."""
-    if not into["absent"]:
+    absent = into["absent"]
+    if not absent:
         return ""
-    if 2 * len(into["absent"]) < into["size"]:
-        return f"; this rig has no {', '.join(into['absent'])}"
-    present = [name for name in into["names"] if name not in into["absent"]]
-    return f"; this rig has only {', '.join(present) or 'none of them'}"
+    if 2 * len(absent) < into["size"]:
+        return f"; this rig has no {_names(absent)}"
+    lost = set(absent)
+    return f"; this rig has only {_names([name for name in into['names'] if name not in lost]) or 'none of them'}"
+
+
+def _part(text: str, letters: int = MAX_TEXT_LETTERS, keep: str = "") -> str:
+    """The beginning of a text, with its control characters written out."""
+    more = len(text) - letters
+    return printable(text[:letters], keep) + (f" ... and {more} more characters; --json shows all" if more > 0 else "")
+
+
+def _name(text: str) -> str:
+    return printable(text[:MAX_NAME_LETTERS]) + ("..." if len(text) > MAX_NAME_LETTERS else "")
+
+
+def _names(names: Sequence[str]) -> str:
+    more = len(names) - MAX_NAMES
+    return ", ".join(map(_name, names[:MAX_NAMES])) + (f" and {more} more; --json shows all" if more > 0 else "")
 
 
 def _show(found: dict[str, Any]) -> None:
@@ -91,12 +116,18 @@ def _show(found: dict[str, Any]) -> None:
     from .machine import size_text
 
     counts, canvas = found["counts"], found["canvas"]
-    table = Table(show_header=False, title=found["name"], title_justify="left", box=None)
+    table = Table(show_header=False, title=_name(found["name"]), title_justify="left", box=None)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
 
     def row(label: str, text: str) -> None:
         table.add_row(label, text)
+
+    def rows(label: str, texts: Iterable[str], count: int) -> None:
+        for i, text in zip(range(min(count, MAX_ROWS)), texts, strict=False):
+            row("" if i else label, text)
+        if count > MAX_ROWS:
+            row("", f"... and {count - MAX_ROWS} more; --json shows all")
 
     row(
         "file",
@@ -109,23 +140,33 @@ def _show(found: dict[str, Any]) -> None:
     row("rig", found["rig"]["kind"] if found["rig"]["kind"] == "none" else f"{found['rig']['kind']}: {rig}")
     behind = "plate" if found["plate"] else found["background"] or "transparent"
     row("canvas", f"{canvas['width']}x{canvas['height']} at {found['fps']:g} fps; background {behind}")
-    for i, into in enumerate(found["inputs"]):
-        row("inputs" if i == 0 else "", f"{into['name']} [{into['size']}] {into['target']}{_coverage(into)}")
-    for i, clip in enumerate(found["clips"]):
-        seconds = clip["frames"] / clip["fps"]
-        row(
-            "clips" if i == 0 else "",
-            f"{clip['name']}: {seconds:.1f} s at {clip['fps']:g} fps, {', '.join(clip['inputs'])}",
-        )
+    inputs, clips = found["inputs"], found["clips"]
+    rows(
+        "inputs",
+        (f"{_name(into['name'])} [{into['size']}] {into['target']}{_coverage(into)}" for into in inputs),
+        len(inputs),
+    )
+    rows(
+        "clips",
+        (
+            f"{_name(clip['name'])}: {clip['frames'] / clip['fps']:.1f} s at {clip['fps']:g} fps, "
+            f"{_names(clip['inputs'])}"
+            for clip in clips
+        ),
+        len(clips),
+    )
     motion = [kind for kind, able in found["supports"]["motion"].items() if able]
     row("driven by", ", ".join(motion) or "nothing: a still scene")
     row("speech", "by the built-in voice" if found["supports"]["speech"] else "no: it has no face that moves")
-    row("licence", found["licence"])
-    row("consent", found["subject_consent"])
+    row("licence", _part(found["licence"], keep="\n"))
+    row("consent", _part(found["subject_consent"], keep="\n"))
     origin = found["provenance"]
-    files = ", ".join(f"{file['name']} (sha256 {file['sha256'][:12]})" for file in origin["files"])
-    row("made from", f"{origin['source_format']}: {files or 'no file named'}")
-    row("made by", f"{origin['tool']} {origin['tool_version']}")
+    files = [f"{_name(file['name'])} (sha256 {file['sha256'][:12]})" for file in origin["files"][:MAX_ROWS]]
+    more = len(origin["files"]) - MAX_ROWS
+    listed = ", ".join(files) + (f" and {more} more; --json shows all" if more > 0 else "")
+    row("made from", f"{_name(origin['source_format'])}: {listed or 'no file named'}")
+    row("made by", f"{_name(origin['tool'])} {_name(origin['tool_version'])}")
     if origin["notes"]:
-        row("notes", origin["notes"])
-    Console(highlight=False, markup=False).print(table)
+        row("notes", _part(origin["notes"]))
+    # Neither markup nor ":smile:" is meant by a stranger's text.
+    Console(highlight=False, markup=False, emoji=False).print(table)

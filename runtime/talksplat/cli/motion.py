@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from .options import Blink, Head, Mouth, Seed, note, require_speech_fps
+from .outputs import refuse_inputs
 from .stopping import go_on
+from .streams import require_stdout
 
 STDOUT = "-"
 
@@ -17,7 +19,9 @@ STDOUT = "-"
 def motion(
     audio: Annotated[
         str,
-        typer.Argument(metavar="AUDIO", help="Sound or video file, or sample (built in).", show_default=False),
+        typer.Argument(
+            metavar="AUDIO", help="Sound or video file, - for stdin, or sample (built in).", show_default=False
+        ),
     ],
     output: Annotated[
         str, typer.Option("--output", "-o", help="OUT.csv (Live Link Face), OUT.json (LAM), or - for CSV on stdout.")
@@ -42,7 +46,10 @@ def motion(
             raise typer.BadParameter(f"{output} must end in {' or '.join(KINDS)}, or be - for stdout")
         if json:
             raise typer.BadParameter("--json is for -o -; a file's name says what it is")
+        refuse_inputs(output, {"AUDIO": audio})
         require_place(Path(output))
+    else:
+        require_stdout()
     heard = open_audio("motion", audio)
     moves = hear(heard, fps, seed=seed, mouth=mouth, head=head, blink=blink)
     go_on()
@@ -51,7 +58,7 @@ def motion(
     else:
         moves.save(output)
     if not quiet:
-        if heard.damaged:
-            note(f"note: {heard.damaged} packets of {heard.name} could not be decoded and are silent")
+        for remark in heard.notes:
+            note(f"note: {remark}")
         if output != STDOUT:
             note(f"{output}: {moves.frames} frames at {moves.fps:g} fps")

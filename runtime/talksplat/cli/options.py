@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import Annotated
 
 import typer
+
+from .streams import say
 
 MAX_SIDE = 16384  # of the core
 
@@ -28,13 +29,20 @@ def require_speech_fps(fps: float | None) -> None:
         raise typer.BadParameter(f"--fps must be {MIN_FPS:g} to {MAX_FPS:g} for speech; got {fps:g}")
 
 
+def require_motion_fps(fps: float | None) -> None:
+    from ..motions import MAX_FPS
+
+    if fps is not None and not 0 < fps <= MAX_FPS:
+        raise typer.BadParameter(f"--motion-fps must be above 0 and at most {MAX_FPS:g}; got {fps:g}")
+
+
 # Texts, not paths: "demo" and "sample" are words, "./demo" is a file, and a path would forget the difference.
 AvatarPath = Annotated[
     str, typer.Argument(metavar="AVATAR", help="Avatar file (.tsplat), or demo (built in).", show_default=False)
 ]
 AudioPath = Annotated[
     str | None,
-    typer.Argument(metavar="AUDIO", help="What it says: a sound or video file, or sample (built in)."),
+    typer.Argument(metavar="AUDIO", help="What it says: a sound or video file, - for stdin, or sample (built in)."),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of blinks, gaze and head motion.")]
 Mouth = Annotated[float, typer.Option("--mouth", min=0.0, max=2.0, help="How far the mouth moves, 0 to 2.")]
@@ -55,6 +63,10 @@ MotionFps = Annotated[
 ]
 
 
+Up = Annotated[str | None, typer.Option("--up", help="Of a still scene, where its top is: x, -x, y, ... or X,Y,Z.")]
+Front = Annotated[str | None, typer.Option("--front", help="Of a still scene, where its front is, as for --up.")]
+
+
 def note(text: str) -> None:
     """A remark for people, beside the output."""
-    print(text, file=sys.stderr)
+    say(text)

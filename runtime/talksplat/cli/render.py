@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from .options import (
     AudioPath,
     AvatarPath,
     Blink,
+    Front,
     Head,
     MotionFps,
     Mouth,
@@ -23,17 +23,24 @@ from .options import (
     Seed,
     Size,
     Threads,
+    Up,
     note,
     parse_size,
+    require_motion_fps,
     require_speech_fps,
 )
+from .outputs import refuse_inputs
 from .stopping import go_on
+from .streams import require_stdout
 
 if TYPE_CHECKING:
     from ..audio import Audio
     from ..avatar import Avatar
     from ..frame import Frame
     from ..motions import Motion
+
+
+MAX_SECONDS = 10_000_000  # four months
 
 
 class _Show(NamedTuple):
@@ -72,16 +79,19 @@ def render(
     precision: Precision = "reference",
     seconds: Annotated[float | None, typer.Option("--seconds", min=0.0, help="Stop after so many seconds.")] = None,
     motion_fps: MotionFps = None,
+    up: Up = None,
+    front: Front = None,
     json: Annotated[bool, typer.Option("--json", help="Print what was written, and how fast, as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no remarks.")] = False,
 ) -> None:
     """Render an avatar that speaks a sound, moves as a motion file says, or, with neither, is still for a second."""
     from ..avatar import load
-    from ..video import PIPE, formats_of, has_sound, open_video
+    from ..video import PIPE, formats_of, has_sound, open_video, require_target
 
     # A wrong command line is found before the work.
     if motion is None and motion_fps is not None:
         raise typer.BadParameter("--motion-fps is for --motion")
+    require_motion_fps(motion_fps)
     if audio is None and (seed, mouth, head, blink) != (0, 1, 1, 1):
         raise typer.BadParameter("--seed, --mouth, --head and --blink are for AUDIO")
     try:
@@ -95,15 +105,25 @@ def render(
     if output == PIPE and json:
         raise typer.BadParameter("--json and -o - would both write to stdout: give one of them")
     pixels = None if size is None else parse_size(size)
+    if seconds is not None and not seconds <= MAX_SECONDS:
+        raise typer.BadParameter(f"--seconds must be 0 to {MAX_SECONDS:,}; got {seconds:g}")
     if audio is not None:
         require_speech_fps(fps)
-        if os.path.exists(output) and os.path.exists(audio) and os.path.samefile(output, audio):
-            raise typer.BadParameter(f"{output} is the file that AUDIO is: the video would take its place")
+    refuse_inputs(output, {"AVATAR": avatar, "AUDIO": audio, "--motion": motion})
+    if output == PIPE:
+        require_stdout()
+    require_target(output)
     remark = (lambda text: None) if quiet else note
     actor = load(avatar, threads=threads, precision=precision)
     width, height = pixels or actor.size
     # rgba8 is asked for to see through: the avatar's own background would fill it.
-    look = {"size": pixels, "format": format or accepted[0], "background": None if format == "rgba8" else "avatar"}
+    look: dict[str, Any] = {
+        "size": pixels,
+        "format": format or accepted[0],
+        "background": None if format == "rgba8" else "avatar",
+    }
+    if up is not None or front is not None:
+        look["camera"] = actor.view(up, front, pixels)
     heard = _open(audio)
     moves = None if motion is None else _load_motion(actor, motion, motion_fps, remark)
     if heard is not None:
@@ -117,7 +137,7 @@ def render(
         rate = actor.fps if fps is None else fps
         if not 0 < rate <= 1000:
             raise typer.BadParameter(f"--fps must be above 0 and at most 1000; got {rate:g}")
-        show = _Show(rate, None, itertools.repeat(actor.render_frame({}, **look)))  # type: ignore[arg-type]
+        show = _Show(rate, None, itertools.repeat(actor.render_frame({}, **look)))
         seconds = 1.0 if seconds is None else seconds
     limit = None if seconds is None else max(1, round(seconds * show.fps))
     known = [length for length in (show.length, limit) if length is not None]
@@ -136,8 +156,8 @@ def render(
             written += 1
             advance()
     took = time.perf_counter() - begin
-    if heard is not None and heard.damaged:
-        remark(f"note: {heard.damaged} packets of {heard.name} could not be decoded and are silent")
+    for found in () if heard is None else heard.notes:
+        remark(f"note: {found}")
     if writer.left_over is not None:
         remark(f"note: {writer.left_over} and what follows it are of an earlier render")
     if json:
@@ -174,6 +194,8 @@ def _load_motion(actor: Avatar, motion: str, motion_fps: float | None, remark: A
     moves = load_motion(motion, actor, fps=motion_fps)
     if motion_fps is not None and states_times(motion):
         remark(f"note: --motion-fps is used in place of the times in {motion}")
+    for found in moves.notes:
+        remark(f"note: {found}")
     return moves
 
 
