@@ -17,10 +17,8 @@ NAMES = 65536  # the largest size of an input
 def test_an_input_of_the_most_names(tmp_path: Path) -> None:
     manifest, tensors = tiny_avatar()
     names = [f"name {i:05d} {'x' * 140}" for i in range(NAMES)]
-    absent = [-1] * NAMES
-    manifest["inputs"].append(
-        {"name": "many", "size": NAMES, "target": "blendshape", "names": names, "shapes": absent, "default": [0.5] * NAMES}
-    )  # fmt: skip
+    unmoved = {"shapes": [-1] * NAMES, "default": [0.5] * NAMES}
+    manifest["inputs"].append({"name": "many", "size": NAMES, "target": "blendshape", "names": names} | unmoved)
     path = spec.write(tmp_path / "many.tsplat", manifest, tensors)
     assert path.stat().st_size > 10_000_000
     start = time.perf_counter()
