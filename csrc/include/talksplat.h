@@ -112,9 +112,9 @@ typedef struct ts_image {
 } ts_image;
 
 typedef struct ts_background {
-  /* at most one of: nothing (both NULL), one colour, a picture of the image's size; finite numbers */
-  const float* color;     /* [3] */
-  const float* image_f32; /* [height,width,3] */
+  /* at most one of: nothing (both NULL), one colour, a picture of the image's size */
+  const float* color;     /* [3] finite */
+  const float* image_f32; /* [height,width,3]; not searched for NaN, which is 0 in the 8-bit formats */
 } ts_background;
 
 typedef struct ts_camera {

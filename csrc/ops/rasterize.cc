@@ -23,6 +23,13 @@ int number_of(const Enum& value) {
   return number;
 }
 
+Status check_color(const float* color) {
+  const int64_t i = color ? find_non_finite(color, 3) : -1;
+  if (i < 0) return {};
+  return error(StatusCode::kInvalidArgument, "background: color must be finite; number %lld is %g.",
+               static_cast<long long>(i), static_cast<double>(color[i]));
+}
+
 int64_t row_bytes(const ts_image& image) {
   switch (image.format) {
     case TS_FORMAT_RGB_F32:
@@ -108,25 +115,6 @@ Status validate(const ts_image& image) {
   return {};
 }
 
-Status validate(const Background& background, int width, int height, ThreadPool& pool) {
-  for (int i = 0; background.color && i < 3; ++i)
-    if (!std::isfinite(background.color[i]))
-      return error(StatusCode::kInvalidArgument, "background: color must be finite; number %d is %g.", i,
-                   static_cast<double>(background.color[i]));
-  if (!background.image_f32) return {};
-  const int64_t row = int64_t{3} * width;
-  std::atomic<int> bad_row{-1};
-  pool.run(height, [&](int64_t y, int) {
-    if (find_non_finite(background.image_f32 + y * row, row) >= 0) bad_row = static_cast<int>(y);
-  });
-  const int y = bad_row;
-  if (y < 0) return {};
-  const float* numbers = background.image_f32 + y * row;
-  const int64_t bad = find_non_finite(numbers, row);
-  return error(StatusCode::kInvalidArgument, "background: image_f32 must be finite; at column %lld of row %d it is %g.",
-               static_cast<long long>(bad / 3), y, static_cast<double>(numbers[bad]));
-}
-
 Rasterizer::Rasterizer(const KernelTable& kernels, ThreadPool& pool, uint64_t max_pair_bytes)
     : kernels_(kernels), pool_(pool), max_pair_bytes_(max_pair_bytes), blend_(static_cast<size_t>(pool.threads())) {}
 
@@ -141,7 +129,7 @@ Status Rasterizer::draw(const Scene& scene, const ts_camera& camera, const Backg
   TS_RETURN_IF_ERROR(validate(precision));
 
   const int width = static_cast<int>(image.width), height = static_cast<int>(image.height);
-  TS_RETURN_IF_ERROR(validate(background, width, height, pool_));
+  TS_RETURN_IF_ERROR(check_color(background.color));
   // Two parts per thread: a thread that comes late leaves its second to the others.
   const int n_parts = pool_.threads() == 1 ? 1 : std::min(2 * pool_.threads(), kMaxParts);
   Stopwatch watch;

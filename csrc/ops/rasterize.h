@@ -53,7 +53,6 @@ Status validate(const Scene& scene);
 Status validate(const ts_camera& camera);
 Status validate(const ts_image& image);
 Status validate(const ts_precision& precision);
-Status validate(const Background& background, int width, int height, ThreadPool& pool);
 
 // Microseconds since the last lap.
 class Stopwatch {
