@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import codecs
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -37,11 +38,11 @@ class Global:
         self.make = make
 
 
-class Stateful:
+class Stateful(ABC):
     """A stand-in that a pickle may give a state to."""
 
-    def set_state(self, state: object) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def set_state(self, state: object) -> None: ...
 
 
 _DAMAGE = (IndexError, KeyError, ValueError, TypeError, OverflowError, struct.error)
