@@ -56,7 +56,7 @@ test-clang: dev
 	$(BIN)/ctest --test-dir build/clang --output-on-failure --no-tests=error -j $(JOBS)
 
 test-python: dev
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: dev typing
 	$(BIN)/ruff check .

@@ -15,6 +15,11 @@ def in_ci() -> bool:
     return os.environ.get("CI", "").lower() in ("true", "1")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What compiles comes first, where tests run in parallel: one file of it takes minutes."""
+    items.sort(key=lambda item: item.path.name != "test_packaging.py")
+
+
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """Folder of golden vectors and recorded avatars: TALKSPLAT_SHARED, else `shared` beside the repository.
