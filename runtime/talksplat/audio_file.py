@@ -166,7 +166,7 @@ class AudioFile(Audio):
         """Frames, and numbers: above 0 of samples that a broken packet stood for, below 0 of samples to leave out."""
         good = 0
         begun = False
-        is_mp3 = self._stream.codec_context.name.startswith("mp3")
+        is_mp3 = self._container.format.name == "mp3"
         for packet in self._container.demux(self._stream):
             added = added_samples(bytes(packet)) if is_mp3 and begun else None
             if added is not None:  # another MP3 file begins
@@ -181,6 +181,10 @@ class AudioFile(Audio):
                 if begun:
                     yield int(packet.duration * packet.time_base * self.rate) if packet.duration else 0
                 continue
+            except ValueError as error:
+                if "unknown codec" not in str(error):
+                    raise
+                raise AudioInvalid(f"{self.name}: its sound is of a kind that PyAV has no decoder for.") from None
             good += 1
             for frame in frames:
                 if frame.samples:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._arrays import FloatArray
-from .audio import as_float_samples
+from .audio import MAX_CHANNELS, as_float_samples
 from .errors import AudioInvalid
 
 _DTYPES: dict[str, type[np.generic]] = {
@@ -56,9 +56,12 @@ class Uniform:
         kind = _DTYPES.get(frame.format.name.rstrip("p"))
         if kind is None:
             raise AudioInvalid(f"{self._name}: its samples are of a kind that is not known, {frame.format.name}.")
-        # Not frame.to_ndarray(): of eight planes it reads a ninth that is not there (PyAV 18).
-        planar = frame.format.is_planar
+        # Not frame.to_ndarray(): of eight planes PyAV reads a ninth that is not there, or refuses to (19).
         channels = len(frame.layout.channels)
+        if frame.format.is_planar and channels == MAX_CHANNELS:
+            packed = av.AudioResampler(frame.format.packed.name, frame.layout, frame.sample_rate).resample(frame)
+            return np.concatenate([self._own(part) for part in packed])
+        planar = frame.format.is_planar
         count = frame.samples * (1 if planar else channels)
         planes = frame.planes[: channels if planar else 1]
         rows: NDArray[Any] = np.stack([np.frombuffer(plane, kind, count) for plane in planes])
