@@ -67,6 +67,21 @@ def test_nothing_is_left_for_later(files: list[Path]) -> None:
     assert not lines_matching(files, re.compile(r"\b(TODO|FIXME|XXX|raise NotImplementedError)\b"))
 
 
+def test_oldest_versions_agree() -> None:
+    """What `make pythons` installs as the oldest dependencies begins with the bounds that users are told."""
+    listed = re.search(r"^dependencies = \[(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.M | re.S)
+    assert listed
+    bounds = dict(re.findall(r'"([\w-]+)>=([\d.]+)"', listed[1]))
+    assert set(bounds) == set(re.findall(r'"([\w-]+)[^",]*"', listed[1]))
+    oldest: dict[str, list[tuple[int, ...]]] = {}
+    for name, version in re.findall(r"^([\w-]+)==([\d.]+)", (ROOT / "tests" / "oldest.txt").read_text(), re.M):
+        oldest.setdefault(name, []).append(tuple(int(part) for part in version.split(".")))
+    assert set(oldest) == set(bounds)
+    for name, bound in bounds.items():
+        parts = tuple(int(part) for part in bound.split("."))
+        assert min(oldest[name])[: len(parts)] == parts, name
+
+
 def test_versions_agree() -> None:
     project = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
     cmake = re.search(r"^project\(talksplat VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text(), re.M)
