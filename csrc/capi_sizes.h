@@ -20,25 +20,29 @@ struct KnownSizes;
   }
 #define TS_AT(field) offsetof(Struct, field)
 
-TS_SIZES(ts_engine_params, TS_AT(threads), TS_AT(precision), TS_AT(isa));
-TS_SIZES(ts_engine_info, TS_AT(threads), TS_AT(isa), TS_AT(scratch_bytes));
+TS_SIZES(ts_engine_params, TS_AT(threads), TS_AT(device), TS_AT(isa));
+TS_SIZES(ts_engine_info, TS_AT(threads), TS_AT(device), TS_AT(isa), TS_AT(scratch_bytes));
 TS_SIZES(ts_image, TS_AT(format), TS_AT(width), TS_AT(height), TS_AT(stride_bytes), TS_AT(data), TS_AT(alpha),
          TS_AT(depth));
 TS_SIZES(ts_receipt, TS_AT(pose_us), TS_AT(deform_us), TS_AT(project_us), TS_AT(bin_us), TS_AT(blend_us),
          TS_AT(total_us), TS_AT(n_gaussians), TS_AT(n_visible), TS_AT(n_instances));
 TS_SIZES(ts_rasterize_params, TS_AT(n), TS_AT(mean_w), TS_AT(quat), TS_AT(scale), TS_AT(opacity), TS_AT(color),
          TS_AT(sh_degree), TS_AT(sh_stride), TS_AT(camera), TS_AT(background), TS_AT(dilation), TS_AT(precision));
-TS_SIZES(ts_input_info, TS_AT(name), TS_AT(size), TS_AT(default_value), TS_AT(element_names));
+TS_SIZES(ts_input_info, TS_AT(name), TS_AT(size), TS_AT(offset), TS_AT(default_value), TS_AT(element_names));
 TS_SIZES(ts_avatar_info, TS_AT(manifest), TS_AT(n_gaussians), TS_AT(n_source), TS_AT(n_vertices), TS_AT(n_triangles),
-         TS_AT(n_joints), TS_AT(n_blendshapes), TS_AT(n_inputs), TS_AT(sh_degree), TS_AT(width), TS_AT(height),
-         TS_AT(fps), TS_AT(file_bytes), TS_AT(resident_bytes), TS_AT(name), TS_AT(camera));
+         TS_AT(n_joints), TS_AT(n_blendshapes), TS_AT(n_inputs), TS_AT(n_control), TS_AT(speaks), TS_AT(sh_degree),
+         TS_AT(width), TS_AT(height), TS_AT(fps), TS_AT(file_bytes), TS_AT(resident_bytes), TS_AT(name), TS_AT(camera));
 TS_SIZES(ts_tensor, TS_AT(name), TS_AT(dtype), TS_AT(ndim), TS_AT(shape), TS_AT(data));
-TS_SIZES(ts_render_params, TS_AT(controls), TS_AT(n_controls), TS_AT(camera), TS_AT(background));
+TS_SIZES(ts_face, TS_AT(n), TS_AT(weight), TS_AT(given), TS_AT(head_pose));
+TS_SIZES(ts_retargeted, TS_AT(has_place), TS_AT(moved));
+TS_SIZES(ts_frame_params, TS_AT(width), TS_AT(height), TS_AT(format), TS_AT(precision), TS_AT(alpha), TS_AT(depth));
+TS_SIZES(ts_frame_info, TS_AT(width), TS_AT(height), TS_AT(format), TS_AT(precision), TS_AT(bytes));
+TS_SIZES(ts_render_params, TS_AT(control), TS_AT(camera), TS_AT(background));
 TS_SIZES(ts_gaussians, TS_AT(n), TS_AT(mean_w), TS_AT(quat), TS_AT(scale), TS_AT(opacity), TS_AT(color));
 TS_SIZES(ts_voice_info, TS_AT(manifest), TS_AT(look_ahead_s), TS_AT(n_channels), TS_AT(channel_names),
          TS_AT(n_features), TS_AT(n_weights), TS_AT(weight_names), TS_AT(n_parameters), TS_AT(file_bytes));
 TS_SIZES(ts_speech_params, TS_AT(rate_hz), TS_AT(channels), TS_AT(fps), TS_AT(seed), TS_AT(mouth), TS_AT(head),
-         TS_AT(blink), TS_AT(isa));
+         TS_AT(blink));
 TS_SIZES(ts_faces, TS_AT(weight), TS_AT(head_pose), TS_AT(voice), TS_AT(channel), TS_AT(feature));
 
 #undef TS_AT

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "capi_sizes.h"
+#include "capi_translate.h"
 #include "core/status.h"
 #include "talksplat.h"
 
@@ -61,6 +62,14 @@ Status write_struct(const char* function, T* out, const T& value) {
   std::memcpy(out, &value, size);
   out->struct_size = size;
   return {};
+}
+
+// Before the work that it is to report.
+inline Status check_receipt(const char* function, const ts_receipt* receipt) {
+  return receipt ? check_size(function, *receipt) : Status();
+}
+inline Status write_receipt(const char* function, ts_receipt* out, const Receipt& receipt) {
+  return out ? write_struct(function, out, to_c(receipt)) : Status();
 }
 
 }  // namespace ts::capi

@@ -4,21 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "capi_handles.h"
 #include "capi_support.h"
 #include "core/text.h"
-#include "cpu/kernel_table.h"
-#include "engine/speech.h"
 #include "ops/drive.h"
-#include "talksplat.h"
-
-struct ts_voice {
-  std::shared_ptr<const ts::Voice> voice;
-  std::vector<const char*> channel_names;
-};
-
-struct ts_speech {
-  ts::Speech speech;
-};
 
 namespace {
 
@@ -45,15 +34,19 @@ Status check_range(const char* name, Number value, double low, double high, cons
                ts::number_text(value).c_str(), hint);
 }
 
+static_assert(ts::kMaxSoundChannels == TS_MAX_CHANNELS && ts::kLoudest == TS_MAX_SAMPLE);
+static_assert(ts::kArkitWeights == TS_N_WEIGHTS);
+static_assert(static_cast<int>(ts::SampleFormat::kS16) == TS_SAMPLE_S16);
+
 Status check_params(const ts_speech_params& p) {
-  TS_RETURN_IF_ERROR(
-      check_range("rate_hz", static_cast<double>(p.rate_hz), 8000, 192000, " Resample the audio first."));
-  TS_RETURN_IF_ERROR(check_range("channels", static_cast<double>(p.channels), 1, 8,
+  TS_RETURN_IF_ERROR(check_range("rate_hz", static_cast<double>(p.rate_hz), TS_MIN_RATE_HZ, TS_MAX_RATE_HZ,
+                                 " Resample the audio first."));
+  TS_RETURN_IF_ERROR(check_range("channels", static_cast<double>(p.channels), 1, TS_MAX_CHANNELS,
                                  " Their mean is heard: pass one of them, or a mix."));
-  TS_RETURN_IF_ERROR(check_range("fps", p.fps, 20, 60, " Drop or repeat frames for other rates."));
-  TS_RETURN_IF_ERROR(check_range("mouth", p.mouth, 0, 2, ""));
-  TS_RETURN_IF_ERROR(check_range("head", p.head, 0, 2, ""));
-  return check_range("blink", p.blink, 0, 2, "");
+  TS_RETURN_IF_ERROR(check_range("fps", p.fps, TS_MIN_FPS, TS_MAX_FPS, " Drop or repeat frames for other rates."));
+  TS_RETURN_IF_ERROR(check_range("mouth", p.mouth, 0, TS_MAX_AMOUNT, ""));
+  TS_RETURN_IF_ERROR(check_range("head", p.head, 0, TS_MAX_AMOUNT, ""));
+  return check_range("blink", p.blink, 0, TS_MAX_AMOUNT, "");
 }
 
 }  // namespace
@@ -93,19 +86,20 @@ ts_status ts_voice_get_info(const ts_voice* voice, ts_voice_info* info) {
   });
 }
 
-ts_status ts_speech_create(const ts_voice* voice, const ts_speech_params* params, ts_speech** speech) {
+ts_status ts_speech_create(ts_engine* engine, const ts_voice* voice, const ts_speech_params* params,
+                           ts_speech** speech) {
   return guarded([&]() -> Status {
+    if (!engine) return null_argument("ts_speech_create", "engine");
     if (!voice) return null_argument("ts_speech_create", "voice");
     if (!speech) return null_argument("ts_speech_create", "speech");
     *speech = nullptr;
     ts_speech_params p;
     TS_RETURN_IF_ERROR(read_struct("ts_speech_create: params", params, ts_speech_params_default(), p));
     TS_RETURN_IF_ERROR(check_params(p));
-    const ts::KernelTable* kernels = nullptr;
-    TS_RETURN_IF_ERROR(ts::find_kernels(p.isa, &kernels, "ts_speech_params.isa"));
+    TS_RETURN_IF_ERROR(ts::capi::made_here("ts_speech_create", *engine->backend));
     const ts::SpeechParams given{static_cast<int>(p.rate_hz), static_cast<int>(p.channels),
                                  ts::DriveParams{p.fps, p.seed, p.mouth, p.head, p.blink}};
-    *speech = new ts_speech{ts::Speech(voice->voice, given, *kernels)};
+    *speech = new ts_speech{engine->backend, ts::Speech(voice->voice, given, *engine->backend)};
     return {};
   });
 }
@@ -125,7 +119,7 @@ ts_status ts_speech_push(ts_speech* speech, ts_sample_format format, const void*
       return error(StatusCode::kInvalidArgument, "ts_speech_push: n must be 0 or more; got %lld.",
                    static_cast<long long>(n));
     if (n > 0 && !samples) return null_argument("ts_speech_push", "samples");
-    return from("ts_speech_push", speech->speech.push(format, samples, n));
+    return from("ts_speech_push", speech->speech.push_sound(static_cast<ts::SampleFormat>(kind), samples, n));
   });
 }
 
@@ -155,8 +149,23 @@ ts_status ts_speech_read(ts_speech* speech, const ts_faces* faces, int64_t max_f
     if (max_frames < 0)
       return error(StatusCode::kInvalidArgument, "ts_speech_read: max_frames must be 0 or more; got %lld.",
                    static_cast<long long>(max_frames));
-    *n_frames = speech->speech.read(out, max_frames);
+    *n_frames = speech->speech.read_faces({out.weight, out.head_pose, out.voice, out.channel, out.feature}, max_frames);
     return {};
+  });
+}
+
+ts_status ts_speech_read_control(ts_speech* speech, const ts_avatar* avatar, float* control, int64_t max_frames,
+                                 int64_t* n_frames) {
+  return guarded([&]() -> Status {
+    if (n_frames) *n_frames = 0;
+    if (!speech) return null_argument("ts_speech_read_control", "speech");
+    if (!avatar) return null_argument("ts_speech_read_control", "avatar");
+    if (!n_frames) return null_argument("ts_speech_read_control", "n_frames");
+    if (max_frames < 0)
+      return error(StatusCode::kInvalidArgument, "ts_speech_read_control: max_frames must be 0 or more; got %lld.",
+                   static_cast<long long>(max_frames));
+    if (max_frames > 0 && !control) return null_argument("ts_speech_read_control", "control");
+    return from("ts_speech_read_control", speech->speech.read(*avatar->model, control, max_frames, *n_frames));
   });
 }
 

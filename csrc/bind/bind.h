@@ -42,16 +42,15 @@ ts_image image_over(py::array& pixels, ts_format format, uint32_t width, uint32_
 // [3] or [height,width,3]; nothing for none.
 ts_background background_over(const OptionalFloats& background, uint32_t width, uint32_t height);
 
-// A forked child has the handle's memory but not its threads: there it is neither used nor destroyed.
+// A forked child has the handle's memory but not its threads: there it is not used.
 class Engine {
  public:
-  Engine(uint32_t threads, ts_precision precision, const std::optional<std::string>& isa);
+  Engine(uint32_t threads, const std::optional<std::string>& device, const std::optional<std::string>& isa);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
   ts_engine* get() const;
-  bool forked() const;
 
  private:
   ts_engine* engine_ = nullptr;
@@ -67,9 +66,10 @@ class Avatar {
 
   ts_avatar* get() const;
   ts_avatar_info info() const;
+  std::vector<ts_input_info> inputs() const;
 
  private:
-  std::shared_ptr<Engine> engine_;  // outlives the avatar, as the ABI asks
+  std::shared_ptr<Engine> engine_;
   ts_avatar* avatar_ = nullptr;
 };
 
@@ -77,6 +77,7 @@ void register_types(py::module_& m);
 void register_engine(py::module_& m);
 void register_rasterize(py::module_& m);
 void register_avatar(py::module_& m);
+void register_frame(py::module_& m);
 void register_voice(py::module_& m);
 
 }  // namespace ts::bind

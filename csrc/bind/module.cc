@@ -7,5 +7,6 @@ PYBIND11_MODULE(_core, m) {
   ts::bind::register_engine(m);
   ts::bind::register_rasterize(m);
   ts::bind::register_avatar(m);
+  ts::bind::register_frame(m);
   ts::bind::register_voice(m);
 }

@@ -47,6 +47,18 @@ void register_types(py::module_& m) {
   m.attr("__version__") = ts_version();
   m.attr("ABI_VERSION") = ts_abi_version();
   m.def("isa_names", &isa_names);
+  m.def("frame_count", &ts_frame_count, py::arg("n_samples"), py::arg("rate_hz"), py::arg("fps"));
+  m.def("first_sample", &ts_first_sample, py::arg("frame"), py::arg("rate_hz"), py::arg("fps"));
+  m.attr("MAX_SIDE") = TS_MAX_SIDE;
+  m.attr("MAX_THREADS") = TS_MAX_THREADS;
+  m.attr("MAX_SH_COEFFICIENTS") = TS_MAX_SH_COEFFICIENTS;
+  m.attr("MIN_RATE_HZ") = TS_MIN_RATE_HZ;
+  m.attr("MAX_RATE_HZ") = TS_MAX_RATE_HZ;
+  m.attr("MAX_CHANNELS") = TS_MAX_CHANNELS;
+  m.attr("MAX_SAMPLE") = TS_MAX_SAMPLE;
+  m.attr("MIN_FPS") = TS_MIN_FPS;
+  m.attr("MAX_FPS") = TS_MAX_FPS;
+  m.attr("MAX_AMOUNT") = TS_MAX_AMOUNT;
 
   py::enum_<ts_format>(m, "Format")
       .value("RGB_F32", TS_FORMAT_RGB_F32)

@@ -37,8 +37,8 @@ py::tuple names(const char* const* names, uint32_t n) {
 
 class Speech {
  public:
-  Speech(const Voice& voice, uint32_t rate_hz, uint32_t channels, double fps, uint64_t seed, float mouth, float head,
-         float blink, const std::optional<std::string>& isa)
+  Speech(const Engine& engine, const Voice& voice, uint32_t rate_hz, uint32_t channels, double fps, uint64_t seed,
+         float mouth, float head, float blink)
       : channels_(channels), info_(voice.info()) {
     ts_speech_params params = ts_speech_params_default();
     params.rate_hz = rate_hz;
@@ -48,8 +48,8 @@ class Speech {
     params.mouth = mouth;
     params.head = head;
     params.blink = blink;
-    params.isa = isa ? isa->c_str() : nullptr;
-    check_released([&] { return ts_speech_create(voice.get(), &params, &speech_); });
+    ts_engine* handle = engine.get();
+    check_released([&] { return ts_speech_create(handle, voice.get(), &params, &speech_); });
   }
   ~Speech() { ts_speech_destroy(speech_); }
   Speech(const Speech&) = delete;
@@ -112,6 +112,15 @@ class Speech {
     return result;
   }
 
+  py::array read_control(const Avatar& avatar, int64_t max_frames) {
+    const int64_t waiting = ready(), rows = max_frames < 0 ? waiting : std::min(max_frames, waiting);
+    py::array_t<float> control({static_cast<py::ssize_t>(rows), static_cast<py::ssize_t>(avatar.info().n_control)});
+    float* data = control.mutable_data();
+    int64_t taken = 0;
+    call([&] { return ts_speech_read_control(speech_, avatar.get(), data, rows, &taken); });
+    return control[py::slice(0, static_cast<py::ssize_t>(taken), 1)];
+  }
+
  private:
   // A stream is for one thread at a time; without the GIL, Python's threads are kept apart here.
   template <class Call>
@@ -150,15 +159,15 @@ void register_voice(py::module_& m) {
       .def_property_readonly("file_bytes", [](const Voice& voice) { return voice.info().file_bytes; });
 
   py::class_<Speech>(m, "Speech")
-      .def(py::init<const Voice&, uint32_t, uint32_t, double, uint64_t, float, float, float,
-                    const std::optional<std::string>&>(),
-           py::arg("voice"), py::arg("rate_hz"), py::arg("channels"), py::arg("fps"), py::arg("seed") = 0,
-           py::arg("mouth") = 1.0f, py::arg("head") = 1.0f, py::arg("blink") = 1.0f, py::arg("isa") = py::none())
+      .def(py::init<const Engine&, const Voice&, uint32_t, uint32_t, double, uint64_t, float, float, float>(),
+           py::arg("engine"), py::arg("voice"), py::arg("rate_hz"), py::arg("channels"), py::arg("fps"),
+           py::arg("seed") = 0, py::arg("mouth") = 1.0f, py::arg("head") = 1.0f, py::arg("blink") = 1.0f)
       .def("push", &Speech::push, py::arg("samples").noconvert())
       .def("finish", &Speech::finish)
       .def("reset", &Speech::reset)
       .def_property_readonly("ready", &Speech::ready)
-      .def("read", &Speech::read, py::arg("max_frames") = -1);
+      .def("read", &Speech::read, py::arg("max_frames") = -1)
+      .def("read_control", &Speech::read_control, py::arg("avatar"), py::arg("max_frames") = -1);
 }
 
 }  // namespace ts::bind

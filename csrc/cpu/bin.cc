@@ -11,7 +11,7 @@
 // Order    independent of the number of parts and threads
 // Edges    nothing visible: every list is empty. More than max_pair_bytes or 2^32 - 1 spans or instances: an error
 // Oracle   tests/reference/bin.py      Bench  bench/ops/bench_raster.py
-#include "ops/bin.h"
+#include "cpu/bin.h"
 
 #include <algorithm>
 #include <cstring>
@@ -62,7 +62,8 @@ inline uint64_t tile_masks(uint64_t rows) {
   return rows ^ swap ^ swap << 24;
 }
 
-// One more than there are, where the bounds of splats that reach the last row go down again, in whole cache lines.
+// Tile rows and one more, rounded up to whole cache lines of four: a splat's end row is exclusive, so a splat in the last
+// tile row marks its end one row past it.
 int64_t rows_of_part(int tiles_y) { return (tiles_y + 4) / 4 * 4; }
 
 // The tile lists of one row of n spans, its instances from `first`.
@@ -117,6 +118,14 @@ void order_row(const BinArgs& args, int row, int64_t n, uint32_t first, RowScrat
 }
 
 }  // namespace
+
+uint64_t BinScratch::bytes() const {
+  uint64_t sum = rows.bytes() + places.bytes();
+  for (const Buffer<Span>& part : spans) sum += part.bytes();
+  for (const RowScratch& row : order)
+    sum += row.spans.bytes() + row.entries[0].bytes() + row.entries[1].bytes() + row.cursor.bytes();
+  return sum;
+}
 
 void prepare_bin(const BinArgs& args, int threads) {
   BinScratch& scratch = *args.scratch;

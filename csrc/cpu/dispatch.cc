@@ -4,6 +4,7 @@
 
 #include "core/text.h"
 #include "cpu/kernel_table.h"
+#include "ops/backend.h"
 
 #if defined(TS_HAVE_AVX2)
 #include <cpuid.h>
@@ -69,8 +70,9 @@ const Tables& tables() {
 int isa_count() { return tables().count; }
 const char* isa_name(int i) { return i >= 0 && i < tables().count ? tables().table[i].isa : nullptr; }
 
-Status find_kernels(const char* isa, const KernelTable** table, const char* asked_by) {
+Status find_kernels(const char* isa, const KernelTable** table) {
   const Tables& all = tables();
+  const char* asked_by = "ts_engine_params.isa";
   if (!isa) {
     isa = std::getenv("TALKSPLAT_ISA");
     asked_by = "TALKSPLAT_ISA";

@@ -2,17 +2,17 @@
 #pragma once
 #include <cstdint>
 
-#include "ops/bin.h"
-#include "ops/blend.h"
+#include "cpu/bin.h"
+#include "cpu/blend.h"
+#include "cpu/pose.h"
+#include "cpu/project.h"
 #include "ops/encode_args.h"
-#include "ops/pose.h"
-#include "ops/project.h"
 
 namespace ts {
 
 struct KernelTable {
   const char* isa;
-  void (*project_part)(const ProjectArgs& args, int part);
+  void (*project_part)(const ProjectArgs& args, ProjectPart& part);
   // rows: the places of the part's spans; `end` grows from `begin`.
   void (*emit_spans)(const BinArgs& args, int part, Span* spans, SpanRow* rows);
   void (*blend_tile)(const BlendArgs& args, int tile, BlendScratch& scratch);
@@ -20,10 +20,7 @@ struct KernelTable {
   void (*encode_step)(const EncodeArgs& args);
 };
 
-// isa == nullptr: TALKSPLAT_ISA if set, else the widest of this CPU. Fails when this CPU or build lacks it; `asked_by`
-// is the parameter that `isa` is from, for the message.
-Status find_kernels(const char* isa, const KernelTable** table, const char* asked_by = "ts_engine_params.isa");
-int isa_count();
-const char* isa_name(int i);  // slowest first; nullptr past the end
+// isa == nullptr: TALKSPLAT_ISA if set, else the widest of this CPU. Fails when this CPU or build lacks it.
+Status find_kernels(const char* isa, const KernelTable** table);
 
 }  // namespace ts

@@ -1,14 +1,14 @@
-#include "ops/project.h"
+#include "cpu/project.h"
 
 #include <algorithm>
 
 namespace ts {
 
-void split_parts(const ProjectArgs& args) {
-  const int64_t steps = (args.n + kProjectGrain - 1) / kProjectGrain;
-  for (int p = 0; p < args.n_parts; ++p) {
-    args.parts[p].begin = std::min(args.n, steps * p / args.n_parts * kProjectGrain);
-    args.parts[p].end = std::min(args.n, steps * (p + 1) / args.n_parts * kProjectGrain);
+void split_parts(int64_t n, ProjectPart* parts, int n_parts) {
+  const int64_t grains = (n + kProjectGrain - 1) / kProjectGrain;
+  for (int p = 0; p < n_parts; ++p) {
+    parts[p].begin = std::min(n, grains * p / n_parts * kProjectGrain);
+    parts[p].end = std::min(n, grains * (p + 1) / n_parts * kProjectGrain);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/status.h"
+#include "ops/camera.h"
 #include "talksplat.h"
 
 namespace ts {
@@ -39,7 +40,7 @@ struct AvatarFile {
   std::string name;
   float fps = 0;
   int width = 0, height = 0;
-  ts_camera camera{};
+  Camera camera{};
   bool has_background_color = false;
   std::array<float, 3> background_color{};
   int sh_degree = -1;  // -1: RGB

@@ -36,7 +36,7 @@ bool is_rotation(const float* m) {
   return dot(normal, r[2]) > 0;
 }
 
-Status read_camera(const Node& node, ts_camera& camera) {
+Status read_camera(const Node& node, Camera& camera) {
   const Node view = node.at("cam_from_world");
   TS_RETURN_IF_ERROR(view.numbers(16, camera.cam_from_world));
   const float* last = camera.cam_from_world + 12;

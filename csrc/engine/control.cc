@@ -2,72 +2,33 @@
 
 #include <algorithm>
 #include <cmath>
-#include <string>
 
 #include "core/text.h"
 #include "math/affine.h"
 
 namespace ts {
 
-namespace {
-
-Status check_values(const ts_control& control, int size) {
-  if (control.size != static_cast<uint32_t>(size)) {
-    return error(StatusCode::kInvalidArgument, "control: %s must have %d numbers; got %u.",
-                 quoted(control.name).c_str(), size, control.size);
-  }
-  if (!control.data) {
-    return error(StatusCode::kInvalidArgument, "control: %s must point to %d numbers; got NULL.",
-                 quoted(control.name).c_str(), size);
-  }
-  for (uint32_t i = 0; i < control.size; ++i) {
-    if (std::isfinite(control.data[i])) continue;
-    return error(StatusCode::kInvalidArgument, "control: %s must be finite; number %u is %g.",
-                 quoted(control.name).c_str(), i, static_cast<double>(control.data[i]));
-  }
-  return {};
-}
-
-}  // namespace
-
-Control::Control(const AvatarFile& file) : inputs_(file.inputs), s_(file.s), j_(file.j), value_(file.inputs.size()) {
+Control::Control(const AvatarFile& file, const ControlLayout& layout)
+    : layout_(layout), s_(file.s), j_(file.j), vector_(layout.neutral()) {
   weight_.reserve(static_cast<size_t>(s_));
   joint_quat_.reserve(static_cast<size_t>(4 * j_));
   joint_translation_.reserve(static_cast<size_t>(3 * j_));
 }
 
-Status Control::find(const ts_control& control, size_t& input) const {
-  if (!control.name) return error(StatusCode::kInvalidArgument, "control: name must be a text; got NULL.");
-  for (input = 0; input < inputs_.size(); ++input) {
-    if (inputs_[input].name == control.name) return {};
-  }
-  std::string known;
-  for (const AvatarInput& i : inputs_)
-    known += (known.empty() ? "" : ", ") + printable(i.name) + " [" + std::to_string(i.size) + "]";
-  return error(StatusCode::kInvalidArgument, "control: %s is not an input of this avatar; it has %s.",
-               quoted(control.name).c_str(), known.empty() ? "none: it does not move" : known.c_str());
+Status Control::set(const float* vector) {
+  if (vector) TS_RETURN_IF_ERROR(layout_.check(vector));
+  vector_ = vector ? vector : layout_.neutral();
+  return add_up();
 }
 
-Status Control::resolve(const ts_control* controls, uint32_t n_controls) {
-  if (n_controls > 0 && !controls) {
-    return error(StatusCode::kInvalidArgument, "controls must point to n_controls=%u entries; got NULL.", n_controls);
-  }
-  std::fill(value_.begin(), value_.end(), nullptr);
-  for (uint32_t c = 0; c < n_controls; ++c) {
-    const ts_control& control = controls[c];
-    size_t input;
-    TS_RETURN_IF_ERROR(find(control, input));
-    if (value_[input]) {
-      return error(StatusCode::kInvalidArgument, "control: %s must be given once; it is given twice.",
-                   quoted(control.name).c_str());
-    }
-    TS_RETURN_IF_ERROR(check_values(control, inputs_[input].size));
-    value_[input] = control.data;
-  }
-  for (size_t i = 0; i < inputs_.size(); ++i) {
-    if (!value_[i]) value_[i] = inputs_[i].default_value.data();
-  }
-  return add_up();
+FrameControl Control::of_frame() {
+  FrameControl control;
+  control.vector = vector_;
+  control.pose.weight = weight_.data();
+  control.pose.joint_quat = joint_quat_.data();
+  control.pose.joint_translation = joint_translation_.data();
+  std::copy(translation_, translation_ + 3, control.pose.translation);
+  return control;
 }
 
 Status Control::add_up() {
@@ -78,9 +39,9 @@ Status Control::add_up() {
     q[0] = 1, q[1] = q[2] = q[3] = 0;
   }
   double translation[3] = {0, 0, 0};
-  for (size_t i = 0; i < inputs_.size(); ++i) {
-    const AvatarInput& input = inputs_[i];
-    const float* value = value_[i];
+  for (size_t i = 0; i < layout_.inputs().size(); ++i) {
+    const AvatarInput& input = layout_.inputs()[i];
+    const float* value = vector_ + layout_.offset(i);
     const size_t n = input.index.size();
     switch (input.target) {
       case InputTarget::kBlendshape:

@@ -167,8 +167,8 @@ void Rig::build_binding(const AvatarFile& file) {
   if (file.binding == BindingKind::kTriangle) binding.follow = PoseFollow::kTriangle;
   if (file.binding == BindingKind::kVertex) {
     // Without joints a vertex has no rotation to follow.
-    const bool framed = file.rotate && file.j > 0;
-    binding.follow = framed ? PoseFollow::kVertexFrame : PoseFollow::kVertexPosition;
+    const bool turns = file.rotate && file.j > 0;
+    binding.follow = turns ? PoseFollow::kVertexAxes : PoseFollow::kVertexPosition;
   }
   binding.inverse_length = file.scale_rule == ScaleRule::kInverseLength;
 
@@ -198,11 +198,6 @@ void Rig::build_binding(const AvatarFile& file) {
   }
   binding.index = index;
   binding.local = local;
-}
-
-int64_t Rig::n_frames() const {
-  if (binding.follow == PoseFollow::kTriangle) return binding.n_triangles;
-  return binding.follow == PoseFollow::kVertexFrame ? mesh.v : 0;
 }
 
 uint64_t Rig::bytes() const {

@@ -22,7 +22,6 @@ class Rig {
   PoseBinding binding;
 
   const int32_t* slot_of_vertex() const { return slot_of_vertex_.data(); }  // [v]
-  int64_t n_frames() const;  // rows that `pose` needs in its frame arrays, before padding
   uint64_t bytes() const;
 
  private:

@@ -1,9 +1,9 @@
 #include "engine/speech.h"
 
 #include <algorithm>
-#include <cmath>
 
-#include "cpu/kernel_table.h"
+#include "core/clock.h"
+#include "engine/model.h"
 
 namespace ts {
 namespace {
@@ -29,25 +29,13 @@ Status Voice::load(const char* path, Voice& voice) {
   return {};
 }
 
-int64_t frame_count(int64_t n, int rate_hz, double fps) {
-  // ceil(n fps / rate) with fps = m 2^e less half a unit in its last place, in integers: exact, and just below a whole
-  // number where rounding alone would put it there or above. 2^40 samples, 2^54 of m and 2^49 of rate fit 128 bits.
-  __extension__ typedef unsigned __int128 Wide;
-  int exponent = 0;
-  const double fraction = std::frexp(fps, &exponent);
-  const Wide m = 2 * static_cast<Wide>(std::ldexp(fraction, 53)) - 1;  // fps = m 2^(exponent - 54)
-  const Wide frames = m * static_cast<Wide>(n);
-  const Wide one = static_cast<Wide>(rate_hz) << (54 - exponent);
-  return static_cast<int64_t>((frames + one - 1) / one);
-}
-
-Speech::Speech(std::shared_ptr<const Voice> voice, const SpeechParams& params, const KernelTable& kernels)
+Speech::Speech(std::shared_ptr<const Voice> voice, const SpeechParams& params, Backend& backend)
     : voice_(std::move(voice)),
       params_(params),
       n_channels_(voice_->model->n_channels),
       n_features_(voice_->model->n_features),
       listen_(params.rate_hz, params.channels),
-      encode_(voice_->model, kernels),
+      encode_(voice_->model, backend.make_encode_stream(voice_->model)),
       drive_(params.drive) {
   for (std::vector<float>& said : said_) said.assign(static_cast<size_t>(n_channels_ + n_features_), 0.0f);
 }
@@ -63,12 +51,12 @@ void Speech::reset() {
   first_frame_ = n_frames_ = first_waiting_ = 0;
 }
 
-Status Speech::push(ts_sample_format format, const void* samples, int64_t n) {
+Status Speech::push_sound(SampleFormat format, const void* samples, int64_t n) {
   if (finished_)
     return error(StatusCode::kInvalidArgument, "this utterance is finished; reset the stream to begin another.");
   TS_RETURN_IF_ERROR(listen_.check(format, samples, n));
   make_room(listen_.n_samples() + n);
-  const int64_t frame_bytes = params_.channels * (format == TS_SAMPLE_S16 ? 2 : 4);
+  const int64_t frame_bytes = params_.channels * (format == SampleFormat::kS16 ? 2 : 4);
   const auto* at = static_cast<const char*>(samples);
   while (n > 0) {
     const int64_t taken = listen_.push(format, at, n);
@@ -137,28 +125,52 @@ void Speech::keep_frames() {
   }
 }
 
-int64_t Speech::read(const ts_faces& faces, int64_t max_frames) {
+const float* Speech::first_waiting_frame() const {
+  return waiting_.data() + (first_frame_ - first_waiting_) * frame_floats();
+}
+
+// What was read makes room once it is more than what waits.
+void Speech::drop_frames(int64_t n) {
+  first_frame_ += n;
+  const int64_t read = first_frame_ - first_waiting_;
+  if (read <= ready()) return;
+  waiting_.erase(waiting_.begin(), waiting_.begin() + read * frame_floats());
+  first_waiting_ = first_frame_;
+}
+
+int64_t Speech::read_faces(const FaceArrays& faces, int64_t max_frames) {
   const int64_t n = std::min(ready(), max_frames);
   const auto take = [](const float* from, int count, int64_t row, float* to) {
     if (to) std::copy_n(from, count, to + row * count);
   };
-  const int64_t stride = frame_floats();
-  const float* face = waiting_.data() + (first_frame_ - first_waiting_) * stride;
-  for (int64_t row = 0; row < n; ++row, face += stride) {
+  const float* face = first_waiting_frame();
+  for (int64_t row = 0; row < n; ++row, face += frame_floats()) {
     take(face, kArkitWeights, row, faces.weight);
     take(face + kArkitWeights, 3, row, faces.head_pose);
     take(face + kArkitWeights + 3, 1, row, faces.voice);
     take(face + kFaceFloats, n_channels_, row, faces.channel);
     take(face + kFaceFloats + n_channels_, n_features_, row, faces.feature);
   }
-  first_frame_ += n;
-  // What was read makes room once it is more than what waits.
-  const int64_t read = first_frame_ - first_waiting_;
-  if (read > ready()) {
-    waiting_.erase(waiting_.begin(), waiting_.begin() + read * stride);
-    first_waiting_ = first_frame_;
-  }
+  drop_frames(n);
   return n;
+}
+
+Status Speech::read(const Model& model, float* control, int64_t max_frames, int64_t& n_frames) {
+  n_frames = 0;
+  const Retarget& retarget = model.retarget();
+  if (!retarget.speaks())
+    return error(StatusCode::kInvalidArgument,
+                 "this avatar has no face that speech could move: no input with ARKit's names or FLAME's.");
+  n_frames = std::min(ready(), max_frames);
+  const float* face = first_waiting_frame();
+  for (int64_t row = 0; row < n_frames; ++row, face += frame_floats()) {
+    FaceRows one;
+    one.n = 1;
+    one.weight = face, one.head_pose = face + kArkitWeights;
+    retarget.apply(one, control + row * retarget.n_control());
+  }
+  drop_frames(n_frames);
+  return {};
 }
 
 }  // namespace ts

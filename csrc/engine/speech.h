@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "engine/motion_source.h"
 #include "engine/voice_file.h"
+#include "ops/backend.h"
 #include "ops/drive.h"
 #include "ops/encode.h"
 #include "ops/listen.h"
@@ -31,26 +33,35 @@ struct SpeechParams {
   DriveParams drive;
 };
 
-// How many frames n samples have: one at each k / fps below n / rate_hz. fps stands for any number that rounds to it,
-// such as 30000 / 1001, so a frame that would lie on the end of the audio by such a number is none.
-int64_t frame_count(int64_t n, int rate_hz, double fps);
+// Frames to be filled, any pointer may be nullptr.
+struct FaceArrays {
+  float* weight = nullptr;     // [max_frames,52]
+  float* head_pose = nullptr;  // [max_frames,3]
+  float* voice = nullptr;      // [max_frames]
+  float* channel = nullptr;    // [max_frames,n_channels]
+  float* feature = nullptr;    // [max_frames,n_features]
+};
 
-class Speech {
+class Speech final : public MotionSource {
  public:
-  Speech(std::shared_ptr<const Voice> voice, const SpeechParams& params, const KernelTable& kernels);
+  Speech(std::shared_ptr<const Voice> voice, const SpeechParams& params, Backend& backend);
 
-  Status push(ts_sample_format format, const void* samples, int64_t n);
-  Status finish();
-  void reset();
-  int64_t ready() const { return n_frames_ - first_frame_; }
-  // Takes at most max_frames; arrays as in ts_faces, any may be nullptr.
-  int64_t read(const ts_faces& faces, int64_t max_frames);
+  double look_ahead_s() const override { return voice_->look_ahead_s(); }
+  Status push_sound(SampleFormat format, const void* samples, int64_t n) override;
+  Status finish() override;
+  void reset() override;
+  int64_t ready() const override { return n_frames_ - first_frame_; }
+  Status read(const Model& model, float* control, int64_t max_frames, int64_t& n_frames) override;
+  // The same frames as faces. Returns how many were taken.
+  int64_t read_faces(const FaceArrays& faces, int64_t max_frames);
 
  private:
   void hear(const float* samples, int64_t n);
   void step();
   void keep_frames();
   int64_t frame_floats() const;
+  const float* first_waiting_frame() const;
+  void drop_frames(int64_t n);
   // For every frame that n samples make, so that nothing fails halfway: a push is taken whole or not at all.
   void make_room(int64_t n_samples);
 

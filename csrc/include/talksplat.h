@@ -1,5 +1,10 @@
 /* talksplat C ABI — the only installed header.
  *
+ * From a sound to a picture: a ts_engine is a device; a ts_avatar is a head on it, constant and shared; a ts_frame is the
+ * memory in which one caller draws it; a ts_voice is a trained network, a ts_speech one speaker's stream through it. A
+ * control is the vector of floats that drives an avatar: ts_speech_read_control gives one per frame, ts_avatar_retarget
+ * makes one of a face, and ts_frame_render draws it.
+ *
  * Conventions (csrc/CONVENTIONS.md has them all): row-major matrices, quaternions wxyz, camera axes
  * x right, y down, z forward (OpenCV), pixel centres at +0.5, colours in the values they were trained in,
  * straight alpha at this surface. Sizes are counts of elements unless a name says otherwise.
@@ -7,20 +12,25 @@
  * Calls that can fail return a ts_status. On failure ts_last_error() has a message for the calling thread that names
  * the argument, the contract, the value and the way out. Parameter structs carry struct_size first: set it to sizeof
  * the struct (the ts_*_default functions do), so that programs built against an older header keep working; a size that
- * no header had is refused. Structs
- * without it (ts_camera, ts_background, ts_control) do not change within an ABI version.
+ * no header had is refused. Structs without it (ts_camera, ts_background) do not change within an ABI version.
  *
- * Limits: images of 1..16384 pixels a side; fewer than 2^24 Gaussians. Pointers are aligned to their element. Pictures
- * and alpha and depth planes are packed; only ts_image.data has a stride. A frame whose (Gaussian, tile) pairs would
- * take more than 2 GiB of scratch memory is refused (TS_OUT_OF_MEMORY); real heads stay far below.
+ * Pointers must not be NULL unless "Nullable" says what NULL means; a pointer to nothing (n = 0) may be anything.
+ * Destroying NULL does nothing. Pointers are aligned to their element. Pictures and alpha and depth planes are packed;
+ * only ts_image.data has a stride.
  *
- * fork: a child of fork() has none of the threads of the parent's engines. There, calls on such an engine or on its
- * avatars return TS_DEVICE_ERROR, whatever a frame was doing at that moment, or only say what they know (get_info of an
- * avatar); ts_engine_destroy returns and leaves the memory to the end of the process. Make an engine in the child. A
- * ts_voice may be used on, and a ts_speech that no thread was using.
+ * Lifetimes: handles may be destroyed in any order. Each keeps what it was made from: an avatar its engine, a frame its
+ * avatar, a speech its voice and its engine. What a get_info call points to lives as long as the handle that was asked.
  *
- * Threads: one ts_engine may be used from several threads; frames on it are rendered one at a time. Destroy an
- * engine only after its avatars.
+ * Threads: engines, avatars and voices may be used from several threads at once. A frame or a speech is used by one
+ * thread at a time; give every thread its own. Frames of one engine take turns on its threads, and on nothing else.
+ *
+ * fork: a child of fork() has none of the threads of the parent's engines. There, calls that draw, load or make something
+ * on such an engine return TS_DEVICE_ERROR, whatever a frame was doing at that moment; get_info of an avatar and a voice
+ * still answer, handles may be destroyed, and the engine's memory is left to the end of the process. A ts_speech that no
+ * thread was using goes on. Make an engine in the child.
+ *
+ * A frame whose (Gaussian, tile) pairs would take more than 2 GiB of scratch memory is refused (TS_OUT_OF_MEMORY); real
+ * heads stay far below.
  */
 #ifndef TALKSPLAT_H
 #define TALKSPLAT_H
@@ -38,7 +48,22 @@ extern "C" {
 #define TS_API __attribute__((visibility("default")))
 #endif
 
-#define TS_ABI_VERSION 1
+#define TS_ABI_VERSION 2
+
+/* ---- limits ---- */
+
+#define TS_MAX_SIDE 16384         /* pixels of an image's width or height; at least 1 */
+#define TS_MAX_GAUSSIANS 16777215 /* 2^24 - 1 */
+#define TS_MAX_SH_COEFFICIENTS 16 /* stored per Gaussian; degrees 0..3 */
+#define TS_MAX_THREADS 256        /* of an engine */
+#define TS_MIN_RATE_HZ 8000       /* of sound */
+#define TS_MAX_RATE_HZ 192000
+#define TS_MAX_CHANNELS 8  /* of sound, interleaved */
+#define TS_MAX_SAMPLE 8.0f /* a sample's size; full scale is 1 */
+#define TS_MIN_FPS 20.0    /* frames per second of faces */
+#define TS_MAX_FPS 60.0
+#define TS_MAX_AMOUNT 2.0f /* of mouth, head and blink in ts_speech_params; at least 0 */
+#define TS_N_WEIGHTS 52    /* ARKit's weights of a face */
 
 typedef enum ts_status {
   TS_OK = 0,
@@ -67,6 +92,9 @@ typedef enum ts_format {
 
 typedef struct ts_engine ts_engine;
 typedef struct ts_avatar ts_avatar;
+typedef struct ts_frame ts_frame;
+typedef struct ts_voice ts_voice;
+typedef struct ts_speech ts_speech;
 
 TS_API uint32_t ts_abi_version(void);
 TS_API const char* ts_version(void); /* "0.1.0" */
@@ -75,26 +103,36 @@ TS_API const char* ts_last_error(void);     /* of the calling thread; "" when th
 TS_API uint32_t ts_isa_count(void);         /* instruction sets that this CPU and this build have, slowest first */
 TS_API const char* ts_isa_name(uint32_t i); /* "scalar", "avx2", "avx512", "neon"; NULL past the end */
 
-/* ---- engine: threads and scratch memory ---- */
+/* ---- time: sample n is at n / rate_hz seconds, frame k at k / fps ----
+ *
+ * Exact, in integers; fps stands for any number that rounds to it, such as 30000 / 1001. 0 for negative counts and for
+ * rates that are not positive.
+ */
+TS_API int64_t ts_frame_count(int64_t n_samples, uint32_t rate_hz, double fps); /* frames before the end of the sound */
+TS_API int64_t ts_first_sample(int64_t frame, uint32_t rate_hz, double fps); /* the last sample not after the frame */
+
+/* ---- engine: a device, its threads and scratch memory ---- */
 
 typedef struct ts_engine_params {
   uint32_t struct_size;
-  uint32_t threads;       /* 0: one per CPU that this process may run on */
-  ts_precision precision; /* of the frames of its avatars */
-  const char* isa;        /* NULL: TALKSPLAT_ISA if set, else the widest that the CPU has */
+  uint32_t threads;   /* 0: one per CPU that this process may run on; at most TS_MAX_THREADS */
+  const char* device; /* "auto" or "cpu". Nullable: auto */
+  const char* isa;    /* of the CPU's kernels. Nullable: TALKSPLAT_ISA if set, else the widest that the CPU has */
 } ts_engine_params;
 
 typedef struct ts_engine_info {
   uint32_t struct_size;
   uint32_t threads;
+  const char* device;
   const char* isa;
   uint64_t scratch_bytes; /* high-water mark of the scratch memory */
 } ts_engine_info;
 
 static inline ts_engine_params ts_engine_params_default(void) {
-  ts_engine_params params = {sizeof(ts_engine_params), 0, TS_PRECISION_REFERENCE, NULL};
+  ts_engine_params params = {sizeof(ts_engine_params), 0, NULL, NULL};
   return params;
 }
+/* params: Nullable: the defaults. */
 TS_API ts_status ts_engine_create(const ts_engine_params* params, ts_engine** engine);
 TS_API void ts_engine_destroy(ts_engine* engine);
 TS_API ts_status ts_engine_get_info(const ts_engine* engine, ts_engine_info* info);
@@ -107,14 +145,14 @@ typedef struct ts_image {
   uint32_t width, height;
   int64_t stride_bytes; /* of a row (of both planes for NV12); 0: tightly packed */
   void* data;           /* caller's memory */
-  float* alpha;         /* [height,width] accumulated weight; NULL: not wanted */
-  float* depth;         /* [height,width] sum of weight * camera depth; NULL: not wanted */
+  float* alpha;         /* [height,width] accumulated weight. Nullable: not wanted */
+  float* depth;         /* [height,width] sum of weight * camera depth. Nullable: not wanted */
 } ts_image;
 
 typedef struct ts_background {
-  /* at most one of: nothing (both NULL), one colour, a picture of the image's size */
-  const float* color;     /* [3] finite */
-  const float* image_f32; /* [height,width,3]; not searched for NaN, which is 0 in the 8-bit formats */
+  /* one colour, or a picture of the image's size, or nothing (both NULL) */
+  const float* color;     /* [3] finite. Nullable */
+  const float* image_f32; /* [height,width,3]; not searched for NaN, which is 0 in the 8-bit formats. Nullable */
 } ts_background;
 
 typedef struct ts_camera {
@@ -123,7 +161,7 @@ typedef struct ts_camera {
   float near_plane;         /* Gaussians at camera depth <= this are culled; 0.2 in the reference */
 } ts_camera;
 
-/* Microseconds of the last frame, by stage. */
+/* What a frame took, in microseconds by stage, and what it had to do. */
 typedef struct ts_receipt {
   uint32_t struct_size;
   float pose_us, deform_us, project_us, bin_us, blend_us, total_us; /* project includes the tile spans, bin the depth
@@ -166,38 +204,41 @@ static inline ts_rasterize_params ts_rasterize_params_default(void) {
                                 TS_PRECISION_REFERENCE};
   return params;
 }
-/* Non-finite Gaussians are skipped. receipt may be NULL. */
+/* Gaussians that are not finite are skipped. receipt: Nullable. */
 TS_API ts_status ts_rasterize(ts_engine* engine, const ts_rasterize_params* params, const ts_image* image,
                               ts_receipt* receipt);
 
 /* ---- avatar ---- */
 
-/* What drives it: one entry per manifest input, in manifest order. Pointers live as long as the avatar. */
+/* What drives it: one entry per input of the manifest, in its order. A control has them one after the other. */
 typedef struct ts_input_info {
   uint32_t struct_size;
   const char* name;
   uint32_t size;                    /* floats */
+  uint32_t offset;                  /* of its first float in a control */
   const float* default_value;       /* [size] */
   const char* const* element_names; /* [size] for blendshape inputs ("jawOpen"), else NULL */
 } ts_input_info;
 
 typedef struct ts_avatar_info {
   uint32_t struct_size;
-  const char* manifest; /* JSON, NUL-terminated; lives as long as the avatar */
+  const char* manifest; /* JSON, NUL-terminated */
   uint32_t n_gaussians; /* rows in the file */
   uint32_t n_source;    /* rows in the file it was imported from */
   uint32_t n_vertices, n_triangles, n_joints, n_blendshapes, n_inputs;
+  uint32_t n_control;     /* floats of a control: of all inputs together */
+  uint32_t speaks;        /* 1: speech moves it, through inputs with ARKit's names or FLAME's; 0: it has no such face */
   int32_t sh_degree;      /* -1: RGB */
   uint32_t width, height; /* of the canvas */
   float fps;
-  uint64_t file_bytes, resident_bytes;
-  const char* name; /* lives as long as the avatar */
+  uint64_t file_bytes, resident_bytes; /* of the mapped file; beside it, whatever the number of frames */
+  const char* name;
   ts_camera camera; /* of the canvas */
 } ts_avatar_info;
 
 typedef enum ts_dtype { TS_F32 = 0, TS_U8 = 1, TS_U16 = 2, TS_U32 = 3, TS_I32 = 4 } ts_dtype;
 
-/* A tensor of the file, memory-mapped; lives as long as the avatar. */
+/* A tensor of the file, memory-mapped. */
 typedef struct ts_tensor {
   uint32_t struct_size;
   const char* name;
@@ -212,106 +253,151 @@ TS_API ts_status ts_avatar_load(ts_engine* engine, const char* path, ts_avatar**
 TS_API void ts_avatar_destroy(ts_avatar* avatar);
 TS_API ts_status ts_avatar_get_info(const ts_avatar* avatar, ts_avatar_info* info);
 TS_API ts_status ts_avatar_get_input(const ts_avatar* avatar, uint32_t index, ts_input_info* info);
+/* By name; the message of TS_INVALID_ARGUMENT lists the inputs that there are. */
+TS_API ts_status ts_avatar_find_input(const ts_avatar* avatar, const char* name, ts_input_info* info);
 TS_API uint32_t ts_avatar_tensor_count(const ts_avatar* avatar);
 TS_API ts_status ts_avatar_get_tensor(const ts_avatar* avatar, uint32_t index, ts_tensor* tensor);
 
-/* One input of this frame; inputs that are not given take their defaults. */
-typedef struct ts_control {
-  const char* name;
-  const float* data;
-  uint32_t size; /* must equal the input's size */
-} ts_control;
+/* ---- retarget: a face to the avatar's controls ---- */
+
+/* n frames of a face. */
+typedef struct ts_face {
+  uint32_t struct_size;
+  int64_t n;
+  const float* weight; /* [n,52] ARKit's weights, in the order of ts_voice_info.weight_names. Nullable: none is given */
+  const uint8_t* given;   /* [52] 1: the weight is given, 0: it is not. Nullable: all are */
+  const float* head_pose; /* [n,3] axis-angle, radians, in ARKit's axes. Nullable: not given */
+} ts_face;
+
+/* What became of it. */
+typedef struct ts_retargeted {
+  uint32_t struct_size;
+  uint8_t* has_place; /* [53] 1: the avatar is moved by this weight, the last: by the head pose. Nullable */
+  uint8_t* moved;     /* [n_inputs] 1: the input is moved by what was given, 0: it has its default. Nullable */
+} ts_retargeted;
+
+/* control [n,n_control]: what the face does not move has its default. Weights that the rig has no shape for go to the
+ * nearest combination that it has, and on a FLAME avatar to jaw, eyes, neck and expression (docs/retargeting.md).
+ * report: Nullable. */
+TS_API ts_status ts_avatar_retarget(const ts_avatar* avatar, const ts_face* face, float* control,
+                                    const ts_retargeted* report);
+
+/* ---- frame: what one caller needs to draw an avatar ---- */
+
+typedef struct ts_frame_params {
+  uint32_t struct_size;
+  uint32_t width, height; /* of its pictures, pixels; both 0: the avatar's canvas */
+  ts_format format;
+  ts_precision precision;
+  uint32_t alpha, depth; /* 1: its pictures may ask for that plane */
+} ts_frame_params;
+
+static inline ts_frame_params ts_frame_params_default(void) {
+  ts_frame_params params = {sizeof(ts_frame_params), 0, 0, TS_FORMAT_RGBA8, TS_PRECISION_REFERENCE, 0, 0};
+  return params;
+}
+
+typedef struct ts_frame_info {
+  uint32_t struct_size;
+  uint32_t width, height;
+  ts_format format;
+  ts_precision precision;
+  uint64_t bytes; /* its own memory; the avatar's is shared */
+} ts_frame_info;
+
+/* params: Nullable: the defaults. All memory is claimed here: calls on a frame allocate nothing. */
+TS_API ts_status ts_frame_create(const ts_avatar* avatar, const ts_frame_params* params, ts_frame** frame);
+TS_API void ts_frame_destroy(ts_frame* frame);
+TS_API ts_status ts_frame_get_info(const ts_frame* frame, ts_frame_info* info);
 
 typedef struct ts_render_params {
   uint32_t struct_size;
-  const ts_control* controls;
-  uint32_t n_controls;
-  const ts_camera* camera;         /* NULL: the avatar's, scaled to the image's height and centred */
-  const ts_background* background; /* NULL: the avatar's own (colour, or plate scaled as the camera);
+  const float* control;            /* [n_control]. Nullable: every input has its default */
+  const ts_camera* camera;         /* Nullable: the avatar's, scaled to the image's height and centred */
+  const ts_background* background; /* Nullable: the avatar's own (colour, or plate scaled as the camera);
                                     for none, point to an empty one */
 } ts_render_params;
 
 static inline ts_render_params ts_render_params_default(void) {
-  ts_render_params params = {sizeof(ts_render_params), NULL, 0, NULL, NULL};
+  ts_render_params params = {sizeof(ts_render_params), NULL, NULL, NULL};
   return params;
 }
-TS_API ts_status ts_avatar_render(ts_avatar* avatar, const ts_render_params* params, const ts_image* image,
-                                  ts_receipt* receipt);
+/* params, receipt: Nullable. The image is of the frame's size and format. */
+TS_API ts_status ts_frame_render(ts_frame* frame, const ts_render_params* params, const ts_image* image,
+                                 ts_receipt* receipt);
 
-/* Activated Gaussians after pose and deform, in the source file's order; pruned rows have opacity 0.
- * Any pointer may be NULL. color is [n_source,3], or [n_source,(sh_degree+1)^2,3] where sh_degree >= 0. */
+/* Activated Gaussians after pose and deform, in the source file's order; pruned rows have opacity 0. */
 typedef struct ts_gaussians {
   uint32_t struct_size;
-  int64_t n; /* must equal n_source */
-  float *mean_w, *quat, *scale, *opacity, *color;
+  int64_t n;      /* must equal n_source */
+  float* mean_w;  /* [n,3]. Nullable, as are the others */
+  float* quat;    /* [n,4] */
+  float* scale;   /* [n,3] */
+  float* opacity; /* [n] */
+  float* color;   /* [n,3], or [n,(sh_degree+1)^2,3] where sh_degree >= 0 */
 } ts_gaussians;
 
-TS_API ts_status ts_avatar_gaussians(ts_avatar* avatar, const ts_control* controls, uint32_t n_controls,
-                                     ts_gaussians* out);
-
-/* The posed mesh, [n_vertices,3]. */
-TS_API ts_status ts_avatar_vertices(ts_avatar* avatar, const ts_control* controls, uint32_t n_controls, float* vertices,
-                                    int64_t n_vertices);
+/* control: Nullable, as in ts_render_params. */
+TS_API ts_status ts_frame_gaussians(ts_frame* frame, const float* control, ts_gaussians* out);
+/* The posed mesh, [n_vertices,3]. control: Nullable. */
+TS_API ts_status ts_frame_vertices(ts_frame* frame, const float* control, float* vertices, int64_t n_vertices);
 
 /* ---- voice: speech to the motion of a face ----
  *
- * A ts_voice is a trained network and may be shared; a ts_speech is one speaker's stream, for one thread at a time.
  * Frame k is the face at k / fps seconds of the audio, and needs the audio up to look_ahead later: push, then read
  * whatever is ready. How the audio is cut into pushes changes nothing, bit for bit.
  */
-typedef struct ts_voice ts_voice;
-typedef struct ts_speech ts_speech;
-
 typedef struct ts_voice_info {
   uint32_t struct_size;
-  const char* manifest; /* JSON, NUL-terminated; lives as long as the voice, as do the names */
+  const char* manifest; /* JSON, NUL-terminated */
   double look_ahead_s; /* of a frame, all told: network and drive. At other rates than 16 kHz its filter adds 16 samples
                            of the lower rate: 1 ms, 2 ms at 8 kHz */
   uint32_t n_channels; /* what the network says; channel_names in its order */
   const char* const* channel_names;
   uint32_t n_features;
-  uint32_t n_weights; /* 52: the ARKit weights of a face; weight_names in their order */
+  uint32_t n_weights; /* TS_N_WEIGHTS; weight_names in their order */
   const char* const* weight_names;
   uint64_t n_parameters, file_bytes;
 } ts_voice_info;
 
 TS_API ts_status ts_voice_load(const char* path, ts_voice** voice);
-TS_API void ts_voice_destroy(ts_voice* voice); /* streams made from it keep what they need */
+TS_API void ts_voice_destroy(ts_voice* voice);
 TS_API ts_status ts_voice_get_info(const ts_voice* voice, ts_voice_info* info);
 
 typedef enum ts_sample_format { TS_SAMPLE_F32 = 0, TS_SAMPLE_S16 = 1 } ts_sample_format;
 
 typedef struct ts_speech_params {
   uint32_t struct_size;
-  uint32_t rate_hz;  /* of the audio: 8000..192000 */
-  uint32_t channels; /* 1..8, interleaved; their mean is heard */
-  double fps;        /* of the faces: 20..60 */
+  uint32_t rate_hz;  /* of the audio: TS_MIN_RATE_HZ..TS_MAX_RATE_HZ */
+  uint32_t channels; /* 1..TS_MAX_CHANNELS, interleaved; their mean is heard */
+  double fps;        /* of the faces: TS_MIN_FPS..TS_MAX_FPS */
   uint64_t seed;     /* of blinks, gaze and head motion */
   float mouth;       /* gain of the mouth's opening and shapes, 0..2; closures stay closed */
   float head;        /* amount of head motion, 0..2; 0: none */
   float blink;       /* blinks relative to a usual rate, 0..2; 0: no blinks and no gaze */
-  const char* isa;   /* as in ts_engine_params */
 } ts_speech_params;
 
 static inline ts_speech_params ts_speech_params_default(void) {
-  ts_speech_params params = {sizeof(ts_speech_params), 16000, 1, 25.0, 0, 1.0f, 1.0f, 1.0f, NULL};
+  ts_speech_params params = {sizeof(ts_speech_params), 16000, 1, 25.0, 0, 1.0f, 1.0f, 1.0f};
   return params;
 }
-TS_API ts_status ts_speech_create(const ts_voice* voice, const ts_speech_params* params, ts_speech** speech);
+/* params: Nullable: the defaults. The engine's kernels run the network, on the thread that pushes. */
+TS_API ts_status ts_speech_create(ts_engine* engine, const ts_voice* voice, const ts_speech_params* params,
+                                  ts_speech** speech);
 TS_API void ts_speech_destroy(ts_speech* speech);
 
 /* n samples of every channel, all of them or, on failure, none. TS_AUDIO_INVALID for numbers that are not finite or
- * beyond +-8 (full scale is 1). Frames wait in memory until they are read, 4 (56 + n_channels + n_features) bytes each.
+ * beyond +-TS_MAX_SAMPLE. Frames wait in memory until they are read, 4 (56 + n_channels + n_features) bytes each.
  */
 TS_API ts_status ts_speech_push(ts_speech* speech, ts_sample_format format, const void* samples, int64_t n);
 /* The audio ends here: frames to its last sample become ready. ts_speech_reset begins a new utterance, at time 0. */
 TS_API ts_status ts_speech_finish(ts_speech* speech);
 TS_API ts_status ts_speech_reset(ts_speech* speech);
 
-/* Frames to be filled; any pointer may be NULL. */
+/* Frames to be filled. */
 typedef struct ts_faces {
   uint32_t struct_size;
-  float* weight;    /* [max_frames,n_weights] ARKit weights, 0..1 */
+  float* weight;    /* [max_frames,n_weights] ARKit weights, 0..1. Nullable, as are the others */
   float* head_pose; /* [max_frames,3] axis-angle, radians, in ARKit's axes: x to the face's left, y up, z forward */
   float* voice;     /* [max_frames] how surely someone speaks, 0..1 */
   float* channel;   /* [max_frames,n_channels] the network's own words, before drive */
@@ -320,6 +406,9 @@ typedef struct ts_faces {
 
 /* Takes the next frames, as many as are ready and fit; *n_frames says how many. */
 TS_API ts_status ts_speech_read(ts_speech* speech, const ts_faces* faces, int64_t max_frames, int64_t* n_frames);
+/* The same frames as controls of an avatar that speaks, [max_frames,n_control]. */
+TS_API ts_status ts_speech_read_control(ts_speech* speech, const ts_avatar* avatar, float* control, int64_t max_frames,
+                                        int64_t* n_frames);
 TS_API int64_t ts_speech_ready(const ts_speech* speech); /* frames that can be read now */
 
 #ifdef __cplusplus

@@ -4,8 +4,6 @@
 
 TS_TARGET_BEGIN
 
-constexpr int sh_coefficients(int degree) { return (degree + 1) * (degree + 1); }
-
 // Basis values for a unit direction; basis must hold 16.
 TS_INLINE void sh_basis(int degree, f32 x, f32 y, f32 z, f32* basis) {
   basis[0] = f32(0.28209479177387814f);

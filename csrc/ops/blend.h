@@ -1,43 +1,16 @@
 // blend — per-tile lists to pixels, front to back, and finish: background, alpha, conversion to the wanted format.
 #pragma once
-#include <cstdint>
-
 #include "ops/bin.h"
 #include "ops/finish.h"
 
 namespace ts {
 
-// Splats of a tile at a time. Fewer would stay in L1, but cost more in pixels put away and taken up again.
-constexpr int kBlendBatch = 512;
-
-// A splat as one tile's pixels see it: p(x, y) = q[y] - (a x + c[y])^2, x and y counted from the tile's corner.
-// Whatever depends on the row alone is here, once for the tile's sixteen columns.
-struct alignas(32) TileSplat {
-  float c[kTile];
-  float q[kTile];
-  float red, green, blue;
-  float depth;
-  float a;
-};
-
-// One thread's.
-struct alignas(64) BlendScratch {
-  TileSplat splat[kBlendBatch + 1];  // the last draws nothing
-  int32_t mask[kBlendBatch + 16];    // block masks of the batch, zero-padded
-  int32_t list[kBlendBatch + 32];    // one block's splats, as byte offsets into splat
-  float planes[kTilePlanes * kTilePixels];
-  float running_t[kTilePixels];  // below the limit where a pixel has stopped; planes keep the last accepted one
-};
-
 struct BlendArgs {
   const Splat* splat;
-  const TileList* lists;  // [tiles]
-  const Instance* instances;
-  ts_precision precision;
-  FinishArgs finish;      // the image
-  BlendScratch* scratch;  // [threads of the pool]
+  const TileList* lists;      // [tiles]
+  const Instance* instances;  // of all lists
+  Precision precision;
+  FinishArgs finish;
 };
-
-void blend_cpu(const BlendArgs& args, const KernelTable& kernels, ThreadPool& pool);
 
 }  // namespace ts

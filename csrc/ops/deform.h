@@ -1,28 +1,29 @@
 // deform — the avatar's deform program over the posed Gaussians.
 //
-// A program of no stages, the only one that format 1 of the avatar file knows, is the identity: rows pass through
-// unchanged. Input and output may be the same arrays (then nothing is copied) but must not overlap otherwise.
-//
+// Program  stages that read one row of a Gaussian and the frame's control, and add to its mean, scale, rotation, opacity
+//          and colour. No stages, the only program so far, is the identity
+// In, out  what a program changes it writes to rows of its own, which never alias the view that it reads: pose's output
+//          of one frame is not the input of the next
 // Oracle   tests/reference/deform.py
 #pragma once
 #include <cstdint>
 
-#include "core/status.h"
+#include "ops/gaussians.h"
 
 namespace ts {
 
-struct DeformRows {
-  float* mean_w = nullptr;  // [n,3]
-  float* quat = nullptr;    // [n,4] wxyz, unit
-  float* scale = nullptr;   // [n,3]
+struct DeformProgram {
+  int n_stages = 0;
 };
 
 struct DeformArgs {
-  int64_t n = 0;
-  int32_t n_stages = 0;
-  DeformRows in, out;
+  const DeformProgram* program = nullptr;
+  const float* control = nullptr;  // the frame's control vector; unused by a program of no stages
+  GaussianView in;                 // posed
+  GaussianRows rows;               // [in.n], for a program of stages
 };
 
-Status deform_cpu(const DeformArgs& args);
+// kInvalidArgument for rows that alias the view, and for programs that this build cannot run.
+Status check(const DeformArgs& args);
 
 }  // namespace ts

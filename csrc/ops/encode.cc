@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cpu/kernel_table.h"
-
 namespace ts {
 namespace {
 
@@ -83,41 +81,18 @@ EncodeLayer EncodeModel::pack(const LayerWeights& layer, const TowerWeights& t) 
   return out;
 }
 
-Encode::Encode(std::shared_ptr<const EncodeModel> model, const KernelTable& kernels)
-    : model_(std::move(model)), kernels_(kernels), mel_(model_->mel) {
-  size_t scratch = 0, feature = 0, output = 0;
-  for (const EncodeTower& t : model_->towers) {
-    const size_t layer =
-        count(t.width, t.window_p) + count(t.heads, t.window, t.head_width_p) + count(t.taps, t.width_p);
-    state_floats_ += count(t.n_layers) * layer;
-    scratch = std::max(scratch, static_cast<size_t>(encode_scratch(t)));
-    feature = std::max(feature, count(t.width_p));
-    output = std::max(output, count(t.outputs_p));
-  }
-  float* state = state_.reserve(state_floats_);
-  for (const EncodeTower& t : model_->towers) {
-    std::vector<EncodeLayerState>& layers = layers_.emplace_back(count(t.n_layers));
-    for (EncodeLayerState& layer : layers) {
-      layer.key = state, state += count(t.width, t.window_p);
-      layer.value = state, state += count(t.heads, t.window, t.head_width_p);
-      layer.gated = state, state += count(t.taps, t.width_p);
-    }
-  }
-  const size_t inputs = count(model_->towers.front().stem.columns_p);  // the same for every tower
-  std::fill_n(input_.reserve(inputs), inputs, 0.0f);
-  scratch_.reserve(scratch);
-  feature_.reserve(feature);
-  other_feature_.reserve(feature);
-  output_.reserve(output);
-  channel_.resize(count(model_->n_channels));
-  reset();
-}
+Encode::Encode(std::shared_ptr<const EncodeModel> model, std::unique_ptr<EncodeStream> stream)
+    : model_(std::move(model)),
+      stream_(std::move(stream)),
+      mel_(model_->mel),
+      input_(2 * count(model_->mel.params.n_mels)),
+      channel_(count(model_->n_channels)),
+      feature_(count(model_->n_features)) {}
 
 void Encode::reset() {
   mel_.reset();
-  std::fill_n(state_.data(), state_floats_, 0.0f);
+  stream_->reset();
   frames_ = 0;
-  step_ = 0;
   stepped_ = false;
 }
 
@@ -133,21 +108,13 @@ int64_t Encode::push(const float* samples, int64_t n) {
 }
 
 void Encode::run() {
-  float* channel = channel_.data();
-  for (size_t t = 0; t < model_->towers.size(); ++t) {
-    const EncodeTower& tower = model_->towers[t];
-    float* feature = t == 0 ? feature_.data() : other_feature_.data();
-    kernels_.encode_step({&tower, layers_[t].data(), step_, input_.data(), scratch_.data(), feature, output_.data()});
-    channel = std::copy_n(output_.data(), tower.outputs, channel);
-  }
+  stream_->step(input_.data(), channel_.data(), feature_.data());
   for (size_t i = 0; i < channel_.size(); ++i) {
     if (model_->sigmoid[i]) channel_[i] = 1 / (1 + std::exp(-channel_[i]));
   }
   // Weights that overflow make nothing of it: no NaN goes on to a face.
   for (float& x : channel_) x = std::isfinite(x) ? x : 0.0f;
-  for (int i = 0; i < model_->n_features; ++i)
-    feature_[count(i)] = std::isfinite(feature_[count(i)]) ? feature_[count(i)] : 0.0f;
-  ++step_;
+  for (float& x : feature_) x = std::isfinite(x) ? x : 0.0f;
   frames_ = 0;
   stepped_ = true;
 }

@@ -20,8 +20,6 @@
 
 namespace ts {
 
-struct KernelTable;
-
 // ---- what the file says, row-major ----
 
 struct LinearWeights {
@@ -63,9 +61,19 @@ class EncodeModel {
   std::vector<std::vector<EncodeLayer>> layers_;  // of each tower
 };
 
+// One stream's towers on a backend, with what they remember of its past.
+class EncodeStream {
+ public:
+  virtual ~EncodeStream() = default;
+  virtual void reset() = 0;
+  // The next step. input [2 n_mels] mel columns; channel [n_channels] before sigmoids, feature [n_features].
+  virtual void step(const float* input, float* channel, float* feature) = 0;
+};
+
 class Encode {
  public:
-  Encode(std::shared_ptr<const EncodeModel> model, const KernelTable& kernels);
+  // stream: made from the same model.
+  Encode(std::shared_ptr<const EncodeModel> model, std::unique_ptr<EncodeStream> stream);
 
   // Takes samples up to the end of the next step, at most n, and returns how many. stepped() says whether they
   // completed one; then channel() and feature() are what it says. Step k needs samples below 320 (k + 1).
@@ -79,15 +87,11 @@ class Encode {
   void run();
 
   std::shared_ptr<const EncodeModel> model_;
-  const KernelTable& kernels_;
+  std::unique_ptr<EncodeStream> stream_;
   Mel mel_;
   int frames_ = 0;  // of this step
-  int64_t step_ = 0;
   bool stepped_ = false;
-  size_t state_floats_ = 0;
-  Buffer<float> state_, input_, scratch_, feature_, other_feature_, output_;
-  std::vector<std::vector<EncodeLayerState>> layers_;  // of each tower, views into state_
-  std::vector<float> channel_;
+  std::vector<float> input_, channel_, feature_;
 };
 
 }  // namespace ts

@@ -7,20 +7,13 @@
 #include <cstdint>
 
 #include "math/splat.h"
-#include "talksplat.h"
+#include "ops/image.h"
 
 namespace ts {
 
 struct FinishArgs {
-  int width, height;  // pixels
-  ts_format format;
-  void* data;
-  int64_t stride_bytes;           // of a row
-  float* alpha;                   // [height,width] or null: 1 - T
-  float* depth;                   // [height,width] or null
-  const float* background_color;  // [3] or null
-  const float* background_f32;    // [height,width,3] or null
-  const uint8_t* background_u8;   // [height,width,3] or null
+  Image image;  // its alpha becomes 1 - T
+  Background background;
 };
 
 // planes of a tile: [channel][16 y + x], channels red, green, blue (premultiplied), transmittance, depth.

@@ -20,7 +20,6 @@ constexpr double kBeta = 7.857;  // 0.1102 (80 dB - 8.7), Kaiser's formula
 constexpr int64_t kMaxTable = int64_t{1} << 16;
 constexpr int kPhases = 1024;                      // to a sample of the lower rate, where rows are interpolated
 constexpr int64_t kMaxSamples = int64_t{1} << 40;  // two months at 192 kHz; times a rate it still fits 64 bits
-constexpr float kLoudest = 8;                      // full scale is 1; louder is another scale
 
 // The modified Bessel function of order 0, by its series.
 double bessel_i0(double x) {
@@ -97,11 +96,11 @@ void Listen::reset() {
   n_samples_ = n_out_ = at_ = phase_ = n_heard_ = 0;
 }
 
-Status Listen::check(ts_sample_format format, const void* samples, int64_t n) const {
+Status Listen::check(SampleFormat format, const void* samples, int64_t n) const {
   if (n > kMaxSamples - n_samples_) {
     return error(StatusCode::kAudioInvalid, "a stream may have at most 2^40 samples; reset it, or make another.");
   }
-  if (format == TS_SAMPLE_S16) return {};
+  if (format == SampleFormat::kS16) return {};
   const auto* x = static_cast<const float*>(samples);
   const int64_t at = find_outside(x, n * channels_, -kLoudest, kLoudest);
   if (at < 0) return {};
@@ -114,10 +113,10 @@ Status Listen::check(ts_sample_format format, const void* samples, int64_t n) co
                std::isfinite(value) ? " int16 values in a float array? Divide them by 32768." : "");
 }
 
-int64_t Listen::push(ts_sample_format format, const void* samples, int64_t n) {
+int64_t Listen::push(SampleFormat format, const void* samples, int64_t n) {
   n = std::min<int64_t>(n, kBlock);
   float* out = half_ > 0 ? recent_.data() + n_recent_ : heard_.data();
-  if (format == TS_SAMPLE_S16) {
+  if (format == SampleFormat::kS16) {
     mixdown_.mix(static_cast<const int16_t*>(samples), n, 1.0f / 32768, out);
   } else {
     mixdown_.mix(static_cast<const float*>(samples), n, 1.0f, out);

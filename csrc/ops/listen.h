@@ -17,11 +17,13 @@
 #include "core/buffer.h"
 #include "core/status.h"
 #include "ops/mixdown.h"
-#include "talksplat.h"
 
 namespace ts {
 
 constexpr int kListenHz = 16000;
+constexpr float kLoudest = 8;  // full scale is 1; louder is another scale
+
+enum class SampleFormat { kF32, kS16 };
 
 struct Sound {
   const float* sample = nullptr;
@@ -33,10 +35,10 @@ class Listen {
   Listen(int rate_hz, int channels);  // 8000..192000, 1..8
 
   // kAudioInvalid unless all n samples of every channel can be taken.
-  Status check(ts_sample_format format, const void* samples, int64_t n) const;
+  Status check(SampleFormat format, const void* samples, int64_t n) const;
   // Takes the first of the n samples, which check() must have seen: at least one of them, at most a block. Returns how
   // many. heard() is then the sound that they completed, until the next call.
-  int64_t push(ts_sample_format format, const void* samples, int64_t n);
+  int64_t push(SampleFormat format, const void* samples, int64_t n);
   // The audio has ended: heard() is the rest of the sound.
   void finish();
   Sound heard() const { return {heard_.data(), n_heard_}; }

@@ -1,14 +1,16 @@
 // pose — one frame's controls to world-space Gaussians: corrective shapes, joints, blendshapes, linear-blend skinning,
 // then the binding.
 //
-// Maths    python/authoring/FORMAT.md, "How a frame is posed"; math/quat.h, math/triangle_frame.h, math/affine.h
-// Launch   joints on the calling thread in float64; then blocks of 16 vertices, of 16 triangles, of 16 Gaussians
+// Maths    python/authoring/FORMAT.md, "How a frame is posed"; math/quat.h, math/triangle_axes.h, math/affine.h
+// Launch   move_joints() on the calling thread in float64; then blocks of 16 vertices, of 16 triangles, of 16 Gaussians
 // Layout   a block holds its own list of shapes and of joints, each with 16 values side by side, so that a frame
 //          streams contiguous memory, a lane is a vertex, and a shape of weight 0 costs one branch per block it touches
-// Writes   position_w always; mean_w always; quat for triangles and vertex frames; scale for triangles. What is not
-//          written is constant over frames: the caller fills it once
+// Writes   position_w always; rows.mean always; rows.quat where there are axes; rows.scale for triangles. What is not
+//          written is constant over frames: the caller fills it once. Opacity and colour are never written
+// Axes     what a Gaussian's local coordinates are in: a triangle's three directions times its size, about its centre;
+//          or a vertex's blend of its joints' matrices, about the vertex
 // Order    deterministic: every block is computed by one thread, in one order
-// Edges    n = 0 and v = 0 write nothing; degenerate triangles give finite frames and unit quaternions; values that
+// Edges    n = 0 and v = 0 write nothing; degenerate triangles give finite axes and unit quaternions; values that
 //          overflow become infinite and are culled by project
 // Oracle   tests/reference/pose.py      Bench  bench/ops/bench_pose.py
 #pragma once
@@ -16,11 +18,9 @@
 
 #include "core/status.h"
 #include "math/target.h"
+#include "ops/gaussians.h"
 
 namespace ts {
-
-class ThreadPool;
-struct KernelTable;
 
 constexpr int kPoseBlock = 16;  // a multiple of kLanes of every target
 constexpr int kPoseLocal = 10;  // floats of a bound Gaussian: mean xyz, quat wxyz, scale xyz
@@ -52,8 +52,8 @@ struct PoseSkeleton {
 
 enum class PoseFollow {
   kNothing,         // mean_w = local mean + translation
-  kTriangle,        // the frame and the size of a triangle
-  kVertexFrame,     // a vertex and its skin rotation
+  kTriangle,        // the axes and the size of a triangle
+  kVertexAxes,      // a vertex and its skin rotation
   kVertexPosition,  // a vertex alone
 };
 
@@ -67,16 +67,25 @@ struct PoseBinding {
   const float* local = nullptr;       // [blocks of n][10][16]
 };
 
+// Triangles or vertices whose axes a frame needs: rows of PoseArgs::axes, before padding.
+inline int64_t axes_of(const PoseBinding& binding, const PoseMesh& mesh) {
+  if (binding.follow == PoseFollow::kTriangle) return binding.n_triangles;
+  return binding.follow == PoseFollow::kVertexAxes ? mesh.v : 0;
+}
+
+// What a frame's control asks of the rig.
+struct PoseControl {
+  float* weight = nullptr;                    // [s]; the op overwrites those of pose shapes
+  const double* joint_quat = nullptr;         // [j,4] wxyz, unit; after the rest rotation
+  const double* joint_translation = nullptr;  // [j,3] added to the rest translation
+  float translation[3] = {0, 0, 0};           // of everything, after skinning
+};
+
 struct PoseArgs {
   PoseMesh mesh;
   PoseSkeleton skeleton;
   PoseBinding binding;
-
-  // this frame
-  float* weight = nullptr;                    // [s]; the op overwrites those of pose shapes
-  const double* joint_quat = nullptr;         // [j,4] wxyz, unit; after the rest rotation
-  const double* joint_translation = nullptr;  // [j,3] added to the rest translation
-  float translation[3] = {0, 0, 0};
+  PoseControl control;
 
   // scratch
   double* joint_delta = nullptr;       // [j,3]; only with skeleton.shape_delta
@@ -85,21 +94,17 @@ struct PoseArgs {
 
   // out; rows are padded to whole blocks
   float* position_w = nullptr;  // [slots,4] x y z 0
-  float* frame = nullptr;       // [3][frames,4] rows of [matrix | origin]; frames: triangles or vertex slots
-  float* frame_quat = nullptr;  // [frames,4]
-  float* frame_size = nullptr;  // [frames]; triangles only
-  float* mean_w = nullptr;      // [n,3]
-  float* quat = nullptr;        // [n,4] wxyz, unit
-  float* scale = nullptr;       // [n,3]
+  float* axes = nullptr;        // [3][a,4] rows of [matrix | origin]; a: triangles or vertex slots
+  float* axes_quat = nullptr;   // [a,4]
+  float* axes_size = nullptr;   // [a]; triangles only
+  GaussianRows rows;            // [n] world
 };
 
-// Blocks first..last-1. Kernels trust their arguments.
-struct PoseKernels {
-  void (*vertices)(const PoseArgs&, int64_t first, int64_t last);
-  void (*triangles)(const PoseArgs&, int64_t first, int64_t last);
-  void (*gaussians)(const PoseArgs&, int64_t first, int64_t last);
-};
+Status check(const PoseArgs& args);
 
-Status pose_cpu(const PoseArgs& args, const KernelTable& kernels, ThreadPool& pool);
+// What is done before any vertex moves, the same for every backend: corrective shapes get their weights from the joints'
+// rotations, shapes move the joints, and the joints' chains give world_from_joint and world_from_mesh. Some hundred
+// floating-point operations a joint, in float64.
+void move_joints(const PoseArgs& args);
 
 }  // namespace ts

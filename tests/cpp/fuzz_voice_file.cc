@@ -3,9 +3,9 @@
 #include <cmath>
 #include <memory>
 
-#include "cpu/kernel_table.h"
 #include "engine/voice_file.h"
 #include "fuzz.h"
+#include "ops/backend.h"
 #include "ops/drive.h"
 
 const char* const kFuzzer = "fuzz_voice_file";
@@ -20,11 +20,11 @@ void use(const ts::VoiceFile& voice) {
     for (const std::string& name : voice.channel_names) found += name == needed;
     REQUIRE(found == 1);
   }
-  const ts::KernelTable* kernels = nullptr;
-  REQUIRE(ts::find_kernels(nullptr, &kernels).ok());
+  std::shared_ptr<ts::Backend> backend;
+  REQUIRE(ts::open_backend({nullptr, 1, nullptr}, backend).ok());
   const auto model = std::make_shared<ts::EncodeModel>(voice.mel, voice.towers);
   REQUIRE(static_cast<size_t>(model->n_channels) == voice.channel_names.size());
-  ts::Encode encode(model, *kernels);
+  ts::Encode encode(model, backend->make_encode_stream(model));
   float sound[480];
   for (int i = 0; i < 480; ++i) sound[i] = i % 7 < 3 ? 0.5f : -0.25f;
   for (int step = 0; step < 6;) {

@@ -59,13 +59,20 @@ static void test_versions(void) {
   for (i = TS_OK; i <= TS_AUDIO_INVALID; ++i) CHECK(strcmp(ts_status_name((ts_status)i), "unknown status") != 0);
 }
 
+static void test_clock(void) {
+  CHECK(ts_frame_count(640, 16000, 25) == 1 && ts_frame_count(641, 16000, 25) == 2);
+  CHECK(ts_first_sample(5, 48000, 30000.0 / 1001) == 8008);
+  CHECK(ts_frame_count(-1, 16000, 25) == 0 && ts_first_sample(-1, 16000, 25) == 0);
+  CHECK(ts_frame_count(640, 0, 25) == 0 && ts_first_sample(3, 16000, NAN) == 0 && ts_first_sample(3, 16000, 0) == 0);
+}
+
 static void test_engine(void) {
   uint32_t i;
   ts_engine* engine = NULL;
   ts_engine_params params = ts_engine_params_default();
   ts_engine_info info;
   CHECK(params.struct_size == sizeof params);
-  CHECK(params.threads == 0 && params.precision == TS_PRECISION_REFERENCE && params.isa == NULL);
+  CHECK(params.threads == 0 && params.device == NULL && params.isa == NULL);
   for (i = 0; i < ts_isa_count(); ++i) {
     params.threads = i + 1;
     params.isa = ts_isa_name(i);
@@ -74,12 +81,21 @@ static void test_engine(void) {
     info.struct_size = sizeof info;
     CHECK(ts_engine_get_info(engine, &info) == TS_OK);
     CHECK(info.threads == i + 1);
-    CHECK(strcmp(info.isa, ts_isa_name(i)) == 0);
+    CHECK(strcmp(info.isa, ts_isa_name(i)) == 0 && strcmp(info.device, "cpu") == 0);
     ts_engine_destroy(engine);
   }
   ts_engine_destroy(NULL);
   params.isa = "mmx";
   CHECK_ERROR(ts_engine_create(&params, &engine), TS_DEVICE_ERROR, "mmx");
+  params = ts_engine_params_default();
+  params.device = "auto";
+  CHECK(ts_engine_create(&params, &engine) == TS_OK);
+  ts_engine_destroy(engine);
+  params.device = "cuda:0";
+  CHECK_ERROR(ts_engine_create(&params, &engine), TS_DEVICE_ERROR, "device \"cuda:0\" is not in this build");
+  params.device = NULL;
+  params.threads = TS_MAX_THREADS + 1;
+  CHECK_ERROR(ts_engine_create(&params, &engine), TS_INVALID_ARGUMENT, "threads must be in 0..256; got 257");
   params = ts_engine_params_default();
   CHECK_ERROR(ts_engine_create(&params, NULL), TS_INVALID_ARGUMENT, "engine");
   params.struct_size = 1;
@@ -311,11 +327,17 @@ static uint32_t find_element(const ts_input_info* input, const char* name) {
 
 static void test_inputs(const ts_avatar* avatar, const ts_avatar_info* info) {
   ts_input_info input;
-  uint32_t i, k, named = 0;
+  ts_input_info found;
+  uint32_t i, k, named = 0, floats = 0;
   memset(&input, 0, sizeof input);
   input.struct_size = sizeof input;
   for (i = 0; i < info->n_inputs; ++i) {
     CHECK(ts_avatar_get_input(avatar, i, &input) == TS_OK);
+    CHECK(input.offset == floats);
+    floats += input.size;
+    memset(&found, 0, sizeof found);
+    found.struct_size = sizeof found;
+    CHECK(ts_avatar_find_input(avatar, input.name, &found) == TS_OK && memcmp(&found, &input, sizeof found) == 0);
     CHECK(strlen(input.name) > 0 && input.size > 0);
     for (k = 0; k < input.size; ++k) CHECK(isfinite(input.default_value[k]));
     if (!input.element_names) continue;
@@ -325,6 +347,8 @@ static void test_inputs(const ts_avatar* avatar, const ts_avatar_info* info) {
     if (strcmp(info->name, "sample") == 0) CHECK(find_element(&input, "frown") == 1);
   }
   CHECK(info->n_blendshapes == 0 || named > 0);
+  CHECK(floats == info->n_control);
+  CHECK_ERROR(ts_avatar_find_input(avatar, "nose", &input), TS_INVALID_ARGUMENT, "\"nose\" is not an input of this");
 
   /* A program built before there were element names has no room for them. */
   CHECK(info->n_inputs > 0);
@@ -353,8 +377,8 @@ static void test_tensors(const ts_avatar* avatar, const ts_avatar_info* info) {
   CHECK_ERROR(ts_avatar_get_tensor(avatar, ts_avatar_tensor_count(avatar), &tensor), TS_INVALID_ARGUMENT, "index");
 }
 
-/* What ts_avatar_gaussians gives and ts_rasterize draws is what ts_avatar_render draws. */
-static void test_render(ts_engine* engine, ts_avatar* avatar, const ts_avatar_info* info) {
+/* What ts_frame_gaussians gives and ts_rasterize draws is what ts_frame_render draws. */
+static void test_render(ts_engine* engine, ts_frame* frame, const ts_avatar_info* info) {
   const size_t n = info->n_source,
                coefficients = info->sh_degree < 0 ? 1 : (size_t)((info->sh_degree + 1) * (info->sh_degree + 1));
   float* rows = malloc((n + 1) * (3 + 4 + 3 + 1 + 3 * coefficients) * sizeof(float));
@@ -368,7 +392,7 @@ static void test_render(ts_engine* engine, ts_avatar* avatar, const ts_avatar_in
   ts_image image = image_of(TS_FORMAT_RGB_F32, rendered);
   ts_receipt receipt;
   ts_gaussians out;
-  ts_control control = {"no such input", rendered, 3};
+  float* control = malloc((info->n_control + 1) * sizeof(float));
   float worst = 0;
   size_t i;
   memset(&out, 0, sizeof out);
@@ -382,7 +406,7 @@ static void test_render(ts_engine* engine, ts_avatar* avatar, const ts_avatar_in
   memset(&receipt, 0, sizeof receipt);
   receipt.struct_size = sizeof receipt;
 
-  CHECK(ts_avatar_gaussians(avatar, NULL, 0, &out) == TS_OK);
+  CHECK(ts_frame_gaussians(frame, NULL, &out) == TS_OK);
   raster.n = (int64_t)n;
   raster.mean_w = out.mean_w;
   raster.quat = out.quat;
@@ -394,7 +418,7 @@ static void test_render(ts_engine* engine, ts_avatar* avatar, const ts_avatar_in
   raster.camera.cam_from_world[11] = 3; /* from the front of whatever it is */
   params.camera = &raster.camera;
   params.background = &nothing;
-  CHECK(ts_avatar_render(avatar, &params, &image, &receipt) == TS_OK);
+  CHECK(ts_frame_render(frame, &params, &image, &receipt) == TS_OK);
   CHECK(receipt.n_gaussians == info->n_gaussians);
   image.data = drawn;
   CHECK(ts_rasterize(engine, &raster, &image, NULL) == TS_OK);
@@ -403,34 +427,90 @@ static void test_render(ts_engine* engine, ts_avatar* avatar, const ts_avatar_in
 
   params = ts_render_params_default(); /* its own camera and background */
   CHECK(params.struct_size == sizeof params);
-  CHECK(ts_avatar_render(avatar, &params, &image, NULL) == TS_OK);
+  CHECK(ts_frame_render(frame, &params, &image, NULL) == TS_OK);
   params.background = &burning;
-  CHECK_ERROR(ts_avatar_render(avatar, &params, &image, NULL), TS_INVALID_ARGUMENT, "background: color");
+  CHECK_ERROR(ts_frame_render(frame, &params, &image, NULL), TS_INVALID_ARGUMENT, "background: color");
   params.background = NULL;
-  CHECK(ts_avatar_vertices(avatar, NULL, 0, vertices, info->n_vertices) == TS_OK);
+  CHECK(ts_frame_vertices(frame, NULL, vertices, info->n_vertices) == TS_OK);
   for (i = 0; i < (size_t)info->n_vertices * 3; ++i) {
     if (!isfinite(vertices[i])) break;
   }
   CHECK(i == (size_t)info->n_vertices * 3);
 
-  params.controls = &control;
-  params.n_controls = 1;
-  CHECK_ERROR(ts_avatar_render(avatar, &params, &image, NULL), TS_INVALID_ARGUMENT, "no such input");
-  CHECK_ERROR(ts_avatar_vertices(avatar, &control, 1, vertices, info->n_vertices), TS_INVALID_ARGUMENT,
-              "no such input");
+  for (i = 0; i < info->n_control; ++i) control[i] = 0;
+  params.control = control;
+  CHECK(ts_frame_render(frame, &params, &image, NULL) == TS_OK);
+  control[0] = NAN;
+  CHECK_ERROR(ts_frame_render(frame, &params, &image, NULL), TS_INVALID_ARGUMENT, "must be finite; number 0 is nan");
+  CHECK_ERROR(ts_frame_vertices(frame, control, vertices, info->n_vertices), TS_INVALID_ARGUMENT, "must be finite");
   /* Sizes are asked about before the control is. */
-  CHECK_ERROR(ts_avatar_vertices(avatar, &control, 1, vertices, info->n_vertices + 1), TS_INVALID_ARGUMENT,
-              "n_vertices");
+  CHECK_ERROR(ts_frame_vertices(frame, control, vertices, info->n_vertices + 1), TS_INVALID_ARGUMENT, "n_vertices");
   out.n += 1;
-  CHECK_ERROR(ts_avatar_gaussians(avatar, &control, 1, &out), TS_INVALID_ARGUMENT, "n_source");
+  CHECK_ERROR(ts_frame_gaussians(frame, control, &out), TS_INVALID_ARGUMENT, "n_source");
   params = ts_render_params_default();
   receipt.struct_size = 5000;
   rendered[0] = -7;
   image.data = rendered;
-  CHECK_ERROR(ts_avatar_render(avatar, &params, &image, &receipt), TS_INVALID_ARGUMENT, "struct_size");
+  CHECK_ERROR(ts_frame_render(frame, &params, &image, &receipt), TS_INVALID_ARGUMENT, "struct_size");
   CHECK(rendered[0] == -7); /* nothing was drawn */
+  image.width = WIDTH / 2;
+  CHECK_ERROR(ts_frame_render(frame, &params, &image, NULL), TS_INVALID_ARGUMENT, "must be those of the frame");
+  free(control);
   free(rows);
   free(vertices);
+}
+
+static void test_frames(ts_engine* engine, ts_avatar* avatar, const ts_avatar_info* info) {
+  ts_frame* frame = NULL;
+  ts_frame_params params = ts_frame_params_default();
+  ts_frame_info about;
+  memset(&about, 0, sizeof about);
+  about.struct_size = sizeof about;
+  CHECK(params.struct_size == sizeof params && params.format == TS_FORMAT_RGBA8);
+  CHECK(ts_frame_create(avatar, NULL, &frame) == TS_OK);
+  CHECK(ts_frame_get_info(frame, &about) == TS_OK);
+  CHECK(about.width == info->width && about.height == info->height && about.format == TS_FORMAT_RGBA8);
+  CHECK(about.precision == TS_PRECISION_REFERENCE && about.bytes > 0);
+  ts_frame_destroy(frame);
+  frame = NULL;
+  CHECK_ERROR(ts_frame_create(NULL, NULL, &frame), TS_INVALID_ARGUMENT, "avatar");
+  CHECK_ERROR(ts_frame_create(avatar, NULL, NULL), TS_INVALID_ARGUMENT, "frame");
+  params.width = WIDTH;
+  CHECK_ERROR(ts_frame_create(avatar, &params, &frame), TS_INVALID_ARGUMENT, "width and height must be in 1..16384");
+  params.height = TS_MAX_SIDE + 1;
+  CHECK_ERROR(ts_frame_create(avatar, &params, &frame), TS_INVALID_ARGUMENT, "got 40x16385");
+  params.height = HEIGHT;
+  params.format = (ts_format)4;
+  CHECK_ERROR(ts_frame_create(avatar, &params, &frame), TS_INVALID_ARGUMENT, "format must be one of ts_format");
+  params.format = TS_FORMAT_RGB_F32;
+  params.precision = (ts_precision)2;
+  CHECK_ERROR(ts_frame_create(avatar, &params, &frame), TS_INVALID_ARGUMENT, "precision must be one of ts_precision");
+  CHECK(frame == NULL);
+  params.precision = TS_PRECISION_REFERENCE;
+  CHECK(ts_frame_create(avatar, &params, &frame) == TS_OK);
+  if (frame) test_render(engine, frame, info);
+  ts_frame_destroy(frame);
+  ts_frame_destroy(NULL);
+}
+
+/* Each handle keeps what it was made from: any order of destroying them is right. */
+static void test_lifetimes(const char* path) {
+  static float pixels[HEIGHT * WIDTH * 3];
+  ts_engine* engine = NULL;
+  ts_avatar* avatar = NULL;
+  ts_frame* frame = NULL;
+  ts_frame_params params = ts_frame_params_default();
+  ts_image image = image_of(TS_FORMAT_RGB_F32, pixels);
+  params.width = WIDTH;
+  params.height = HEIGHT;
+  params.format = TS_FORMAT_RGB_F32;
+  CHECK(ts_engine_create(NULL, &engine) == TS_OK);
+  CHECK(ts_avatar_load(engine, path, &avatar) == TS_OK);
+  ts_engine_destroy(engine);
+  CHECK(ts_frame_create(avatar, &params, &frame) == TS_OK);
+  ts_avatar_destroy(avatar);
+  CHECK(ts_frame_render(frame, NULL, &image, NULL) == TS_OK);
+  ts_frame_destroy(frame);
 }
 
 static void test_avatar(ts_engine* engine, const char* path) {
@@ -448,8 +528,9 @@ static void test_avatar(ts_engine* engine, const char* path) {
   CHECK(info.n_source >= info.n_gaussians && info.file_bytes > 0);
   test_inputs(avatar, &info);
   test_tensors(avatar, &info);
-  test_render(engine, avatar, &info);
+  test_frames(engine, avatar, &info);
   ts_avatar_destroy(avatar);
+  test_lifetimes(path);
 }
 
 int main(int argc, char** argv) {
@@ -457,6 +538,7 @@ int main(int argc, char** argv) {
   ts_engine_params params = ts_engine_params_default();
   params.threads = 2;
   test_versions();
+  test_clock();
   test_engine();
   CHECK(ts_engine_create(&params, &engine) == TS_OK);
   if (engine) {

@@ -17,25 +17,33 @@ enum { SIDE = 96, FORKS = 12, PATIENCE_S = 20 };
 
 static ts_engine* engine;
 static ts_avatar* avatar;
+static ts_frame* frame;
 static const char* path;
 static atomic_int stop, drawn;
 
-static ts_status draw(ts_avatar* of) {
+static ts_frame* frame_of(const ts_avatar* of) {
+  ts_frame_params params = ts_frame_params_default();
+  ts_frame* made = NULL;
+  params.width = params.height = SIDE;
+  params.format = TS_FORMAT_RGB8;
+  return ts_frame_create(of, &params, &made) == TS_OK ? made : NULL;
+}
+
+static ts_status draw(ts_frame* on) {
   static _Thread_local unsigned char pixels[SIDE * SIDE * 3];
-  ts_render_params params = ts_render_params_default();
   ts_image image;
   memset(&image, 0, sizeof image);
   image.struct_size = sizeof image;
   image.format = TS_FORMAT_RGB8;
   image.width = image.height = SIDE;
   image.data = pixels;
-  return ts_avatar_render(of, &params, &image, NULL);
+  return ts_frame_render(on, NULL, &image, NULL);
 }
 
 static void* draw_on(void* unused) {
   (void)unused;
   while (!stop) {
-    if (draw(avatar) == TS_OK) ++drawn;
+    if (draw(frame) == TS_OK) ++drawn;
   }
   return NULL;
 }
@@ -53,22 +61,24 @@ static int is_told(void) {
   about.struct_size = sizeof about;
   memset(&out, 0, sizeof out);
   out.struct_size = sizeof out;
-  if (draw(avatar) != TS_DEVICE_ERROR) return 1;
+  if (draw(frame) != TS_DEVICE_ERROR) return 1;
   if (!strstr(ts_last_error(), "made before fork()")) return 2;
   if (ts_engine_get_info(engine, &info) != TS_DEVICE_ERROR) return 3;
   if (ts_avatar_load(engine, path, &other) != TS_DEVICE_ERROR || other) return 4;
   if (ts_avatar_get_info(avatar, &about) != TS_OK) return 5;
   out.n = about.n_source;
-  if (ts_avatar_gaussians(avatar, NULL, 0, &out) != TS_DEVICE_ERROR) return 6;
-  if (ts_avatar_vertices(avatar, NULL, 0, about.n_vertices ? malloc(about.n_vertices * sizeof vertex) : vertex,
-                         about.n_vertices) != TS_DEVICE_ERROR)
+  if (ts_frame_gaussians(frame, NULL, &out) != TS_DEVICE_ERROR) return 6;
+  if (ts_frame_vertices(frame, NULL, about.n_vertices ? malloc(about.n_vertices * sizeof vertex) : vertex,
+                        about.n_vertices) != TS_DEVICE_ERROR)
     return 7;
+  if (frame_of(avatar)) return 8;
   return 0;
 }
 
 static int destroys(void) {
-  ts_avatar_destroy(avatar);
   ts_engine_destroy(engine);
+  ts_avatar_destroy(avatar);
+  ts_frame_destroy(frame);
   return 0;
 }
 
@@ -76,10 +86,13 @@ static int makes_its_own(void) {
   ts_engine_params params = ts_engine_params_default();
   ts_engine* own = NULL;
   ts_avatar* loaded = NULL;
+  ts_frame* drawn_on;
   params.threads = 3;
   if (ts_engine_create(&params, &own) != TS_OK) return 1;
   if (ts_avatar_load(own, path, &loaded) != TS_OK) return 2;
-  if (draw(loaded) != TS_OK) return 3;
+  drawn_on = frame_of(loaded);
+  if (!drawn_on || draw(drawn_on) != TS_OK) return 3;
+  ts_frame_destroy(drawn_on);
   ts_avatar_destroy(loaded);
   ts_engine_destroy(own);
   return 0;
@@ -112,7 +125,8 @@ int main(int argc, char** argv) {
   params.threads = 3;
   CHECK(ts_engine_create(&params, &engine) == TS_OK);
   CHECK(ts_avatar_load(engine, path, &avatar) == TS_OK);
-  CHECK(draw(avatar) == TS_OK);
+  frame = frame_of(avatar);
+  CHECK(frame && draw(frame) == TS_OK);
   CHECK(in_child(is_told) == 0);
   CHECK(in_child(destroys) == 0);
   CHECK(in_child(makes_its_own) == 0);
@@ -125,8 +139,9 @@ int main(int argc, char** argv) {
   stop = 1;
   CHECK(pthread_join(worker, NULL) == 0);
   CHECK(drawn > 0);
-  CHECK(draw(avatar) == TS_OK); /* the parent goes on */
+  CHECK(draw(frame) == TS_OK); /* the parent goes on */
   CHECK_ERROR(ts_avatar_load(engine, "no such avatar", &none), TS_AVATAR_NOT_FOUND, "no such file");
+  ts_frame_destroy(frame);
   ts_avatar_destroy(avatar);
   ts_engine_destroy(engine);
   return report("test_fork");

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "check.h"
-#include "cpu/kernel_table.h"
 #include "math/activation.h"
 #include "math/lanes.h"
+#include "ops/backend.h"
 
 #define TS_STRING(x) #x
 #define TS_NAME(x) TS_STRING(x)

@@ -5,7 +5,7 @@
 
 #include "check.h"
 #include "cpu/kernel_table.h"
-#include "ops/rasterize.h"
+#include "cpu/rasterize.h"
 
 using ts_test::contains;
 
@@ -28,21 +28,19 @@ struct Wide {
       color.insert(color.end(), {0.5f, 0.5f, 0.5f});
     }
   }
-  ts::Scene first(int n) const {
-    ts::Scene scene;
-    scene.n = n;
-    scene.mean_w = mean.data(), scene.quat = quat.data(), scene.scale = scale.data();
-    scene.opacity = opacity.data(), scene.color = color.data();
-    return scene;
+  ts::GaussianView first(int n) const {
+    return {n, mean.data(), quat.data(), scale.data(), opacity.data(), color.data(), -1, 0};
   }
 };
 
-ts::Status draw(ts::Rasterizer& rasterizer, const ts::Scene& scene, uint64_t* n_instances) {
+ts::Status draw(ts::Rasterizer& rasterizer, const ts::GaussianView& gaussians, uint64_t* n_instances) {
   static std::vector<uint8_t> pixels(3 * kSide * kSide);
-  ts_camera camera = {{1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}, kSide, kSide, kSide / 2, kSide / 2, 0.2f};
-  ts_image image{sizeof image, TS_FORMAT_RGB8, kSide, kSide, 0, pixels.data(), nullptr, nullptr};
-  ts_receipt receipt{};
-  ts::Status status = rasterizer.draw(scene, camera, {}, 0.3f, TS_PRECISION_REFERENCE, image, receipt);
+  ts::RasterizeArgs args;
+  args.gaussians = gaussians;
+  args.camera = {{1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}, kSide, kSide, kSide / 2, kSide / 2, 0.2f};
+  args.image = {kSide, kSide, ts::Format::kRgb8, 3 * kSide, pixels.data(), nullptr, nullptr};
+  ts::Receipt receipt;
+  ts::Status status = rasterizer.draw(args, receipt);
   *n_instances = receipt.n_instances;
   return status;
 }

@@ -81,11 +81,13 @@ void operator delete(void* p) noexcept { std::free(p); }
 void operator delete(void* p, size_t) noexcept { std::free(p); }
 
 int main(int argc, char** argv) {
+  ts_engine* engine = nullptr;
   ts_voice* voice = nullptr;
   ts_speech* speech = nullptr;
+  CHECK(ts_engine_create(nullptr, &engine) == TS_OK);
   CHECK(argc == 2 && ts_voice_load(argv[1], &voice) == TS_OK);
   if (!voice) return ts_test::report("test_speech");
-  CHECK(ts_speech_create(voice, nullptr, &speech) == TS_OK);
+  CHECK(ts_speech_create(engine, voice, nullptr, &speech) == TS_OK);
   const std::vector<float> x = sound();
   Frames whole;
   CHECK(ts_speech_push(speech, TS_SAMPLE_F32, x.data(), kSamples) == TS_OK);
@@ -94,12 +96,13 @@ int main(int argc, char** argv) {
   CHECK(whole.n == kFrames);
   // New streams, whose buffers have not grown yet.
   ts_speech_destroy(speech);
-  CHECK(ts_speech_create(voice, nullptr, &speech) == TS_OK);
+  CHECK(ts_speech_create(engine, voice, nullptr, &speech) == TS_OK);
   nothing_is_half_taken(speech, x, whole);
   ts_speech_destroy(speech);
-  CHECK(ts_speech_create(voice, nullptr, &speech) == TS_OK);
+  CHECK(ts_speech_create(engine, voice, nullptr, &speech) == TS_OK);
   reading_along_allocates_nothing(speech, x);
   ts_speech_destroy(speech);
   ts_voice_destroy(voice);
+  ts_engine_destroy(engine);
   return ts_test::report("test_speech");
 }

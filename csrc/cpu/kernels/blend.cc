@@ -11,7 +11,7 @@
 // Order    deterministic: each pixel is one thread's, in depth order
 // Edges    empty tile: background alone. Lists of any length: batches
 // Oracle   tests/reference/blend.py      Bench  bench/ops/bench_raster.py
-#include "ops/blend.h"
+#include "cpu/blend.h"
 
 #include <cstddef>
 
@@ -162,9 +162,9 @@ TS_INLINE bool blend_block(const BlendScratch& scratch, int count, int part, int
 
 template <bool kDepth>
 TS_INLINE void blend(const BlendArgs& args, int tile, BlendScratch& scratch) {
-  const int tiles_x = tiles_across(args.finish.width);
+  const int tiles_x = tiles_across(args.finish.image.width);
   const float x0 = static_cast<float>(tile % tiles_x * kTile), y0 = static_cast<float>(tile / tiles_x * kTile);
-  const f32 t_stop(args.precision == TS_PRECISION_FAST ? kFastTransmittance : kMinTransmittance);
+  const f32 t_stop(args.precision == Precision::kFast ? kFastTransmittance : kMinTransmittance);
   const Instance* instances = args.instances + args.lists[tile].begin;
   const int64_t n = args.lists[tile].end - args.lists[tile].begin;
   float* planes = scratch.planes;
@@ -200,7 +200,7 @@ void blend_tile(const BlendArgs& args, int tile, BlendScratch& scratch) {
   if (args.lists[tile].begin == args.lists[tile].end) {
     for (int i = 0; i < kTilePlanes * kTilePixels; ++i)
       scratch.planes[i] = i / kTilePixels == kTransmittance ? 1.0f : 0.0f;
-  } else if (args.finish.depth) {
+  } else if (args.finish.image.depth) {
     blend<true>(args, tile, scratch);
   } else {
     blend<false>(args, tile, scratch);

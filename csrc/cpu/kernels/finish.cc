@@ -29,7 +29,7 @@ TS_INLINE void copy_row(void* to, const void* from, int w) {
 }
 
 TS_INLINE uint8_t* image_row(const FinishArgs& args, const Rect& rect, int pixel_bytes, int y) {
-  return static_cast<uint8_t*>(args.data) + (rect.y0 + y) * args.stride_bytes +
+  return static_cast<uint8_t*>(args.image.data) + (rect.y0 + y) * args.image.stride_bytes +
          static_cast<int64_t>(pixel_bytes) * rect.x0;
 }
 
@@ -58,7 +58,7 @@ TS_INLINE void over_color(const float* color, float* planes) {
 TS_INLINE void over_f32(const FinishArgs& args, const Rect& rect, float* planes) {
   alignas(64) float copy[3 * kTile] = {};
   for (int y = 0; y < rect.h; ++y) {
-    const float* row = args.background_f32 + (static_cast<int64_t>(rect.y0 + y) * args.width + rect.x0) * 3;
+    const float* row = args.background.image_f32 + (static_cast<int64_t>(rect.y0 + y) * args.image.width + rect.x0) * 3;
     if (rect.w < kTile) {
       copy_row<12>(copy, row, rect.w);
       row = copy;
@@ -76,7 +76,8 @@ TS_INLINE void over_u8(const FinishArgs& args, const Rect& rect, float* planes) 
   alignas(64) float packed[kTilePixels * 3 / 4] = {}, spread[kTilePixels];  // black beyond the border
   for (int y = 0; y < rect.h; ++y)
     copy_row<3>(packed + kTile * 3 / 4 * y,
-                args.background_u8 + (static_cast<int64_t>(rect.y0 + y) * args.width + rect.x0) * 3, rect.w);
+                args.background.image_u8 + (static_cast<int64_t>(rect.y0 + y) * args.image.width + rect.x0) * 3,
+                rect.w);
   for (int i = 0; i < kTilePixels / 4; i += kLanes) {
     f32 p, q, r;
     load3(packed + 3 * i, p, q, r);
@@ -186,8 +187,9 @@ TS_INLINE void write_nv12(const FinishArgs& args, const Rect& rect, const float*
     }
     store(codes + i, chroma_codes(left[0], left[1], left[2]) | (chroma_codes(right[0], right[1], right[2]) << 16));
   }
-  uint8_t* chroma = static_cast<uint8_t*>(args.data) + (args.height + rect.y0 / 2) * args.stride_bytes + rect.x0;
-  for (int y = 0; y < rect.h / 2; ++y) copy_row<1>(chroma + y * args.stride_bytes, codes + kTile / 4 * y, rect.w);
+  uint8_t* chroma =
+      static_cast<uint8_t*>(args.image.data) + (args.image.height + rect.y0 / 2) * args.image.stride_bytes + rect.x0;
+  for (int y = 0; y < rect.h / 2; ++y) copy_row<1>(chroma + y * args.image.stride_bytes, codes + kTile / 4 * y, rect.w);
 }
 
 TS_INLINE void write_plane(const FinishArgs& args, const Rect& rect, const float* plane, bool one_minus, float* out) {
@@ -197,35 +199,35 @@ TS_INLINE void write_plane(const FinishArgs& args, const Rect& rect, const float
       const f32 v = load(plane + kTile * y + x);
       store(row + x, one_minus ? f32(1.0f) - v : v);
     }
-    copy_row<4>(out + static_cast<int64_t>(rect.y0 + y) * args.width + rect.x0, row, rect.w);
+    copy_row<4>(out + static_cast<int64_t>(rect.y0 + y) * args.image.width + rect.x0, row, rect.w);
   }
 }
 
 }  // namespace
 
 void finish_tile(const FinishArgs& args, int tile, float* planes) {
-  const int tiles_x = tiles_across(args.width);
+  const int tiles_x = tiles_across(args.image.width);
   Rect rect{tile % tiles_x * kTile, tile / tiles_x * kTile, kTile, kTile};
-  rect.w = args.width - rect.x0 < kTile ? args.width - rect.x0 : kTile;
-  rect.h = args.height - rect.y0 < kTile ? args.height - rect.y0 : kTile;
+  rect.w = args.image.width - rect.x0 < kTile ? args.image.width - rect.x0 : kTile;
+  rect.h = args.image.height - rect.y0 < kTile ? args.image.height - rect.y0 : kTile;
 
-  if (args.alpha) write_plane(args, rect, planes + 3 * kTilePixels, true, args.alpha);
-  if (args.depth) write_plane(args, rect, planes + 4 * kTilePixels, false, args.depth);
-  const bool opaque = args.background_color || args.background_f32 || args.background_u8;
-  if (args.background_color)
-    over_color(args.background_color, planes);
-  else if (args.background_f32)
+  if (args.image.alpha) write_plane(args, rect, planes + 3 * kTilePixels, true, args.image.alpha);
+  if (args.image.depth) write_plane(args, rect, planes + 4 * kTilePixels, false, args.image.depth);
+  const bool opaque = args.background.color || args.background.image_f32 || args.background.image_u8;
+  if (args.background.color)
+    over_color(args.background.color, planes);
+  else if (args.background.image_f32)
     over_f32(args, rect, planes);
-  else if (args.background_u8)
+  else if (args.background.image_u8)
     over_u8(args, rect, planes);
-  switch (args.format) {
-    case TS_FORMAT_RGB_F32:
+  switch (args.image.format) {
+    case Format::kRgbF32:
       return write_f32(args, rect, planes);
-    case TS_FORMAT_RGBA8:
+    case Format::kRgba8:
       return write_rgba8(args, rect, planes, opaque);
-    case TS_FORMAT_RGB8:
+    case Format::kRgb8:
       return write_rgb8(args, rect, planes);
-    case TS_FORMAT_NV12:
+    case Format::kNv12:
       return write_nv12(args, rect, planes);
   }
 }

@@ -1,9 +1,9 @@
-// pose — vertices, triangle frames and bound Gaussians of one frame.
-// Maths    ops/pose.h; math/quat.h, math/triangle_frame.h
+// pose — vertices, axes and bound Gaussians of one frame.
+// Maths    ops/pose.h; math/quat.h, math/triangle_axes.h
 // Launch   blocks of 16, kLanes at a time: a lane is a vertex, a triangle or a Gaussian
 // Reads    vertices: 192 B a (block, shape) whose weight is not 0, 68 B a (block, joint); triangles: three 16 B rows;
 //          Gaussians: 40 B, and 16 B rows of what they follow: one, four, or four and a size
-// Writes   vertices: 16 B, with frames 80 B; triangles: 68 B; Gaussians: mean_w 12 B, with frames quat 16 B, scale 12 B
+// Writes   vertices: 16 B, with axes 80 B; triangles: 68 B; Gaussians: mean 12 B, with axes quat 16 B, scale 12 B
 // Cost     O(shapes that touch a block) for vertices, bound by memory; O(1) for the others
 // Order    deterministic; a block's entries are added in the order of the rig
 // Edges    rows past the end compute on zeros and row 0, into padding
@@ -12,7 +12,7 @@
 
 #include "cpu/kernels/kernels.h"
 #include "math/quat.h"
-#include "math/triangle_frame.h"
+#include "math/triangle_axes.h"
 
 TS_TARGET_BEGIN
 
@@ -28,15 +28,15 @@ TS_INLINE void copy_rows(const float* table, const int32_t* index, float* rows) 
 
 void vertices(const PoseArgs& a, int64_t first, int64_t last) {
   const PoseMesh& mesh = a.mesh;
-  const bool skinned = a.skeleton.j > 0, framed = a.binding.follow == PoseFollow::kVertexFrame;
-  const int64_t stride = 4 * kPoseBlock * pose_blocks(mesh.v);  // of a plane of frame rows
-  const f32 tx(a.translation[0]), ty(a.translation[1]), tz(a.translation[2]);
+  const bool skinned = a.skeleton.j > 0, turns = a.binding.follow == PoseFollow::kVertexAxes;
+  const int64_t stride = 4 * kPoseBlock * pose_blocks(mesh.v);  // of a plane of axes rows
+  const f32 tx(a.control.translation[0]), ty(a.control.translation[1]), tz(a.control.translation[2]);
   for (int64_t block = first; block < last; ++block) {
     for (int lane = 0; lane < kPoseBlock; lane += kLanes) {
       const float* rest = mesh.rest + block * 3 * kPoseBlock + lane;
       f32 x = load(rest), y = load(rest + kPoseBlock), z = load(rest + 2 * kPoseBlock);
       for (int64_t e = mesh.shape_start[block]; e < mesh.shape_start[block + 1]; ++e) {
-        const float weight = a.weight[mesh.shape[e]];
+        const float weight = a.control.weight[mesh.shape[e]];
         if (weight == 0.0f) continue;
         const float* delta = mesh.shape_delta + e * 3 * kPoseBlock + lane;
         const f32 w(weight);
@@ -60,13 +60,13 @@ void vertices(const PoseArgs& a, int64_t first, int64_t last) {
       const f32 py = fma(m[4], x, fma(m[5], y, fma(m[6], z, m[7]))) + ty;
       const f32 pz = fma(m[8], x, fma(m[9], y, fma(m[10], z, m[11]))) + tz;
       store4(position, px, py, pz, f32(0.0f));
-      if (framed) {
-        float* frame = a.frame + 4 * (block * kPoseBlock + lane);
-        store4(frame, m[0], m[1], m[2], px);
-        store4(frame + stride, m[4], m[5], m[6], py);
-        store4(frame + 2 * stride, m[8], m[9], m[10], pz);
+      if (turns) {
+        float* axes = a.axes + 4 * (block * kPoseBlock + lane);
+        store4(axes, m[0], m[1], m[2], px);
+        store4(axes + stride, m[4], m[5], m[6], py);
+        store4(axes + 2 * stride, m[8], m[9], m[10], pz);
         const Quat q = quat_of_nearest_rotation({{{m[0], m[1], m[2]}, {m[4], m[5], m[6]}, {m[8], m[9], m[10]}}});
-        store4(a.frame_quat + 4 * (block * kPoseBlock + lane), q.w, q.x, q.y, q.z);
+        store4(a.axes_quat + 4 * (block * kPoseBlock + lane), q.w, q.x, q.y, q.z);
       }
     }
   }
@@ -83,30 +83,30 @@ void triangles(const PoseArgs& a, int64_t first, int64_t last) {
       Vec3 corners[3];
       f32 unused;
       for (int i = 0; i < 3; ++i) load4(rows[i], corners[i].x, corners[i].y, corners[i].z, unused);
-      const TriangleFrame t = triangle_frame(corners[0], corners[1], corners[2]);
+      const TriangleAxes t = triangle_axes(corners[0], corners[1], corners[2]);
       const f32 k = a.binding.inverse_length ? f32(1.0f) / t.length : t.length;
       const auto& r = t.rotation.m;
       const int64_t row = block * kPoseBlock + lane;
-      float* frame = a.frame + 4 * row;
-      store4(frame, k * r[0][0], k * r[0][1], k * r[0][2], t.centre.x);
-      store4(frame + stride, k * r[1][0], k * r[1][1], k * r[1][2], t.centre.y);
-      store4(frame + 2 * stride, k * r[2][0], k * r[2][1], k * r[2][2], t.centre.z);
+      float* axes = a.axes + 4 * row;
+      store4(axes, k * r[0][0], k * r[0][1], k * r[0][2], t.centre.x);
+      store4(axes + stride, k * r[1][0], k * r[1][1], k * r[1][2], t.centre.y);
+      store4(axes + 2 * stride, k * r[2][0], k * r[2][1], k * r[2][2], t.centre.z);
       const Quat q = quat_of_rotation(t.rotation);
-      store4(a.frame_quat + 4 * row, q.w, q.x, q.y, q.z);
-      store(a.frame_size + row, k);
+      store4(a.axes_quat + 4 * row, q.w, q.x, q.y, q.z);
+      store(a.axes_size + row, k);
     }
   }
 }
 
-// mean_w = matrix * local + origin, quat = frame * local; scale times the size for triangles.
-TS_INLINE void follow_frame(const PoseArgs& a, const float* local, const int32_t* index, int64_t row, int64_t stride,
-                            bool sized) {
+// mean = matrix * local + origin, quat = axes * local; scale times the size for triangles.
+TS_INLINE void follow_axes(const PoseArgs& a, const float* local, const int32_t* index, int64_t row, int64_t stride,
+                           bool sized) {
   alignas(64) float rows[4][4 * kLanes];
   alignas(64) float sizes[kLanes];
-  for (int i = 0; i < 3; ++i) copy_rows(a.frame + i * stride, index, rows[i]);
-  copy_rows(a.frame_quat, index, rows[3]);
+  for (int i = 0; i < 3; ++i) copy_rows(a.axes + i * stride, index, rows[i]);
+  copy_rows(a.axes_quat, index, rows[3]);
   if (sized) {
-    for (int i = 0; i < kLanes; ++i) sizes[i] = a.frame_size[index[i]];
+    for (int i = 0; i < kLanes; ++i) sizes[i] = a.axes_size[index[i]];
   }
   const f32 x = load(local), y = load(local + kPoseBlock), z = load(local + 2 * kPoseBlock);
   f32 mean[3];
@@ -115,40 +115,39 @@ TS_INLINE void follow_frame(const PoseArgs& a, const float* local, const int32_t
     load4(rows[i], mx, my, mz, origin);
     mean[i] = fma(mx, x, fma(my, y, fma(mz, z, origin)));
   }
-  store3(a.mean_w + 3 * row, mean[0], mean[1], mean[2]);
-  Quat frame;
-  load4(rows[3], frame.w, frame.x, frame.y, frame.z);
-  const float* turn = local + 3 * kPoseBlock;
-  const Quat q =
-      frame * Quat{load(turn), load(turn + kPoseBlock), load(turn + 2 * kPoseBlock), load(turn + 3 * kPoseBlock)};
-  store4(a.quat + 4 * row, q.w, q.x, q.y, q.z);
+  store3(a.rows.mean + 3 * row, mean[0], mean[1], mean[2]);
+  Quat turn;
+  load4(rows[3], turn.w, turn.x, turn.y, turn.z);
+  const float* own = local + 3 * kPoseBlock;
+  const Quat q = turn * Quat{load(own), load(own + kPoseBlock), load(own + 2 * kPoseBlock), load(own + 3 * kPoseBlock)};
+  store4(a.rows.quat + 4 * row, q.w, q.x, q.y, q.z);
   if (sized) {
     const f32 k = load(sizes);
     const float* scale = local + 7 * kPoseBlock;
-    store3(a.scale + 3 * row, k * load(scale), k * load(scale + kPoseBlock), k * load(scale + 2 * kPoseBlock));
+    store3(a.rows.scale + 3 * row, k * load(scale), k * load(scale + kPoseBlock), k * load(scale + 2 * kPoseBlock));
   }
 }
 
 void gaussians(const PoseArgs& a, int64_t first, int64_t last) {
   const PoseBinding& binding = a.binding;
   const PoseFollow follow = binding.follow;
-  const int64_t n_frames = follow == PoseFollow::kTriangle ? binding.n_triangles : a.mesh.v;
-  const int64_t stride = 4 * kPoseBlock * pose_blocks(n_frames);
+  const int64_t n_axes = follow == PoseFollow::kTriangle ? binding.n_triangles : a.mesh.v;
+  const int64_t stride = 4 * kPoseBlock * pose_blocks(n_axes);
   for (int64_t block = first; block < last; ++block) {
     for (int lane = 0; lane < kPoseBlock; lane += kLanes) {
       const float* local = binding.local + block * kPoseLocal * kPoseBlock + lane;
       const int64_t row = block * kPoseBlock + lane;
-      if (follow == PoseFollow::kTriangle || follow == PoseFollow::kVertexFrame) {
-        follow_frame(a, local, binding.index + row, row, stride, follow == PoseFollow::kTriangle);
+      if (follow == PoseFollow::kTriangle || follow == PoseFollow::kVertexAxes) {
+        follow_axes(a, local, binding.index + row, row, stride, follow == PoseFollow::kTriangle);
         continue;
       }
-      f32 x(a.translation[0]), y(a.translation[1]), z(a.translation[2]), unused;
+      f32 x(a.control.translation[0]), y(a.control.translation[1]), z(a.control.translation[2]), unused;
       if (follow == PoseFollow::kVertexPosition) {
         alignas(64) float rows[4 * kLanes];
         copy_rows(a.position_w, binding.index + row, rows);
         load4(rows, x, y, z, unused);
       }
-      store3(a.mean_w + 3 * row, load(local) + x, load(local + kPoseBlock) + y, load(local + 2 * kPoseBlock) + z);
+      store3(a.rows.mean + 3 * row, load(local) + x, load(local + kPoseBlock) + y, load(local + 2 * kPoseBlock) + z);
     }
   }
 }

@@ -9,11 +9,10 @@
 // Order    visible is in index order; the picture does not depend on the number of parts
 // Edges    n = 0 does nothing; NaN or infinity in any field hides that Gaussian alone
 // Oracle   tests/reference/project.py      Bench  bench/ops/bench_raster.py
-#include "ops/project.h"
+#include "math/project.h"
 
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/splat_lanes.h"
-#include "math/project.h"
 #include "math/sh.h"
 
 TS_TARGET_BEGIN
@@ -21,7 +20,7 @@ TS_TARGET_BEGIN
 namespace {
 
 CameraLanes camera_lanes(const ProjectArgs& args) {
-  const ts_camera& camera = args.camera;
+  const Camera& camera = args.camera;
   CameraLanes c;
   for (int row = 0; row < 3; ++row) {
     for (int col = 0; col < 3; ++col) c.r[3 * row + col] = f32(camera.cam_from_world[4 * row + col]);
@@ -36,18 +35,18 @@ CameraLanes camera_lanes(const ProjectArgs& args) {
 }
 
 // Camera centre in the world, -R^T t for a rotation R.
-void camera_position(const ts_camera& camera, float position[3]) {
+void camera_position(const Camera& camera, float position[3]) {
   const float* m = camera.cam_from_world;
   for (int i = 0; i < 3; ++i) position[i] = -(m[i] * m[3] + m[4 + i] * m[7] + m[8 + i] * m[11]);
 }
 
 // colour = max(0, SH . basis(direction) + 0.5). Coefficients of kLanes Gaussians are `stride` floats apart.
-TS_INLINE void sh_color(const ProjectArgs& args, const float* sh, const f32 direction[3], f32 rgb[3]) {
+TS_INLINE void sh_color(int degree, int sh_stride, const float* sh, const f32 direction[3], f32 rgb[3]) {
   const f32 length2 = fma(direction[0], direction[0], fma(direction[1], direction[1], direction[2] * direction[2]));
   const f32 inv = f32(1.0f) / sqrt(length2);
   f32 basis[16];
-  sh_basis(args.sh_degree, direction[0] * inv, direction[1] * inv, direction[2] * inv, basis);
-  const int stride = args.sh_stride * 3, used = sh_coefficients(args.sh_degree) * 3;
+  sh_basis(degree, direction[0] * inv, direction[1] * inv, direction[2] * inv, basis);
+  const int stride = sh_stride * 3, used = sh_coefficients(degree) * 3;
   alignas(64) float gathered[48 * kLanes];  // [coefficient][lane]
   transpose_rows(sh, stride, used, gathered);
   for (int c = 0; c < 3; ++c) {
@@ -70,7 +69,8 @@ TS_INLINE void tile_range(f32 centre, f32 square, f32 extent, int tiles, i32& be
 
 // One step of kLanes Gaussians; count of them are real. Returns the mask of visible ones.
 TS_INLINE mask step(const ProjectArgs& args, const CameraLanes& camera, const float* eye, int count, const float* mean,
-                    const float* quat, const float* scale, const float* opacity, const float* color, Splat* out) {
+                    const float* quat, const float* scale, const float* opacity, const float* color, int sh_stride,
+                    Splat* out) {
   f32 m[3], q[4], s[3], rgb[3];
   load3(mean, m[0], m[1], m[2]);
   load4(quat, q[0], q[1], q[2], q[3]);
@@ -89,11 +89,11 @@ TS_INLINE mask step(const ProjectArgs& args, const CameraLanes& camera, const fl
   e.visible = e.visible && (x0 < x1) && (y0 < y1);
   if (!any(e.visible)) return e.visible;
 
-  if (args.sh_degree < 0) {
+  if (args.gaussians.sh_degree < 0) {
     load3(color, rgb[0], rgb[1], rgb[2]);
   } else {
     const f32 direction[3] = {m[0] - f32(eye[0]), m[1] - f32(eye[1]), m[2] - f32(eye[2])};
-    sh_color(args, color, direction, rgb);
+    sh_color(args.gaussians.sh_degree, sh_stride, color, direction, rgb);
   }
   for (const f32& c : rgb) e.visible = e.visible && is_finite(c);
 
@@ -121,34 +121,32 @@ TS_INLINE mask step(const ProjectArgs& args, const CameraLanes& camera, const fl
 
 }  // namespace
 
-void project_part(const ProjectArgs& args, int part_index) {
-  ProjectPart& part = args.parts[part_index];
+void project_part(const ProjectArgs& args, ProjectPart& part) {
   const CameraLanes camera = camera_lanes(args);
+  const GaussianView& g = args.gaussians;
   float eye[3];
   camera_position(args.camera, eye);
-  const int color_stride = args.sh_degree < 0 ? 3 : args.sh_stride * 3;
+  const int64_t stride = color_stride(g);
   uint32_t* out = args.visible + part.begin;
 
   for (int64_t i = part.begin; i < part.end; i += kLanes) {
     const int count = part.end - i < kLanes ? static_cast<int>(part.end - i) : kLanes;
     mask visible;
     if (count == kLanes) {
-      visible = step(args, camera, eye, count, args.mean_w + 3 * i, args.quat + 4 * i, args.scale + 3 * i,
-                     args.opacity + i, args.color + color_stride * i, args.splat + i);
+      visible = step(args, camera, eye, count, g.mean + 3 * i, g.quat + 4 * i, g.scale + 3 * i, g.opacity + i,
+                     g.color + stride * i, g.sh_stride, args.splat + i);
     } else {  // the last, partial step reads from a padded copy
       alignas(64) float mean[3 * kLanes] = {}, quat[4 * kLanes] = {}, scale[3 * kLanes] = {}, opacity[kLanes] = {};
-      alignas(64) float color[48 * kLanes] = {};
-      ProjectArgs tail = args;
-      const int used = args.sh_degree < 0 ? 3 : 3 * sh_coefficients(args.sh_degree);
-      tail.sh_stride = used / 3;
-      for (int g = 0; g < count; ++g) {
-        for (int c = 0; c < 3; ++c) mean[3 * g + c] = args.mean_w[3 * (i + g) + c];
-        for (int c = 0; c < 4; ++c) quat[4 * g + c] = args.quat[4 * (i + g) + c];
-        for (int c = 0; c < 3; ++c) scale[3 * g + c] = args.scale[3 * (i + g) + c];
-        opacity[g] = args.opacity[i + g];
-        for (int c = 0; c < used; ++c) color[used * g + c] = args.color[color_stride * (i + g) + c];
+      alignas(64) float color[3 * kMaxShCoefficients * kLanes] = {};
+      const int used = g.sh_degree < 0 ? 3 : 3 * sh_coefficients(g.sh_degree);
+      for (int k = 0; k < count; ++k) {
+        for (int c = 0; c < 3; ++c) mean[3 * k + c] = g.mean[3 * (i + k) + c];
+        for (int c = 0; c < 4; ++c) quat[4 * k + c] = g.quat[4 * (i + k) + c];
+        for (int c = 0; c < 3; ++c) scale[3 * k + c] = g.scale[3 * (i + k) + c];
+        opacity[k] = g.opacity[i + k];
+        for (int c = 0; c < used; ++c) color[used * k + c] = g.color[stride * (i + k) + c];
       }
-      visible = step(tail, camera, eye, count, mean, quat, scale, opacity, color, args.splat + i);
+      visible = step(args, camera, eye, count, mean, quat, scale, opacity, color, used / 3, args.splat + i);
     }
     for (uint32_t rest = bits(visible); rest; rest &= rest - 1) *out++ = static_cast<uint32_t>(i + __builtin_ctz(rest));
   }

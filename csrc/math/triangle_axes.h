@@ -1,4 +1,4 @@
-// triangle_frame — the local frame of a triangle that Gaussians are bound to (Qian et al. 2024, "GaussianAvatars",
+// triangle_axes — the local axes of a triangle that Gaussians are bound to (Qian et al. 2024, "GaussianAvatars",
 // section 3.1): first edge, normal and their cross product as columns, mean of edge and height as size.
 #pragma once
 #include "math/quat.h"
@@ -22,13 +22,13 @@ TS_INLINE Vec3 unit(const Vec3& a) {
   return {a.x * inverse, a.y * inverse, a.z * inverse};
 }
 
-struct TriangleFrame {
+struct TriangleAxes {
   Mat3 rotation;  // columns: edge, normal, -(normal x edge); zero columns where the triangle is degenerate
   Vec3 centre;
   f32 length;  // > 0
 };
 
-TS_INLINE TriangleFrame triangle_frame(const Vec3& a, const Vec3& b, const Vec3& c) {
+TS_INLINE TriangleAxes triangle_axes(const Vec3& a, const Vec3& b, const Vec3& c) {
   const Vec3 edge = b - a, side = c - a;
   const Vec3 a0 = unit(edge);
   const Vec3 a1 = unit(cross(a0, side));

@@ -1,0 +1,104 @@
+#include <mutex>
+
+#include "bind.h"
+
+namespace ts::bind {
+
+namespace {
+
+class Frame {
+ public:
+  Frame(std::shared_ptr<Avatar> avatar, uint32_t width, uint32_t height, ts_format format, ts_precision precision)
+      : avatar_(std::move(avatar)), info_(avatar_->info()), format_(format) {
+    ts_frame_params params = ts_frame_params_default();
+    params.width = width_ = width ? width : info_.width;
+    params.height = height_ = height ? height : info_.height;
+    params.format = format;
+    params.precision = precision;
+    const ts_avatar* handle = avatar_->get();
+    check_released([&] { return ts_frame_create(handle, &params, &frame_); });
+  }
+  ~Frame() { ts_frame_destroy(frame_); }
+  Frame(const Frame&) = delete;
+  Frame& operator=(const Frame&) = delete;
+
+  ts_receipt render(const OptionalFloats& control, const std::optional<ts_camera>& camera, bool own_background,
+                    const OptionalFloats& background, py::array pixels) {
+    const ts_background behind = background_over(background, width_, height_);
+    OptionalFloats none;
+    const ts_image image = image_over(pixels, format_, width_, height_, none, none);
+    ts_render_params params = ts_render_params_default();
+    params.control = floats_of(control);
+    params.camera = camera ? &*camera : nullptr;
+    params.background = own_background ? nullptr : &behind;
+    ts_receipt receipt{};
+    receipt.struct_size = sizeof(receipt);
+    call([&] { return ts_frame_render(frame_, &params, &image, &receipt); });
+    return receipt;
+  }
+
+  void gaussians(const OptionalFloats& control, FloatArray mean, FloatArray quat, FloatArray scale, FloatArray opacity,
+                 FloatArray color) {
+    const py::ssize_t n = info_.n_source;
+    ts_gaussians out{};
+    out.struct_size = sizeof(out);
+    out.n = n;
+    out.mean_w = write_floats(mean, "mean", {n, 3});
+    out.quat = write_floats(quat, "quat", {n, 4});
+    out.scale = write_floats(scale, "scale", {n, 3});
+    out.opacity = write_floats(opacity, "opacity", {n});
+    if (info_.sh_degree < 0) {
+      out.color = write_floats(color, "color", {n, 3});
+    } else {
+      const py::ssize_t bands = info_.sh_degree + 1;
+      out.color = write_floats(color, "color", {n, bands * bands, 3});
+    }
+    const float* data = floats_of(control);
+    call([&] { return ts_frame_gaussians(frame_, data, &out); });
+  }
+
+  void vertices(const OptionalFloats& control, FloatArray out) {
+    const int64_t n = info_.n_vertices;
+    float* vertices = write_floats(out, "out", {static_cast<py::ssize_t>(n), 3});
+    const float* data = floats_of(control);
+    call([&] { return ts_frame_vertices(frame_, data, vertices, n); });
+  }
+
+ private:
+  const float* floats_of(const OptionalFloats& control) const {
+    return control ? read_floats(*control, "control", {static_cast<py::ssize_t>(info_.n_control)}) : nullptr;
+  }
+
+  // A frame is for one thread at a time; without the GIL, Python's threads are kept apart here.
+  template <class Call>
+  void call(Call&& body) {
+    avatar_->get();  // refuses a forked child
+    check_released([&] {
+      const std::lock_guard<std::mutex> lock(busy_);
+      return body();
+    });
+  }
+
+  std::shared_ptr<Avatar> avatar_;
+  ts_avatar_info info_;  // its counts; the pointers in it are not used
+  ts_format format_;
+  uint32_t width_, height_;
+  ts_frame* frame_ = nullptr;
+  std::mutex busy_;
+};
+
+}  // namespace
+
+void register_frame(py::module_& m) {
+  py::class_<Frame>(m, "Frame")
+      .def(py::init<std::shared_ptr<Avatar>, uint32_t, uint32_t, ts_format, ts_precision>(), py::arg("avatar"),
+           py::arg("width"), py::arg("height"), py::arg("format"), py::arg("precision"))
+      .def("render", &Frame::render, py::arg("control").noconvert().none(true), py::arg("camera").none(true),
+           py::arg("own_background"), py::arg("background").noconvert().none(true), py::arg("image").noconvert())
+      .def("gaussians", &Frame::gaussians, py::arg("control").noconvert().none(true), py::arg("mean").noconvert(),
+           py::arg("quat").noconvert(), py::arg("scale").noconvert(), py::arg("opacity").noconvert(),
+           py::arg("color").noconvert())
+      .def("vertices", &Frame::vertices, py::arg("control").noconvert().none(true), py::arg("out").noconvert());
+}
+
+}  // namespace ts::bind

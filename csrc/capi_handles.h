@@ -1,0 +1,33 @@
+// What the C ABI's handles hold. Each keeps what it was made from, so that they may be destroyed in any order.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "engine/frame.h"
+#include "engine/model.h"
+#include "engine/speech.h"
+#include "ops/backend.h"
+#include "talksplat.h"
+
+struct ts_engine {
+  std::shared_ptr<ts::Backend> backend;
+};
+
+struct ts_avatar {
+  std::shared_ptr<const ts::Model> model;
+  std::vector<std::vector<const char*>> element_names;  // of each input; empty where its elements have none
+};
+
+struct ts_frame {
+  std::unique_ptr<ts::Frame> frame;
+};
+
+struct ts_voice {
+  std::shared_ptr<const ts::Voice> voice;
+  std::vector<const char*> channel_names;
+};
+
+struct ts_speech {
+  std::shared_ptr<ts::Backend> backend;
+  ts::Speech speech;
+};

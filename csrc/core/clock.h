@@ -1,0 +1,15 @@
+// The one clock: samples and frames, exact in integers. Sample n is at n / rate_hz seconds, frame k at k / fps, and fps
+// stands for any number that rounds to it, such as 30000 / 1001.
+#pragma once
+#include <cstdint>
+
+namespace ts {
+
+// Frames before the end of n samples. A frame that would lie on the end by some number that rounds to fps is none.
+// n to 2^40, rate_hz to 2^18, fps from 2^-10 to 2^10.
+int64_t frame_count(int64_t n, int rate_hz, double fps);
+
+// The last sample that is not after the frame: n samples have frames beyond it exactly when n is greater.
+int64_t first_sample(int64_t frame, int rate_hz, double fps);
+
+}  // namespace ts

@@ -1,0 +1,192 @@
+// The CPU behind the seam: a model is used where it lies, a frame owns what it poses, and all frames take turns on one
+// thread pool and the raster's scratch memory.
+#include "cpu/backend.h"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+
+#include "core/buffer.h"
+#include "core/stopwatch.h"
+#include "core/thread_pool.h"
+#include "cpu/deform.h"
+#include "cpu/encode.h"
+#include "cpu/kernel_table.h"
+#include "cpu/pose.h"
+#include "cpu/rasterize.h"
+
+namespace ts {
+namespace {
+
+template <class T>
+T* zeros(Buffer<T>& buffer, int64_t n) {
+  T* data = buffer.reserve(static_cast<size_t>(n));
+  std::fill(data, data + n, T{});
+  return data;
+}
+
+class CpuModel final : public BackendModel {
+ public:
+  explicit CpuModel(const ModelView& model) : view(model) {}
+  uint64_t bytes() const override { return 0; }
+
+  const ModelView view;
+};
+
+class CpuFrame final : public BackendFrame {
+ public:
+  CpuFrame(std::shared_ptr<const CpuModel> model, Precision precision);
+
+  Status pose(const FrameControl& control, const KernelTable& kernels, ThreadPool& pool) {
+    pose_.control = control.pose;
+    return pose_cpu(pose_, kernels, pool);
+  }
+  Status deform(const FrameControl& control, GaussianView& view) const;
+  const float* position_w() const { return pose_.position_w; }
+  const Precision precision;
+
+  uint64_t bytes() const override {
+    return joint_delta_.bytes() + world_from_joint_.bytes() + world_from_mesh_.bytes() + position_w_.bytes() +
+           axes_.bytes() + axes_quat_.bytes() + axes_size_.bytes() + mean_.bytes() + quat_.bytes() + scale_.bytes();
+  }
+
+ private:
+  const std::shared_ptr<const CpuModel> model_;
+  Buffer<double> joint_delta_, world_from_joint_;
+  Buffer<float> world_from_mesh_, position_w_, axes_, axes_quat_, axes_size_;
+  Buffer<float> mean_, quat_, scale_;
+  PoseArgs pose_;
+};
+
+CpuFrame::CpuFrame(std::shared_ptr<const CpuModel> model, Precision of_pictures)
+    : precision(of_pictures), model_(std::move(model)) {
+  const ModelView& view = model_->view;
+  const PoseBinding& binding = view.binding;
+  const bool triangles = binding.follow == PoseFollow::kTriangle;
+  const int64_t j = view.skeleton.j, n_axes = kPoseBlock * pose_blocks(axes_of(binding, view.mesh));
+  const int64_t rows = kPoseBlock * pose_blocks(binding.n);
+  pose_.mesh = view.mesh;
+  pose_.skeleton = view.skeleton;
+  pose_.binding = binding;
+  if (view.skeleton.shape_delta) pose_.joint_delta = zeros(joint_delta_, 3 * j);
+  pose_.world_from_joint = zeros(world_from_joint_, 12 * j);
+  pose_.world_from_mesh = zeros(world_from_mesh_, 12 * j);
+  pose_.position_w = zeros(position_w_, 4 * kPoseBlock * pose_blocks(view.mesh.v));
+  pose_.axes = zeros(axes_, 3 * 4 * n_axes);
+  pose_.axes_quat = zeros(axes_quat_, 4 * n_axes);
+  pose_.axes_size = zeros(axes_size_, triangles ? n_axes : 0);
+  pose_.rows.mean = zeros(mean_, 3 * rows);
+  pose_.rows.quat = zeros(quat_, 4 * rows);
+  pose_.rows.scale = zeros(scale_, 3 * rows);
+  // What the binding does not move is constant: pose never writes it.
+  for (int64_t i = 0; i < binding.n; ++i) {
+    const float* local = binding.local + i / kPoseBlock * kPoseLocal * kPoseBlock + i % kPoseBlock;
+    for (int c = 0; c < 4; ++c) pose_.rows.quat[4 * i + c] = local[(3 + c) * kPoseBlock];
+    for (int c = 0; c < 3; ++c) pose_.rows.scale[3 * i + c] = local[(7 + c) * kPoseBlock];
+  }
+}
+
+Status CpuFrame::deform(const FrameControl& control, GaussianView& view) const {
+  DeformArgs args;
+  args.program = &model_->view.program;
+  args.control = control.vector;
+  args.in = model_->view.gaussians;
+  args.in.mean = pose_.rows.mean, args.in.quat = pose_.rows.quat, args.in.scale = pose_.rows.scale;
+  return deform_cpu(args, view);
+}
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(const KernelTable& kernels, int threads)
+      : kernels_(kernels), pool_(threads), rasterizer_(kernels, pool_), scratch_bytes_(rasterizer_.scratch_bytes()) {}
+
+  BackendInfo info() const override { return {"cpu", kernels_.isa, pool_.threads(), scratch_bytes_}; }
+
+  Status load(const ModelView& view, std::shared_ptr<const BackendModel>& model) override {
+    model = std::make_shared<CpuModel>(view);
+    return {};
+  }
+
+  Status make_frame(std::shared_ptr<const BackendModel> model, const Canvas& canvas,
+                    std::unique_ptr<BackendFrame>& frame) override {
+    frame = std::make_unique<CpuFrame>(std::static_pointer_cast<const CpuModel>(std::move(model)), canvas.precision);
+    return {};
+  }
+
+  Status draw(const DrawCall* calls, size_t n) override {
+    for (size_t i = 0; i < n; ++i) {
+      const std::lock_guard<std::mutex> turn(busy_);
+      TS_RETURN_IF_ERROR(draw_one(calls[i]));
+    }
+    return {};
+  }
+
+  Status gaussians(BackendFrame& frame, const FrameControl& control, GaussianView& view) override {
+    auto& posed = static_cast<CpuFrame&>(frame);
+    const std::lock_guard<std::mutex> turn(busy_);
+    TS_RETURN_IF_ERROR(posed.pose(control, kernels_, pool_));
+    return posed.deform(control, view);
+  }
+
+  Status vertices(BackendFrame& frame, const FrameControl& control, const float*& position) override {
+    auto& posed = static_cast<CpuFrame&>(frame);
+    const std::lock_guard<std::mutex> turn(busy_);
+    position = posed.position_w();
+    return posed.pose(control, kernels_, pool_);
+  }
+
+  Status rasterize(const RasterizeArgs& args, Receipt& receipt) override {
+    const std::lock_guard<std::mutex> turn(busy_);
+    Stopwatch watch;
+    TS_RETURN_IF_ERROR(raster(args, receipt));
+    receipt.total_us += watch.lap();
+    return {};
+  }
+
+  std::unique_ptr<EncodeStream> make_encode_stream(std::shared_ptr<const EncodeModel> model) override {
+    return std::make_unique<CpuEncodeStream>(std::move(model), kernels_);
+  }
+
+ private:
+  Status draw_one(const DrawCall& call) {
+    auto& frame = static_cast<CpuFrame&>(*call.frame);
+    Receipt& receipt = *call.receipt;
+    Stopwatch whole, stage;
+    TS_RETURN_IF_ERROR(frame.pose(call.control, kernels_, pool_));
+    receipt.pose_us += stage.lap();
+    RasterizeArgs args;
+    TS_RETURN_IF_ERROR(frame.deform(call.control, args.gaussians));
+    receipt.deform_us += stage.lap();
+    args.camera = call.camera;
+    args.background = call.background;
+    args.dilation = call.dilation;
+    args.precision = frame.precision;
+    args.image = call.image;
+    TS_RETURN_IF_ERROR(raster(args, receipt));
+    receipt.total_us += whole.lap();
+    return {};
+  }
+
+  Status raster(const RasterizeArgs& args, Receipt& receipt) {
+    const Status drawn = rasterizer_.draw(args, receipt);
+    scratch_bytes_ = rasterizer_.scratch_bytes();
+    return drawn;
+  }
+
+  const KernelTable& kernels_;
+  std::mutex busy_;  // held while a frame uses the threads or the scratch memory
+  ThreadPool pool_;
+  Rasterizer rasterizer_;
+  std::atomic<uint64_t> scratch_bytes_;  // the rasterizer's after its last frame
+};
+
+}  // namespace
+
+Status open_cpu(int threads, const char* isa, std::unique_ptr<Backend>& backend) {
+  const KernelTable* kernels = nullptr;
+  TS_RETURN_IF_ERROR(find_kernels(isa, &kernels));
+  backend = std::make_unique<CpuBackend>(*kernels, threads);
+  return {};
+}
+
+}  // namespace ts

@@ -1,0 +1,39 @@
+// Frame — what drawing one picture of a model changes: a control, a posed mesh and Gaussians, the plate at its size. It
+// belongs to one caller; many frames share a model, and no lock stands between them but the one for the threads that
+// they share. All memory is claimed when it is made: drawing allocates nothing unless it fails.
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include "core/status.h"
+#include "engine/control.h"
+#include "engine/model.h"
+#include "engine/plate.h"
+#include "ops/backend.h"
+
+namespace ts {
+
+class Frame {
+ public:
+  // kInvalidArgument for a canvas that no image can have. Throws std::bad_alloc.
+  static Status make(std::shared_ptr<const Model> model, const Canvas& canvas, std::unique_ptr<Frame>& frame);
+
+  const Model& model() const { return *model_; }
+  const Canvas& canvas() const { return canvas_; }
+  const Plate& plate() const { return plate_; }
+  Control& control() { return control_; }
+  BackendFrame& on_device() { return *on_device_; }
+
+  uint64_t bytes() const { return control_.bytes() + plate_.bytes() + on_device_->bytes(); }
+
+ private:
+  Frame(std::shared_ptr<const Model> model, const Canvas& canvas);
+
+  const std::shared_ptr<const Model> model_;
+  const Canvas canvas_;
+  Control control_;
+  const Plate plate_;
+  std::unique_ptr<BackendFrame> on_device_;
+};
+
+}  // namespace ts

@@ -1,0 +1,42 @@
+// Model — a loaded avatar: constant, shared by all that draw it.
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include "core/status.h"
+#include "engine/avatar_file.h"
+#include "engine/control_layout.h"
+#include "engine/retarget.h"
+#include "engine/rig.h"
+#include "ops/backend.h"
+
+namespace ts {
+
+class Model {
+ public:
+  // Fails as read_avatar_file() does. Throws std::bad_alloc.
+  static Status load(const char* path, std::shared_ptr<Backend> backend, std::shared_ptr<const Model>& model);
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+
+  const AvatarFile& file() const { return file_; }
+  const ControlLayout& layout() const { return layout_; }
+  const Rig& rig() const { return rig_; }
+  const Retarget& retarget() const { return retarget_; }
+  Backend& backend() const { return *backend_; }
+  const std::shared_ptr<const BackendModel>& on_device() const { return on_device_; }
+
+  uint64_t resident_bytes() const { return rig_.bytes() + on_device_->bytes(); }  // beside the mapped file
+
+ private:
+  Model(AvatarFile file, std::shared_ptr<Backend> backend);
+
+  const std::shared_ptr<Backend> backend_;
+  const AvatarFile file_;
+  const Rig rig_;
+  const ControlLayout layout_;
+  const Retarget retarget_;
+  std::shared_ptr<const BackendModel> on_device_;
+};
+
+}  // namespace ts

@@ -1,0 +1,124 @@
+#include "engine/renderer.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "core/stopwatch.h"
+
+namespace ts {
+namespace {
+
+constexpr float kDilation = 0.3f;  // px^2; what every supported trainer used
+
+// The canvas's camera for an image of another size: scaled to its height, middle on middle.
+Camera fitted_camera(const AvatarFile& file, int width, int height) {
+  Camera camera = file.camera;
+  const float scale = static_cast<float>(height) / static_cast<float>(file.height);
+  camera.fx *= scale, camera.fy *= scale;
+  camera.cx = 0.5f * static_cast<float>(width) + scale * (camera.cx - 0.5f * static_cast<float>(file.width));
+  camera.cy *= scale;
+  return camera;
+}
+
+Background own_background(const Frame& frame) {
+  const AvatarFile& file = frame.model().file();
+  Background background;
+  background.image_u8 = frame.plate().pixels();
+  if (!background.image_u8 && file.has_background_color) background.color = file.background_color.data();
+  return background;
+}
+
+Status check_canvas(const Canvas& canvas, const Image& image) {
+  const auto invalid = StatusCode::kInvalidArgument;
+  if (image.width != canvas.width || image.height != canvas.height)
+    return error(invalid, "image: width and height must be those of the frame, %dx%d; got %dx%d. Make another frame.",
+                 canvas.width, canvas.height, image.width, image.height);
+  if (image.format != canvas.format)
+    return error(invalid, "image: format must be that of the frame, %d; got %d. Make another frame.",
+                 static_cast<int>(canvas.format), static_cast<int>(image.format));
+  if (image.alpha && !canvas.alpha)
+    return error(invalid, "image: alpha must be NULL: the frame was made without it. Make another frame.");
+  if (image.depth && !canvas.depth)
+    return error(invalid, "image: depth must be NULL: the frame was made without it. Make another frame.");
+  return {};
+}
+
+Status prepare(const RenderJob& job, DrawCall& call) {
+  Frame& frame = *job.frame;
+  TS_RETURN_IF_ERROR(check(job.image));
+  TS_RETURN_IF_ERROR(check_canvas(frame.canvas(), job.image));
+  TS_RETURN_IF_ERROR(frame.control().set(job.control));
+  call.frame = &frame.on_device();
+  call.control = frame.control().of_frame();
+  call.camera = job.camera ? *job.camera : fitted_camera(frame.model().file(), job.image.width, job.image.height);
+  call.background = job.background ? *job.background : own_background(frame);
+  call.dilation = kDilation;
+  call.image = job.image;
+  call.receipt = job.receipt;
+  return {};
+}
+
+}  // namespace
+
+Status render(const RenderJob* jobs, size_t n) {
+  if (n == 0) return {};
+  Stopwatch watch;
+  DrawCall one;
+  std::vector<DrawCall> several(n > 1 ? n : 0);
+  DrawCall* calls = n > 1 ? several.data() : &one;
+  for (size_t i = 0; i < n; ++i) {
+    TS_RETURN_IF_ERROR(prepare(jobs[i], calls[i]));
+    jobs[i].receipt->total_us += watch.lap();
+  }
+  return jobs[0].frame->model().backend().draw(calls, n);
+}
+
+Status read_gaussians(Frame& frame, const float* control, const GaussianRows& rows) {
+  const AvatarFile& file = frame.model().file();
+  TS_RETURN_IF_ERROR(frame.control().set(control));
+  GaussianView posed;
+  TS_RETURN_IF_ERROR(frame.model().backend().gaussians(frame.on_device(), frame.control().of_frame(), posed));
+  bool inside = true;
+  const auto scatter = [&](const float* from, float* to, int64_t columns) {
+    if (!to) return;
+    std::fill(to, to + file.source_count * columns, 0.0f);
+    for (int64_t i = 0; i < posed.n; ++i) {
+      // Still the mapped file, which may have been edited since it was checked.
+      const int64_t row = file.source_index[i];
+      if (row < file.source_count)
+        std::copy(from + i * columns, from + (i + 1) * columns, to + row * columns);
+      else
+        inside = false;
+    }
+  };
+  scatter(posed.mean, rows.mean, 3);
+  scatter(posed.scale, rows.scale, 3);
+  scatter(posed.opacity, rows.opacity, 1);
+  scatter(posed.color, rows.color, color_stride(posed));
+  if (rows.quat) {
+    scatter(posed.quat, rows.quat, 4);
+    for (int64_t i = 0; i < file.source_count; ++i) {
+      float* q = rows.quat + 4 * i;
+      if (q[0] == 0 && q[1] == 0 && q[2] == 0 && q[3] == 0) q[0] = 1;
+    }
+  }
+  if (inside) return {};
+  return error(StatusCode::kAvatarInvalid,
+               "gaussians: gaussians/source_index must be below n_source=%lld, as it was when the avatar was loaded. "
+               "Load it again, and replace its file by rename, never in place.",
+               static_cast<long long>(file.source_count));
+}
+
+Status read_vertices(Frame& frame, const float* control, float* vertices) {
+  const Model& model = frame.model();
+  TS_RETURN_IF_ERROR(frame.control().set(control));
+  const float* position = nullptr;
+  TS_RETURN_IF_ERROR(model.backend().vertices(frame.on_device(), frame.control().of_frame(), position));
+  for (int64_t i = 0; i < model.file().v; ++i) {
+    const float* at = position + 4 * int64_t{model.rig().slot_of_vertex()[i]};
+    std::copy(at, at + 3, vertices + 3 * i);
+  }
+  return {};
+}
+
+}  // namespace ts

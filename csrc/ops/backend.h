@@ -1,0 +1,120 @@
+// Backend — a device that holds models and draws frames: the seam between the engine and what is built for one device.
+//
+// It stands at the frame, not at the op: the CPU projects and bins in one go, a GPU records a frame's kernels once and
+// replays them. So a backend is told what is constant (a model), what fixes the size of everything (a canvas), and then
+// per frame a control, a camera and where the picture goes.
+// Threads  a Backend and its models may be used from several threads; a BackendFrame by one at a time
+// Lives    whoever makes a BackendModel or BackendFrame keeps the Backend, and the memory that a ModelView points to
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "core/status.h"
+#include "ops/deform.h"
+#include "ops/encode.h"
+#include "ops/pose.h"
+#include "ops/rasterize.h"
+
+namespace ts {
+
+// What of an avatar is constant.
+struct ModelView {
+  PoseMesh mesh;
+  PoseSkeleton skeleton;
+  PoseBinding binding;     // local: the Gaussians' mean, quaternion and scale at rest
+  GaussianView gaussians;  // n, opacity and colour; mean, quat and scale are made by pose
+  DeformProgram program;
+};
+
+// What fixes the capacities of a frame.
+struct Canvas {
+  int width = 0, height = 0;  // pixels
+  Format format = Format::kRgba8;
+  Precision precision = Precision::kReference;
+  bool alpha = false, depth = false;  // planes that may be asked for
+};
+
+// One frame's input.
+struct FrameControl {
+  const float* vector = nullptr;  // the control, as the deform program reads it
+  PoseControl pose;               // the same as the rig takes it
+};
+
+class BackendModel {
+ public:
+  virtual ~BackendModel() = default;
+  virtual uint64_t bytes() const = 0;  // beside what its ModelView points to
+};
+
+// The memory of one frame: posed mesh, posed and deformed Gaussians.
+class BackendFrame {
+ public:
+  virtual ~BackendFrame() = default;
+  virtual uint64_t bytes() const = 0;
+};
+
+// A frame to be drawn. The image is of the frame's canvas; stages are added to the receipt.
+struct DrawCall {
+  BackendFrame* frame = nullptr;
+  FrameControl control;
+  Camera camera{};
+  Background background;
+  float dilation = 0;  // px^2
+  Image image;
+  Receipt* receipt = nullptr;
+};
+
+struct BackendInfo {
+  const char* device = nullptr;  // "cpu"
+  const char* isa = nullptr;     // instruction set of its CPU kernels
+  int threads = 0;               // CPU threads that work on a frame
+  uint64_t scratch_bytes = 0;    // high-water mark of what its frames share; to be asked without waiting for one
+};
+
+class Backend {
+ public:
+  Backend();
+  virtual ~Backend() = default;
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+
+  // In a child of fork() there is the memory, but none of the threads, and locks are as they were at that moment: then
+  // nothing but this and info() may be called, and it must not be destroyed.
+  bool forked() const;
+  virtual BackendInfo info() const = 0;
+
+  virtual Status load(const ModelView& view, std::shared_ptr<const BackendModel>& model) = 0;
+  virtual Status make_frame(std::shared_ptr<const BackendModel> model, const Canvas& canvas,
+                            std::unique_ptr<BackendFrame>& frame) = 0;
+
+  // Draws n frames, no two of them the same.
+  virtual Status draw(const DrawCall* calls, size_t n) = 0;
+  // Poses and deforms, and shows the Gaussians, rows as in the model; valid until the frame's next call.
+  virtual Status gaussians(BackendFrame& frame, const FrameControl& control, GaussianView& view) = 0;
+  // Poses, and shows the vertices, [slots,4] x y z 0; valid until the frame's next call.
+  virtual Status vertices(BackendFrame& frame, const FrameControl& control, const float*& position) = 0;
+  // Gaussians without a model. Adds its stages to the receipt.
+  virtual Status rasterize(const RasterizeArgs& args, Receipt& receipt) = 0;
+
+  virtual std::unique_ptr<EncodeStream> make_encode_stream(std::shared_ptr<const EncodeModel> model) = 0;
+
+ private:
+  const long process_;
+};
+
+struct BackendParams {
+  const char* device = nullptr;  // "auto" or "cpu"; Nullable: auto
+  int threads = 0;               // 0: one per CPU that this process may run on
+  const char* isa = nullptr;     // Nullable: TALKSPLAT_ISA if set, else the widest that the CPU has
+};
+
+// Opens a device of this build and machine (csrc/backends.cc, which alone knows them all). kDeviceError names what there
+// is. In a child of fork() the backend's last owner leaves its memory to the end of the process.
+Status open_backend(const BackendParams& params, std::shared_ptr<Backend>& backend);
+
+// Instruction sets that this CPU and this build have, slowest first; nullptr past the end.
+int isa_count();
+const char* isa_name(int i);
+
+}  // namespace ts

@@ -1,0 +1,45 @@
+// Image and Background — where a picture is drawn to, and over what.
+#pragma once
+#include <cstdint>
+
+#include "core/status.h"
+
+namespace ts {
+
+enum class Format {
+  kRgbF32,  // [height,width,3] float32, not clamped
+  kRgba8,   // [height,width,4]; alpha is 255 over a background, else straight coverage
+  kRgb8,    // [height,width,3]
+  kNv12,    // [height*3/2,width], BT.709 limited range; height and width even
+};
+
+enum class Precision {
+  kReference,  // the image that avatars were trained with: within 2e-5 of float64
+  kFast,       // within 1.5/255 of float64
+};
+
+constexpr int kMaxSide = 16384;  // pixels
+
+// The caller's memory.
+struct Image {
+  int width = 0, height = 0;  // pixels
+  Format format = Format::kRgba8;
+  int64_t stride_bytes = 0;  // of a row, of both planes for NV12; at least row_bytes()
+  void* data = nullptr;
+  float* alpha = nullptr;  // [height,width] accumulated weight; Nullable: not wanted
+  float* depth = nullptr;  // [height,width] sum of weight * camera depth; Nullable: not wanted
+};
+
+// At most one is set; none: nothing behind the Gaussians.
+struct Background {
+  const float* color = nullptr;       // [3] finite
+  const float* image_f32 = nullptr;   // [height,width,3]
+  const uint8_t* image_u8 = nullptr;  // [height,width,3]
+};
+
+int64_t row_bytes(Format format, int width);  // of a row without a gap behind it
+Status check_size(Format format, int64_t width, int64_t height);
+Status check(const Image& image);
+Status check(const Background& background);
+
+}  // namespace ts
