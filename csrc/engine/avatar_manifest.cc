@@ -17,7 +17,6 @@ namespace {
 constexpr int64_t kFormat = 1;
 constexpr int64_t kMaxInputSize = 65536;
 
-using manifest::invalid;
 using manifest::Node;
 
 // Rows of the 3x3 part of a row-major 4x4 matrix orthonormal, and no mirror image.
@@ -203,8 +202,8 @@ Status check_deform(const Node& stages) {
   if (count == 0) return Status();
   std::string kind = "unnamed";
   const Status named = stages.at(size_t{0}).at("kind").text(kind);
-  return invalid("manifest: deform.stages[0] (" + (named.ok() ? quoted(kind) : kind) +
-                 ") needs a newer talksplat; this one runs no deform stages. Upgrade talksplat");
+  return stages.invalid("deform.stages[0] (" + (named.ok() ? quoted(kind) : kind) +
+                        ") needs a newer talksplat; this one runs no deform stages. Upgrade talksplat");
 }
 
 Status check_encoder(const Node& root) {
@@ -240,8 +239,8 @@ Status check_provenance(const Node& node) {
 
 Status read_manifest(const std::string& text, AvatarFile& avatar, std::vector<MotionClip>& clips) {
   Json json;
-  TS_RETURN_IF_ERROR(manifest::parse(text, kFormat, json));
-  const Node root(&json, "");
+  TS_RETURN_IF_ERROR(manifest::parse(text, kFormat, kAvatarErrors.invalid, json));
+  const Node root(json, kAvatarErrors.invalid);
 
   int method = 0;
   TS_RETURN_IF_ERROR(root.at("name").text(avatar.name));
