@@ -27,10 +27,12 @@ class Reader {
     TS_RETURN_IF_ERROR(rig());
     TS_RETURN_IF_ERROR(binding());
     TS_RETURN_IF_ERROR(inputs());
-    TS_RETURN_IF_ERROR(motion(clips));
+    TS_RETURN_IF_ERROR(recorded_motion(clips));
     if (in_.has("plate/background")) {
       TS_RETURN_IF_ERROR(in_.get("plate/background", {a_.height, a_.width, 3}, a_.plate));
     }
+    // Readers of format 1 ignored what they did not know, and files may rely on that.
+    if (a_.format > 1) TS_RETURN_IF_ERROR(in_.forbid_others("avatar"));
     list();
     return Status();
   }
@@ -249,10 +251,10 @@ class Reader {
     return Status();
   }
 
-  Status motion(const std::vector<MotionClip>& clips) {
+  Status recorded_motion(const std::vector<MotionClip>& clips) {
     for (const MotionClip& clip : clips) {
       for (const int input : clip.inputs) {
-        const std::string name = "motion/" + clip.name + "/" + a_.inputs[input].name;
+        const std::string name = clip.place + a_.inputs[input].name;
         const int64_t size = a_.inputs[input].size;
         const float* data = nullptr;
         TS_RETURN_IF_ERROR(in_.get(name, {clip.frames, size}, data));
