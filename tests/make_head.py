@@ -432,7 +432,7 @@ def make_head(path: str | Path) -> Path:
     tensors, names = assemble()
     motion = demo_motion(names)
     frames = len(motion["arkit"])
-    tensors.update({f"motion/demo/{name}": table for name, table in motion.items()})
+    tensors.update({f"clip/demo/{name}": table for name, table in motion.items()})
     canvas: spec.Canvas = {"width": 512, "height": 512}
     eye_, target = np.array([0.0, -0.02, 0.95]), np.array([0.0, -0.045, 0.0])
     pose = camera.look_at(eye_, target, np.array([0.0, 1.0, 0.0]))

@@ -53,6 +53,10 @@ TABLE = {
         "as encode; upsampled sound has bands with nothing but the filter's -80 dB, which show it enlarged",
     ),
     ("finish", "nv12", "cpu"): Tolerance(0.51, 0.55, "in steps of the code, as uint8"),
+    ("golden mean", "float32", "cpu"): Tolerance(3.3e-7, 2e-6, "as the op pose, in the rig's unit"),
+    ("golden scale", "float32", "cpu"): Tolerance(2.9e-7, 2e-6, "as the op pose, in the rig's unit"),
+    ("golden rotation", "float32", "cpu"): Tolerance(2.2e-6, 2e-4, "as matrices"),
+    ("golden picture", "float32", "cpu"): Tolerance(1.2e-6, 2e-5, "pose, then raster, of a frozen avatar"),
 }
 
 

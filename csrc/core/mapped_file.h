@@ -11,9 +11,9 @@ namespace ts {
 
 class MappedFile {
  public:
-  // kAvatarNotFound: no such file, or not allowed to read it. kAvatarInvalid: not a regular file, empty.
+  // errors.not_found: no such file, or not allowed to read it. errors.invalid: not a regular file, empty.
   // kOutOfMemory: no address space for it. Whoever reports the error puts the path before it.
-  static Status open(const char* path, std::unique_ptr<MappedFile>& file);
+  static Status open(const char* path, const FileErrors& errors, std::unique_ptr<MappedFile>& file);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;

@@ -41,15 +41,16 @@ const char* dtype_name(Dtype dtype);  // as in the file: "F32"
 // "[12,3] F32", for messages.
 std::string describe(const SafetensorsTensor& tensor);
 
-// What tensors a kind of file may have; `kind` is for the message, "an avatar".
+// What tensors a kind of file may have; `kind` is for the message, "an avatar", and `invalid` is the error's code.
 struct SafetensorsRules {
   const char* kind;
+  StatusCode invalid;
   std::vector<Dtype> dtypes;
 };
 
 // Reads and checks the table of the file whose bytes are data[0, size): every tensor has a dtype that the rules allow,
 // at most four dimensions, exactly the bytes that its shape needs and the alignment of its dtype; together they cover
-// the data without overlap or gap. `data` must be aligned to 8 and outlive `table`. Errors are kAvatarInvalid.
+// the data without overlap or gap. `data` must be aligned to 8 and outlive `table`. Errors are rules.invalid.
 Status read_safetensors(const uint8_t* data, size_t size, const SafetensorsRules& rules, Safetensors& table);
 
 }  // namespace ts

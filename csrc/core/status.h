@@ -18,6 +18,14 @@ enum class StatusCode {
   kAudioInvalid
 };
 
+// What the failures of one kind of file are called, for the readers that several kinds share.
+struct FileErrors {
+  StatusCode not_found;  // no such file, or not readable
+  StatusCode invalid;    // anything wrong with its contents
+};
+constexpr FileErrors kAvatarErrors{StatusCode::kAvatarNotFound, StatusCode::kAvatarInvalid};
+constexpr FileErrors kVoiceErrors{StatusCode::kVoiceNotFound, StatusCode::kVoiceInvalid};
+
 class [[nodiscard]] Status {
  public:
   Status() = default;

@@ -1,10 +1,8 @@
 #include "engine/avatar_file.h"
 
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 #include <limits>
-#include <type_traits>
 #include <utility>
 
 #include "core/mapped_file.h"
@@ -12,186 +10,29 @@
 #include "core/scan.h"
 #include "core/text.h"
 #include "engine/avatar_manifest.h"
-
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "tensors are little endian in the file and are used where they lie"
-#endif
+#include "engine/tensor_reader.h"
 
 namespace ts {
 namespace {
 
 constexpr double kUnitTolerance = 1e-3;  // of a quaternion's norm (FORMAT.md), and of the sum of a vertex's weights
 
-Status invalid(std::string message) { return Status(StatusCode::kAvatarInvalid, std::move(message)); }
-
-template <class T>
-constexpr Dtype dtype_of();
-template <>
-constexpr Dtype dtype_of<float>() {
-  return Dtype::kF32;
-}
-template <>
-constexpr Dtype dtype_of<uint8_t>() {
-  return Dtype::kU8;
-}
-template <>
-constexpr Dtype dtype_of<uint16_t>() {
-  return Dtype::kU16;
-}
-template <>
-constexpr Dtype dtype_of<uint32_t>() {
-  return Dtype::kU32;
-}
-template <>
-constexpr Dtype dtype_of<int32_t>() {
-  return Dtype::kI32;
-}
-
-// One axis of a tensor: a constant, or a count that several tensors share. The first tensor that has the count sets
-// it, the others must agree with it.
-struct Count {
-  const char* letter;
-  int64_t limit;
-  int64_t* value;
-  int64_t low = 0;
-  std::string from = {};  // the tensor that set it; empty: not yet set
-};
-struct Axis {
-  Axis(int64_t constant) : size(constant) {}                                // NOLINT(google-explicit-constructor)
-  Axis(Count& c, int64_t extra_rows = 0) : count(&c), extra(extra_rows) {}  // NOLINT(google-explicit-constructor)
-  int64_t size = 0;
-  Count* count = nullptr;
-  int64_t extra = 0;  // "S+1"
-};
-
-class Tensors {
- public:
-  explicit Tensors(const Safetensors& table) : table_(table) {}
-
-  bool has(const char* name) const { return table_.find(name); }
-
-  // out: the tensor's data.
-  template <class T>
-  Status get(const std::string& name, std::initializer_list<Axis> axes, const T*& out) const {
-    const SafetensorsTensor* tensor = table_.find(name);
-    if (!tensor) return invalid("tensor " + quoted(name) + " is missing; it must be " + contract<T>(name, axes));
-    bool fits = tensor->dtype == dtype_of<T>() && tensor->ndim == static_cast<int>(axes.size());
-    int i = 0;
-    for (const Axis& axis : axes) {
-      if (!fits) break;
-      const int64_t size = tensor->shape[i++] - axis.extra;
-      if (!axis.count) {
-        fits = size == axis.size;
-      } else if (!axis.count->from.empty()) {
-        fits = size == *axis.count->value;
-      } else if (size < axis.count->low || size > axis.count->limit) {
-        return invalid("tensor " + quoted(name) + " is " + describe(*tensor) + ", but " + axis.count->letter +
-                       " must be from " + std::to_string(axis.count->low) + " to " + std::to_string(axis.count->limit));
-      } else {
-        *axis.count->value = size;
-        axis.count->from = name;
-      }
-    }
-    if (!fits)
-      return invalid("tensor " + quoted(name) + " must be " + contract<T>(name, axes) + "; got " + describe(*tensor));
-    out = reinterpret_cast<const T*>(tensor->data);
-    return Status();
-  }
-
-  // "binding/index must be absent where REASON".
-  Status forbid(const char* name, const char* reason) const {
-    if (!has(name)) return Status();
-    return invalid("tensor " + quoted(name) + " must be absent where " + reason);
-  }
-
- private:
-  // "[N,3] F32 with N = 12 (from gaussians/mean)"
-  template <class T>
-  static std::string contract(const std::string& name, std::initializer_list<Axis> axes) {
-    std::string shape, known;
-    for (const Axis& axis : axes) {
-      shape += shape.empty() ? "[" : ",";
-      if (!axis.count) {
-        shape += std::to_string(axis.size);
-        continue;
-      }
-      shape += axis.count->letter;
-      if (axis.extra) shape += "+" + std::to_string(axis.extra);
-      if (axis.count->from.empty() || axis.count->from == name) continue;
-      known += std::string(known.empty() ? " with " : ", ") + axis.count->letter + " = " +
-               std::to_string(*axis.count->value) + " (from " + axis.count->from + ")";
-    }
-    return shape + "] " + dtype_name(dtype_of<T>()) + known;
-  }
-
-  const Safetensors& table_;
-};
-
-template <class T>
-std::string show(T value) {
-  if constexpr (std::is_integral_v<T>) return std::to_string(value);
-  char buffer[32];
-  std::snprintf(buffer, sizeof buffer, "%.9g", static_cast<double>(value));
-  return buffer;
-}
-
-// "tensor "gaussians/mean" row 3 has nan; CONTRACT". `at` is a flat index, -1 when all is well.
-template <class T>
-Status check_value(const char* name, const T* data, int64_t at, int64_t row_size, const std::string& contract) {
-  if (at < 0) return Status();
-  return invalid("tensor " + quoted(name) + " row " + std::to_string(at / row_size) + " has " + show(data[at]) + "; " +
-                 contract);
-}
-Status check_finite(const char* name, const float* data, int64_t rows, int64_t row_size) {
-  return check_value(name, data, find_non_finite(data, rows * row_size), row_size, "it must be finite");
-}
-template <class T>
-Status check_below(const char* name, const T* data, int64_t rows, int64_t row_size, int64_t limit, const char* what) {
-  return check_value(name, data, find_not_below(data, rows * row_size, limit), row_size,
-                     "it must be below " + std::to_string(limit) + ", the number of " + what);
-}
-
-Status check_quats(const float* quat, int64_t n) {
-  constexpr double kLow = (1 - kUnitTolerance) * (1 - kUnitTolerance);
-  constexpr double kHigh = (1 + kUnitTolerance) * (1 + kUnitTolerance);
-  for (int64_t i = 0; i < n; ++i) {
-    double norm2 = 0;
-    for (int c = 0; c < 4; ++c) norm2 += static_cast<double>(quat[4 * i + c]) * quat[4 * i + c];
-    if (!(norm2 >= kLow && norm2 <= kHigh)) {
-      return invalid("tensor \"gaussians/quat\" row " + std::to_string(i) + " has norm " + show(std::sqrt(norm2)) +
-                     "; it must be 1 within " + show(kUnitTolerance));
-    }
-  }
-  return Status();
-}
-
-Status check_source_index(const uint32_t* index, int64_t n, int64_t source_count) {
-  TS_RETURN_IF_ERROR(check_below("gaussians/source_index", index, n, 1, source_count, "source rows (source_count)"));
-  std::vector<bool> seen(static_cast<size_t>(source_count));
-  for (int64_t i = 0; i < n; ++i) {
-    if (seen[index[i]]) {
-      return invalid("tensor \"gaussians/source_index\" row " + std::to_string(i) + " has " + std::to_string(index[i]) +
-                     " a second time; every source row may appear once");
-    }
-    seen[index[i]] = true;
-  }
-  return Status();
-}
-
 // Reads one file's tensors into its AvatarFile, whose manifest fields are already there.
 class Reader {
  public:
-  Reader(const Safetensors& table, AvatarFile& avatar) : table_(table), in_(table), a_(avatar) {}
+  Reader(const Safetensors& table, AvatarFile& avatar) : table_(table), in_(table, kAvatarErrors.invalid), a_(avatar) {}
 
   Status read(const std::vector<MotionClip>& clips) {
     TS_RETURN_IF_ERROR(gaussians());
     TS_RETURN_IF_ERROR(rig());
     TS_RETURN_IF_ERROR(binding());
     TS_RETURN_IF_ERROR(inputs());
-    TS_RETURN_IF_ERROR(motion(clips));
+    TS_RETURN_IF_ERROR(recorded_motion(clips));
     if (in_.has("plate/background")) {
       TS_RETURN_IF_ERROR(in_.get("plate/background", {a_.height, a_.width, 3}, a_.plate));
     }
+    // Readers of format 1 ignored what they did not know, and files may rely on that.
+    if (a_.format > 1) TS_RETURN_IF_ERROR(in_.forbid_others("avatar"));
     list();
     return Status();
   }
@@ -213,18 +54,47 @@ class Reader {
       TS_RETURN_IF_ERROR(in_.forbid("gaussians/color", "color is not \"rgb\""));
     }
     if (a_.source_count < a_.n) {
-      return invalid("manifest: source_count must be at least N = " + std::to_string(a_.n) +
-                     " (from gaussians/mean); got " + std::to_string(a_.source_count));
+      return in_.invalid("manifest: source_count must be at least N = " + std::to_string(a_.n) +
+                         " (from gaussians/mean); got " + std::to_string(a_.source_count));
     }
-    TS_RETURN_IF_ERROR(check_finite("gaussians/mean", a_.mean, a_.n, 3));
+    TS_RETURN_IF_ERROR(in_.check_finite("gaussians/mean", a_.mean, a_.n, 3));
     TS_RETURN_IF_ERROR(check_quats(a_.quat, a_.n));
     constexpr float kMax = std::numeric_limits<float>::max();
-    TS_RETURN_IF_ERROR(check_value("gaussians/scale", a_.scale, find_outside(a_.scale, 3 * a_.n, 0, kMax), 3,
-                                   "a standard deviation must be finite and 0 or more (activated, not its logarithm)"));
-    TS_RETURN_IF_ERROR(check_value("gaussians/opacity", a_.opacity, find_outside(a_.opacity, a_.n, 0, 1), 1,
-                                   "it must be from 0 to 1 (activated, not its logit)"));
-    TS_RETURN_IF_ERROR(check_finite(rgb ? "gaussians/color" : "gaussians/sh", a_.color, a_.n, 3 * bases));
+    TS_RETURN_IF_ERROR(
+        in_.check_value("gaussians/scale", a_.scale, find_outside(a_.scale, 3 * a_.n, 0, kMax), 3,
+                        "a standard deviation must be finite and 0 or more (activated, not its logarithm)"));
+    TS_RETURN_IF_ERROR(in_.check_value("gaussians/opacity", a_.opacity, find_outside(a_.opacity, a_.n, 0, 1), 1,
+                                       "it must be from 0 to 1 (activated, not its logit)"));
+    TS_RETURN_IF_ERROR(in_.check_finite(rgb ? "gaussians/color" : "gaussians/sh", a_.color, a_.n, 3 * bases));
     return check_source_index(a_.source_index, a_.n, a_.source_count);
+  }
+
+  Status check_quats(const float* quat, int64_t n) const {
+    constexpr double kLow = (1 - kUnitTolerance) * (1 - kUnitTolerance);
+    constexpr double kHigh = (1 + kUnitTolerance) * (1 + kUnitTolerance);
+    for (int64_t i = 0; i < n; ++i) {
+      double norm2 = 0;
+      for (int c = 0; c < 4; ++c) norm2 += static_cast<double>(quat[4 * i + c]) * quat[4 * i + c];
+      if (!(norm2 >= kLow && norm2 <= kHigh)) {
+        return in_.invalid("tensor \"gaussians/quat\" row " + std::to_string(i) + " has norm " +
+                           show_number(std::sqrt(norm2)) + "; it must be 1 within " + show_number(kUnitTolerance));
+      }
+    }
+    return Status();
+  }
+
+  Status check_source_index(const uint32_t* index, int64_t n, int64_t source_count) const {
+    TS_RETURN_IF_ERROR(
+        in_.check_below("gaussians/source_index", index, n, 1, source_count, "source rows (source_count)"));
+    std::vector<bool> seen(static_cast<size_t>(source_count));
+    for (int64_t i = 0; i < n; ++i) {
+      if (seen[index[i]]) {
+        return in_.invalid("tensor \"gaussians/source_index\" row " + std::to_string(i) + " has " +
+                           std::to_string(index[i]) + " a second time; every source row may appear once");
+      }
+      seen[index[i]] = true;
+    }
+    return Status();
   }
 
   Status rig() {
@@ -236,10 +106,10 @@ class Reader {
       }
     } else {
       TS_RETURN_IF_ERROR(in_.get("rig/vertex", {v_, 3}, a_.vertex));
-      TS_RETURN_IF_ERROR(check_finite("rig/vertex", a_.vertex, a_.v, 3));
+      TS_RETURN_IF_ERROR(in_.check_finite("rig/vertex", a_.vertex, a_.v, 3));
       if (a_.binding == BindingKind::kTriangle || in_.has("rig/triangle")) {
         TS_RETURN_IF_ERROR(in_.get("rig/triangle", {f_, 3}, a_.triangle));
-        TS_RETURN_IF_ERROR(check_below("rig/triangle", a_.triangle, a_.f, 3, a_.v, "vertices"));
+        TS_RETURN_IF_ERROR(in_.check_below("rig/triangle", a_.triangle, a_.f, 3, a_.v, "vertices"));
       }
       TS_RETURN_IF_ERROR(blendshapes());
       TS_RETURN_IF_ERROR(joints());
@@ -247,8 +117,8 @@ class Reader {
     if (a_.pose_shape_first < 0) return Status();
     const int64_t end = a_.pose_shape_first + 9 * static_cast<int64_t>(a_.pose_shape_joints.size());
     if (end > a_.s) {
-      return invalid("manifest: rig.pose_shapes needs shapes " + std::to_string(a_.pose_shape_first) + " to " +
-                     std::to_string(end - 1) + ", but the rig has " + std::to_string(a_.s));
+      return in_.invalid("manifest: rig.pose_shapes needs shapes " + std::to_string(a_.pose_shape_first) + " to " +
+                         std::to_string(end - 1) + ", but the rig has " + std::to_string(a_.s));
     }
     return check_ids("rig.pose_shapes.joints", a_.pose_shape_joints, a_.j, "joints");
   }
@@ -259,28 +129,28 @@ class Reader {
     TS_RETURN_IF_ERROR(in_.get("rig/blendshape/vertex", {z_}, a_.shape_vertex));
     TS_RETURN_IF_ERROR(in_.get("rig/blendshape/delta", {z_, 3}, a_.shape_delta));
     if (a_.shape_start[0] != 0 || a_.shape_start[a_.s] != a_.z) {
-      return invalid("tensor \"rig/blendshape/start\" must begin with 0 and end with Z = " + std::to_string(a_.z) +
-                     "; got " + std::to_string(a_.shape_start[0]) + " and " + std::to_string(a_.shape_start[a_.s]));
+      return in_.invalid("tensor \"rig/blendshape/start\" must begin with 0 and end with Z = " + std::to_string(a_.z) +
+                         "; got " + std::to_string(a_.shape_start[0]) + " and " + std::to_string(a_.shape_start[a_.s]));
     }
     for (int64_t s = 0; s < a_.s; ++s) {
       if (a_.shape_start[s + 1] < a_.shape_start[s]) {
-        return invalid("tensor \"rig/blendshape/start\" row " + std::to_string(s + 1) + " has " +
-                       std::to_string(a_.shape_start[s + 1]) + " after " + std::to_string(a_.shape_start[s]) +
-                       "; it must not fall");
+        return in_.invalid("tensor \"rig/blendshape/start\" row " + std::to_string(s + 1) + " has " +
+                           std::to_string(a_.shape_start[s + 1]) + " after " + std::to_string(a_.shape_start[s]) +
+                           "; it must not fall");
       }
     }
-    TS_RETURN_IF_ERROR(check_below("rig/blendshape/vertex", a_.shape_vertex, a_.z, 1, a_.v, "vertices"));
+    TS_RETURN_IF_ERROR(in_.check_below("rig/blendshape/vertex", a_.shape_vertex, a_.z, 1, a_.v, "vertices"));
     for (int64_t s = 0; s < a_.s; ++s) {
       const int64_t begin = a_.shape_start[s], count = a_.shape_start[s + 1] - begin;
       const int64_t at = find_not_increasing(a_.shape_vertex + begin, count);
       if (at >= 0) {
-        return invalid("tensor \"rig/blendshape/vertex\" row " + std::to_string(begin + at) + " has " +
-                       std::to_string(a_.shape_vertex[begin + at]) + " after " +
-                       std::to_string(a_.shape_vertex[begin + at - 1]) + "; vertices must increase inside shape " +
-                       std::to_string(s));
+        return in_.invalid("tensor \"rig/blendshape/vertex\" row " + std::to_string(begin + at) + " has " +
+                           std::to_string(a_.shape_vertex[begin + at]) + " after " +
+                           std::to_string(a_.shape_vertex[begin + at - 1]) + "; vertices must increase inside shape " +
+                           std::to_string(s));
       }
     }
-    return check_finite("rig/blendshape/delta", a_.shape_delta, a_.z, 3);
+    return in_.check_finite("rig/blendshape/delta", a_.shape_delta, a_.z, 3);
   }
 
   Status joints() {
@@ -297,12 +167,13 @@ class Reader {
     }
     for (int64_t j = 0; j < a_.j; ++j) {
       if (a_.joint_parent[j] < -1 || a_.joint_parent[j] >= j) {
-        return invalid("tensor \"rig/joint/parent\" row " + std::to_string(j) + " has " +
-                       std::to_string(a_.joint_parent[j]) + "; it must be -1 (a root) or below the joint's own index");
+        return in_.invalid("tensor \"rig/joint/parent\" row " + std::to_string(j) + " has " +
+                           std::to_string(a_.joint_parent[j]) +
+                           "; it must be -1 (a root) or below the joint's own index");
       }
     }
-    TS_RETURN_IF_ERROR(check_finite("rig/joint/rest_local", a_.joint_rest_local, a_.j, 12));
-    TS_RETURN_IF_ERROR(check_finite("rig/joint/inverse_bind", a_.joint_inverse_bind, a_.j, 12));
+    TS_RETURN_IF_ERROR(in_.check_finite("rig/joint/rest_local", a_.joint_rest_local, a_.j, 12));
+    TS_RETURN_IF_ERROR(in_.check_finite("rig/joint/inverse_bind", a_.joint_inverse_bind, a_.j, 12));
     if (in_.has("rig/joint/shape_delta")) TS_RETURN_IF_ERROR(joint_shape_delta());
     return skin();
   }
@@ -310,16 +181,16 @@ class Reader {
   Status joint_shape_delta() {
     if (!a_.shape_start) return in_.forbid("rig/joint/shape_delta", "the rig has no blendshapes");
     TS_RETURN_IF_ERROR(in_.get("rig/joint/shape_delta", {s_, j_, 3}, a_.joint_shape_delta));
-    TS_RETURN_IF_ERROR(check_finite("rig/joint/shape_delta", a_.joint_shape_delta, a_.s, a_.j * 3));
+    TS_RETURN_IF_ERROR(in_.check_finite("rig/joint/shape_delta", a_.joint_shape_delta, a_.s, a_.j * 3));
     for (int64_t j = 0; j < a_.j; ++j) {
       for (int row = 0; row < 3; ++row) {
         for (int column = 0; column < 3; ++column) {
           const float entry = a_.joint_rest_local[12 * j + 4 * row + column];
           if (entry != (row == column ? 1.0f : 0.0f)) {
-            return invalid(
+            return in_.invalid(
                 "tensor \"rig/joint/rest_local\" row " + std::to_string(j) +
                 " must have the identity as its rotation, because rig/joint/shape_delta is present; entry (" +
-                std::to_string(row) + "," + std::to_string(column) + ") is " + show(entry));
+                std::to_string(row) + "," + std::to_string(column) + ") is " + show_number(entry));
           }
         }
       }
@@ -330,17 +201,17 @@ class Reader {
   Status skin() {
     TS_RETURN_IF_ERROR(in_.get("rig/skin/joint", {v_, k_}, a_.skin_joint));
     TS_RETURN_IF_ERROR(in_.get("rig/skin/weight", {v_, k_}, a_.skin_weight));
-    TS_RETURN_IF_ERROR(check_below("rig/skin/joint", a_.skin_joint, a_.v, a_.k, a_.j, "joints"));
+    TS_RETURN_IF_ERROR(in_.check_below("rig/skin/joint", a_.skin_joint, a_.v, a_.k, a_.j, "joints"));
     constexpr float kMax = std::numeric_limits<float>::max();
-    TS_RETURN_IF_ERROR(check_value("rig/skin/weight", a_.skin_weight,
-                                   find_outside(a_.skin_weight, a_.v * a_.k, 0, kMax), a_.k,
-                                   "it must be finite and 0 or more"));
+    TS_RETURN_IF_ERROR(in_.check_value("rig/skin/weight", a_.skin_weight,
+                                       find_outside(a_.skin_weight, a_.v * a_.k, 0, kMax), a_.k,
+                                       "it must be finite and 0 or more"));
     for (int64_t v = 0; v < a_.v; ++v) {
       double sum = 0;
       for (int64_t k = 0; k < a_.k; ++k) sum += a_.skin_weight[v * a_.k + k];
       if (std::abs(sum - 1) > kUnitTolerance) {
-        return invalid("tensor \"rig/skin/weight\" row " + std::to_string(v) + " sums to " + show(sum) +
-                       "; it must sum to 1 within " + show(kUnitTolerance));
+        return in_.invalid("tensor \"rig/skin/weight\" row " + std::to_string(v) + " sums to " + show_number(sum) +
+                           "; it must sum to 1 within " + show_number(kUnitTolerance));
       }
     }
     return Status();
@@ -352,10 +223,10 @@ class Reader {
         return in_.forbid("binding/index", "binding.kind is \"static\"");
       case BindingKind::kTriangle:
         TS_RETURN_IF_ERROR(in_.get("binding/index", {n_}, a_.binding_index));
-        return check_below("binding/index", a_.binding_index, a_.n, 1, a_.f, "triangles");
+        return in_.check_below("binding/index", a_.binding_index, a_.n, 1, a_.f, "triangles");
       case BindingKind::kVertex:
         TS_RETURN_IF_ERROR(in_.get("binding/index", {n_}, a_.binding_index));
-        return check_below("binding/index", a_.binding_index, a_.n, 1, a_.v, "vertices");
+        return in_.check_below("binding/index", a_.binding_index, a_.n, 1, a_.v, "vertices");
     }
     return Status();
   }
@@ -370,24 +241,24 @@ class Reader {
     return Status();
   }
 
-  static Status check_ids(const std::string& place, const std::vector<int>& ids, int64_t limit, const char* what) {
+  Status check_ids(const std::string& place, const std::vector<int>& ids, int64_t limit, const char* what) const {
     for (size_t i = 0; i < ids.size(); ++i) {
       if (ids[i] >= limit) {
-        return invalid("manifest: " + place + "[" + std::to_string(i) + "] is " + std::to_string(ids[i]) +
-                       ", but the rig has " + std::to_string(limit) + " " + what);
+        return in_.invalid("manifest: " + place + "[" + std::to_string(i) + "] is " + std::to_string(ids[i]) +
+                           ", but the rig has " + std::to_string(limit) + " " + what);
       }
     }
     return Status();
   }
 
-  Status motion(const std::vector<MotionClip>& clips) {
+  Status recorded_motion(const std::vector<MotionClip>& clips) {
     for (const MotionClip& clip : clips) {
       for (const int input : clip.inputs) {
-        const std::string name = "motion/" + clip.name + "/" + a_.inputs[input].name;
+        const std::string name = clip.place + a_.inputs[input].name;
         const int64_t size = a_.inputs[input].size;
         const float* data = nullptr;
         TS_RETURN_IF_ERROR(in_.get(name, {clip.frames, size}, data));
-        TS_RETURN_IF_ERROR(check_finite(name.c_str(), data, clip.frames, size));
+        TS_RETURN_IF_ERROR(in_.check_finite(name, data, clip.frames, size));
       }
     }
     return Status();
@@ -418,7 +289,7 @@ class Reader {
   }
 
   const Safetensors& table_;
-  Tensors in_;
+  TensorReader in_;
   AvatarFile& a_;
   Count n_{"N", kMaxRows, &a_.n}, v_{"V", kMaxRows, &a_.v}, f_{"F", kMaxRows, &a_.f}, s_{"S", kMaxShapes, &a_.s};
   Count j_{"J", kMaxJoints, &a_.j}, z_{"Z", std::numeric_limits<uint32_t>::max(), &a_.z}, k_{"K", 8, &a_.k, 1};
@@ -443,8 +314,10 @@ AvatarFile::AvatarFile(AvatarFile&&) noexcept = default;
 AvatarFile& AvatarFile::operator=(AvatarFile&&) noexcept = default;
 
 Status parse_avatar_file(const uint8_t* data, size_t size, AvatarFile& avatar) {
+  const auto invalid = [](std::string message) { return Status(kAvatarErrors.invalid, std::move(message)); };
   Safetensors table;
-  const SafetensorsRules rules{"an avatar", {Dtype::kF32, Dtype::kU8, Dtype::kU16, Dtype::kU32, Dtype::kI32}};
+  const SafetensorsRules rules{
+      "an avatar", kAvatarErrors.invalid, {Dtype::kF32, Dtype::kU8, Dtype::kU16, Dtype::kU32, Dtype::kI32}};
   Status status = read_safetensors(data, size, rules, table);
   if (!status.ok()) {
     const char* format = foreign_format(data, size);
@@ -468,7 +341,7 @@ Status parse_avatar_file(const uint8_t* data, size_t size, AvatarFile& avatar) {
 
 Status read_avatar_file(const char* path, AvatarFile& avatar) {
   std::unique_ptr<MappedFile> mapping;
-  Status status = MappedFile::open(path, mapping);
+  Status status = MappedFile::open(path, kAvatarErrors, mapping);
   if (status.ok()) status = parse_avatar_file(mapping->data(), mapping->size(), avatar);
   if (!status.ok()) return Status(status.code(), printable(path) + ": " + status.message());
   avatar.mapping = std::move(mapping);

@@ -37,6 +37,7 @@ struct AvatarFile {
   AvatarFile& operator=(AvatarFile&&) noexcept;
 
   std::string manifest;  // the JSON text
+  int format = 0;
   std::string name;
   float fps = 0;
   int width = 0, height = 0;

@@ -14,10 +14,9 @@
 namespace ts {
 namespace {
 
-constexpr int64_t kFormat = 1;
+constexpr int64_t kFormat = 2;  // the newest; all before it are read too
 constexpr int64_t kMaxInputSize = 65536;
 
-using manifest::invalid;
 using manifest::Node;
 
 // Rows of the 3x3 part of a row-major 4x4 matrix orthonormal, and no mirror image.
@@ -115,7 +114,7 @@ Status read_names(const Node& node, AvatarInput& input) {
 
 Status read_input(const Node& node, AvatarInput& input) {
   TS_RETURN_IF_ERROR(node.at("name").name(input.name));
-  // motion/CLIP/INPUT must split in one way only.
+  // clip/CLIP/INPUT must split in one way only.
   TS_RETURN_IF_ERROR(node.at("name").require(input.name.find('/') == std::string::npos, "not contain '/'"));
   TS_RETURN_IF_ERROR(node.at("size").integer(1, kMaxInputSize, input.size));
   TS_RETURN_IF_ERROR(
@@ -183,7 +182,9 @@ Status read_clip(const Node& node, const std::vector<AvatarInput>& inputs, Motio
   return Status();
 }
 
-Status read_clips(const Node& node, const std::vector<AvatarInput>& inputs, std::vector<MotionClip>& clips) {
+// place: where the clips' tensors are, "clip/".
+Status read_clips(const Node& node, const char* place, const std::vector<AvatarInput>& inputs,
+                  std::vector<MotionClip>& clips) {
   constexpr size_t kMaxClips = 1024;
   size_t count = 0;
   TS_RETURN_IF_ERROR(node.list(-1, count));
@@ -192,9 +193,18 @@ Status read_clips(const Node& node, const std::vector<AvatarInput>& inputs, std:
     MotionClip clip;
     TS_RETURN_IF_ERROR(read_clip(node.at(i), inputs, clip));
     TS_RETURN_IF_ERROR(node.at(i).at("name").require(index_of(clips, clip.name) < 0, "be unique among the clips"));
+    clip.place = place + clip.name + "/";
     clips.push_back(std::move(clip));
   }
   return Status();
+}
+
+// Format 1 had recorded motion where later formats keep a place for learned motion.
+Status read_recorded_motion(const Node& root, const AvatarFile& avatar, std::vector<MotionClip>& clips) {
+  const Node motion = root.at("motion");
+  if (avatar.format == 1) return read_clips(motion.at("clips"), "motion/", avatar.inputs, clips);
+  if (!motion.absent()) return motion.require(false, "be absent; recorded motion is in clips");
+  return read_clips(root.at("clips"), "clip/", avatar.inputs, clips);
 }
 
 Status check_deform(const Node& stages) {
@@ -203,8 +213,8 @@ Status check_deform(const Node& stages) {
   if (count == 0) return Status();
   std::string kind = "unnamed";
   const Status named = stages.at(size_t{0}).at("kind").text(kind);
-  return invalid("manifest: deform.stages[0] (" + (named.ok() ? quoted(kind) : kind) +
-                 ") needs a newer talksplat; this one runs no deform stages. Upgrade talksplat");
+  return stages.invalid("deform.stages[0] (" + (named.ok() ? quoted(kind) : kind) +
+                        ") needs a newer talksplat; this one runs no deform stages. Upgrade talksplat");
 }
 
 Status check_encoder(const Node& root) {
@@ -240,10 +250,11 @@ Status check_provenance(const Node& node) {
 
 Status read_manifest(const std::string& text, AvatarFile& avatar, std::vector<MotionClip>& clips) {
   Json json;
-  TS_RETURN_IF_ERROR(manifest::parse(text, kFormat, json));
-  const Node root(&json, "");
+  TS_RETURN_IF_ERROR(manifest::parse(text, kFormat, kAvatarErrors.invalid, json));
+  const Node root(json, kAvatarErrors.invalid);
 
   int method = 0;
+  TS_RETURN_IF_ERROR(root.at("format").integer(1, kFormat, avatar.format));
   TS_RETURN_IF_ERROR(root.at("name").text(avatar.name));
   TS_RETURN_IF_ERROR(root.at("method").choice({"lam", "gaussian-avatars", "ggtalker", "static", "mesh"}, method));
   TS_RETURN_IF_ERROR(read_picture(root, avatar));
@@ -251,7 +262,7 @@ Status read_manifest(const std::string& text, AvatarFile& avatar, std::vector<Mo
   TS_RETURN_IF_ERROR(read_inputs(root.at("inputs"), avatar.inputs));
   TS_RETURN_IF_ERROR(check_deform(root.at("deform").at("stages")));
   TS_RETURN_IF_ERROR(check_encoder(root));
-  TS_RETURN_IF_ERROR(read_clips(root.at("motion").at("clips"), avatar.inputs, clips));
+  TS_RETURN_IF_ERROR(read_recorded_motion(root, avatar, clips));
   TS_RETURN_IF_ERROR(root.at("licence").is_text());
   TS_RETURN_IF_ERROR(root.at("subject_consent").is_text());
   TS_RETURN_IF_ERROR(check_provenance(root.at("provenance")));

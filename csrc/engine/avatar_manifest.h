@@ -12,6 +12,7 @@ namespace ts {
 
 struct MotionClip {
   std::string name;
+  std::string place;  // of its tensors: "clip/NAME/"; in files of format 1 "motion/NAME/"
   int64_t frames = 0;
   std::vector<int> inputs;  // indices into AvatarFile::inputs
 };

@@ -1,5 +1,5 @@
 // Node — a place in a manifest, checked as it is read, so that every error names the key, what it must be and what it
-// is. Used for avatars and voices. Errors are kAvatarInvalid; a reader of another kind of file renames them.
+// is. Used for avatars and voices: the root is told what an error of its kind of file is called.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -15,8 +15,6 @@
 #include "core/text.h"
 
 namespace ts::manifest {
-
-inline Status invalid(std::string message) { return Status(StatusCode::kAvatarInvalid, std::move(message)); }
 
 inline std::string show(const Json& value) {
   if (const std::string* text = value.text()) return quoted(*text);
@@ -34,25 +32,29 @@ inline std::string show(const Json& value) {
 // chain of at() needs one check, at its end.
 class Node {
  public:
-  Node(const Json* value, std::string path) : value_(value), path_(std::move(path)) {}
+  // The root. `invalid` is the code of every error below it.
+  Node(const Json& root, StatusCode invalid) : Node(&root, "", "", invalid) {}
 
   Node at(const char* key) const {
     if (!value_) return *this;
-    if (!value_->object()) return Node(path_, path_ + " must be an object; got " + show(*value_));
+    if (!value_->object()) return missing(path_, path_ + " must be an object; got " + show(*value_));
     const std::string path = path_.empty() ? key : path_ + "." + key;
     const Json* child = value_->find(key);
-    return child ? Node(child, path) : Node(path, path + " is missing");
+    return child ? Node(child, path, "", invalid_) : missing(path, path + " is missing");
   }
-  Node at(size_t i) const { return Node(&(*value_->array())[i], path_ + "[" + std::to_string(i) + "]"); }
+  Node at(size_t i) const { return Node(&(*value_->array())[i], path_ + "[" + std::to_string(i) + "]", "", invalid_); }
 
   bool absent() const { return !value_; }
   bool null() const { return value_ && value_->kind() == Json::Kind::kNull; }
 
+  // What is wrong with the manifest at large, in a sentence that names the place itself.
+  Status invalid(const std::string& problem) const { return Status(invalid_, "manifest: " + problem); }
+
   // "PATH must CONTRACT; got VALUE" unless it holds.
   Status require(bool holds, const std::string& contract) const {
-    if (!value_) return invalid("manifest: " + problem_);
+    if (!value_) return invalid(problem_);
     if (holds) return Status();
-    return invalid("manifest: " + path_ + " must " + contract + "; got " + show(*value_));
+    return invalid(path_ + " must " + contract + "; got " + show(*value_));
   }
 
   Status text(std::string& out) const {
@@ -131,22 +133,30 @@ class Node {
   }
 
  private:
-  Node(std::string path, std::string problem) : value_(nullptr), path_(std::move(path)), problem_(std::move(problem)) {}
-  const Json* value_;
-  std::string path_, problem_;
+  Node(const Json* value, std::string path, std::string problem, StatusCode invalid)
+      : value_(value), path_(std::move(path)), problem_(std::move(problem)), invalid_(invalid) {}
+  Node missing(std::string path, std::string problem) const {
+    return Node(nullptr, std::move(path), std::move(problem), invalid_);
+  }
+
+  const Json* value_;  // nullptr: missing
+  std::string path_;
+  std::string problem_;  // why it is missing
+  StatusCode invalid_;
 };
 
-// An object of a `format` up to `newest`, which is asked first: a newer manifest may differ in all the rest.
-inline Status parse(const std::string& text, int64_t newest, Json& json) {
+// Parses an object of a `format` up to `newest`, which is asked first: a newer manifest may differ in all the rest.
+inline Status parse(const std::string& text, int64_t newest, StatusCode invalid, Json& json) {
   std::string problem;
-  if (!parse_json(text, json, problem)) return invalid("manifest: not valid JSON: " + problem);
-  if (!json.object()) return invalid(std::string("manifest: must be an object; it is ") + json.kind_name());
+  const bool parsed = parse_json(text, json, problem);
+  const Node root(json, invalid);
+  if (!parsed) return root.invalid("not valid JSON: " + problem);
+  if (!json.object()) return root.invalid(std::string("must be an object; it is ") + json.kind_name());
   int64_t format = 0;
-  TS_RETURN_IF_ERROR(Node(&json, "").at("format").integer(1, int64_t{1} << 31, format));
+  TS_RETURN_IF_ERROR(root.at("format").integer(1, int64_t{1} << 31, format));
   if (format <= newest) return Status();
-  return invalid("manifest: format " + std::to_string(format) +
-                 " was made by a newer talksplat; this one reads up to " + std::to_string(newest) +
-                 ". Upgrade talksplat");
+  return root.invalid("format " + std::to_string(format) + " was made by a newer talksplat; this one reads up to " +
+                      std::to_string(newest) + ". Upgrade talksplat");
 }
 
 }  // namespace ts::manifest

@@ -1,41 +1,23 @@
 #include "engine/voice_file.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <memory>
-#include <string_view>
-#include <unordered_set>
 #include <utility>
 
 #include "core/mapped_file.h"
 #include "core/safetensors.h"
-#include "core/scan.h"
 #include "core/text.h"
 #include "engine/manifest_node.h"
-#include "math/half.h"
+#include "engine/tensor_reader.h"
 #include "ops/drive.h"
 
 namespace ts {
 namespace {
 
-using manifest::invalid;
 using manifest::Node;
 
 constexpr int64_t kFormat = 1;
 constexpr int kMaxTowers = 4, kMaxLayers = 8, kMaxChannels = 256;
-
-// What is wrong with a file is found by code that reads avatars too, and calls it kAvatarInvalid.
-Status as_voice(Status status) {
-  switch (status.code()) {
-    case StatusCode::kAvatarNotFound:
-      return Status(StatusCode::kVoiceNotFound, status.message());
-    case StatusCode::kAvatarInvalid:
-      return Status(StatusCode::kVoiceInvalid, status.message());
-    default:
-      return status;
-  }
-}
 
 // ---- manifest ----
 
@@ -129,8 +111,8 @@ Status read_tower(const Node& node, int n_mels, std::vector<std::string>& said, 
 
 Status read_manifest(const std::string& text, VoiceFile& voice) {
   Json json;
-  TS_RETURN_IF_ERROR(manifest::parse(text, kFormat, json));
-  const Node root(&json, "");
+  TS_RETURN_IF_ERROR(manifest::parse(text, kFormat, kVoiceErrors.invalid, json));
+  const Node root(json, kVoiceErrors.invalid);
 
   TS_RETURN_IF_ERROR(root.at("name").name(voice.name));
   TS_RETURN_IF_ERROR(root.at("licence").is_text());
@@ -148,7 +130,7 @@ Status read_manifest(const std::string& text, VoiceFile& voice) {
     TS_RETURN_IF_ERROR(read_tower(towers.at(t), voice.mel.n_mels, voice.channel_names, voice.towers[t]));
   for (const char* name : kVoiceChannelNames) {
     if (std::count(voice.channel_names.begin(), voice.channel_names.end(), name) == 0)
-      return invalid("manifest: no tower has the channel " + quoted(name) + ", which a voice must have");
+      return root.invalid("no tower has the channel " + quoted(name) + ", which a voice must have");
   }
   voice.manifest = text;
   return Status();
@@ -159,17 +141,12 @@ Status read_manifest(const std::string& text, VoiceFile& voice) {
 // Reads one file's tensors into its VoiceFile, whose manifest fields are already there.
 class Reader {
  public:
-  Reader(const Safetensors& table, VoiceFile& voice) : table_(table), voice_(voice) {}
+  Reader(const Safetensors& table, VoiceFile& voice) : in_(table, kVoiceErrors.invalid), voice_(voice) {}
 
   Status read() {
     for (size_t t = 0; t < voice_.towers.size(); ++t)
       TS_RETURN_IF_ERROR(tower("tower/" + std::to_string(t), voice_.towers[t]));
-    for (const SafetensorsTensor& tensor : table_.tensors) {
-      if (!known_.count(tensor.name))
-        return invalid("tensor " + quoted(tensor.name) + " is none of this voice's; its manifest asks for " +
-                       std::to_string(known_.size()) + " others");
-    }
-    return Status();
+    return in_.forbid_others("voice");
   }
 
  private:
@@ -197,50 +174,30 @@ class Reader {
     return get(at + "/bias", {rows}, out.bias);
   }
 
-  Status get(const std::string& name, std::initializer_list<int64_t> shape, std::vector<float>& out) {
-    const SafetensorsTensor* tensor = table_.find(name);
-    std::string contract;
-    for (const int64_t size : shape) contract += (contract.empty() ? "[" : ",") + std::to_string(size);
-    contract += "] F16 or F32";
-    if (!tensor) return invalid("tensor " + quoted(name) + " is missing; it must be " + contract);
-    if (tensor->ndim != static_cast<int>(shape.size()) || !std::equal(shape.begin(), shape.end(), tensor->shape))
-      return invalid("tensor " + quoted(name) + " must be " + contract + "; got " + describe(*tensor));
-    const size_t n = static_cast<size_t>(tensor->count);
-    out.resize(n);
-    if (tensor->dtype == Dtype::kF32) {
-      std::memcpy(out.data(), tensor->data, n * sizeof(float));
-    } else {
-      for (size_t i = 0; i < n; ++i) {
-        uint16_t half;
-        std::memcpy(&half, tensor->data + 2 * i, sizeof half);
-        out[i] = float_of_half(half);
-      }
-    }
-    const int64_t at = find_non_finite(out.data(), tensor->count);
-    if (at >= 0) {
-      const int64_t row = at / tensor->shape[tensor->ndim - 1];
-      return invalid("tensor " + quoted(name) + (tensor->ndim > 1 ? " row " + std::to_string(row) : std::string()) +
-                     " has " + (std::isnan(out[static_cast<size_t>(at)]) ? "nan" : "inf") + "; it must be finite");
-    }
-    voice_.n_parameters += n;
-    known_.insert(tensor->name);
+  Status get(const std::string& name, std::initializer_list<Axis> axes, std::vector<float>& out) {
+    TS_RETURN_IF_ERROR(in_.get_floats(name, axes, out));
+    voice_.n_parameters += out.size();
     return Status();
   }
 
-  const Safetensors& table_;
+  TensorReader in_;
   VoiceFile& voice_;
-  std::unordered_set<std::string_view> known_;
 };
 
 bool is_avatar(const uint8_t* data, size_t size) {
-  const SafetensorsRules any{"", {Dtype::kF32, Dtype::kU8, Dtype::kU16, Dtype::kU32, Dtype::kI32}};
+  const SafetensorsRules any{
+      "", kVoiceErrors.invalid, {Dtype::kF32, Dtype::kU8, Dtype::kU16, Dtype::kU32, Dtype::kI32}};
   Safetensors table;
   return read_safetensors(data, size, any, table).ok() && table.find_metadata("talksplat");
 }
 
-Status parse(const uint8_t* data, size_t size, VoiceFile& voice) {
+}  // namespace
+
+Status parse_voice_file(const uint8_t* data, size_t size, VoiceFile& voice) {
+  const auto invalid = [](const char* message) { return Status(kVoiceErrors.invalid, message); };
   Safetensors table;
-  const Status status = read_safetensors(data, size, {"a voice", {Dtype::kF16, Dtype::kF32}}, table);
+  const Status status =
+      read_safetensors(data, size, {"a voice", kVoiceErrors.invalid, {Dtype::kF16, Dtype::kF32}}, table);
   const std::string* manifest = status.ok() ? table.find_metadata("talksplat_voice") : nullptr;
   if (!manifest) {
     if (is_avatar(data, size)) return invalid("an avatar, not a voice");
@@ -255,15 +212,9 @@ Status parse(const uint8_t* data, size_t size, VoiceFile& voice) {
   return Status();
 }
 
-}  // namespace
-
-Status parse_voice_file(const uint8_t* data, size_t size, VoiceFile& voice) {
-  return as_voice(parse(data, size, voice));
-}
-
 Status read_voice_file(const char* path, VoiceFile& voice) {
   std::unique_ptr<MappedFile> mapping;
-  Status status = as_voice(MappedFile::open(path, mapping));
+  Status status = MappedFile::open(path, kVoiceErrors, mapping);
   if (status.ok()) status = parse_voice_file(mapping->data(), mapping->size(), voice);
   if (!status.ok()) return Status(status.code(), printable(path) + ": " + status.message());
   return Status();

@@ -68,7 +68,7 @@ def import_gaussian_avatars(
     tensors = {
         **cloud.tensors(),
         **_rig(model, rest, joints, n_expr),
-        **{f"motion/training/{key}": parameters[key].astype(np.float32) for key in _moving()},
+        **{f"clip/training/{key}": parameters[key].astype(np.float32) for key in _moving()},
     }
     return manifest(
         name=name,

@@ -70,15 +70,15 @@ def import_lam(path: Path, name: str) -> tuple[Manifest, dict[str, Array]]:
             clips.append(
                 {"name": label, "fps": FPS, "frames": frames, "inputs": ["joint_rotation", "joint_translation"]}
             )
-            tensors[f"motion/{label}/joint_rotation"] = clip.rotation.reshape(frames, -1)
-            tensors[f"motion/{label}/joint_translation"] = clip.translation.reshape(frames, -1)
+            tensors[f"clip/{label}/joint_rotation"] = clip.rotation.reshape(frames, -1)
+            tensors[f"clip/{label}/joint_translation"] = clip.translation.reshape(frames, -1)
             if clip.ignores_scale:
                 source.notes.append(f"The joint scales of clip {label} were left out.")
     if "bsData.json" in members:
         weights, fps = read_weights(f"{path}:bsData.json", members["bsData.json"])
         label = _unused("bsData", clips)
         clips.append({"name": label, "fps": fps, "frames": len(weights), "inputs": ["arkit"]})
-        tensors[f"motion/{label}/arkit"] = weights
+        tensors[f"clip/{label}/arkit"] = weights
     licence = next((licence_text(members[n]) for n in LICENCE_NAMES if n in members), NOT_STATED)
     canvas = cameras.DEFAULT_CANVAS
     return manifest(

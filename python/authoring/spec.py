@@ -20,7 +20,7 @@ from talksplat._files import whole_file
 from talksplat._text import listed, shown
 from talksplat.errors import AvatarInvalid
 
-FORMAT = 1
+FORMAT = 2
 METHODS = ("lam", "gaussian-avatars", "ggtalker", "static", "mesh")
 COLORS = ("rgb", "sh0", "sh1", "sh2", "sh3")
 RIGS = ("none", "arkit", "flame", "mesh")
@@ -124,7 +124,7 @@ class Manifest(TypedDict):
     deform: dict[str, list[Any]]
     encoder: str | None
     look_ahead_ms: float
-    motion: dict[str, list[Clip]]
+    clips: list[Clip]
     licence: str
     subject_consent: str
     provenance: Provenance
@@ -168,7 +168,7 @@ def manifest(
         "deform": {"stages": []},
         "encoder": None,
         "look_ahead_ms": 0,
-        "motion": {"clips": clips or []},
+        "clips": clips or [],
         "licence": licence,
         "subject_consent": subject_consent,
         "provenance": provenance,
@@ -214,7 +214,7 @@ SKIN_TENSORS = ("rig/skin/joint", "rig/skin/weight")
 def write(path: str | Path, manifest: Manifest, tensors: Tensors) -> Path:
     """Validate, then write the avatar file; path is replaced at once or not at all.
 
-    tensors: name -> array exactly as in TENSORS, plus `motion/CLIP/INPUT` [frames,size] float32.
+    tensors: name -> array exactly as in TENSORS, plus `clip/CLIP/INPUT` [frames,size] float32.
     Raises AvatarInvalid naming the key or tensor, what it must be and what it is; OSError if path cannot be written.
     """
     validate(manifest, tensors)
@@ -236,7 +236,7 @@ def validate(manifest: Manifest, tensors: Tensors) -> None:
     _check_gaussians(manifest, tensors, counts)
     _check_rig(manifest, tensors, counts)
     _check_inputs(manifest, tensors, counts)
-    _check_motion(manifest, tensors)
+    _check_clips(manifest, tensors)
 
 
 def _require(condition: bool | np.bool_, where: str, expected: str, found: object) -> None:
@@ -370,7 +370,7 @@ def _check_shapes(m: Manifest, tensors: Tensors) -> dict[str, int]:
         "W": m["canvas"]["width"],
     }
     for name, array in tensors.items():
-        if name.startswith("motion/"):
+        if name.startswith("clip/"):  # _check_clips
             continue
         if name not in allowed:
             raise AvatarInvalid(f"tensor {name} has no meaning in this avatar; allowed are {sorted(allowed)}.")
@@ -506,19 +506,17 @@ def _check_inputs(m: Manifest, tensors: Tensors, counts: dict[str, int]) -> None
             _require(_is_numbers(item["default"], size), f"{where}.default", f"{size} numbers", item["default"])
 
 
-def _check_motion(m: Manifest, tensors: Tensors) -> None:
+def _check_clips(m: Manifest, tensors: Tensors) -> None:
+    clips = m["clips"]
     _require(
-        isinstance(m["motion"], dict) and set(m["motion"]) == {"clips"}, "manifest.motion", "{'clips': [...]}",
-        m["motion"],
-    )  # fmt: skip
-    some = isinstance(m["motion"]["clips"], list) and len(m["motion"]["clips"]) <= MAX_CLIPS
-    _require(some, "manifest.motion.clips", f"a list of at most {MAX_CLIPS}", m["motion"]["clips"])
-    names = [clip.get("name") for clip in m["motion"]["clips"]]
-    _require(len(set(names)) == len(names), "manifest.motion.clips", "of different names", names)
+        isinstance(clips, list) and len(clips) <= MAX_CLIPS, "manifest.clips", f"a list of at most {MAX_CLIPS}", clips
+    )
+    names = [clip.get("name") for clip in clips]
+    _require(len(set(names)) == len(names), "manifest.clips", "of different names", names)
     sizes = {item["name"]: item["size"] for item in m["inputs"]}
     expected: dict[str, tuple[int, int]] = {}
-    for i, clip in enumerate(m["motion"]["clips"]):
-        where = f"manifest.motion.clips[{i}]"
+    for i, clip in enumerate(clips):
+        where = f"manifest.clips[{i}]"
         _check_keys(clip, where, Clip)
         named = isinstance(clip["name"], str) and CLIP_NAME.fullmatch(clip["name"]) is not None
         _require(named, f"{where}.name", "letters, digits, '.', '_', '-'", clip["name"])
@@ -528,14 +526,14 @@ def _check_motion(m: Manifest, tensors: Tensors) -> None:
         for name in clip["inputs"]:
             if name not in sizes:  # asked here, since a file may have a thousand clips of 256 inputs
                 _require(False, f"{where}.inputs", f"names of inputs {sorted(sizes)}", name)
-            key = f"motion/{clip['name']}/{name}"
+            key = f"clip/{clip['name']}/{name}"
             _require(key not in expected, where, "a new pair of clip and input", key)
             expected[key] = (frames, sizes[name])
-    found = {name for name in tensors if name.startswith("motion/")}
+    found = {name for name in tensors if name.startswith("clip/")}
     if found != set(expected):
         one = sorted(found ^ set(expected))[0]
         problem = "lacks" if one in expected else "has, beside those of its clips and inputs,"
-        raise AvatarInvalid(f"motion/ tensors: the avatar {problem} {one}.")
+        raise AvatarInvalid(f"clip/ tensors: the avatar {problem} {one}.")
     for key, shape in expected.items():
         _check_tensor(key, tensors[key], TensorSpec("float32", shape), {})
 

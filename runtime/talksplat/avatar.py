@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from . import _core
 from ._arrays import FloatArray, as_count
 from ._assets import DEMO, builtin_path
+from ._clips import clips_of
 from ._engine import precision_of
 from ._images import background_array, image_array, image_format
 from .arkit import ARKIT_NAMES
@@ -72,10 +73,7 @@ class Avatar:
         self.inputs: Mapping[str, Input] = MappingProxyType(
             {name: Input.from_manifest(entry, default) for entry, (name, default) in pairs}
         )
-        clips = (self.manifest.get("motion") or {}).get("clips", [])
-        self.clips: Mapping[str, Clip] = MappingProxyType(
-            {c["name"]: Clip(c["name"], float(c["fps"]), int(c["frames"]), tuple(c["inputs"])) for c in clips}
-        )
+        self.clips: Mapping[str, Clip] = clips_of(self.manifest)
 
     def __repr__(self) -> str:
         width, height = self.size

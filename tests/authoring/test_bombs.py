@@ -193,15 +193,15 @@ def last_key_at(seconds: float, n: int = 1) -> Change:
 
 def test_clips_that_share_their_keys(tmp_path: Path) -> None:
     manifest, tensors = import_lam(lam(tmp_path, animation_glb=animation_with(many_clips(3))), "anna")
-    assert [clip["name"] for clip in manifest["motion"]["clips"]] == ["nod_me", "nod_me_2", "nod_me_3", "bsData"]
+    assert [clip["name"] for clip in manifest["clips"]] == ["nod_me", "nod_me_2", "nod_me_3", "bsData"]
     for name in ("nod_me_2", "nod_me_3"):
-        clip = tensors[f"motion/{name}/joint_rotation"]
-        np.testing.assert_array_equal(clip, tensors["motion/nod_me/joint_rotation"])
+        clip = tensors[f"clip/{name}/joint_rotation"]
+        np.testing.assert_array_equal(clip, tensors["clip/nod_me/joint_rotation"])
 
 
 def test_an_hour_of_two_keys_is_read(tmp_path: Path) -> None:
     manifest, _ = import_lam(lam(tmp_path, animation_glb=animation_with(last_key_at(3600))), "anna")
-    assert manifest["motion"]["clips"][0]["frames"] == 108_001
+    assert manifest["clips"][0]["frames"] == 108_001
 
 
 def test_a_thousand_hours_of_two_keys(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_a_channel_given_twice_is_the_last_one(tmp_path: Path) -> None:
     begin = time.perf_counter()
     _, tensors = import_lam(lam(tmp_path, animation_glb=animation_with(change)), "anna")
     assert time.perf_counter() - begin < 15
-    translation = tensors["motion/nod_me/joint_translation"].reshape(31, 4, 3)
+    translation = tensors["clip/nod_me/joint_translation"].reshape(31, 4, 3)
     np.testing.assert_array_equal(translation[:, 1, 1], np.where(np.arange(31) < 15, 0, 5))
 
 

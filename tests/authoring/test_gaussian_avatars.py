@@ -114,10 +114,10 @@ def test_pose_correctives_are_the_models(golden_avatar: Imported, golden_pickle:
 
 def test_training_motion_is_a_clip(golden: dict[str, np.ndarray], golden_avatar: Imported) -> None:
     manifest, t = golden_avatar
-    (clip,) = manifest["motion"]["clips"]
+    (clip,) = manifest["clips"]
     assert (clip["name"], clip["frames"]) == ("training", len(golden["in_expr"]))
     for key in ("expr", "rotation", "neck_pose", "jaw_pose", "eyes_pose", "translation"):
-        np.testing.assert_array_equal(t[f"motion/training/{key}"], golden[f"in_{key}"])
+        np.testing.assert_array_equal(t[f"clip/training/{key}"], golden[f"in_{key}"])
     default = next(i["default"] for i in manifest["inputs"] if i["name"] == "translation")
     np.testing.assert_allclose(default, np.median(golden["in_translation"], axis=0), atol=1e-7)
 

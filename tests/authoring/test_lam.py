@@ -77,14 +77,14 @@ def test_sparse_morph_target_keeps_moved_vertices_only(tmp_path: Path) -> None:
 
 def test_clips_are_sampled_relative_to_rest(tmp_path: Path) -> None:
     manifest, tensors = imported(tmp_path, lam_members())
-    assert [clip["name"] for clip in manifest["motion"]["clips"]] == ["nod_me", "bsData"]
-    rotation = tensors["motion/nod_me/joint_rotation"].reshape(31, 4, 3)
-    translation = tensors["motion/nod_me/joint_translation"].reshape(31, 4, 3)
+    assert [clip["name"] for clip in manifest["clips"]] == ["nod_me", "bsData"]
+    rotation = tensors["clip/nod_me/joint_rotation"].reshape(31, 4, 3)
+    translation = tensors["clip/nod_me/joint_translation"].reshape(31, 4, 3)
     np.testing.assert_allclose(rotation[:, 3, 0], np.arange(31) / 30, atol=1e-6)  # slerp: constant speed
     rotation[:, 3, 0] = 0
     np.testing.assert_array_equal(rotation, 0)
     np.testing.assert_array_equal(translation[:, 1, 1], np.where(np.arange(31) < 15, 0, 5))  # STEP at frame 15
-    assert (tensors["motion/bsData/arkit"][:, ARKIT_NAMES.index("jawOpen")] == 0.5).all()
+    assert (tensors["clip/bsData/arkit"][:, ARKIT_NAMES.index("jawOpen")] == 0.5).all()
     assert input_of(manifest, "head_pose")["joints"] == [3]
 
 
@@ -105,8 +105,8 @@ def test_folder_gives_what_its_zip_gives(tmp_path: Path) -> None:
 def test_animations_and_weights_are_optional(tmp_path: Path) -> None:
     members = {k: v for k, v in lam_members().items() if k.endswith(("skin.glb", "offset.ply"))}
     manifest, tensors = imported(tmp_path, members)
-    assert manifest["motion"]["clips"] == []
-    assert not [name for name in tensors if name.startswith("motion/")]
+    assert manifest["clips"] == []
+    assert not [name for name in tensors if name.startswith("clip/")]
 
 
 def without(name: str) -> Callable[[], dict[str, bytes]]:
@@ -237,11 +237,11 @@ def test_real_avatar(name: str, shared_dir: Path) -> None:
     assert len(tensors["rig/joint/parent"]) == 11  # of 264 nodes
     missing = [n for n, s in zip(*(input_of(manifest, "arkit")[k] for k in ("names", "shapes")), strict=True) if s < 0]
     assert missing == ["tongueOut"]
-    clips = {clip["name"]: clip for clip in manifest["motion"]["clips"]}
+    clips = {clip["name"]: clip for clip in manifest["clips"]}
     assert len(clips) == 12 + (name == "lam_james")
     assert clips["yumi_h5_a3_idle"]["frames"] == 301
     # Idle sways, it does not jump: below 6 degrees from rest, below one degree from frame to frame.
-    idle = tensors["motion/yumi_h5_a3_idle/joint_rotation"]
+    idle = tensors["clip/yumi_h5_a3_idle/joint_rotation"]
     assert 0.02 < np.abs(idle).max() < np.radians(6)
     assert np.abs(np.diff(idle, axis=0)).max() < np.radians(1)
     # The rest pose is the bind pose: every joint leaves the mesh where it is.

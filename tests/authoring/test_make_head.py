@@ -31,10 +31,10 @@ def test_size_and_shapes(head: tsplat.Tsplat) -> None:
     assert 8_000 < len(head.tensors["gaussians/mean"]) < 16_000
     arkit = head.manifest["inputs"][0]
     assert {name for name, shape in zip(arkit["names"], arkit["shapes"], strict=True) if shape >= 0} == SHAPES
-    (clip,) = head.manifest["motion"]["clips"]
+    (clip,) = head.manifest["clips"]
     assert (clip["name"], clip["frames"] / clip["fps"]) == ("demo", 4.0)
     for name in SHAPES:
-        assert np.ptp(head.tensors["motion/demo/arkit"][:, ARKIT_NAMES.index(name)]) > 0.1
+        assert np.ptp(head.tensors["clip/demo/arkit"][:, ARKIT_NAMES.index(name)]) > 0.1
 
 
 def test_same_head_every_time(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_mouth_opens_and_lids_close(head: tsplat.Tsplat) -> None:
 
 def test_turned_and_talking(head: tsplat.Tsplat) -> None:
     """Frame 30 of the demo: no Gaussian explodes, and the body stays where it is."""
-    control = {name: head.tensors[f"motion/demo/{name}"][30] for name in ("arkit", "head_pose", "neck_pose")}
+    control = {name: head.tensors[f"clip/demo/{name}"][30] for name in ("arkit", "head_pose", "neck_pose")}
     g = pose_ref(head, control)
     assert np.abs(g.mean).max() < 0.4
     assert g.scale.max() < 0.02

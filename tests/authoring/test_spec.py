@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors import safe_open
+from safetensors.numpy import save_file
 
+import talksplat
 from talksplat.authoring import spec
 from talksplat.authoring.gaussians import morton_order
 from talksplat.errors import AvatarInvalid
@@ -41,7 +43,7 @@ def avatar() -> tuple[Any, dict[str, np.ndarray]]:
         "rig/skin/joint": np.zeros((V, 2), np.uint16),
         "rig/skin/weight": np.full((V, 2), 0.5, np.float32),
         "plate/background": np.zeros((6, 8, 3), np.uint8),
-        "motion/wave/jaw": np.zeros((7, 3), np.float32),
+        "clip/wave/jaw": np.zeros((7, 3), np.float32),
     }
     camera = {"cam_from_world": np.eye(4).ravel().tolist(), "fx": 8.0, "fy": 8.0, "cx": 4.0, "cy": 3.0, "near": 0.2}
     manifest = spec.manifest(
@@ -112,7 +114,10 @@ def drop(name: str) -> Any:
 
 
 BAD = {
-    "version": (set_in("format", 2), "manifest.format"),
+    "version": (set_in("format", 1), "manifest.format must be 2"),
+    "newer version": (set_in("format", 3), "manifest.format must be 2"),
+    "motion": (set_in("motion", {"clips": []}), "has the unknown keys 'motion'"),
+    "motion tensor": (put("motion/wave/jaw", np.zeros((7, 3), np.float32)), "motion/wave/jaw has no meaning"),
     "unknown key": (set_in("speed", 2), "speed"),
     "missing key": (lambda m, _: m.pop("licence"), "licence"),
     "empty name": (set_in("name", ""), "manifest.name"),
@@ -147,10 +152,10 @@ BAD = {
     "input joints": (set_in("inputs.1.joints", [2]), "inputs[1] (jaw).joints"),
     "input extra": (set_in("inputs.3.joints", [0]), "inputs[3] (place)"),
     "input default": (set_in("inputs.1.default", [0.0]), "inputs[1] (jaw).default"),
-    "clip input": (set_in("motion.clips.0.inputs", ["nose"]), "clips[0].inputs"),
-    "clip frames": (set_in("motion.clips.0.frames", 8), "motion/wave/jaw"),
-    "clip name": (set_in("motion.clips.0.name", "../x"), "clips[0].name"),
-    "clip stray": (put("motion/other/jaw", np.zeros((7, 3), np.float32)), "motion/"),
+    "clip input": (set_in("clips.0.inputs", ["nose"]), "manifest.clips[0].inputs"),
+    "clip frames": (set_in("clips.0.frames", 8), "clip/wave/jaw"),
+    "clip name": (set_in("clips.0.name", "../x"), "manifest.clips[0].name"),
+    "clip stray": (put("clip/other/jaw", np.zeros((7, 3), np.float32)), "clip/"),
     "unknown tensor": (put("gaussians/normal", np.zeros(3, np.float32)), "gaussians/normal"),
     "missing tensor": (drop("gaussians/opacity"), "gaussians/opacity"),
     "missing part of a group": (drop("rig/skin/weight"), "rig/skin/weight"),
@@ -175,7 +180,7 @@ BAD = {
     "influences": (put("rig/skin/joint", np.zeros((V, 9), np.uint16)), "K of at most 8"),
     "weight sum": (cell("rig/skin/weight", (2, 0), 0.6), "rig/skin/weight must be not negative, and 1 in sum; row 2"),
     "weight sign": (put("rig/skin/weight", np.tile(np.float32([1.5, -0.5]), (V, 1))), "rig/skin/weight"),
-    "clip twice": (lambda m, _: m["motion"]["clips"].append(m["motion"]["clips"][0]), "different names"),
+    "clip twice": (lambda m, _: m["clips"].append(m["clips"][0]), "different names"),
     "too large for float32": (set_in("camera.cx", 1e39), "camera.cx"),
     "too many shapes": (put("rig/blendshape/start", np.zeros(4098, np.uint32)), "at most 4096"),
     "plate size": (put("plate/background", np.zeros((8, 6, 3), np.uint8)), "plate/background"),
@@ -191,6 +196,31 @@ def test_refuses(case: str, tmp_path: Path) -> None:
         spec.write(tmp_path / "a.tsplat", manifest, tensors)
     assert place in str(error.value)
     assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "extra",
+        "gaussians/color",
+        "gaussians/normal",
+        "rig/extra",
+        "clip/other/jaw",
+        "clip/wave/face",
+        "motion/wave/jaw",
+    ],
+)
+def test_a_tensor_too_many_is_refused_by_writer_and_reader(name: str, tmp_path: Path) -> None:
+    manifest, tensors = avatar()
+    path, texts = tmp_path / "a.tsplat", {"talksplat": json.dumps(manifest)}
+    save_file(tensors, path, texts)
+    assert talksplat.load(path).n_gaussians == N
+    tensors[name] = np.zeros((7, 3), np.float32)
+    save_file(tensors, path, texts)
+    with pytest.raises(AvatarInvalid, match=name):
+        talksplat.load(path)
+    with pytest.raises(AvatarInvalid, match=name):
+        spec.write(path, manifest, tensors)
 
 
 def test_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 #include "sample_avatar.h"
 
+#include <utility>
 #include <vector>
 
 namespace ts_test {
@@ -8,7 +9,7 @@ namespace {
 constexpr int kGaussians = 10, kVertices = 6, kTriangles = 4, kShapes = 20, kJoints = 3, kFrames = 5;
 
 const char kManifest[] = R"({
-  "format": 1, "name": "sample", "method": "mesh", "fps": 25,
+  "format": 2, "name": "sample", "method": "mesh", "fps": 25,
   "canvas": {"width": 8, "height": 6},
   "camera": {"cam_from_world": [1,0,0,0, 0,1,0,0, 0,0,1,4, 0,0,0,1], "fx": 12, "fy": 12.5, "cx": 4, "cy": 3, "near": 0.2},
   "background": [0.25, 0.5, 1],
@@ -24,7 +25,7 @@ const char kManifest[] = R"({
   ],
   "deform": {"stages": []},
   "encoder": null, "look_ahead_ms": 0,
-  "motion": {"clips": [{"name": "talk", "fps": 30, "frames": 5, "inputs": ["expr", "jaw_pose"]}]},
+  "clips": [{"name": "talk", "fps": 30, "frames": 5, "inputs": ["expr", "jaw_pose"]}],
   "licence": "not stated", "subject_consent": "not stated",
   "provenance": {"source_format": "sample", "files": [{"name": "a.ply", "bytes": 3,
     "sha256": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}],
@@ -100,8 +101,19 @@ SampleAvatar::SampleAvatar() : SampleFile{"talksplat", kManifest, {}} {
   tensors["rig/skin/weight"] = tensor("F32", {kVertices, 2}, skin_weight);
 
   tensors["plate/background"] = tensor("U8", {6, 8, 3}, std::vector<uint8_t>(6 * 8 * 3, 200));
-  tensors["motion/talk/expr"] = tensor("F32", {kFrames, 3}, std::vector<float>(kFrames * 3, 0.5f));
-  tensors["motion/talk/jaw_pose"] = tensor("F32", {kFrames, 6}, std::vector<float>(kFrames * 6, 0.1f));
+  tensors["clip/talk/expr"] = tensor("F32", {kFrames, 3}, std::vector<float>(kFrames * 3, 0.5f));
+  tensors["clip/talk/jaw_pose"] = tensor("F32", {kFrames, 6}, std::vector<float>(kFrames * 6, 0.1f));
+}
+
+SampleAvatarOfFormat1::SampleAvatarOfFormat1() {
+  replace("\"format\": 2", "\"format\": 1");
+  replace("\"clips\": [", "\"motion\": {\"clips\": [");
+  replace("\"jaw_pose\"]}],", "\"jaw_pose\"]}]},");
+  for (const char* input : {"expr", "jaw_pose"}) {
+    auto clip = tensors.extract(std::string("clip/talk/") + input);
+    clip.key() = std::string("motion/talk/") + input;
+    tensors.insert(std::move(clip));
+  }
   tensors["extra/unknown"] = tensor("U8", {3}, std::vector<uint8_t>{1, 2, 3});
 }
 

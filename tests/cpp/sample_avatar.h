@@ -9,4 +9,9 @@ struct SampleAvatar : SampleFile {
   SampleAvatar();  // the good one
 };
 
+// The same as the first format had it: its clip under `motion`, and a tensor that no manifest asks for.
+struct SampleAvatarOfFormat1 : SampleAvatar {
+  SampleAvatarOfFormat1();
+};
+
 }  // namespace ts_test

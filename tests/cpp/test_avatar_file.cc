@@ -21,6 +21,7 @@ using ts_test::kInf;
 using ts_test::kNan;
 using ts_test::safetensors_file;
 using ts_test::SampleAvatar;
+using ts_test::SampleAvatarOfFormat1;
 using ts_test::write;
 
 namespace {
@@ -44,7 +45,8 @@ void loads_everything() {
   const Status status = ts::parse_avatar_file(file.data(), file.size(), a);
   if (!CHECK_MESSAGE(status.ok(), status.message())) return;
   CHECK(a.n == 10 && a.v == 6 && a.f == 4 && a.s == 20 && a.j == 3 && a.z == 27 && a.k == 2);
-  CHECK(a.name == "sample" && a.fps == 25 && a.width == 8 && a.height == 6 && a.sh_degree == 1 && a.source_count == 12);
+  CHECK(a.format == 2 && a.name == "sample" && a.fps == 25 && a.width == 8 && a.height == 6 && a.sh_degree == 1 &&
+        a.source_count == 12);
   CHECK(a.camera.cam_from_world[11] == 4 && a.camera.fx == 12 && a.camera.fy == 12.5f && a.camera.cx == 4);
   CHECK(a.camera.cy == 3 && a.camera.near_plane == 0.2f);
   CHECK(a.has_background_color && a.background_color[0] == 0.25f && a.background_color[2] == 1);
@@ -95,7 +97,7 @@ void drop_inputs(SampleAvatar& s, const std::string& first, const std::string& l
 void make_static(SampleAvatar& s) {
   for (auto it = s.tensors.begin(); it != s.tensors.end();) {
     const std::string& name = it->first;
-    const bool rigged = name.rfind("rig/", 0) == 0 || name.rfind("binding/", 0) == 0 || name.rfind("motion/", 0) == 0;
+    const bool rigged = name.rfind("rig/", 0) == 0 || name.rfind("binding/", 0) == 0 || name.rfind("clip/", 0) == 0;
     it = rigged ? s.tensors.erase(it) : std::next(it);
   }
   s.replace(R"("kind": "flame", "pose_shapes": {"first": 2, "joints": [1, 2]})",
@@ -113,6 +115,23 @@ void make_empty(SampleAvatar& s) {
     tensor.shape[0] = 0;
     tensor.bytes.clear();
   }
+}
+
+void loads_format_1() {
+  const Bytes file = SampleAvatarOfFormat1().file();
+  AvatarFile a;
+  const Status status = ts::parse_avatar_file(file.data(), file.size(), a);
+  CHECK_MESSAGE(status.ok(), status.message());
+  CHECK(a.format == 1 && a.n == 10 && a.inputs.size() == 4);
+
+  const std::pair<const char*, ts_test::Break<SampleAvatarOfFormat1>> cases[] = {
+      {"manifest: motion is missing", [](auto& s) { s.replace("\"motion\": {", "\"motions\": {"); }},
+      {"manifest: motion.clips[0].frames must be an integer",
+       [](auto& s) { s.replace("\"frames\": 5", "\"frames\": 0"); }},
+      {"tensor \"motion/talk/expr\" is missing", [](auto& s) { s.drop("motion/talk/expr"); }},
+      {"tensor \"motion/talk/expr\" row 4 has nan", [](auto& s) { s.set("motion/talk/expr", 14, kNan); }},
+  };
+  ts_test::expect_each<SampleAvatarOfFormat1>(cases, expect_invalid);
 }
 
 void loads_variants() {
@@ -142,15 +161,12 @@ void loads_variants() {
          s.replace(R"({"first": 2, "joints": [1, 2]})", "null");
          drop_inputs(s, "jaw_pose", "translation");
          s.replace(", \"jaw_pose\"]", "]");
+         s.drop("clip/talk/jaw_pose");
        }},
       {"a turned camera",
        [](SampleAvatar& s) { s.replace("[1,0,0,0, 0,1,0,0, 0,0,1,4,", "[0.6,0.8,0,0, -0.8,0.6004,0,0, 0,0,1,4,"); }},
       {"transparent", [](SampleAvatar& s) { s.replace("[0.25, 0.5, 1]", "null"); }},
-      {"no plate, no clip tensors beyond the list",
-       [](SampleAvatar& s) {
-         s.drop("plate/background");
-         s.add("motion/other/thing", "F32", {2});
-       }},
+      {"no plate", [](SampleAvatar& s) { s.drop("plate/background"); }},
       {"quaternion inside the tolerance", [](SampleAvatar& s) { s.set("gaussians/quat", 0, 1.0009f); }},
       {"opacity of -0", [](SampleAvatar& s) { s.set("gaussians/opacity", 0, -0.0f); }},
       {"an empty shape",
@@ -274,9 +290,9 @@ void containers() {
 
 void manifests() {
   const ts_test::Edit cases[] = {
-      {"\"format\": 1", "\"format\": 2", "made by a newer talksplat"},
-      {"\"format\": 1", "\"format\": 0", "format must be an integer from 1"},
-      {"\"format\": 1, ", "", "format is missing"},
+      {"\"format\": 2", "\"format\": 3", "made by a newer talksplat"},
+      {"\"format\": 2", "\"format\": 0", "format must be an integer from 1"},
+      {"\"format\": 2, ", "", "format is missing"},
       {"\"name\": \"sample\"", "\"name\": 5", "name must be a text; got 5"},
       {"\"mesh\"", "\"magic\"", "method must be one of \"lam\""},
       {"\"fps\": 25", "\"fps\": 0", "fps must be above 0"},
@@ -349,15 +365,18 @@ void manifests() {
       {"\"stages\": []", "\"stages\": {}", "deform.stages must be a list"},
       {"\"look_ahead_ms\": 0", "\"look_ahead_ms\": 10", "look_ahead_ms must be 0 where encoder is null"},
       {"\"encoder\": null", "\"encoder\": []", "encoder must be null or a text"},
-      {"\"name\": \"talk\"", "\"name\": \"a/talk\"", "motion.clips[0].name must not contain '/'"},
-      {"\"name\": \"talk\"", "\"name\": \"walk\"", "tensor \"motion/walk/expr\" is missing"},
-      {"\"fps\": 30", "\"fps\": 1001", "motion.clips[0].fps"},
-      {"\"frames\": 5", "\"frames\": 6", "\"motion/talk/expr\" must be [6,3] F32; got [5,3] F32"},
-      {"\"frames\": 5", "\"frames\": 0", "motion.clips[0].frames"},
-      {"[\"expr\", \"jaw_pose\"]", "[\"expr\", \"nose\"]", "motion.clips[0].inputs[1] must be the name of an input"},
-      {"[\"expr\", \"jaw_pose\"]", "[\"expr\", \"expr\"]", "motion.clips[0].inputs[1] must be listed once"},
+      {"\"name\": \"talk\"", "\"name\": \"a/talk\"", "manifest: clips[0].name must not contain '/'"},
+      {"\"name\": \"talk\"", "\"name\": \"walk\"", "tensor \"clip/walk/expr\" is missing"},
+      {"\"fps\": 30", "\"fps\": 1001", "manifest: clips[0].fps"},
+      {"\"frames\": 5", "\"frames\": 6", "\"clip/talk/expr\" must be [6,3] F32; got [5,3] F32"},
+      {"\"frames\": 5", "\"frames\": 0", "manifest: clips[0].frames"},
+      {"[\"expr\", \"jaw_pose\"]", "[\"expr\", \"nose\"]", "manifest: clips[0].inputs[1] must be the name of an input"},
+      {"[\"expr\", \"jaw_pose\"]", "[\"expr\", \"expr\"]", "manifest: clips[0].inputs[1] must be listed once"},
       {"[{\"name\": \"talk\"", "[{\"name\": \"talk\", \"fps\": 30, \"frames\": 5, \"inputs\": []}, {\"name\": \"talk\"",
-       "motion.clips[1].name must be unique"},
+       "manifest: clips[1].name must be unique"},
+      {"\"clips\": [", "\"motion\": null, \"clips\": [",
+       "motion must be absent; recorded motion is in clips; got null"},
+      {"\"clips\": [", "\"clip\": [", "manifest: clips is missing"},
       {"\"licence\": \"not stated\", ", "", "licence is missing"},
       {"\"subject_consent\": \"not stated\"", "\"subject_consent\": true", "subject_consent must be a text; got true"},
       {"\"tool\": \"tests\", ", "", "provenance.tool is missing"},
@@ -467,12 +486,20 @@ void tensors() {
       {"\"rig/skin/weight\" row 3 has nan", [](auto& s) { s.set("rig/skin/weight", 7, kNan); }},
       {"\"plate/background\" must be [6,8,3] U8; got [6,8,4] U8",
        [](auto& s) { s.add("plate/background", "U8", {6, 8, 4}); }},
-      {"tensor \"motion/talk/jaw_pose\" is missing", [](auto& s) { s.drop("motion/talk/jaw_pose"); }},
-      {"\"motion/talk/jaw_pose\" row 4 has nan", [](auto& s) { s.set("motion/talk/jaw_pose", 29, kNan); }},
+      {"tensor \"clip/talk/jaw_pose\" is missing", [](auto& s) { s.drop("clip/talk/jaw_pose"); }},
+      {"\"clip/talk/jaw_pose\" row 4 has nan", [](auto& s) { s.set("clip/talk/jaw_pose", 29, kNan); }},
       {"inputs must have at most 256 entries",
        [](auto& s) { s.replace("\"inputs\": [\n", "\"inputs\": [" + nulls(257)); }},
-      {"motion.clips must have at most 1024 entries",
+      {"manifest: clips must have at most 1024 entries",
        [](auto& s) { s.replace("\"clips\": [", "\"clips\": [" + nulls(1025)); }},
+      {"tensor \"extra\" is none of this avatar's; its manifest asks for 21 others",
+       [](auto& s) { s.add("extra", "F32", {1}); }},
+      {"tensor \"clip/other/expr\" is none of this avatar's", [](auto& s) { s.add("clip/other/expr", "F32", {5, 3}); }},
+      {"tensor \"motion/talk/expr\" is none of this avatar's",
+       [](auto& s) { s.add("motion/talk/expr", "F32", {5, 3}); }},
+      {"tensor \"clip/talk/jaw_pose\" is none of this avatar's",
+       [](auto& s) { s.replace("[\"expr\", \"jaw_pose\"]", "[\"expr\"]"); }},
+      {"tensor \"rig/extra\" is none of this avatar's", [](auto& s) { s.add("rig/extra", "U8", {1}); }},
       {"tensor \"rig/extra\" must be absent where rig.kind is \"none\"",
        [](auto& s) {
          make_static(s);
@@ -487,6 +514,7 @@ void tensors() {
 int main(int argc, char** argv) {
   if (const int status = ts_test::write_if_asked<SampleAvatar>(argc, argv); status >= 0) return status;
   loads_everything();
+  loads_format_1();
   loads_variants();
   files();
   containers();

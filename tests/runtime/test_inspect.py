@@ -62,7 +62,7 @@ def many_names(manifest: Any, tensors: dict[str, Any]) -> None:
     manifest["inputs"][0].update(
         size=n, names=[f"name_{i}_" + "x" * 200 for i in range(n)], shapes=[0] * 16_000 + [-1] * (n - 16_000)
     )
-    del manifest["motion"]["clips"][0], tensors["motion/talk/arkit"]
+    del manifest["clips"][0], tensors["clip/talk/arkit"]
 
 
 def test_many_names(tmp_path: Path, capsys: Output) -> None:
@@ -75,11 +75,11 @@ def test_many_names(tmp_path: Path, capsys: Output) -> None:
 def test_many_inputs_clips_and_files(tmp_path: Path, capsys: Output) -> None:
     def change(manifest: Any, tensors: dict[str, Any]) -> None:
         manifest["inputs"] += [{"name": f"at_{i}", "size": 3, "target": "translation"} for i in range(200)]
-        clip = manifest["motion"]["clips"][1]
-        turn = tensors["motion/turn/head_pose"]
+        clip = manifest["clips"][1]
+        turn = tensors["clip/turn/head_pose"]
         for i in range(1000):
-            manifest["motion"]["clips"].append(clip | {"name": f"turn_{i}"})
-            tensors[f"motion/turn_{i}/head_pose"] = turn
+            manifest["clips"].append(clip | {"name": f"turn_{i}"})
+            tensors[f"clip/turn_{i}/head_pose"] = turn
         file = {"name": "part", "bytes": 1, "sha256": "0" * 64}
         manifest["provenance"]["files"] = [file] * 1000
 

@@ -40,22 +40,19 @@ def rigged_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     rng = np.random.default_rng(4)
     turn, shift = (rng.uniform(-0.3, 0.3, (CLIP_FRAMES, 3)).astype(np.float32) for _ in range(2))
-    weights = np.pad(tensors["motion/talk/arkit"], ((0, 0), (0, 1)))
+    weights = np.pad(tensors["clip/talk/arkit"], ((0, 0), (0, 1)))
     weights[:, 52] = np.linspace(0, 1, len(weights))
     tensors |= {
-        "motion/talk/arkit": weights,
-        "motion/idle/joint_rotation": turn,
-        "motion/idle/joint_translation": shift,
-        "motion/both/arkit": weights[:CLIP_FRAMES],
-        "motion/both/joint_rotation": turn,
+        "clip/talk/arkit": weights,
+        "clip/idle/joint_rotation": turn,
+        "clip/idle/joint_translation": shift,
+        "clip/both/arkit": weights[:CLIP_FRAMES],
+        "clip/both/joint_rotation": turn,
     }
-    manifest["motion"] = {
-        "clips": [
-            *manifest["motion"]["clips"],
-            {"name": "idle", "fps": 30, "frames": CLIP_FRAMES, "inputs": ["joint_rotation", "joint_translation"]},
-            {"name": "both", "fps": 30, "frames": CLIP_FRAMES, "inputs": ["arkit", "joint_rotation"]},
-        ]
-    }
+    manifest["clips"] += [
+        {"name": "idle", "fps": 30, "frames": CLIP_FRAMES, "inputs": ["joint_rotation", "joint_translation"]},
+        {"name": "both", "fps": 30, "frames": CLIP_FRAMES, "inputs": ["arkit", "joint_rotation"]},
+    ]
     return spec.write(tmp_path_factory.mktemp("rigged") / "rigged.tsplat", manifest, tensors)
 
 

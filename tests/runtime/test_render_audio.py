@@ -128,8 +128,8 @@ def test_an_avatar_without_a_face(tmp_path: Path) -> None:
 
     manifest, tensors = tiny_avatar()
     manifest["inputs"] = [into for into in manifest["inputs"] if into["name"] != "arkit"]
-    manifest["motion"] = {"clips": []}
-    tensors = {k: v for k, v in tensors.items() if not k.startswith(("motion/", "rig/blendshape"))}
+    manifest["clips"] = []
+    tensors = {k: v for k, v in tensors.items() if not k.startswith(("clip/", "rig/blendshape"))}
     head = talksplat.load(spec.write(tmp_path / "still.tsplat", manifest, tensors), threads=1)
     assert not head.speaks
     with pytest.raises(talksplat.MotionInvalid, match="render: tiny has no face that speech could move; it takes"):

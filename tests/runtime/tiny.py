@@ -71,7 +71,7 @@ def tiny_avatar() -> tuple[spec.Manifest, dict[str, spec.Array]]:
         "rig/joint/inverse_bind": rest,
         "rig/skin/joint": np.zeros((4, 1), np.uint16),
         "rig/skin/weight": np.ones((4, 1), np.float32),
-        "motion/talk/arkit": talk,
-        "motion/turn/head_pose": np.array([[0, 0, 0], [0, 0.2, 0], [0, 0.4, 0]], np.float32),
+        "clip/talk/arkit": talk,
+        "clip/turn/head_pose": np.array([[0, 0, 0], [0, 0.2, 0], [0, 0.4, 0]], np.float32),
     }
     return manifest, tensors

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._arrays import nearest
+from .._clips import clip_tensor
 from ..errors import MotionInvalid
 from ..motions import ROTATIONS, Motion
 
@@ -23,7 +24,7 @@ def read_clip(name: str, avatar: Avatar | None, fps: float | None) -> Motion:
         raise MotionInvalid(f"{avatar.name} has no clip {name!r}.{nearest(name, avatar.clips)} Its clips: {known}.")
     tensors = avatar.tensors()
     # Copies: a Motion may outlive the avatar's mapping.
-    tracks = {into: np.array(tensors[f"motion/{name}/{into}"], np.float32) for into in clip.inputs}
+    tracks = {into: np.array(tensors[clip_tensor(avatar.manifest, name, into)], np.float32) for into in clip.inputs}
     named = [into for into in clip.inputs if avatar.inputs[into].names]
     names: tuple[str, ...] = ()
     weights = np.zeros((clip.frames, 0), np.float32)
