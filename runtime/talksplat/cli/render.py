@@ -34,7 +34,7 @@ from .stopping import go_on
 from .streams import require_stdout
 
 if TYPE_CHECKING:
-    from ..audio import Audio
+    from ..audio_blocks import Audio
     from ..avatar import Avatar
     from ..frame import Frame
     from ..motions import Motion
