@@ -1,7 +1,7 @@
 # make demo    the demo head speaks a sentence: demo.mp4
 # make test    every test: C and C++ under sanitizers, then Python
 # make test-clang  C and C++ tests once more, compiled by $(CLANG), clang if not given
-# make lint    ruff, mypy, clang-format
+# make lint    ruff, mypy, the core's stub, clang-format
 # make bench   measure this machine
 # make dev     install for development: an editable install with the tools
 # make format  lay out the sources
@@ -62,6 +62,7 @@ lint: dev typing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/stubtest talksplat._core --mypy-config-file pyproject.toml --allowlist tests/stubtest_allowlist.txt
 	$(BIN)/clang-format --dry-run -Werror $(CLANG_FORMAT_SOURCES)
 
 format: dev

@@ -13,7 +13,8 @@ from correctness import require_right
 from reference.scenes import Scene, View
 from shared_data import ROOT, avatar_zips
 from talksplat.authoring.convert import convert
-from talksplat.motions import fit_motion, load_motion
+from talksplat.motion_files import load_motion
+from talksplat.motions import fit_motion
 
 SIZE = 512
 BACKGROUND = np.float32([0.1, 0.2, 0.1])

@@ -14,6 +14,7 @@ from ._core import __version__
 from .avatar import Avatar, load
 from .camera import Camera
 from .control import Input
+from .driven import Clip
 from .errors import (
     AudioInvalid,
     AvatarInvalid,
@@ -24,8 +25,9 @@ from .errors import (
     TalksplatError,
     VoiceInvalid,
 )
-from .frame import Clip, Frame, Gaussians
-from .motions import Motion, load_motion
+from .frame import Frame, Gaussians
+from .motion_files import load_motion
+from .motions import Motion
 from .rasterize import rasterize
 from .speech import SpeechMotion, motion
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from .frame import Clip
+from .driven import Clip
 
 
 def clips_of(manifest: Mapping[str, Any]) -> Mapping[str, Clip]:

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, type_check_only
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,13 +8,24 @@ ABI_VERSION: int
 
 def isa_names() -> list[str]: ...
 
-class Format:
+@type_check_only
+class _Enumeration:  # pybind11 gives every enumeration these
+    __members__: dict[str, Any]
+    def __init__(self, value: int) -> None: ...
+    def __int__(self) -> int: ...
+    def __index__(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def value(self) -> int: ...
+
+class Format(_Enumeration):
     RGB_F32: Format
     RGBA8: Format
     RGB8: Format
     NV12: Format
 
-class Precision:
+class Precision(_Enumeration):
     REFERENCE: Precision
     FAST: Precision
 

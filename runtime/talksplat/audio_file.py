@@ -14,7 +14,7 @@ import numpy as np
 from ._arrays import FloatArray
 from ._mp3 import added_samples
 from ._pyav import FAILURES, is_default, is_still, open_sound
-from .audio import Audio, require_channels, require_rate
+from .audio_blocks import Audio, require_channels, require_rate
 from .audio_uniform import Uniform
 from .errors import AudioInvalid
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._arrays import FloatArray
-from .audio import MAX_CHANNELS, as_float_samples
+from .audio_blocks import MAX_CHANNELS, as_float_samples
 from .errors import AudioInvalid
 
 _DTYPES: dict[str, type[np.generic]] = {

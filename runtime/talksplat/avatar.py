@@ -21,11 +21,13 @@ from .arkit import ARKIT_NAMES
 from .audio import open_audio
 from .camera import Camera
 from .control import Input, control_arrays
+from .driven import Clip
 from .errors import DeviceError, MotionInvalid
-from .frame import Clip, Frame, Gaussians
+from .frame import Frame, Gaussians
 from .framing import turned_lens
 from .layering import Layer
-from .motions import Motion, fit_motion, load_motion
+from .motion_files import load_motion
+from .motions import Motion, fit_motion
 from .speech import Hearing, speech_fps
 
 
@@ -111,6 +113,10 @@ class Avatar:
     def tensors(self) -> dict[str, NDArray[Any]]:
         """Every tensor of the file by name: read-only views of the mapped file."""
         return self._core.tensors()
+
+    def clip_rows(self, clip: str, name: str) -> FloatArray:
+        """[T,size]: what the file's clip `clip` gives to the input `name`; a copy."""
+        return np.array(self._core.tensors()[clip_tensor(self.manifest, clip, name)], np.float32)
 
     def gaussians(self, control: Mapping[str, Any] | None = None) -> Gaussians:
         """The activated Gaussians after pose and deform, in the source file's order.

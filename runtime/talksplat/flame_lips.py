@@ -8,13 +8,10 @@ coefficients cost something too, so what the lips do not need does not move.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from .avatar import Avatar
+from .driven import Rigged
 
 # The outer lip rings, from the left corner of the mouth to the right one (vertex ids of FLAME's topology).
 UPPER_LIP = (1713, 1715, 1716, 1735, 1696, 1694, 1657, 3543, 2774, 2811, 2813, 2850, 2833, 2832, 2830)
@@ -65,7 +62,7 @@ _ELSEWHERE_COST = 1 / 3
 _MOUTH_REACH = 0.9  # mouth widths from its middle: cheeks and chin go along
 
 
-def solve_lips(avatar: Avatar) -> NDArray[np.float64]:
+def solve_lips(avatar: Rigged) -> NDArray[np.float64]:
     """[len(LIP_NAMES),n_expr]: coefficients of `expr` per unit of each lip weight.
 
     avatar: on FLAME's topology, with an input `expr`.

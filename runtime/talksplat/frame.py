@@ -42,13 +42,3 @@ class Gaussians:
     opacity: FloatArray
     color: FloatArray | None
     sh: FloatArray | None
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A motion recorded in the avatar file; play it with render_motion("clip:NAME")."""
-
-    name: str
-    fps: float
-    frames: int
-    inputs: tuple[str, ...]

@@ -6,16 +6,12 @@ an input, speech has it: the sum of two motions of a head is the motion of nobod
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ._arrays import FloatArray
 from .arkit import ARKIT_NAMES
+from .driven import Rigged
 from .motions import Motion, fit_motion
-
-if TYPE_CHECKING:
-    from .avatar import Avatar
 
 
 class Layer:
@@ -25,7 +21,7 @@ class Layer:
     Raises MotionInvalid where the motion does not fit the avatar, or speech does not.
     """
 
-    def __init__(self, motion: Motion, avatar: Avatar) -> None:
+    def __init__(self, motion: Motion, avatar: Rigged) -> None:
         weights, head = np.zeros((1, len(ARKIT_NAMES)), np.float32), np.zeros((1, 3), np.float32)
         driven = fit_motion(Motion(1.0, weights, ARKIT_NAMES, {"head_pose": head}), avatar).controls.keys()
         whole = fit_motion(motion, avatar).controls

@@ -6,19 +6,17 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._arrays import FloatArray, as_floats, as_number, nearest, require_finite, shape_text
 from .arkit import ARKIT_NAMES
+from .driven import Driven, Rigged
 from .errors import MotionInvalid
 from .retarget import is_flame, speaks_arkit, to_flame, to_rig
 from .rotation import slerp_axis_angle
-
-if TYPE_CHECKING:
-    from .avatar import Avatar
 
 MAX_FPS = 1000.0
 # Of one motion that is read or resampled: what a small file can ask for stays small. An hour at 60 fps has 216,000
@@ -103,7 +101,7 @@ class Motion:
         Both hold weights (the .csv ARKit's only) and head_pose, to six decimals. Raises ValueError where the motion
         has more than that, or the name another ending, and OSError where the file cannot be written.
         """
-        from .motion_files.write import write_motion
+        from .motion_writers import write_motion  # here: most motions are never written
 
         write_motion(self, Path(os.fsdecode(path)))
 
@@ -166,39 +164,12 @@ def _track(name: str, rows: Any) -> FloatArray:
     return array
 
 
-def load_motion(
-    path: str | os.PathLike[str],
-    avatar: Avatar | None = None,
-    *,
-    fps: float | None = None,
-    names: Sequence[str] | None = None,
-) -> Motion:
-    """Read a motion file, or "clip:NAME", a motion in the avatar's own file.
-
-    .csv: Live Link Face, or a header of ARKit names in any spelling, behind a prefix too ("blendShapes.JawOpen"), with
-    an optional column of times (time_s, Time, timestamp_ms, ...) and the head's 4x4 transform m00..m33 (MediaPipe).
-    .json, .json.gz: {"names", "frames": [{"weights", "time"}]} (LAM), or {"facsNames", "weightMat"} (Audio2Face).
-    .npy: [T,52] in Apple's order, or [T,n] with `names` or a text file NAME.names.txt beside NAME.npy, a name a line.
-    .npz: FLAME parameters (expr, rotation, neck_pose, jaw_pose, eyes_pose, translation).
-    Live Link's HeadYaw, HeadPitch and HeadRoll become head_pose: turns about y, x and z (y up, z out of the face),
-    roll first. Rows at uneven times are interpolated to an even rate. A few bad times, a last row that is cut off and
-    names that mean no weight do not spoil a file: what was done about them is in the motion's notes.
-
-    avatar: accepts its input names as well, and gives the rate of files that state none (25 without it).
-    fps: rate of the file's frames, where it states none or a wrong one; its times are then not read.
-    Raises MotionInvalid, which says what is wrong and where.
-    """
-    from .motion_files import read_motion
-
-    return read_motion(path, avatar, fps, names)
-
-
 class FittedMotion(NamedTuple):
     controls: dict[str, FloatArray]  # input name → [T,size]
     ignored: tuple[str, ...]  # weights and inputs that are not all zero and that this avatar has no use for
 
 
-def fit_motion(motion: Motion, avatar: Avatar) -> FittedMotion:
+def fit_motion(motion: Motion, avatar: Rigged) -> FittedMotion:
     """The motion as the avatar's inputs.
 
     ARKit weights that the rig has no shape for go to the nearest combination that it has, and on a FLAME avatar to
@@ -249,7 +220,7 @@ def fit_motion(motion: Motion, avatar: Avatar) -> FittedMotion:
     return FittedMotion(controls, tuple(ignored))
 
 
-def unknown_inputs(avatar: Avatar, names: Sequence[str], similar: Iterable[str]) -> MotionInvalid:
+def unknown_inputs(avatar: Driven, names: Sequence[str], similar: Iterable[str]) -> MotionInvalid:
     """The error about a motion that gives what this avatar does not take."""
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     takes = ", ".join(avatar.inputs) or "nothing"

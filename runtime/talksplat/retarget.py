@@ -9,7 +9,7 @@ What finds no place is named in the result.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 
 from ._arrays import FloatArray
 from .arkit import ARKIT_NAMES
+from .driven import Driven, Rigged
 from .flame_lips import LIP_NAMES, N_VERTICES, solve_lips
-
-if TYPE_CHECKING:
-    from .avatar import Avatar
 
 _SIDES = ("Left", "Right")
 
@@ -69,7 +67,7 @@ _EYES = {  # weight → (column of eyes_pose, direction); eyes_pose is the left 
     "eyeLookDownRight": (3, 1), "eyeLookUpRight": (3, -1), "eyeLookInRight": (4, 1), "eyeLookOutRight": (4, -1),
 }  # fmt: skip
 
-_lips_of: WeakKeyDictionary[Avatar, NDArray[np.float64]] = WeakKeyDictionary()
+_lips_of: WeakKeyDictionary[Rigged, NDArray[np.float64]] = WeakKeyDictionary()
 
 
 class Moved(NamedTuple):
@@ -80,12 +78,12 @@ class Moved(NamedTuple):
     ignored: tuple[str, ...]  # names, not all zero, for which there was no place
 
 
-def speaks_arkit(avatar: Avatar) -> bool:
+def speaks_arkit(avatar: Driven) -> bool:
     """Whether one of its inputs has ARKit's names."""
     return any(name in ARKIT_NAMES for into in avatar.inputs.values() for name in into.names)
 
 
-def is_flame(avatar: Avatar) -> bool:
+def is_flame(avatar: Rigged) -> bool:
     """Whether it is moved by FLAME's parameters."""
     return avatar.manifest["rig"]["kind"] == "flame" and "jaw_pose" in avatar.inputs
 
@@ -144,7 +142,7 @@ def to_rig(weights: Mapping[str, FloatArray], available: frozenset[str]) -> Move
     return Moved(out, {}, tuple(ignored))
 
 
-def to_flame(weights: Mapping[str, FloatArray], head_pose: FloatArray | None, avatar: Avatar) -> Moved:
+def to_flame(weights: Mapping[str, FloatArray], head_pose: FloatArray | None, avatar: Rigged) -> Moved:
     """ARKit weights and a head pose [T,3] as FLAME's parameters, for an avatar that takes those."""
     sizes = {name: avatar.inputs[name].size for name in _FLAME_PLACES if name in avatar.inputs}
     used: set[str] = set()

@@ -15,7 +15,8 @@ from . import _core
 from ._arrays import FloatArray, as_count, as_number
 from ._assets import VOICE
 from .arkit import ARKIT_NAMES
-from .audio import Audio, open_audio
+from .audio import open_audio
+from .audio_blocks import Audio
 from .motions import Motion
 
 MIN_FPS, MAX_FPS = 20.0, 60.0

@@ -16,7 +16,8 @@ from talksplat.arkit import ARKIT_NAMES
 from talksplat.authoring import spec
 from talksplat.cli import main
 from talksplat.layering import Layer
-from talksplat.motions import Motion, fit_motion, load_motion
+from talksplat.motion_files import load_motion
+from talksplat.motions import Motion, fit_motion
 from talksplat.rotation import slerp_axis_angle
 
 pytestmark = pytest.mark.filterwarnings("error")

@@ -5,6 +5,7 @@ import json
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ import talksplat
 from runtime.tiny import TALK
 from talksplat import MotionInvalid, load_motion
 from talksplat.arkit import ARKIT_NAMES, canonical_name
+from talksplat.control import Input
+from talksplat.driven import Clip
 from talksplat.motions import Motion, fit_motion
 from talksplat.rotation import axis_angle_from_quat, quat_from_axis_angle, quat_from_matrix, slerp_axis_angle
 
@@ -269,6 +272,28 @@ def test_clips(tiny: talksplat.Avatar) -> None:
     assert turn.fps == 25
     assert not turn.names
     assert load_motion("clip:turn", tiny, fps=50).fps == 50
+
+
+def test_whatever_has_inputs_can_be_driven(tmp_path: Path) -> None:
+    """Motion needs no avatar file: a caller's own puppet does."""
+
+    strings = Input("strings", 2, "blendshape", np.zeros(2, np.float32), ("l", "r"))
+    wave_clip = Clip("wave", 24.0, 3, ("strings",))
+    rows = {("wave", "strings"): np.arange(6, dtype=np.float32).reshape(3, 2)}
+    puppet: Any = SimpleNamespace(
+        name="puppet",
+        fps=12.0,
+        inputs={"strings": strings},
+        clips={"wave": wave_clip},
+        clip_rows=lambda clip, name: rows[clip, name],
+    )
+    wave = load_motion("clip:wave", puppet)
+    assert (wave.fps, wave.names) == (24, ("l", "r"))
+    np.testing.assert_array_equal(wave.weights[:, 1], [1, 3, 5])
+    table = load_motion(write(tmp_path / "pull.csv", "r,l\n1,0\n0,1\n"), puppet)
+    assert (table.fps, table.names) == (12, ("r", "l"))
+    with pytest.raises(MotionInvalid, match=r"puppet has no clip 'bow'\. Its clips: wave\."):
+        load_motion("clip:bow", puppet)
 
 
 # ---- resampling ----

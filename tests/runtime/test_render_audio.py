@@ -14,7 +14,8 @@ import pytest
 
 import talksplat
 from runtime.sounds import chirps, lag_s
-from talksplat.audio import Audio, open_audio
+from talksplat.audio import open_audio
+from talksplat.audio_blocks import Audio
 from talksplat.authoring import spec
 from talksplat.sound import aac_rate
 from talksplat.video import open_video

@@ -13,7 +13,8 @@ import pytest
 import talksplat
 from runtime.sounds import write_sound
 from talksplat.arkit import ARKIT_NAMES, LIVE_LINK_NAMES
-from talksplat.audio import Audio, open_audio
+from talksplat.audio import open_audio
+from talksplat.audio_blocks import Audio
 
 RATE = 16000
 FIELDS = ("weights", "voice", "features")

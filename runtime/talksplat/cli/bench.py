@@ -37,7 +37,7 @@ def bench(
 ) -> None:
     """Measure how long the frames of an avatar take on this machine, stage by stage."""
     from ..avatar import load
-    from ..motions import load_motion
+    from ..motion_files import load_motion
 
     pixels = None if size is None else parse_size(size)
     require_motion_fps(motion_fps)

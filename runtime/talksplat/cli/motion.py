@@ -37,7 +37,7 @@ def motion(
     """Hear a face's motion in a sound: row k is the face at k / fps seconds, ARKit weights and turns of the head."""
     from .._files import require_place
     from ..audio import open_audio
-    from ..motion_files.write import KINDS, write_csv, write_json
+    from ..motion_writers import KINDS, write_csv, write_json
     from ..speech import motion as hear
 
     require_speech_fps(fps)

@@ -34,7 +34,7 @@ from .stopping import go_on
 from .streams import require_stdout
 
 if TYPE_CHECKING:
-    from ..audio import Audio
+    from ..audio_blocks import Audio
     from ..avatar import Avatar
     from ..frame import Frame
     from ..motions import Motion
@@ -188,8 +188,7 @@ def _speech(actor: Avatar, heard: Audio, fps: float | None, look: dict[str, Any]
 
 
 def _load_motion(actor: Avatar, motion: str, motion_fps: float | None, remark: Any) -> Motion:
-    from ..motion_files import states_times
-    from ..motions import load_motion
+    from ..motion_files import load_motion, states_times
 
     moves = load_motion(motion, actor, fps=motion_fps)
     if motion_fps is not None and states_times(motion):

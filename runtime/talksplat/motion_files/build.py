@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .._arrays import FloatArray
+from ..driven import Driven
 from ..errors import MotionInvalid
 from ..motions import MAX_FPS, MAX_FRAMES, MAX_NUMBERS, ROTATIONS, Motion
 from .names import settle_names
 from .times import MAX_GAP_S, WAY_OUT, Times
-
-if TYPE_CHECKING:
-    from ..avatar import Avatar
 
 DEFAULT_FPS = 25.0
 MIN_FPS = 1.0  # of stated times; slower is a table of something else
@@ -36,7 +34,7 @@ def build(
     times: Times | None = None,
     grid: Times | None = None,
     fps: float | None = None,
-    avatar: Avatar | None = None,
+    avatar: Driven | None = None,
     time_place: Callable[[int], str] = "frame {}".format,
     notes: Sequence[str] = (),
 ) -> Motion:

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from .._arrays import nearest
-from .._clips import clip_tensor
+from ..driven import Driven
 from ..errors import MotionInvalid
 from ..motions import ROTATIONS, Motion
 
-if TYPE_CHECKING:
-    from ..avatar import Avatar
 
-
-def read_clip(name: str, avatar: Avatar | None, fps: float | None) -> Motion:
+def read_clip(name: str, avatar: Driven | None, fps: float | None) -> Motion:
     if avatar is None:
         raise MotionInvalid(f"clip:{name} is in an avatar's file: pass the avatar to load_motion.")
     clip = avatar.clips.get(name)
     if clip is None:
         known = ", ".join(avatar.clips) or "none"
         raise MotionInvalid(f"{avatar.name} has no clip {name!r}.{nearest(name, avatar.clips)} Its clips: {known}.")
-    tensors = avatar.tensors()
-    # Copies: a Motion may outlive the avatar's mapping.
-    tracks = {into: np.array(tensors[clip_tensor(avatar.manifest, name, into)], np.float32) for into in clip.inputs}
+    tracks = {into: avatar.clip_rows(name, into) for into in clip.inputs}
     named = [into for into in clip.inputs if avatar.inputs[into].names]
     names: tuple[str, ...] = ()
     weights = np.zeros((clip.frames, 0), np.float32)

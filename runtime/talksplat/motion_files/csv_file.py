@@ -8,11 +8,11 @@ import stat
 from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..arkit import folded
+from ..driven import Driven
 from ..errors import MotionInvalid
 from ..motions import MAX_FRAMES, MAX_NUMBERS, Motion
 from ..rotation import Doubles, axis_angle_from_quat, multiply, quat_from_axis_angle, quat_from_matrix
@@ -20,9 +20,6 @@ from .build import Rows, build
 from .names import own_names, settle_names
 from .table import Row, Table
 from .times import Times, clock_seconds, mended_times, timecode_seconds
-
-if TYPE_CHECKING:
-    from ..avatar import Avatar
 
 # Columns by their folded names: tools differ in case and punctuation, from version to version even.
 TIMECODE = "timecode"
@@ -44,7 +41,7 @@ _PART = 1 << 14  # rows that are turned into rotations at a time
 class _Columns:
     """Which column of a table is what."""
 
-    def __init__(self, table: Table, avatar: Avatar | None) -> None:
+    def __init__(self, table: Table, avatar: Driven | None) -> None:
         self.table = table
         header = table.header
         own = own_names(avatar)
@@ -204,7 +201,7 @@ def states_times(path: Path) -> bool:
     return TIMECODE in roles or not roles.isdisjoint(CLOCKS)
 
 
-def read_csv(path: Path, avatar: Avatar | None, fps: float | None) -> Motion:
+def read_csv(path: Path, avatar: Driven | None, fps: float | None) -> Motion:
     columns = _Columns(Table(path), avatar)
     rows = _Rows(columns, with_times=fps is None)
     if fps is not None:

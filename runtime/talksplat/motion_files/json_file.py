@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from ..driven import Driven
 from ..errors import MotionInvalid
 from ..motions import MAX_FPS, MAX_FRAMES, MAX_NUMBERS, Motion
 from .build import ROUNDING_S, Rows, as_rows, build
@@ -18,11 +19,8 @@ from .json_kinds import foreign
 from .json_text import read_json_text
 from .times import Times, mended_times
 
-if TYPE_CHECKING:
-    from ..avatar import Avatar
 
-
-def read_json(path: Path, avatar: Avatar | None, fps: float | None) -> Motion:
+def read_json(path: Path, avatar: Driven | None, fps: float | None) -> Motion:
     who = str(path)
     data = read_json_text(path)
     if isinstance(data, dict) and all(isinstance(data.get(key), list) for key in ("names", "frames")):
@@ -32,7 +30,7 @@ def read_json(path: Path, avatar: Avatar | None, fps: float | None) -> Motion:
     raise foreign(who, data)
 
 
-def _read_lam(who: str, data: dict[str, Any], avatar: Avatar | None, fps: float | None) -> Motion:
+def _read_lam(who: str, data: dict[str, Any], avatar: Driven | None, fps: float | None) -> Motion:
     names, frames = data["names"], data["frames"]
     _require_names(who, "names", names)
     if not frames:
@@ -62,7 +60,7 @@ def _read_lam(who: str, data: dict[str, Any], avatar: Avatar | None, fps: float 
     )
 
 
-def _read_audio2face(who: str, data: dict[str, Any], avatar: Avatar | None, fps: float | None) -> Motion:
+def _read_audio2face(who: str, data: dict[str, Any], avatar: Driven | None, fps: float | None) -> Motion:
     names, rows = data["facsNames"], data["weightMat"]
     _require_names(who, "facsNames", names)
     if not rows:

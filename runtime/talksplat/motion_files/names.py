@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from .._arrays import nearest
 from ..arkit import ARKIT_NAMES, canonical_name, folded
+from ..driven import Driven
 from ..errors import MotionInvalid
-
-if TYPE_CHECKING:
-    from ..avatar import Avatar
 
 NEUTRAL = "neutral"  # MediaPipe's score of the face at rest
 # Folded; one name behind them is enough. Other prefixes must be those of most of the weights.
@@ -26,7 +24,7 @@ class Settled(NamedTuple):
     notes: tuple[str, ...]
 
 
-def settle_names(who: str, names: Sequence[str], avatar: Avatar | None, moves: bool = False) -> Settled:
+def settle_names(who: str, names: Sequence[str], avatar: Driven | None, moves: bool = False) -> Settled:
     """Which weights a file's names mean.
 
     The avatar's own names come first, then ARKit's in any spelling, then ARKit's behind a prefix. Other names are left
@@ -74,7 +72,7 @@ def settle_names(who: str, names: Sequence[str], avatar: Avatar | None, moves: b
     return Settled(columns, (f"{who}: what is no known weight is left out: {_listed(left_out)}",))
 
 
-def own_names(avatar: Avatar | None) -> frozenset[str]:
+def own_names(avatar: Driven | None) -> frozenset[str]:
     """Names of the weights that the avatar's own rig has."""
     return frozenset() if avatar is None else frozenset(name for into in avatar.inputs.values() for name in into.names)
 

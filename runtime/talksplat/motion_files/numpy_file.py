@@ -7,19 +7,16 @@ import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._arrays import FloatArray, nearest
 from .._bounds import Bounds
 from ..arkit import ARKIT_NAMES
+from ..driven import Driven
 from ..errors import MotionInvalid
 from ..motions import MAX_FRAMES, MAX_NUMBERS, Motion, unknown_inputs
 from .build import Rows, build
-
-if TYPE_CHECKING:
-    from ..avatar import Avatar
 
 FLAME_INPUTS = ("expr", "rotation", "neck_pose", "jaw_pose", "eyes_pose", "translation")
 FLAME_FIXED = frozenset({"shape", "static_offset", "dynamic_offset"})  # identity: baked into the avatar
@@ -28,7 +25,7 @@ TABLES = Bounds(MotionInvalid, file_bytes=1 << 28, unpacked_bytes=1 << 28)
 NAMES = Bounds(MotionInvalid, file_bytes=1 << 20, unpacked_bytes=0)
 
 
-def read_npy(path: Path, avatar: Avatar | None, fps: float | None, names: Sequence[str] | None) -> Motion:
+def read_npy(path: Path, avatar: Driven | None, fps: float | None, names: Sequence[str] | None) -> Motion:
     who = str(path)
     rows = _table(who, TABLES.read(path), MAX_NUMBERS)
     columns = list(names) if names is not None else _names_beside(path)
@@ -43,7 +40,7 @@ def read_npy(path: Path, avatar: Avatar | None, fps: float | None, names: Sequen
     return build(who, _place, weights=rows, names=columns, fps=fps, avatar=avatar)
 
 
-def read_npz(path: Path, avatar: Avatar | None, fps: float | None) -> Motion:
+def read_npz(path: Path, avatar: Driven | None, fps: float | None) -> Motion:
     who = str(path)
     tracks: dict[str, Rows] = {}
     left = MAX_NUMBERS
@@ -62,7 +59,7 @@ def read_npz(path: Path, avatar: Avatar | None, fps: float | None) -> Motion:
     return build(who, _place, inputs=tracks, fps=fps, avatar=avatar)
 
 
-def _tracks(who: str, members: Sequence[str], avatar: Avatar | None) -> dict[str, str]:
+def _tracks(who: str, members: Sequence[str], avatar: Driven | None) -> dict[str, str]:
     """Input → its member of the file. What nobody could use is refused before any of it is read."""
     known = set(FLAME_INPUTS) | (set(avatar.inputs) if avatar is not None else set())
     tracks: dict[str, str] = {}

@@ -1,19 +1,19 @@
-"""Writers of motion files: Live Link Face's CSV and LAM's JSON, as the readers beside this read them."""
+"""Writers of motion files: Live Link Face's CSV and LAM's JSON, as motion_files reads them."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol, TextIO
 
 import numpy as np
 
-from .._arrays import FloatArray
-from .._files import whole_text
-from ..arkit import ARKIT_NAMES, LIVE_LINK_NAMES
-from ..motions import Motion
-from ..rotation import Doubles, quat_from_axis_angle
+from ._arrays import FloatArray
+from ._files import whole_text
+from .arkit import ARKIT_NAMES, LIVE_LINK_NAMES
+from .rotation import Doubles, quat_from_axis_angle
 
 TURNS = ("HeadYaw", "HeadPitch", "HeadRoll", *(f"{side}Eye{turn}" for side in ("Left", "Right")
          for turn in ("Yaw", "Pitch", "Roll")))  # fmt: skip
@@ -21,7 +21,22 @@ DIGITS = 6
 KINDS = (".csv", ".json")
 
 
-def write_motion(motion: Motion, path: Path) -> None:
+class Writable(Protocol):
+    """What the writers read of a Motion, which stands above them: Motion.save() calls them."""
+
+    @property
+    def fps(self) -> float: ...
+    @property
+    def frames(self) -> int: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def weights(self) -> FloatArray: ...
+    @property
+    def inputs(self) -> Mapping[str, FloatArray]: ...
+
+
+def write_motion(motion: Writable, path: Path) -> None:
     """Motion.save()."""
     kind = path.suffix.lower()
     if kind not in KINDS:
@@ -31,7 +46,7 @@ def write_motion(motion: Motion, path: Path) -> None:
         (write_csv if kind == ".csv" else write_json)(motion, file)
 
 
-def require_writable(motion: Motion, kind: str) -> None:
+def require_writable(motion: Writable, kind: str) -> None:
     foreign = [name for name in motion.inputs if name != "head_pose"]
     if kind == ".csv":
         foreign += [name for name in motion.names if name not in ARKIT_NAMES]
@@ -40,7 +55,7 @@ def require_writable(motion: Motion, kind: str) -> None:
         raise ValueError(f"output: a {kind} file holds {holds} and head_pose only, not {', '.join(foreign[:6])}.")
 
 
-def write_csv(motion: Motion, file: TextIO) -> None:
+def write_csv(motion: Writable, file: TextIO) -> None:
     """Live Link Face's columns. Angles are radians; gaze is in the eyeLook weights, and the eyes' own turns are 0."""
     file.write(",".join(("Timecode", "BlendShapeCount", *LIVE_LINK_NAMES, *TURNS)) + "\n")
     column = {name: i for i, name in enumerate(motion.names)}
@@ -56,7 +71,7 @@ def write_csv(motion: Motion, file: TextIO) -> None:
         file.write(f"{code},{count}," + ",".join(f"{value:.{DIGITS}f}" for value in row) + "\n")
 
 
-def timecodes(motion: Motion) -> list[str]:
+def timecodes(motion: Writable) -> list[str]:
     """HH:MM:SS:FF.fff of every frame, FF counting the whole frames of a second.
 
     A file states its rate only by the frame number before a new second: a take that ends earlier begins on the last
@@ -82,7 +97,7 @@ def head_turn(head_pose: FloatArray) -> Doubles:
     return np.stack([yaw, pitch, roll], axis=1)
 
 
-def write_json(motion: Motion, file: TextIO) -> None:
+def write_json(motion: Writable, file: TextIO) -> None:
     """LAM's form, frame by frame, with the head's turns as axis-angle radians in "head_pose"."""
     head: dict[str, object] = {
         "names": list(motion.names),

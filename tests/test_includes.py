@@ -1,0 +1,147 @@
+"""Directions of includes in csrc: a room uses those below it, and no header includes itself in a circle."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+CSRC = Path(__file__).resolve().parents[1] / "csrc"
+ABI = "include"  # its only header is talksplat.h
+C_ABI = "capi"  # capi*.cc and their headers, which have no folder
+
+# Room → the rooms that it may include, beside itself.
+BELOW: dict[str, set[str]] = {
+    "math": set(),
+    "core": set(),
+    "ops": {"core", "math"},
+    "cpu": {"ops", "core", "math"},
+    "engine": {"ops", "core", "math"},
+    C_ABI: {"engine", "ops", "core", ABI},
+    "bind": {ABI},
+    ABI: set(),
+}
+
+# Includes that point up or aside today. Rows are deleted as their includes are, and none is added.
+EXCEPTIONS: set[tuple[str, str]] = {
+    ("capi_voice.cc", "cpu/kernel_table.h"),
+    ("engine/avatar.h", "include/talksplat.h"),
+    ("engine/avatar_file.h", "include/talksplat.h"),
+    ("engine/control.h", "include/talksplat.h"),
+    ("engine/engine.h", "cpu/kernel_table.h"),
+    ("engine/speech.cc", "cpu/kernel_table.h"),
+    ("ops/encode.cc", "cpu/kernel_table.h"),
+    ("ops/finish.h", "include/talksplat.h"),
+    ("ops/listen.h", "include/talksplat.h"),
+    ("ops/pose.cc", "cpu/kernel_table.h"),
+    ("ops/project.h", "include/talksplat.h"),
+    ("ops/rasterize.cc", "cpu/kernel_table.h"),
+    ("ops/rasterize.h", "include/talksplat.h"),
+}
+
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]', re.MULTILINE)
+Includes = Mapping[str, set[str]]  # file → what it includes with quotes, both relative to csrc
+
+
+def room_of(name: str) -> str:
+    folder, slash, _ = name.partition("/")
+    return folder if slash else C_ABI
+
+
+def resolved(includer: Path, text: str, root: Path) -> str:
+    """The included file as the compiler finds it, relative to `root`; csrc and csrc/include are on its path."""
+    for folder in (includer.parent, root, root / ABI):
+        if (folder / text).is_file():
+            return (folder / text).resolve().relative_to(root).as_posix()
+    raise AssertionError(f'{includer.relative_to(root)} includes "{text}", which is nowhere in {root.name}.')
+
+
+def includes_under(root: Path) -> Includes:
+    files = sorted(path for path in root.rglob("*") if path.suffix in (".h", ".cc", ".cu", ".cuh"))
+    return {
+        path.relative_to(root).as_posix(): {
+            resolved(path, name, root) for mark, name in INCLUDE.findall(path.read_text("utf-8")) if mark == '"'
+        }
+        for path in files
+    }
+
+
+def upward(includes: Includes) -> set[tuple[str, str]]:
+    """(file, include) of those that a room may not use."""
+    return {
+        (name, used)
+        for name, uses in includes.items()
+        for used in uses
+        if room_of(used) not in {room_of(name), *BELOW[room_of(name)]}
+    }
+
+
+def circle_in(includes: Includes) -> str | None:
+    """A circle of includes in words, or None."""
+    try:
+        TopologicalSorter(includes).prepare()
+    except CycleError as error:
+        return " is included by ".join(error.args[1])
+    return None
+
+
+@pytest.fixture(scope="module")
+def includes() -> Includes:
+    return includes_under(CSRC)
+
+
+def test_every_room_is_known(includes: Includes) -> None:
+    assert {room_of(name) for name in includes} == set(BELOW)
+    assert {name for name in includes if room_of(name) == C_ABI and not name.startswith("capi")} == set()
+
+
+def test_includes_point_down(includes: Includes) -> None:
+    assert upward(includes) - EXCEPTIONS == set()
+
+
+def test_no_exception_outlives_its_include(includes: Includes) -> None:
+    assert EXCEPTIONS - upward(includes) == set(), "delete these rows"
+
+
+def test_no_circles(includes: Includes) -> None:
+    assert circle_in(includes) is None
+
+
+def test_only_the_bindings_know_python(includes: Includes) -> None:
+    users = {
+        name
+        for name in includes
+        for _, used in INCLUDE.findall((CSRC / name).read_text("utf-8"))
+        if used.startswith("pybind11/") or used == "Python.h"
+    }
+    assert {room_of(name) for name in users} == {"bind"}
+
+
+def tree(root: Path, files: Mapping[str, str]) -> Includes:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return includes_under(root)
+
+
+def test_an_include_that_points_up_is_found(tmp_path: Path) -> None:
+    files = {
+        "ops/a.h": '#include "core/b.h"\n#include "a_args.h"\n  # include "talksplat.h"\n#include <cstdint>\n',
+        "ops/a_args.h": '// #include "cpu/c.h"\n',
+        "core/b.h": '#if 1\n#include "cpu/c.h"\n#endif\n',
+        "cpu/c.h": '#include "ops/a.h"',
+        "include/talksplat.h": "",
+    }
+    found = tree(tmp_path, files)
+    assert upward(found) == {("ops/a.h", "include/talksplat.h"), ("core/b.h", "cpu/c.h")}
+    circle = circle_in(found)
+    assert circle is not None
+    assert set(circle.split(" is included by ")) == {"ops/a.h", "core/b.h", "cpu/c.h"}
+
+
+def test_an_include_of_nothing_is_found(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=r'ops/a\.h includes "b\.h", which is nowhere'):
+        tree(tmp_path, {"ops/a.h": '#include "b.h"'})
