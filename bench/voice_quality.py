@@ -45,7 +45,7 @@ def grid_scores(faces: Faces, shared: Path) -> dict[str, Any]:
 
 def frame_ms(voice: _core.Voice) -> tuple[float, float]:
     """Median and p99 of what 40 ms of sound take, on one thread: a frame of 25 a second."""
-    speech = _core.Speech(voice, 16000, 1, 25.0)
+    speech = _core.Speech(_core.Engine(1), voice, 16000, 1, 25.0)
     sound = (0.1 * np.random.default_rng(0).normal(size=(1500, 640))).astype(np.float32)
     took = []
     for chunk in sound:

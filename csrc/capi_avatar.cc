@@ -16,6 +16,8 @@ using ts::capi::null_argument;
 using ts::capi::read_struct;
 using ts::capi::write_struct;
 
+static_assert(static_cast<int>(ts::Dtype::kF32) == TS_F32 && static_cast<int>(ts::Dtype::kI32) == TS_I32);
+
 ts_input_info info_of(const ts_avatar& avatar, size_t index) {
   const ts::AvatarInput& input = avatar.model->file().inputs[index];
   const std::vector<const char*>& names = avatar.element_names[index];
@@ -108,7 +110,14 @@ ts_status ts_avatar_get_tensor(const ts_avatar* avatar, uint32_t index, ts_tenso
     if (index >= tensors.size())
       return error(StatusCode::kInvalidArgument, "ts_avatar_get_tensor: index must be below %zu; got %u.",
                    tensors.size(), index);
-    return write_struct("ts_avatar_get_tensor", tensor, tensors[index]);
+    const ts::SafetensorsTensor& found = tensors[index];
+    ts_tensor value{};
+    value.name = found.name.c_str();
+    value.dtype = static_cast<ts_dtype>(found.dtype);
+    value.ndim = static_cast<uint32_t>(found.ndim);
+    std::copy(found.shape, found.shape + 4, value.shape);
+    value.data = found.data;
+    return write_struct("ts_avatar_get_tensor", tensor, value);
   });
 }
 

@@ -1,4 +1,4 @@
-"""What every test may ask for: the shared test data, and each instruction set that this machine has."""
+"""What every test may ask for: the shared test data, and each backend that this machine has."""
 
 import os
 import subprocess
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from backends import BACKENDS, Backend, missing
+
 ROOT = Path(__file__).resolve().parents[1]
-ISAS = ("scalar", "avx2", "avx512", "neon")
 
 
 def in_ci() -> bool:
@@ -35,16 +36,14 @@ def shared_dir() -> Path:
     return path
 
 
-@pytest.fixture(params=ISAS)
-def isa(request: pytest.FixtureRequest) -> str:
-    """Name of an instruction set; those that this CPU or this build lacks are skipped."""
-    from talksplat import _core
-
-    name: str = request.param
-    present = _core.isa_names()
-    if name not in present:
-        pytest.skip(f"{name} is not available here (available: {', '.join(present)})")
-    return name
+@pytest.fixture(params=BACKENDS, ids=str)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Each backend; those that this machine or this build lacks are skipped."""
+    reason = missing(request.param)
+    if reason:
+        pytest.skip(reason)
+    chosen: Backend = request.param
+    return chosen
 
 
 @pytest.fixture(scope="session")

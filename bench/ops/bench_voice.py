@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backends import Backend, present_backends
 from reference.encode import encode_ref
 from talksplat import _core
 from talksplat._assets import VOICE
@@ -31,13 +32,6 @@ def make_random(folder: Path) -> Path:
 @pytest.fixture(scope="module", params=["shipped", "random"])
 def voice_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return VOICE if request.param == "shipped" else make_random(tmp_path_factory.mktemp("voice"))
-
-
-@pytest.fixture(params=["scalar", "avx2", "avx512", "neon"])
-def isa(request: pytest.FixtureRequest) -> str:
-    if request.param not in _core.isa_names():
-        pytest.skip(f"{request.param} is not available here (available: {', '.join(_core.isa_names())})")
-    return str(request.param)
 
 
 def step_flops(manifest: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> int:
@@ -64,9 +58,10 @@ def stream(speech: _core.Speech, samples: np.ndarray, chunk: int) -> int:
     return frames + len(speech.read()["voice"])
 
 
-def test_speech(voice_file: Path, isa: str, benchmark: Any) -> None:
+@pytest.mark.parametrize("backend", present_backends(), ids=str)
+def test_speech(voice_file: Path, backend: Backend, benchmark: Any) -> None:
     voice = _core.Voice(str(voice_file))
-    speech = _core.Speech(voice, RATE_HZ, 1, FPS, isa=isa)
+    speech = _core.Speech(backend.engine()._core, voice, RATE_HZ, 1, FPS)
     samples = sound(RATE_HZ)
     frames = benchmark(stream, speech, samples, STEP)
     assert frames == SECONDS * FPS
@@ -76,7 +71,7 @@ def test_speech(voice_file: Path, isa: str, benchmark: Any) -> None:
     steps, step_s = SECONDS * 50, benchmark.stats.stats.median / (SECONDS * 50)
     flops, weight_bytes = step_flops(manifest, tensors), 4 * voice.n_parameters
     benchmark.extra_info |= {
-        "isa": isa,
+        "isa": backend.isa,
         "threads": 1,
         "voice": voice_file.stem,
         "parameters": voice.n_parameters,
@@ -89,7 +84,7 @@ def test_speech(voice_file: Path, isa: str, benchmark: Any) -> None:
         "gb_per_s": weight_bytes / step_s / 1e9,
     }
     # What was measured is right: the first second agrees with the oracle.
-    check = _core.Speech(voice, RATE_HZ, 1, 50.0, isa=isa)
+    check = _core.Speech(backend.engine()._core, voice, RATE_HZ, 1, 50.0)
     check.push(samples)
     got = check.read(50)["channel"]
     first = manifest["look_ahead_steps"] - 1
@@ -103,7 +98,7 @@ def test_listen(rate_hz: int, tmp_path: Path, benchmark: Any) -> None:
     """Another rate than 16 kHz, and the least network that there can be behind it: what listen adds."""
     path = tmp_path / "least.safetensors"
     write_voice(path, *random_voice(towers=[tower(width=16, heads=1, layers=1, window=1, taps=1, hidden=1)]))
-    speech = _core.Speech(_core.Voice(str(path)), rate_hz, 1, FPS)
+    speech = _core.Speech(_core.Engine(1), _core.Voice(str(path)), rate_hz, 1, FPS)
     frames = benchmark(stream, speech, sound(rate_hz), rate_hz // 50)
     assert frames == SECONDS * FPS
     benchmark.extra_info |= {"isa": "any", "threads": 1, "us_per_frame": 1e6 * benchmark.stats.stats.median / frames}

@@ -36,8 +36,9 @@ py::array view_of(const py::object& owner, py::dtype dtype, std::vector<py::ssiz
 py::list inputs(const py::object& self) {
   py::list result;
   for (const ts_input_info& input : py::cast<const Avatar&>(self).inputs())
-    result.append(py::make_tuple(input.name, view_of(self, py::dtype::of<float>(),
-                                                     {static_cast<py::ssize_t>(input.size)}, input.default_value)));
+    result.append(py::make_tuple(
+        input.name, input.offset,
+        view_of(self, py::dtype::of<float>(), {static_cast<py::ssize_t>(input.size)}, input.default_value)));
   return result;
 }
 

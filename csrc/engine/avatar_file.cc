@@ -33,7 +33,7 @@ class Reader {
     }
     // Readers of format 1 ignored what they did not know, and files may rely on that.
     if (a_.format > 1) TS_RETURN_IF_ERROR(in_.forbid_others("avatar"));
-    list();
+    a_.tensors = table_.tensors;
     return Status();
   }
 
@@ -269,23 +269,6 @@ class Reader {
       if (in_.has(name)) return true;
     }
     return false;
-  }
-
-  void list() {
-    a_.tensor_names.reserve(table_.tensors.size());
-    for (const SafetensorsTensor& tensor : table_.tensors) a_.tensor_names.push_back(tensor.name);
-    a_.tensors.reserve(table_.tensors.size());
-    for (size_t i = 0; i < table_.tensors.size(); ++i) {
-      const SafetensorsTensor& tensor = table_.tensors[i];
-      ts_tensor out{};
-      out.struct_size = sizeof out;
-      out.name = a_.tensor_names[i].c_str();
-      out.dtype = static_cast<ts_dtype>(tensor.dtype);
-      out.ndim = static_cast<uint32_t>(tensor.ndim);
-      std::memcpy(out.shape, tensor.shape, sizeof out.shape);
-      out.data = tensor.data;
-      a_.tensors.push_back(out);
-    }
   }
 
   const Safetensors& table_;

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "core/safetensors.h"
 #include "core/status.h"
 #include "ops/camera.h"
-#include "talksplat.h"
 
 namespace ts {
 
@@ -70,8 +70,7 @@ struct AvatarFile {
   const float* skin_weight = nullptr;
   const uint8_t* plate = nullptr;  // [height,width,3]
 
-  std::vector<ts_tensor> tensors;  // every tensor of the file; names owned by tensor_names
-  std::vector<std::string> tensor_names;
+  std::vector<SafetensorsTensor> tensors;  // every tensor of the file
   uint64_t file_bytes = 0;
   std::unique_ptr<MappedFile> mapping;
 };

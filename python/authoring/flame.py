@@ -13,7 +13,6 @@ import numpy as np
 
 from talksplat._text import listed, shown
 from talksplat.errors import AvatarInvalid
-from talksplat.flame_lips import LOWER_LIP, N_VERTICES, UPPER_LIP
 
 from .npz import read_arrays
 from .safe_pickle import load_fields
@@ -21,12 +20,16 @@ from .source import Source
 from .spec import MAX_SHAPES, Array
 
 MAX_MODEL_BYTES = 1 << 30
+N_VERTICES = 5023
 N_TRIANGLES, N_JOINTS, N_SHAPE = 9976, 5, 300
 NECK, JAW = 1, 2
 PARENTS = (-1, 0, 1, 1, 1)  # root, neck, jaw, two eyes
 FIELDS = ("f", "v_template", "shapedirs", "posedirs", "J_regressor", "kintree_table", "weights")
 
-RING = len(UPPER_LIP)  # the outer lip rings
+# The outer lip rings, from the left corner of the mouth to the right one (vertex ids of FLAME's topology).
+UPPER_LIP = (1713, 1715, 1716, 1735, 1696, 1694, 1657, 3543, 2774, 2811, 2813, 2850, 2833, 2832, 2830)
+LOWER_LIP = (1576, 1577, 1773, 1774, 1795, 1802, 1865, 3503, 2948, 2905, 2898, 2881, 2880, 2713, 2712)
+RING = len(UPPER_LIP)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from . import _start  # noqa: F401 (first: the imports below take a while)
 from ._core import __version__
 from .avatar import Avatar, load
 from .camera import Camera
+from .clips import Clip
 from .control import Input
-from .driven import Clip
+from .engine import Engine
 from .errors import (
     AudioInvalid,
     AvatarInvalid,
@@ -39,6 +40,7 @@ __all__ = [
     "Camera",
     "Clip",
     "DeviceError",
+    "Engine",
     "Frame",
     "Gaussians",
     "Input",

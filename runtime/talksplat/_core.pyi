@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any, type_check_only
 
 import numpy as np
@@ -6,7 +7,20 @@ from numpy.typing import NDArray
 __version__: str
 ABI_VERSION: int
 
+MAX_SIDE: int
+MAX_THREADS: int
+MAX_SH_COEFFICIENTS: int
+MIN_RATE_HZ: int
+MAX_RATE_HZ: int
+MAX_CHANNELS: int
+MAX_SAMPLE: float
+MIN_FPS: float
+MAX_FPS: float
+MAX_AMOUNT: float
+
 def isa_names() -> list[str]: ...
+def frame_count(n_samples: int, rate_hz: int, fps: float) -> int: ...
+def first_sample(frame: int, rate_hz: int, fps: float) -> int: ...
 
 @type_check_only
 class _Enumeration:  # pybind11 gives every enumeration these
@@ -55,7 +69,9 @@ class Receipt:
     def n_instances(self) -> int: ...
 
 class Engine:
-    def __init__(self, threads: int = 0, precision: Precision = ..., isa: str | None = None) -> None: ...
+    def __init__(self, threads: int = 0, device: str | None = None, isa: str | None = None) -> None: ...
+    @property
+    def device(self) -> str: ...
     @property
     def threads(self) -> int: ...
     @property
@@ -89,29 +105,32 @@ class Avatar:
     def manifest(self) -> str: ...
     @property
     def info(self) -> dict[str, Any]: ...
-    def inputs(self) -> list[tuple[str, NDArray[np.float32]]]: ...
+    def inputs(self) -> list[tuple[str, int, NDArray[np.float32]]]: ...
     def tensors(self) -> dict[str, NDArray[Any]]: ...
+    def retarget(
+        self, weight: NDArray[np.float32] | None, given: Sequence[bool], head_pose: NDArray[np.float32] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]: ...
+
+class Frame:
+    def __init__(self, avatar: Avatar, width: int, height: int, format: Format, precision: Precision) -> None: ...
     def render(
         self,
-        control: dict[str, NDArray[np.float32]],
+        control: NDArray[np.float32] | None,
         camera: Camera | None,
         own_background: bool,
         background: NDArray[np.float32] | None,
-        format: Format,
-        width: int,
-        height: int,
         image: NDArray[Any],
     ) -> Receipt: ...
     def gaussians(
         self,
-        control: dict[str, NDArray[np.float32]],
+        control: NDArray[np.float32] | None,
         mean: NDArray[np.float32],
         quat: NDArray[np.float32],
         scale: NDArray[np.float32],
         opacity: NDArray[np.float32],
         color: NDArray[np.float32],
     ) -> None: ...
-    def vertices(self, control: dict[str, NDArray[np.float32]], out: NDArray[np.float32]) -> None: ...
+    def vertices(self, control: NDArray[np.float32] | None, out: NDArray[np.float32]) -> None: ...
 
 class Voice:
     def __init__(self, path: str | bytes) -> None: ...
@@ -133,6 +152,7 @@ class Voice:
 class Speech:
     def __init__(
         self,
+        engine: Engine,
         voice: Voice,
         rate_hz: int,
         channels: int,
@@ -141,7 +161,6 @@ class Speech:
         mouth: float = 1.0,
         head: float = 1.0,
         blink: float = 1.0,
-        isa: str | None = None,
     ) -> None: ...
     def push(self, samples: NDArray[np.float32] | NDArray[np.int16]) -> None: ...
     def finish(self) -> None: ...
@@ -149,3 +168,4 @@ class Speech:
     @property
     def ready(self) -> int: ...
     def read(self, max_frames: int = -1) -> dict[str, NDArray[np.float32]]: ...
+    def read_control(self, avatar: Avatar, max_frames: int = -1) -> NDArray[np.float32]: ...

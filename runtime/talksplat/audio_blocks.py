@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _core
 from ._arrays import FloatArray
 from .errors import AudioInvalid
 
-MIN_RATE, MAX_RATE = 8000, 192000  # of the core
-MAX_CHANNELS = 8  # of the core
-MAX_SAMPLE = 8.0  # of the core; full scale is 1
+MIN_RATE, MAX_RATE = _core.MIN_RATE_HZ, _core.MAX_RATE_HZ
+MAX_CHANNELS = _core.MAX_CHANNELS
+MAX_SAMPLE = _core.MAX_SAMPLE  # full scale is 1
 BLOCK_S = 0.25
 INT16_SCALE = np.float32(1 / 32768)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import Any
 
@@ -14,15 +15,15 @@ from numpy.typing import NDArray
 from . import _core
 from ._arrays import FloatArray, as_count
 from ._assets import DEMO, builtin_path
-from ._clips import clips_of
-from ._engine import precision_of
-from ._images import background_array, image_array, image_format
 from .arkit import ARKIT_NAMES
 from .audio import open_audio
 from .camera import Camera
-from .control import Input, control_arrays
-from .driven import Clip
-from .errors import DeviceError, MotionInvalid
+from .clips import Clip, clip_tensor, clips_of
+from .control import Input, control_vector, joined
+from .drawing import Drawing, Frames, checked_size
+from .driven import FaceControls
+from .engine import Engine, precision_of
+from .errors import MotionInvalid
 from .frame import Frame, Gaussians
 from .framing import turned_lens
 from .layering import Layer
@@ -32,18 +33,30 @@ from .speech import Hearing, speech_fps
 
 
 def load(
-    path: str | bytes | os.PathLike[str], device: str = "auto", threads: int = 0, precision: str | None = None
+    path: str | bytes | os.PathLike[str],
+    device: str | None = None,
+    threads: int | None = None,
+    precision: str | None = None,
+    *,
+    engine: Engine | None = None,
 ) -> Avatar:
-    """Open an avatar file (.tsplat) and make an engine for it. "demo" is built in; "./demo" and Path("demo") are files.
+    """Open an avatar file (.tsplat). "demo" is built in; "./demo" and Path("demo") are files.
 
-    device: "auto" or "cpu".  threads: CPU threads of its engine, 0 for one per CPU; pictures do not depend on it.
-    precision: "reference" (also None): the image that the avatar was trained with; "fast": within 1.5/255.
+    device, threads: of an engine of its own, as in talksplat.Engine: "auto" and one thread per CPU if not given.
+    engine: one that is there already, instead of those; several avatars may share it.
+    precision: "reference" (also None): the image that the avatar was trained with; "fast": within 1.5/255. Every call
+    that draws may say otherwise.
     Raises AvatarNotFound, AvatarInvalid (the file), DeviceError, ValueError (an argument).
     """
-    if device not in ("auto", "cpu"):
-        raise DeviceError(f'load: device {device!r} is not in this build, which has the CPU only. Use "auto" or "cpu".')
-    engine = _core.Engine(as_count("load: threads", threads, 0), precision_of("load", precision))
-    return Avatar(_core.Avatar(engine, _bytes_of(builtin_path(DEMO, path) or path)), engine)
+    drawn = precision_of("load", precision)
+    if engine is None:
+        workers = 0 if threads is None else as_count("load: threads", threads, 0)
+        engine = Engine("auto" if device is None else device, workers)
+    elif not isinstance(engine, Engine):
+        raise ValueError(f"load: engine must be a talksplat.Engine or None; got {type(engine).__name__}.")
+    elif device is not None or threads is not None:
+        raise ValueError("load: device and threads are the engine's where one is given. Leave them out.")
+    return Avatar(_core.Avatar(engine._core, _bytes_of(builtin_path(DEMO, path) or path)), engine, drawn)
 
 
 def _bytes_of(path: str | bytes | os.PathLike[str]) -> bytes:
@@ -55,25 +68,28 @@ def _bytes_of(path: str | bytes | os.PathLike[str]) -> bytes:
 
 
 class Avatar:
-    """A trained head, from load(). Frames may be rendered from several threads; they take turns.
+    """A trained head, from load(). Frames may be rendered from several threads; they take turns on its engine.
 
-    name: from the file.  manifest: the whole description.  size: (width, height) of the canvas.  fps: of training.
-    n_gaussians: drawn.  inputs: what drives it, by name.  clips: recorded motion in the file, by name.
+    engine: the Engine that draws it.  name: from the file.  manifest: the whole description.  size: (width, height) of
+    the canvas.  fps: of training.  n_gaussians: drawn.  inputs: what drives it, by name.  clips: recorded motion in the
+    file, by name.
     """
 
-    def __init__(self, core: _core.Avatar, engine: _core.Engine) -> None:
+    def __init__(self, core: _core.Avatar, engine: Engine, precision: _core.Precision) -> None:
         """Made by load()."""
         self._core = core
-        self._engine = engine
+        self._frames = Frames(core)
+        self._precision = precision
+        self.engine = engine
         self._info = core.info
         self.manifest: dict[str, Any] = json.loads(core.manifest)
         self.name: str = self.manifest["name"]
         self.size: tuple[int, int] = (self._info["width"], self._info["height"])
         self.fps: float = float(self.manifest["fps"])
         self.n_gaussians: int = self._info["n_gaussians"]
-        pairs = zip(self.manifest["inputs"], core.inputs(), strict=True)
+        entries = zip(self.manifest["inputs"], core.inputs(), strict=True)
         self.inputs: Mapping[str, Input] = MappingProxyType(
-            {name: Input.from_manifest(entry, default) for entry, (name, default) in pairs}
+            {name: Input.from_manifest(entry, default, offset) for entry, (name, offset, default) in entries}
         )
         self.clips: Mapping[str, Clip] = clips_of(self.manifest)
 
@@ -89,26 +105,23 @@ class Avatar:
     @property
     def threads(self) -> int:
         """CPU threads that draw it."""
-        return self._engine.threads
+        return self.engine.threads
 
     @property
     def isa(self) -> str:
         """Instruction set that draws it: scalar, avx2, avx512 or neon."""
-        return self._engine.isa
+        return self.engine.isa
 
     @property
     def speaks(self) -> bool:
         """Whether the built-in voice can move it: it has inputs for a face."""
-        try:
-            fit_motion(_spoken(1.0, np.zeros((1, len(ARKIT_NAMES)), np.float32), np.zeros((1, 3), np.float32)), self)
-        except MotionInvalid:
-            return False
-        return True
+        speaks: bool = self._info["speaks"]
+        return speaks
 
     @property
     def scratch_bytes(self) -> int:
         """High-water mark of the engine's scratch memory."""
-        return self._engine.scratch_bytes
+        return self.engine.scratch_bytes
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """Every tensor of the file by name: read-only views of the mapped file."""
@@ -117,6 +130,23 @@ class Avatar:
     def clip_rows(self, clip: str, name: str) -> FloatArray:
         """[T,size]: what the file's clip `clip` gives to the input `name`; a copy."""
         return np.array(self._core.tensors()[clip_tensor(self.manifest, clip, name)], np.float32)
+
+    def face_controls(self, weights: Mapping[str, FloatArray], head_pose: FloatArray | None = None) -> FaceControls:
+        """What a face makes of its inputs: ARKit weights, [T] by name, and a head pose, [T,3] axis-angle in radians.
+
+        See docs/retargeting.md for what becomes of weights that its rig has no shape for.
+        """
+        rows = None
+        if weights:
+            rows = np.zeros((len(next(iter(weights.values()))), len(ARKIT_NAMES)), np.float32)
+            for name, row in weights.items():
+                rows[:, ARKIT_NAMES.index(name)] = row
+        turn = None if head_pose is None else np.ascontiguousarray(head_pose, np.float32)
+        control, places, moved = self._core.retarget(rows, [name in weights for name in ARKIT_NAMES], turn)
+        pairs = zip(self.inputs.values(), moved, strict=True)
+        inputs = {into.name: control[:, into.columns] for into, moves in pairs if moves}
+        has_place = (name for name, place in zip((*ARKIT_NAMES, "head_pose"), places, strict=True) if place)
+        return FaceControls(inputs, frozenset(has_place))
 
     def gaussians(self, control: Mapping[str, Any] | None = None) -> Gaussians:
         """The activated Gaussians after pose and deform, in the source file's order.
@@ -130,7 +160,9 @@ class Avatar:
         mean, quat, scale = (np.empty((n, k), np.float32) for k in (3, 4, 3))
         opacity = np.empty(n, np.float32)
         color = np.empty((n, 3) if degree < 0 else (n, (degree + 1) ** 2, 3), np.float32)
-        self._core.gaussians(control_arrays(self.inputs, control or {}), mean, quat, scale, opacity, color)
+        vector = control_vector(self.inputs, control or {})
+        with self._posing() as frame:
+            frame.gaussians(vector, mean, quat, scale, opacity, color)
         return Gaussians(
             mean, quat, scale, opacity, color=color if degree < 0 else None, sh=None if degree < 0 else color
         )
@@ -138,8 +170,20 @@ class Avatar:
     def vertices(self, control: Mapping[str, Any] | None = None) -> FloatArray:
         """The posed mesh, [V,3]; control as in gaussians(). V is 0 for an avatar without a mesh."""
         out = np.empty((self._info["n_vertices"], 3), np.float32)
-        self._core.vertices(control_arrays(self.inputs, control or {}), out)
+        vector = control_vector(self.inputs, control or {})
+        with self._posing() as frame:
+            frame.vertices(vector, out)
         return out
+
+    def _posing(self) -> AbstractContextManager[_core.Frame]:
+        """A frame for what is read and not drawn: its canvas does not matter."""
+        return self._frames.borrow(*self.size, _core.Format.RGB8, self._precision)
+
+    def _drawing(
+        self, who: str, size: Any, format: Any, background: Any, camera: Camera | None, precision: Any
+    ) -> Drawing:
+        drawn = precision_of(who, precision, self._precision)
+        return Drawing(self._frames, self.size, who, size, format, background, camera, drawn)
 
     def view(self, up: Any = None, front: Any = None, size: tuple[int, int] | None = None) -> Camera:
         """A camera that shows a still scene upright and from its front, for pictures of (width, height) `size`.
@@ -150,7 +194,7 @@ class Avatar:
         """
         if self.manifest["method"] != "static":
             raise ValueError(f"view: {self.name} is no still scene: up and front are for scenes that do not move.")
-        width, height = self.size if size is None else _checked_size("view", size)
+        width, height = self.size if size is None else checked_size("view", size)
         own = self.manifest["camera"]["cam_from_world"]
         lens = turned_lens(self.gaussians({}).mean, up, front, own, width, height)
         return Camera(lens.cam_from_world.astype(np.float32), lens.focal_px, lens.focal_px, lens.cx, lens.cy, lens.near)
@@ -163,6 +207,7 @@ class Avatar:
         background: Any = "avatar",
         camera: Camera | None = None,
         out: NDArray[Any] | None = None,
+        precision: str | None = None,
     ) -> Frame:
         """Draw one frame; control as in gaussians().
 
@@ -171,10 +216,11 @@ class Avatar:
         background: "avatar" (its own plate or colour), None (transparent in rgba8, black in the others), one colour
         [3], or a picture [H,W,3]; RGB in 0..1.
         camera: None for the avatar's own.  out: array to draw into, of the format's shape and dtype.
+        precision: "reference" or "fast"; None for the one that the avatar was loaded with.
         Raises ValueError for arguments.
         """
-        draw = _Drawing(self, "render_frame", size, format, background, camera)
-        return draw.frame(control_arrays(self.inputs, control or {}), 0, 0.0, out)
+        draw = self._drawing("render_frame", size, format, background, camera, precision)
+        return draw.frame(control_vector(self.inputs, control or {}), 0, 0.0, out)
 
     def render(
         self,
@@ -192,6 +238,7 @@ class Avatar:
         head: float = 1.0,
         blink: float = 1.0,
         motion: Motion | str | os.PathLike[str] | None = None,
+        precision: str | None = None,
     ) -> Iterator[Frame]:
         """Draw the avatar as it speaks a sound, frame by frame while the sound is read.
 
@@ -199,15 +246,17 @@ class Avatar:
         fps: 20..60; None for the avatar's own where that is in this range, else 25.
         motion: moves what speech does not, over and over (a clip of the avatar's joints, say): a Motion, a motion
         file, or "clip:NAME". What both would move, speech moves.
-        size, format, background, camera, out: as in render_frame(); an `out` is drawn into again for every frame.
+        size, format, background, camera, out, precision: as in render_frame(); an `out` is drawn into again for every
+        frame.
         Every frame has the samples of its time in `audio`; together they are the whole sound.
         Raises AudioInvalid for the sound, MotionInvalid for an avatar that no face motion drives and for a motion that
         moves nothing else than speech does, VoiceInvalid, and ValueError for arguments: before the first frame, but
         for damage further into the sound.
         """
         fps = speech_fps(self.fps) if fps is None else fps
-        draw = _Drawing(self, "render", size, format, background, camera)
-        hearing = Hearing("render", open_audio("render", audio, sample_rate), fps, seed, mouth, head, blink)
+        draw = self._drawing("render", size, format, background, camera, precision)
+        sound = open_audio("render", audio, sample_rate)
+        hearing = Hearing("render", self.engine, sound, fps, seed, mouth, head, blink)
         if not self.speaks:
             takes = ", ".join(self.inputs) or "nothing"
             raise MotionInvalid(f"render: {self.name} has no face that speech could move; it takes {takes}.")
@@ -220,23 +269,19 @@ class Avatar:
         return self._speaking(hearing, draw, out, layer)
 
     def _speaking(
-        self, hearing: Hearing, draw: _Drawing, out: NDArray[Any] | None, layer: Layer | None
+        self, hearing: Hearing, draw: Drawing, out: NDArray[Any] | None, layer: Layer | None
     ) -> Iterator[Frame]:
         rate, fps, channels = hearing.audio.rate, hearing.fps, hearing.audio.channels
         held = np.zeros((0, channels), np.float32)  # sound from sample `start` on
         start = index = 0
-        for block in hearing:
+        for block in hearing.controls(self._core):
             held = np.concatenate([held, block.sound])
-            count = len(block.weight)
-            controls = fit_motion(_spoken(fps, block.weight, block.head_pose), self).controls if count else {}
-            if layer is not None and count:
-                controls = layer.under(controls, index, count, fps)
-            for t in range(count):
+            controls = block.frames if layer is None else layer.under(block.frames, index, fps)
+            for t, control in enumerate(controls):
                 # Whole samples before the next frame's time; the last frame has all the rest.
-                final = block.last and t == count - 1
-                end = start + len(held) if final else int((index + 1) * rate / fps)
+                final = block.last and t == len(controls) - 1
+                end = start + len(held) if final else _core.first_sample(index + 1, rate, fps)
                 sound, held = held[: end - start], held[end - start :]
-                control = {name: rows[t] for name, rows in controls.items()}
                 yield draw.frame(control, index, index / fps, out, sound[:, 0] if channels == 1 else sound)
                 start += len(sound)
                 index += 1
@@ -250,65 +295,29 @@ class Avatar:
         background: Any = "avatar",
         camera: Camera | None = None,
         out: NDArray[Any] | None = None,
+        precision: str | None = None,
     ) -> Iterator[Frame]:
         """Draw every frame of a motion: a Motion, a motion file, or "clip:NAME" of the avatar's own.
 
         fps: frames per second of the pictures, between whose times the motion is interpolated; None for the
-        motion's own rate. size, format, background, camera, out: as in render_frame(); an `out` is drawn into
-        again for every frame.
+        motion's own rate. size, format, background, camera, out, precision: as in render_frame(); an `out` is
+        drawn into again for every frame.
         Raises MotionInvalid for the motion and ValueError for arguments, before the first frame.
         """
         motion = _loaded("render_motion", motion, self, " Sound is for render().")
         if fps is not None:
             motion = motion.resample(fps)
         controls = fit_motion(motion, self).controls
-        return self._frames(controls, motion, _Drawing(self, "render_motion", size, format, background, camera), out)
+        return self._moving(
+            controls, motion, self._drawing("render_motion", size, format, background, camera, precision), out
+        )
 
-    def _frames(
-        self, controls: dict[str, FloatArray], motion: Motion, draw: _Drawing, out: NDArray[Any] | None
+    def _moving(
+        self, controls: dict[str, FloatArray], motion: Motion, draw: Drawing, out: NDArray[Any] | None
     ) -> Iterator[Frame]:
         for t in range(motion.frames):
-            yield draw.frame({name: rows[t] for name, rows in controls.items()}, t, t / motion.fps, out)
-
-
-class _Drawing:
-    """How frames are drawn: checked once, used for every frame."""
-
-    def __init__(
-        self, avatar: Avatar, who: str, size: Any, format: Any, background: Any, camera: Camera | None
-    ) -> None:
-        self.who = who
-        self.core = avatar._core
-        self.form = image_format(who, format)
-        self.width, self.height = avatar.size if size is None else _checked_size(who, size)
-        if camera is not None and not isinstance(camera, Camera):
-            raise ValueError(f"{who}: camera must be a talksplat.Camera or None; got {type(camera).__name__}.")
-        self.camera = None if camera is None else camera.core()
-        self.own_background = isinstance(background, str) and background == "avatar"
-        if isinstance(background, str) and not self.own_background:
-            raise ValueError(
-                f'{who}: background must be "avatar", None, [3] or [{self.height},{self.width},3]; got {background!r}.'
-            )
-        behind = None if self.own_background else background
-        self.background = background_array(who, behind, self.width, self.height)
-
-    def frame(
-        self,
-        control: dict[str, FloatArray],
-        index: int,
-        pts: float,
-        out: NDArray[Any] | None,
-        sound: FloatArray | None = None,
-    ) -> Frame:
-        image = image_array(self.who, self.form, self.width, self.height, out)
-        receipt = self.core.render(
-            control, self.camera, self.own_background, self.background, self.form.core, self.width, self.height, image
-        )
-        return Frame(image, pts, index, receipt, sound)
-
-
-def _spoken(fps: float, weight: NDArray[Any], head_pose: NDArray[Any]) -> Motion:
-    return Motion(fps, weight, ARKIT_NAMES, {"head_pose": head_pose})
+            control = joined(self.inputs, {name: rows[t] for name, rows in controls.items()})
+            yield draw.frame(control, t, t / motion.fps, out)
 
 
 def _loaded(who: str, motion: Any, avatar: Avatar, hint: str = "") -> Motion:
@@ -317,11 +326,3 @@ def _loaded(who: str, motion: Any, avatar: Avatar, hint: str = "") -> Motion:
     if not isinstance(motion, (str, os.PathLike)):
         raise ValueError(f'{who}: motion must be a Motion, a path or "clip:NAME"; got {type(motion).__name__}.{hint}')
     return load_motion(motion, avatar)
-
-
-def _checked_size(who: str, size: Any) -> tuple[int, int]:
-    try:
-        width, height = size
-    except (TypeError, ValueError):
-        raise ValueError(f"{who}: size must be (width, height) in pixels; got {size!r}.") from None
-    return as_count(f"{who}: width", width, 1), as_count(f"{who}: height", height, 1)

@@ -15,8 +15,8 @@ from ._arrays import FloatArray, as_floats, nearest, require_finite, require_sha
 class Input:
     """One input of an avatar.
 
-    size: floats.  target: what it moves: blendshape, joint_rotation (axis-angle, radians), joint_translation or
-    translation.  default: [size], its value when a frame does not give it.
+    size: floats, of a control those from `offset` on.  target: what it moves: blendshape, joint_rotation (axis-angle,
+    radians), joint_translation or translation.  default: [size], its value when a frame does not give it.
     names: of its elements, for blendshapes; else empty.  absent: names that this avatar's rig has no shape for.
     """
 
@@ -24,24 +24,37 @@ class Input:
     size: int
     target: str
     default: FloatArray
+    offset: int
     names: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     index: Mapping[str, int] = field(repr=False, default_factory=dict)
 
     @staticmethod
-    def from_manifest(entry: Mapping[str, Any], default: FloatArray) -> Input:
+    def from_manifest(entry: Mapping[str, Any], default: FloatArray, offset: int) -> Input:
         named = entry["target"] == "blendshape"
         names, shapes = (tuple(entry["names"]), entry["shapes"]) if named else ((), ())
         absent = tuple(name for name, shape in zip(names, shapes, strict=True) if shape < 0)
         index = {name: i for i, name in enumerate(names)}
-        return Input(entry["name"], int(entry["size"]), entry["target"], default, names, absent, index)
+        return Input(entry["name"], int(entry["size"]), entry["target"], default, offset, names, absent, index)
+
+    @property
+    def columns(self) -> slice:
+        """Where it is in a control."""
+        return slice(self.offset, self.offset + self.size)
 
 
-def control_arrays(inputs: Mapping[str, Input], control: Mapping[str, Any]) -> dict[str, FloatArray]:
-    """The core's form of a control, every name, shape and number checked."""
+def control_vector(inputs: Mapping[str, Input], control: Mapping[str, Any]) -> FloatArray:
+    """The core's form of a control, [n_control]: every name, shape and number is checked, and what is missing is an
+    input's default."""
     if not isinstance(control, Mapping):
         raise ValueError(f"control must map input names to arrays; got {type(control).__name__}. {{}} is neutral.")
-    return {name: _control_array(inputs, name, value) for name, value in control.items()}
+    return joined(inputs, {name: _control_array(inputs, name, value) for name, value in control.items()})
+
+
+def joined(inputs: Mapping[str, Input], arrays: Mapping[str, FloatArray]) -> FloatArray:
+    """[n_control]: one frame's arrays by input, [size] each, and the defaults of the others."""
+    parts = [arrays.get(into.name, into.default) for into in inputs.values()]
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
 def _control_array(inputs: Mapping[str, Input], name: str, value: Any) -> FloatArray:

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import NamedTuple, Protocol
 
 from ._arrays import FloatArray
+from .clips import Clip
 from .control import Input
 
 
-@dataclass(frozen=True)
-class Clip:
-    """A motion recorded in the avatar file; play it with render_motion("clip:NAME")."""
+class FaceControls(NamedTuple):
+    """A face as an avatar's inputs."""
 
-    name: str
-    fps: float
-    frames: int
-    inputs: tuple[str, ...]
+    inputs: dict[str, FloatArray]  # the inputs that it moves, [T,size]
+    has_place: frozenset[str]  # of ARKit's weights and "head_pose", those that move the avatar
 
 
 class Driven(Protocol):
     """What inputs drive, frame after frame: an Avatar is one, and so is whatever else has these.
 
     name: for messages.  fps: the rate of motions that state none.  inputs: what drives it, by name, in the order of
-    its file.  clips: motions that it brings along, by name.
+    its file.  clips: motions that it brings along, by name.  speaks: whether a face that speaks moves it.
     """
 
     @property
@@ -36,17 +33,13 @@ class Driven(Protocol):
     @property
     def clips(self) -> Mapping[str, Clip]: ...
 
+    @property
+    def speaks(self) -> bool: ...
+
     def clip_rows(self, clip: str, name: str) -> FloatArray:
         """[T,size]: what one of its clips gives to the input `name`."""
         ...
 
-
-class Rigged(Driven, Protocol):
-    """One whose rig can be asked, too, for a face that is to move it: of which kind it is, and how it moves."""
-
-    @property
-    def manifest(self) -> dict[str, Any]: ...
-    @property
-    def info(self) -> dict[str, Any]: ...
-
-    def vertices(self, control: Mapping[str, Any] | None = None) -> FloatArray: ...
+    def face_controls(self, weights: Mapping[str, FloatArray], head_pose: FloatArray | None) -> FaceControls:
+        """What ARKit weights, [T] by name, and a head pose, [T,3], make of its inputs."""
+        ...

@@ -10,7 +10,7 @@ import numpy as np
 
 from ._arrays import FloatArray
 from .arkit import ARKIT_NAMES
-from .driven import Rigged
+from .driven import Driven
 from .motions import Motion, fit_motion
 
 
@@ -21,7 +21,7 @@ class Layer:
     Raises MotionInvalid where the motion does not fit the avatar, or speech does not.
     """
 
-    def __init__(self, motion: Motion, avatar: Rigged) -> None:
+    def __init__(self, motion: Motion, avatar: Driven) -> None:
         weights, head = np.zeros((1, len(ARKIT_NAMES)), np.float32), np.zeros((1, 3), np.float32)
         driven = fit_motion(Motion(1.0, weights, ARKIT_NAMES, {"head_pose": head}), avatar).controls.keys()
         whole = fit_motion(motion, avatar).controls
@@ -29,7 +29,11 @@ class Layer:
         own = [name for name in motion.names if name not in ARKIT_NAMES]
         homes = {into.name: [into.index[name] for name in own if name in into.index] for into in avatar.inputs.values()}
         controls = {name: rows for name, rows in whole.items() if name not in driven or homes[name]}
-        self._columns = {name: homes[name] for name in controls if name in driven}
+        self._offsets = {name: avatar.inputs[name].offset for name in controls}
+        # The columns of each input that are the layer's: all, or those of weights that speech does not know.
+        self._columns = {
+            name: np.array(homes[name] if name in driven else range(rows.shape[1])) for name, rows in controls.items()
+        }
         self.moves = tuple(controls)
         self.overruled = tuple(
             name for name in whole if name in driven and (name not in controls or len(own) < len(motion.names))
@@ -41,17 +45,13 @@ class Layer:
         closed = {name: np.concatenate([rows, rows[:1]]) for name, rows in controls.items()}
         self._closed = Motion(motion.fps, inputs=closed, rotations=motion.rotations | turning) if closed else None
 
-    def under(self, spoken: dict[str, FloatArray], first: int, count: int, fps: float) -> dict[str, FloatArray]:
-        """Controls of frames first .. first + count - 1, at fps: those of speech, and the layer's where it has none."""
+    def under(self, spoken: FloatArray, first: int, fps: float) -> FloatArray:
+        """Controls of frames first, first + 1, ... at fps, [T,n_control]: speech, and the layer where it has none."""
         if self._closed is None:
             return spoken
-        at = np.arange(first, first + count, dtype=np.float64) * (self._closed.fps / fps) % self._frames
-        controls = dict(spoken)
+        at = np.arange(first, first + len(spoken), dtype=np.float64) * (self._closed.fps / fps) % self._frames
+        controls = spoken.copy()
         for name, rows in self._closed.at(self._times, at, fps).inputs.items():
-            if name in self._columns:
-                columns = self._columns[name]
-                controls[name] = controls[name].copy()
-                controls[name][:, columns] = rows[:, columns]
-            else:
-                controls[name] = rows
+            columns = self._columns[name]
+            controls[:, self._offsets[name] + columns] = rows[:, columns]
         return controls

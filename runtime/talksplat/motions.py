@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from ._arrays import FloatArray, as_floats, as_number, nearest, require_finite, shape_text
 from .arkit import ARKIT_NAMES
-from .driven import Driven, Rigged
+from .driven import Driven
 from .errors import MotionInvalid
-from .retarget import is_flame, speaks_arkit, to_flame, to_rig
 from .rotation import slerp_axis_angle
 
 MAX_FPS = 1000.0
@@ -27,6 +26,7 @@ _STEP = 1 << 14  # frames that are interpolated at a time, in float64
 ROTATIONS = frozenset({"head_pose", "rotation", "neck_pose", "jaw_pose", "eyes_pose", "joint_rotation"})
 # What a recording carries along: an avatar without such an input does without it.
 OPTIONAL_INPUTS = frozenset({"head_pose"})
+_ARKIT = frozenset(ARKIT_NAMES)
 FLAME_INPUTS = frozenset({"expr", "rotation", "neck_pose", "jaw_pose", "eyes_pose"})
 
 
@@ -169,30 +169,26 @@ class FittedMotion(NamedTuple):
     ignored: tuple[str, ...]  # weights and inputs that are not all zero and that this avatar has no use for
 
 
-def fit_motion(motion: Motion, avatar: Rigged) -> FittedMotion:
+def fit_motion(motion: Motion, avatar: Driven) -> FittedMotion:
     """The motion as the avatar's inputs.
 
     ARKit weights that the rig has no shape for go to the nearest combination that it has, and on a FLAME avatar to
-    jaw, eyes, neck and expression (retarget.py; docs/retargeting.md). What finds no place is left out and reported.
+    jaw, eyes, neck and expression (docs/retargeting.md). What finds no place is left out and reported; inputs that the
+    motion gives itself win over those made from weights.
     Raises MotionInvalid for other names that the avatar does not know, FLAME parameters on an ARKit avatar among them.
     """
-    homes = {name: into for into in reversed(list(avatar.inputs.values())) for name in into.names}
     inputs = dict(motion.inputs)
     weights = {name: motion.weights[:, column] for column, name in enumerate(motion.names)}
-    arkit = {name: rows for name, rows in weights.items() if name in ARKIT_NAMES}
+    moved_by_face: dict[str, FloatArray] = {}
     ignored: list[str] = []
-    if speaks_arkit(avatar):
-        moved = to_rig(arkit, frozenset(name for name, home in homes.items() if name not in home.absent))
-        weights = {
-            name: rows for name, rows in {**weights, **moved.weights}.items() if name in homes or name not in arkit
-        }
-        ignored += moved.ignored
-    elif is_flame(avatar):
+    if avatar.speaks:
+        face = {name: weights.pop(name) for name in motion.names if name in _ARKIT}
         turn = None if "head_pose" in avatar.inputs else inputs.pop("head_pose", None)
-        moved = to_flame(arkit, turn, avatar)
-        inputs = {**moved.inputs, **inputs}
-        weights = {name: rows for name, rows in weights.items() if name not in arkit}
-        ignored += moved.ignored
+        moved = avatar.face_controls(face, turn)
+        moved_by_face = moved.inputs
+        given = face if turn is None else {**face, "head_pose": turn}
+        ignored += [name for name, rows in given.items() if name not in moved.has_place and rows.any()]
+    homes = {name: into for into in reversed(list(avatar.inputs.values())) for name in into.names}
     unknown = [name for name in weights if name not in homes]
     if unknown:
         raise unknown_inputs(avatar, unknown, homes)
@@ -212,10 +208,11 @@ def fit_motion(motion: Motion, avatar: Rigged) -> FittedMotion:
             )
         else:
             controls[name] = rows
+    controls = {**controls, **{name: rows for name, rows in moved_by_face.items() if name not in controls}}
     for name, rows in weights.items():
         home = homes[name]
-        if home.name not in controls:
-            controls[home.name] = np.tile(home.default, (motion.frames, 1))
+        own = controls[home.name] if home.name in controls else np.tile(home.default, (motion.frames, 1))
+        controls[home.name] = own.copy()  # it may be the motion's
         controls[home.name][:, home.index[name]] = rows
     return FittedMotion(controls, tuple(ignored))
 
@@ -225,7 +222,7 @@ def unknown_inputs(avatar: Driven, names: Sequence[str], similar: Iterable[str])
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     takes = ", ".join(avatar.inputs) or "nothing"
     hint = ""
-    if names[0] in FLAME_INPUTS and speaks_arkit(avatar):
+    if names[0] in FLAME_INPUTS and any(not _ARKIT.isdisjoint(into.names) for into in avatar.inputs.values()):
         hint = (
             f" {names[0]} is FLAME's, and this avatar is moved by ARKit weights: use a motion of those "
             "(.csv, .json, .npy), or speech."

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from . import _core
 from ._arrays import FloatArray, as_count, as_floats, as_number, require_shape, shape_text
-from ._engine import precision_of, shared_engine
 from ._images import FORMATS, background_array, image_array
 from .camera import camera_from_matrices
+from .engine import Engine, precision_of, shared_engine
 
-MAX_COEFFICIENTS = 16
+MAX_COEFFICIENTS = _core.MAX_SH_COEFFICIENTS
 _DTYPES = {"float32": FORMATS["rgb_f32"], "uint8": FORMATS["rgba8"]}
 
 
@@ -33,6 +33,7 @@ def rasterize(
     near: float = 0.2,
     dilation: float = 0.3,
     threads: int = 0,
+    engine: Engine | None = None,
     precision: str | None = None,
     dtype: Any = "float32",
     out: NDArray[Any] | None = None,
@@ -47,7 +48,8 @@ def rasterize(
     viewmat: [4,4] world to camera, OpenCV axes.  K: [3,3] in pixels, pixel centres at +0.5, no skew.
     background: None, one colour [3], or a picture [height,width,3]; RGB in 0..1, or uint8.
     near: Gaussians at camera depth <= near are not drawn.  dilation: px² added to the 2-D covariance's diagonal.
-    threads: 0 for one per CPU; the picture does not depend on it.
+    threads: 0 for one per CPU; the picture does not depend on it.  engine: draws, with its threads; None: one that is
+    shared by all calls with as many `threads`.
     precision: "reference" (also None; within 2e-5 of float64) or "fast" (within 1.5/255).
     dtype: "float32" for RGB [height,width,3], not clamped; "uint8" for RGBA [height,width,4], whose alpha is 255 over
     a background and straight coverage without one.
@@ -55,7 +57,7 @@ def rasterize(
 
     Returns the image, or (image, alpha [height,width] if asked for, depth [height,width] if asked for); depth is
     the alpha-weighted sum of camera depths. Gaussians that are not finite are skipped. Raises ValueError for
-    arguments. May be called from several threads; calls with equal `threads` take turns.
+    arguments. May be called from several threads; calls on one engine take turns.
     """
     mean = as_floats("rasterize: means", means)
     if mean.ndim != 2 or mean.shape[1] != 3:
@@ -77,7 +79,7 @@ def rasterize(
     alpha = np.empty((h, w), np.float32) if return_alpha else None
     depth = np.empty((h, w), np.float32) if return_depth else None
     _core.rasterize(
-        shared_engine("rasterize", threads),
+        _engine_of(engine, threads)._core,
         mean,
         quat,
         scale,
@@ -97,6 +99,16 @@ def rasterize(
     )
     extra = tuple(array for array in (alpha, depth) if array is not None)
     return (image, *extra) if extra else image
+
+
+def _engine_of(engine: Any, threads: Any) -> Engine:
+    if engine is None:
+        return shared_engine("rasterize", threads)
+    if not isinstance(engine, Engine):
+        raise ValueError(f"rasterize: engine must be a talksplat.Engine or None; got {type(engine).__name__}.")
+    if threads != 0:
+        raise ValueError(f"rasterize: threads are the engine's where one is given; got {threads!r}. Leave it out.")
+    return engine
 
 
 def _rows(name: str, value: Any, n: int, tail: tuple[int, ...], way_out: str) -> FloatArray:

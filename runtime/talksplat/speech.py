@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -17,11 +16,12 @@ from ._assets import VOICE
 from .arkit import ARKIT_NAMES
 from .audio import open_audio
 from .audio_blocks import Audio
+from .engine import Engine, shared_engine
 from .motions import Motion
 
-MIN_FPS, MAX_FPS = 20.0, 60.0
+MIN_FPS, MAX_FPS, MAX_AMOUNT = _core.MIN_FPS, _core.MAX_FPS, _core.MAX_AMOUNT
 DEFAULT_FPS = 25.0
-MAX_AMOUNT = 2.0
+_MOTION_ARRAYS = ("weight", "head_pose", "voice", "feature")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,26 +42,30 @@ def builtin_voice() -> _core.Voice:
     return _core.Voice(os.fsencode(VOICE))
 
 
-class Heard(NamedTuple):
-    """A block of sound, and the faces that it made ready: those of earlier sound, too, by the look-ahead."""
+Frames = TypeVar("Frames")
+
+
+@dataclass(frozen=True, eq=False)
+class Heard(Generic[Frames]):
+    """A block of sound, and the frames that it made ready: those of earlier sound, too, by the look-ahead."""
 
     sound: FloatArray  # [n,channels]
-    weight: FloatArray  # [T,52]
-    head_pose: FloatArray  # [T,3]
-    voice: FloatArray  # [T]
-    feature: FloatArray  # [T,n]
-    last: bool  # no sound in it: the rest of the faces
+    frames: Frames
+    last: bool  # no sound in it: the rest of the frames
 
 
 class Hearing:
-    """A sound that is being listened to; arguments are checked here, the sound is read by iterating, once."""
+    """A sound that is being listened to: arguments are checked here, and faces() or controls() reads it, once."""
 
-    def __init__(self, who: str, audio: Audio, fps: Any, seed: Any, mouth: Any, head: Any, blink: Any) -> None:
+    def __init__(
+        self, who: str, engine: Engine, audio: Audio, fps: Any, seed: Any, mouth: Any, head: Any, blink: Any
+    ) -> None:
         self.audio = audio
         self.fps = as_number(f"{who}: fps", fps)
         if not MIN_FPS <= self.fps <= MAX_FPS:
             raise ValueError(f"{who}: fps must be {MIN_FPS:g} to {MAX_FPS:g}; got {fps!r}.")
         self._speech = _core.Speech(
+            engine._core,
             builtin_voice(),
             audio.rate,
             audio.channels,
@@ -72,16 +76,20 @@ class Hearing:
             _amount(f"{who}: blink", blink),
         )
 
-    def __iter__(self) -> Iterator[Heard]:
+    def faces(self) -> Iterator[Heard[dict[str, FloatArray]]]:
+        """weight [T,52], head_pose [T,3], voice [T], channel [T,n] and feature [T,n] of the frames that are ready."""
+        return self._heard(self._speech.read)
+
+    def controls(self, avatar: _core.Avatar) -> Iterator[Heard[FloatArray]]:
+        """[T,n_control] of an avatar that speaks."""
+        return self._heard(lambda: self._speech.read_control(avatar))
+
+    def _heard(self, read: Callable[[], Frames]) -> Iterator[Heard[Frames]]:
         for block in self.audio.blocks():
             self._speech.push(block)
-            yield self._heard(block, last=False)
+            yield Heard(block, read(), last=False)
         self._speech.finish()
-        yield self._heard(np.zeros((0, self.audio.channels), np.float32), last=True)
-
-    def _heard(self, block: FloatArray, last: bool) -> Heard:
-        faces = self._speech.read()
-        return Heard(block, faces["weight"], faces["head_pose"], faces["voice"], faces["feature"], last)
+        yield Heard(np.zeros((0, self.audio.channels), np.float32), read(), last=True)
 
 
 def speech_fps(fps: float) -> float:
@@ -91,7 +99,9 @@ def speech_fps(fps: float) -> float:
 
 def frame_count(audio: Audio, fps: float) -> int | None:
     """How many frames there will be, as far as the sound says how long it is."""
-    return None if audio.seconds is None else max(1, math.ceil(audio.seconds * fps - 1e-6))
+    if audio.seconds is None:
+        return None
+    return max(1, _core.frame_count(round(audio.seconds * audio.rate), audio.rate, fps))
 
 
 def _amount(who: str, value: Any) -> float:
@@ -120,8 +130,9 @@ def motion(
     Returns ceil(seconds · fps) frames. Raises AudioInvalid for the sound, which says what is wrong and where,
     VoiceInvalid for the voice file, and ValueError for arguments.
     """
-    hearing = Hearing("motion", open_audio("motion", audio, sample_rate), fps, seed, mouth, head, blink)
+    engine = shared_engine("motion", 1)
+    hearing = Hearing("motion", engine, open_audio("motion", audio, sample_rate), fps, seed, mouth, head, blink)
     # The sound itself is not kept.
-    heard = [(block.weight, block.head_pose, block.voice, block.feature) for block in hearing]
+    heard = [tuple(block.frames[name] for name in _MOTION_ARRAYS) for block in hearing.faces()]
     weight, head_pose, voice, feature = (np.concatenate(rows) for rows in zip(*heard, strict=True))
     return SpeechMotion(hearing.fps, weight, ARKIT_NAMES, {"head_pose": head_pose}, voice=voice, features=feature)

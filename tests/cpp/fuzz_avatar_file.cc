@@ -57,12 +57,11 @@ void use(const ts::AvatarFile& a) {
     REQUIRE(static_cast<int64_t>(input.default_value.size()) == input.size);
     for (const int id : input.index) REQUIRE(id >= (shapes ? -1 : 0) && id < (shapes ? a.s : a.j));
   }
-  const size_t sizes[] = {4, 1, 2, 4, 4};
-  for (const ts_tensor& tensor : a.tensors) {
-    int64_t bytes = static_cast<int64_t>(sizes[tensor.dtype]);
-    for (uint32_t i = 0; i < tensor.ndim; ++i) bytes *= tensor.shape[i];
-    read_all(static_cast<const uint8_t*>(tensor.data), bytes);
-    REQUIRE(std::strlen(tensor.name) > 0);
+  for (const ts::SafetensorsTensor& tensor : a.tensors) {
+    auto bytes = static_cast<int64_t>(ts::dtype_bytes(tensor.dtype));
+    for (int i = 0; i < tensor.ndim; ++i) bytes *= tensor.shape[i];
+    read_all(tensor.data, bytes);
+    REQUIRE(!tensor.name.empty());
   }
   REQUIRE(std::strlen(a.manifest.c_str()) == a.manifest.size());
 }

@@ -1,33 +1,32 @@
 """Draws the scenes of the raster tests with the native code."""
 
-import os
 from typing import Any
-from unittest import mock
 
 import numpy as np
 
 import talksplat
+from backends import Backend, engine_of
 from reference.rasterize import Rasterized, rasterize_ref
 from reference.scenes import Scene, View
 from talksplat import _core
 from tolerances import require_close
 
 
-def draw(scene: Scene, view: View, *, isa: str | None = None, **options: Any) -> Any:
+def draw(scene: Scene, view: View, *, backend: Backend | None = None, **options: Any) -> Any:
     """talksplat.rasterize on one thread unless told otherwise."""
-    with mock.patch.dict(os.environ, {"TALKSPLAT_ISA": isa} if isa else {}):
-        return talksplat.rasterize(
-            scene.means,
-            scene.quats,
-            scene.scales,
-            scene.opacities,
-            scene.colors,
-            view.cam_from_world,
-            view.K,
-            view.width,
-            view.height,
-            **{"sh_degree": scene.sh_degree, "near": view.near, "threads": 1} | options,
-        )
+    engine = engine_of(backend, options.pop("threads", 1))
+    return talksplat.rasterize(
+        scene.means,
+        scene.quats,
+        scene.scales,
+        scene.opacities,
+        scene.colors,
+        view.cam_from_world,
+        view.K,
+        view.width,
+        view.height,
+        **{"sh_degree": scene.sh_degree, "near": view.near, "engine": engine} | options,
+    )
 
 
 def draw_all(scene: Scene, view: View, **options: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -36,7 +35,7 @@ def draw_all(scene: Scene, view: View, **options: Any) -> tuple[np.ndarray, np.n
 
 
 def draw_core(
-    engine: _core.Engine, scene: Scene, view: View, format: _core.Format, background: np.ndarray | None = None
+    engine: talksplat.Engine, scene: Scene, view: View, format: _core.Format, background: np.ndarray | None = None
 ) -> np.ndarray:
     """One frame of a given engine in any format."""
     shapes = {
@@ -47,7 +46,7 @@ def draw_core(
     }
     image = np.empty(shapes[format], np.float32 if format == _core.Format.RGB_F32 else np.uint8)
     _core.rasterize(
-        engine,
+        engine._core,
         scene.means,
         scene.quats,
         scene.scales,
@@ -69,11 +68,17 @@ def draw_core(
 
 
 def require_matches(
-    scene: Scene, view: View, isa: str | None, background: Any = None, *, what: str = "rasterize", **options: Any
+    scene: Scene,
+    view: View,
+    backend: Backend | None,
+    background: Any = None,
+    *,
+    what: str = "rasterize",
+    **options: Any,
 ) -> np.ndarray:
     """image, alpha and depth equal the oracle's: tightly, and within one splat's worth where rounding may decide."""
     want = rasterize_ref(scene, view, dilation=options.get("dilation", 0.3))
-    image, alpha, depth = draw_all(scene, view, isa=isa, background=background, **options)
+    image, alpha, depth = draw_all(scene, view, backend=backend, background=background, **options)
     if background is not None:
         background = np.asarray(background, np.float32).reshape(-1, 3)
     require_same(image, alpha, depth, want, background, what)

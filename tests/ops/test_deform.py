@@ -7,36 +7,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backends import Backend, load
 from ops.pose_avatars import rigged_avatar, static_avatar
 from reference import tsplat
 from reference.deform import deform_ref
 from reference.pose import pose_ref
-from talksplat import _core
-from talksplat.avatar import Avatar
 from talksplat.errors import AvatarInvalid
 
 
-def load(path: Path, isa: str | None = None) -> Avatar:
-    engine = _core.Engine(1, _core.Precision.REFERENCE, isa)
-    return Avatar(_core.Avatar(engine, str(path)), engine)
-
-
-def test_no_stages_change_nothing(isa: str, tmp_path: Path) -> None:
+def test_no_stages_change_nothing(backend: Backend, tmp_path: Path) -> None:
     path = static_avatar(tmp_path / "a.tsplat")
     file = tsplat.read(path)
     mean, quat, scale = deform_ref(pose_ref(file, {}), file.manifest["deform"]["stages"])
-    g, row = load(path, isa).gaussians(), file.tensors["gaussians/source_index"]
+    g, row = load(path, backend).gaussians(), file.tensors["gaussians/source_index"]
     np.testing.assert_array_equal(g.mean[row], mean)
     np.testing.assert_allclose(g.quat[row], quat, rtol=0, atol=1e-7)
     np.testing.assert_array_equal(g.scale[row], scale)
 
 
-def test_runs_after_pose(isa: str, tmp_path: Path) -> None:
+def test_runs_after_pose(backend: Backend, tmp_path: Path) -> None:
     path = rigged_avatar(tmp_path / "a.tsplat", binding="triangle")
     file = tsplat.read(path)
     control = {"translation": np.array([1.0, 2.0, 3.0], np.float32)}
     mean, _, scale = deform_ref(pose_ref(file, control), file.manifest["deform"]["stages"])
-    g, row = load(path, isa).gaussians(control), file.tensors["gaussians/source_index"]
+    g, row = load(path, backend).gaussians(control), file.tensors["gaussians/source_index"]
     np.testing.assert_allclose(g.mean[row], mean, rtol=0, atol=2e-6)
     np.testing.assert_allclose(g.scale[row], scale, rtol=0, atol=2e-6)
 

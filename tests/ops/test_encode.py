@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import talksplat
+from backends import Backend, engine_of
 from ops.voices import CHANNELS, STEP, KnownVoice, faces, make_voice, noise, steps, tower, tune
 from talksplat import _core
 from talksplat.arkit import ARKIT_NAMES
@@ -39,9 +40,9 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> KnownVoice:
 
 
 def require_steps(
-    voice: KnownVoice, sound: np.ndarray, isa: str | None = None, name: str = "", times: float = 1.0
+    voice: KnownVoice, sound: np.ndarray, backend: Backend | None = None, name: str = "", times: float = 1.0
 ) -> None:
-    got = steps(voice, sound, isa=isa)
+    got = steps(voice, sound, backend=backend)
     want = voice.steps_ref(sound, len(got.channel))
     assert len(got.channel) == math.ceil(len(sound) / STEP)
     require_close("encode", "float32", got.channel, want.channel, name=f"channel {name}", times=times)
@@ -52,19 +53,19 @@ def require_steps(
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_matches_the_oracle(shape: str, isa: str, tmp_path: Path) -> None:
-    require_steps(make_voice(tmp_path, towers=SHAPES[shape]), noise(30000), isa, shape)
+def test_matches_the_oracle(shape: str, backend: Backend, tmp_path: Path) -> None:
+    require_steps(make_voice(tmp_path, towers=SHAPES[shape]), noise(30000), backend, shape)
 
 
 @pytest.mark.parametrize("n_mels", [1, 7, 8, 9, 40, 128])
-def test_any_number_of_bands(n_mels: int, isa: str, tmp_path: Path) -> None:
+def test_any_number_of_bands(n_mels: int, backend: Backend, tmp_path: Path) -> None:
     """128 bands have triangles between two bins of the spectrum."""
-    require_steps(make_voice(tmp_path, n_mels=n_mels), noise(8000), isa, f"{n_mels} bands")
+    require_steps(make_voice(tmp_path, n_mels=n_mels), noise(8000), backend, f"{n_mels} bands")
 
 
 @pytest.mark.parametrize("n", [0, 1, 159, 160, 161, 319, 320, 321, 960, 961, 16001])
-def test_any_length(voice: KnownVoice, n: int, isa: str) -> None:
-    require_steps(voice, noise(n), isa, f"{n} samples")
+def test_any_length(voice: KnownVoice, n: int, backend: Backend) -> None:
+    require_steps(voice, noise(n), backend, f"{n} samples")
 
 
 @pytest.mark.parametrize("look_ahead", [0, 1, 2, 3])
@@ -74,52 +75,52 @@ def test_look_ahead_of_the_network(look_ahead: int, tmp_path: Path) -> None:
     require_steps(voice, noise(8000), name=f"look-ahead {look_ahead}")
 
 
-def test_the_shipped_voice(isa: str) -> None:
+def test_the_shipped_voice(backend: Backend) -> None:
     path = Path(talksplat.__file__).parent / "assets" / "voice.safetensors"
     core = _core.Voice(str(path))
     voice = KnownVoice(core, path, *read_voice(path))
-    require_steps(voice, noise(20000), isa, "shipped", times=2)  # room for the weights of another training
+    require_steps(voice, noise(20000), backend, "shipped", times=2)  # room for the weights of another training
     assert core.look_ahead_s == 0.08
     assert core.n_parameters < 1_500_000
     assert core.file_bytes < 2_000_000
 
 
-def test_weights_in_float32(isa: str, tmp_path: Path) -> None:
-    require_steps(make_voice(tmp_path, dtype=np.float32), noise(8000), isa)
+def test_weights_in_float32(backend: Backend, tmp_path: Path) -> None:
+    require_steps(make_voice(tmp_path, dtype=np.float32), noise(8000), backend)
 
 
 @pytest.mark.parametrize("gain", [0.0, 1e-20, 1e-5, 0.01, 1.0, 25.0])
-def test_any_loudness(voice: KnownVoice, gain: float, isa: str) -> None:
-    require_steps(voice, np.clip(gain * noise(20000), -8, 8).astype(np.float32), isa, f"gain {gain}")
+def test_any_loudness(voice: KnownVoice, gain: float, backend: Backend) -> None:
+    require_steps(voice, np.clip(gain * noise(20000), -8, 8).astype(np.float32), backend, f"gain {gain}")
 
 
 @pytest.mark.parametrize("hz", [50, 1000, 7900])
-def test_a_loud_tone_leaves_quiet_bands_exact(voice: KnownVoice, hz: float, isa: str) -> None:
+def test_a_loud_tone_leaves_quiet_bands_exact(voice: KnownVoice, hz: float, backend: Backend) -> None:
     t = np.arange(16000) / 16000
-    require_steps(voice, np.sin(2 * np.pi * hz * t).astype(np.float32), isa, f"{hz} Hz")
+    require_steps(voice, np.sin(2 * np.pi * hz * t).astype(np.float32), backend, f"{hz} Hz")
 
 
-def test_the_leveller_rises_and_falls(isa: str, tmp_path: Path) -> None:
+def test_the_leveller_rises_and_falls(backend: Backend, tmp_path: Path) -> None:
     leveller = {"start_db": 0.0, "floor_db": -40.0, "attack_s": 0.001, "release_db_per_s": 200.0}
     sound = noise(32000) * np.repeat([1e-3, 1, 1e-4, 0.1], 8000).astype(np.float32)
-    require_steps(make_voice(tmp_path, leveller=leveller), sound.astype(np.float32), isa)
+    require_steps(make_voice(tmp_path, leveller=leveller), sound.astype(np.float32), backend)
 
 
 # ---- streams ----
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_chunking_changes_nothing(voice: KnownVoice, seed: int, isa: str) -> None:
+def test_chunking_changes_nothing(voice: KnownVoice, seed: int, backend: Backend) -> None:
     rng = np.random.default_rng(seed)
     sound = noise(12000, seed)
     chunks = rng.integers(0, [2, 5, 200, 400, 2000, 9000][seed], 12000 if seed == 0 else 400)
-    whole, parts = faces(voice, sound, isa=isa), faces(voice, sound, chunks=chunks, isa=isa)
+    whole, parts = faces(voice, sound, backend=backend), faces(voice, sound, chunks=chunks, backend=backend)
     for name, value in whole.items():
         np.testing.assert_array_equal(value, parts[name], err_msg=name)
 
 
 def test_reset_begins_at_zero(voice: KnownVoice) -> None:
-    speech = _core.Speech(voice.core, 16000, 1, 25.0)
+    speech = _core.Speech(engine_of(None)._core, voice.core, 16000, 1, 25.0)
     speech.push(noise(5000, 1))
     speech.finish()
     speech.read(3)
@@ -133,7 +134,7 @@ def test_reset_begins_at_zero(voice: KnownVoice) -> None:
 
 
 def test_two_streams_do_not_mix(voice: KnownVoice) -> None:
-    streams = [_core.Speech(voice.core, 16000, 1, 25.0) for _ in range(2)]
+    streams = [_core.Speech(engine_of(None)._core, voice.core, 16000, 1, 25.0) for _ in range(2)]
     for i in range(0, 8000, 500):
         for seed, speech in enumerate(streams):
             speech.push(noise(8000, seed)[i : i + 500])
@@ -143,7 +144,7 @@ def test_two_streams_do_not_mix(voice: KnownVoice) -> None:
 
 
 def test_threads_that_share_a_stream_wait_for_each_other(voice: KnownVoice) -> None:
-    speech = _core.Speech(voice.core, 16000, 1, 25.0)
+    speech = _core.Speech(engine_of(None)._core, voice.core, 16000, 1, 25.0)
     frames: list[int] = []
 
     def push() -> None:
@@ -164,7 +165,7 @@ def test_a_stream_outlives_its_voice(tmp_path: Path) -> None:
     voice = make_voice(tmp_path)
     want = faces(voice, noise(8000))["feature"]
     core = _core.Voice(str(voice.path))
-    speech = _core.Speech(core, 16000, 1, 25.0)
+    speech = _core.Speech(engine_of(None)._core, core, 16000, 1, 25.0)
     del core
     speech.push(noise(8000))
     speech.finish()
@@ -173,7 +174,7 @@ def test_a_stream_outlives_its_voice(tmp_path: Path) -> None:
 
 def test_reading_in_parts(voice: KnownVoice) -> None:
     whole = faces(voice, noise(16000))
-    speech = _core.Speech(voice.core, 16000, 1, 25.0)
+    speech = _core.Speech(engine_of(None)._core, voice.core, 16000, 1, 25.0)
     speech.push(noise(16000))
     speech.finish()
     parts = []
@@ -191,7 +192,7 @@ def test_an_hour_does_not_drift(tmp_path: Path) -> None:
     """Sound that repeats is heard alike an hour later, to the bit, where the network's rings stand alike."""
     voice = make_voice(tmp_path, towers=[tower(width=16, heads=1, layers=1, window=5, taps=4, hidden=16)])
     period = 200  # steps: a multiple of window and taps
-    speech = _core.Speech(voice.core, 16000, 1, 50.0)
+    speech = _core.Speech(engine_of(None)._core, voice.core, 16000, 1, 50.0)
     parts = []
     sound = noise(period * STEP)
     for _ in range(180_000 // period):
@@ -229,7 +230,7 @@ def test_number_of_frames(voice: KnownVoice, n: int, fps: float) -> None:
 
 def test_a_frame_waits_for_80_ms_and_no_more(voice: KnownVoice) -> None:
     """At 25 frames a second frame k is there as soon as the audio up to 40 k + 80 ms is."""
-    speech = _core.Speech(voice.core, 16000, 1, 25.0)
+    speech = _core.Speech(engine_of(None)._core, voice.core, 16000, 1, 25.0)
     assert voice.core.look_ahead_s == 0.08
     for k in range(20):
         for last in (1, 0):  # the sample before, then all of them
@@ -299,14 +300,7 @@ def test_channels_come_in_the_order_of_the_file(tmp_path: Path) -> None:
 def test_refuses_parameters(voice: KnownVoice, options: dict[str, float], message: str) -> None:
     given = {"rate_hz": 16000, "channels": 1, "fps": 25.0} | options
     with pytest.raises(ValueError, match=message):
-        _core.Speech(voice.core, **given)  # type: ignore[arg-type]
-
-
-def test_refuses_an_unknown_instruction_set(voice: KnownVoice) -> None:
-    from talksplat.errors import DeviceError
-
-    with pytest.raises(DeviceError, match=r"mmx requested by ts_speech_params\.isa"):
-        _core.Speech(voice.core, 16000, 1, 25.0, isa="mmx")
+        _core.Speech(engine_of(None)._core, voice.core, **given)  # type: ignore[arg-type]
 
 
 def test_refuses_files_that_are_no_voice(tmp_path: Path) -> None:
@@ -320,7 +314,7 @@ def test_refuses_files_that_are_no_voice(tmp_path: Path) -> None:
 
 
 def test_refuses_pushes_after_the_end(voice: KnownVoice) -> None:
-    speech = _core.Speech(voice.core, 16000, 1, 25.0)
+    speech = _core.Speech(engine_of(None)._core, voice.core, 16000, 1, 25.0)
     speech.finish()
     speech.finish()
     assert len(speech.read()["weight"]) == 0

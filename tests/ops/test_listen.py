@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backends import engine_of
 from ops.voices import KnownVoice, faces, make_voice, noise, steps, tune
 from reference.listen import listen_ref
 from talksplat import _core
@@ -127,7 +128,7 @@ def test_a_turned_sign_is_heard_as_the_sound(voice: KnownVoice) -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 8.1, -8.1, 12000.0])
 def test_refuses_what_is_no_sound(voice: KnownVoice, value: float, rate_hz: int) -> None:
     """The whole push is refused, and the stream goes on as if it had not been."""
-    speech = _core.Speech(voice.core, rate_hz, 2, 25.0)
+    speech = _core.Speech(engine_of(None)._core, voice.core, rate_hz, 2, 25.0)
     good = noise(rate_hz // 2, channels=2)
     speech.push(good[:1000])
     bad = good[1000:].copy()
@@ -158,14 +159,14 @@ def test_the_loudest_sound_is_taken(voice: KnownVoice) -> None:
 )
 def test_refuses_arrays(voice: KnownVoice, samples: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        _core.Speech(voice.core, 16000, 2, 25.0).push(samples)
+        _core.Speech(engine_of(None)._core, voice.core, 16000, 2, 25.0).push(samples)
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 16000, 44100, 192000])
 def test_a_frame_waits_for_80_ms_and_the_filter(voice: KnownVoice, rate_hz: int) -> None:
     """The filter adds 1 ms, 2 ms at 8 kHz, none at 16 kHz."""
     filter_s = 0 if rate_hz == 16000 else 16 / min(rate_hz, 16000)
-    speech = _core.Speech(voice.core, rate_hz, 1, 25.0)
+    speech = _core.Speech(engine_of(None)._core, voice.core, rate_hz, 1, 25.0)
     pushed = 0
     for k in range(12):
         enough = int(np.ceil((k / 25 + 0.08 + filter_s) * rate_hz)) + 1

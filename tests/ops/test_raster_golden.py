@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backends import Backend
 from ops.raster import draw_all
 from reference.project import project_ref
 from reference.rasterize import rasterize_ref
@@ -66,10 +67,10 @@ def golden(request: pytest.FixtureRequest, shared_dir: Path) -> Golden:
     return read_golden(shared_dir / "golden" / "raster" / f"{request.param}.npz")
 
 
-def test_native(golden: Golden, isa: str, request: pytest.FixtureRequest) -> None:
+def test_native(golden: Golden, backend: Backend, request: pytest.FixtureRequest) -> None:
     what = "golden needles" if "anisotropic" in request.node.name else "golden"
     image, alpha, depth = draw_all(
-        golden.scene, golden.view, isa=isa, background=golden.background, precision="reference"
+        golden.scene, golden.view, backend=backend, background=golden.background, precision="reference"
     )
     for name, got, want in (
         ("image", image, golden.image),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from backends import Backend, engine_of
 from reference.encode import Encoded, encode_ref
 from talksplat import _core
 from talksplat.authoring.voice.export import CHANNELS, random_voice, tower, write_voice
@@ -67,10 +68,11 @@ def tune(n: int, rate_hz: float, start_s: float = 0.0, top_hz: float = 5500) -> 
 
 
 def faces(voice: KnownVoice, samples: np.ndarray, rate_hz: int = 16000, fps: float = 25, *,
-          chunks: Iterable[int] | None = None, **options: Any) -> dict[str, np.ndarray]:  # fmt: skip
+          chunks: Iterable[int] | None = None, backend: Backend | None = None,
+          **options: Any) -> dict[str, np.ndarray]:  # fmt: skip
     """All frames of the samples ([n] or [n,channels]), pushed in chunks of the given sizes and then the rest."""
     channels = 1 if samples.ndim == 1 else samples.shape[1]
-    speech = _core.Speech(voice.core, rate_hz, channels, fps, **options)
+    speech = _core.Speech(engine_of(backend)._core, voice.core, rate_hz, channels, fps, **options)
     parts, at = [], 0
     for size in () if chunks is None else chunks:
         speech.push(samples[at : at + size])

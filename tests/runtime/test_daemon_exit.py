@@ -28,7 +28,10 @@ WORK = {
     "render_frame": "avatar.render_frame({}, size=(256, 256))",
     "render": "for _ in avatar.render('sample', size=(64, 64)): began.set()",
     "motion": "talksplat.motion(np.zeros(16000, np.float32), sample_rate=16000)",
-    "ready": "speech = talksplat._core.Speech(voice, 16000, 1, 25.0); [speech.ready for _ in range(5000)]",
+    "ready": (
+        "speech = talksplat._core.Speech(avatar.engine._core, voice, 16000, 1, 25.0); "
+        "[speech.ready for _ in range(5000)]"
+    ),
     "load": "talksplat.load('demo', threads=2)",
     "gaussians": "avatar.gaussians(); avatar.vertices()",
     "rasterize": (

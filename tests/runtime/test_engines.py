@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import talksplat
-from talksplat._engine import KEPT, shared_engine
+from talksplat.engine import KEPT, shared_engine
 
 SCENE: dict[str, Any] = {
     "means": [[0, 0, 2]], "quats": [[1, 0, 0, 0]], "scales": [[0.1, 0.1, 0.1]], "opacities": [1], "colors": [[1, 0, 0]],

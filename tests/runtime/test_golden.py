@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import talksplat
+from backends import Backend
 from golden.make import (
     AVATARS,
     BACKGROUND,
@@ -33,11 +34,8 @@ def golden(name: str) -> Values:
 
 
 @pytest.fixture
-def avatar(name: str, isa: str, monkeypatch: pytest.MonkeyPatch) -> talksplat.Avatar:
-    monkeypatch.setenv("TALKSPLAT_ISA", isa)
-    loaded = talksplat.load(FORMAT1 / f"{name}.tsplat", threads=1)
-    assert loaded.isa == isa
-    return loaded
+def avatar(name: str, backend: Backend) -> talksplat.Avatar:
+    return talksplat.load(FORMAT1 / f"{name}.tsplat", engine=backend.engine())
 
 
 def group(values: Values, prefix: str) -> Values:
@@ -79,14 +77,13 @@ def test_clips(avatar: talksplat.Avatar, golden: Values) -> None:
             np.testing.assert_array_equal(rows, tracks[f"{name}/{into}"])
 
 
-def test_rasterize(isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TALKSPLAT_ISA", isa)
+def test_rasterize(backend: Backend) -> None:
     golden = load(RASTERIZE)
     scene, view = scene_of(golden)
     image, alpha, depth = talksplat.rasterize(
         scene.means, scene.quats, scene.scales, scene.opacities, scene.colors, view.cam_from_world, view.K, view.width,
-        view.height, sh_degree=scene.sh_degree, near=view.near, background=BACKGROUND, threads=1, return_alpha=True,
-        return_depth=True,
+        view.height, sh_degree=scene.sh_degree, near=view.near, background=BACKGROUND, engine=backend.engine(),
+        return_alpha=True, return_depth=True,
     )  # fmt: skip
     for got, want in ((image, "image"), (alpha, "alpha"), (depth, "depth")):
         require_picture(got, golden[want], golden["ambiguous"], "rasterize")

@@ -277,7 +277,7 @@ def test_clips(tiny: talksplat.Avatar) -> None:
 def test_whatever_has_inputs_can_be_driven(tmp_path: Path) -> None:
     """Motion needs no avatar file: a caller's own puppet does."""
 
-    strings = Input("strings", 2, "blendshape", np.zeros(2, np.float32), ("l", "r"))
+    strings = Input("strings", 2, "blendshape", np.zeros(2, np.float32), 0, ("l", "r"))
     wave_clip = Clip("wave", 24.0, 3, ("strings",))
     rows = {("wave", "strings"): np.arange(6, dtype=np.float32).reshape(3, 2)}
     puppet: Any = SimpleNamespace(

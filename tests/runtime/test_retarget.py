@@ -1,6 +1,7 @@
 """ARKit motion on rigs that lack shapes, on FLAME avatars, and what is refused."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,30 @@ import pytest
 
 import talksplat
 from authoring.makers import flame_fields, write_checkpoint
+from reference.retarget import (
+    EYE_RAD,
+    JAW_OPEN_RAD,
+    JAW_SIDE_RAD,
+    LIP_NAMES,
+    LOWER_LIP,
+    N_VERTICES,
+    STAND_INS,
+    UPPER_LIP,
+    lip_movement,
+    solve_lips,
+    stand_ins,
+    to_flame,
+    to_rig,
+)
+from runtime.tiny import tiny_avatar
+from talksplat import _core
 from talksplat.arkit import ARKIT_NAMES
 from talksplat.authoring import spec
 from talksplat.authoring.gaussian_avatars import import_gaussian_avatars
 from talksplat.authoring.lam import import_lam
 from talksplat.errors import MotionInvalid
-from talksplat.flame_lips import LIP_NAMES, LOWER_LIP, N_VERTICES, UPPER_LIP, lip_movement, solve_lips
 from talksplat.motions import Motion, fit_motion
-from talksplat.retarget import EYE_RAD, JAW_OPEN_RAD, JAW_SIDE_RAD, STAND_INS, stand_ins, to_rig
+from talksplat.speech import builtin_voice
 
 EVERY = frozenset(ARKIT_NAMES)
 # Alone of its kind: nothing else of a face moves so.
@@ -30,57 +47,109 @@ def motion_of(**weights: float) -> Motion:
     return Motion(25, np.array([list(weights.values())] * 2, np.float32), tuple(weights))
 
 
-def one_frame(**weights: float) -> dict[str, np.ndarray]:
-    return {name: np.array([value], np.float32) for name, value in weights.items()}
+def rig_with(folder: Path, names: Sequence[str]) -> talksplat.Avatar:
+    """An avatar whose input `face` has these names, each a shape of its rig."""
+    path = folder / "rig.tsplat"
+    if names:
+        manifest, tensors = tiny_avatar()
+        n = len(names)
+        faces = {"name": "face", "size": n, "target": "blendshape", "names": list(names), "shapes": list(range(n))}
+        manifest["inputs"] = [faces]
+        manifest["clips"] = []
+        tensors = {name: value for name, value in tensors.items() if not name.startswith("clip/")}
+        tensors["rig/blendshape/start"] = np.zeros(n + 1, np.uint32)
+        tensors["rig/blendshape/vertex"] = np.zeros(0, np.uint32)
+        tensors["rig/blendshape/delta"] = np.zeros((0, 3), np.float32)
+    return talksplat.load(spec.write(path, manifest, tensors), threads=1)
+
+
+def moved_on(rig: talksplat.Avatar, **weights: float) -> tuple[dict[str, float], tuple[str, ...]]:
+    """The rig's own weights, those that are not 0, and what found no place."""
+    controls, ignored = fit_motion(motion_of(**weights), rig)
+    face = controls.get("face", np.zeros((2, rig.inputs["face"].size), np.float32))[0]
+    return {name: float(face[i]) for name, i in rig.inputs["face"].index.items() if face[i] != 0}, ignored
 
 
 # ---- rigs that lack shapes ----
 
 
-def test_a_whole_rig_needs_no_stand_in() -> None:
-    assert stand_ins(EVERY) == {}
-    weights = one_frame(jawOpen=0.5, mouthClose=0.25)
-    moved = to_rig(weights, EVERY)
-    assert (moved.weights, moved.inputs, moved.ignored) == (weights, {}, ())
+def test_a_whole_rig_needs_no_stand_in(tmp_path: Path) -> None:
+    rig = rig_with(tmp_path, ARKIT_NAMES)
+    assert rig.speaks
+    weights = {name: (i + 1) / 64 for i, name in enumerate(ARKIT_NAMES)}
+    assert moved_on(rig, **weights) == (weights, ())
+    assert moved_on(rig, jawOpen=0.5, mouthClose=0.25) == ({"jawOpen": 0.5, "mouthClose": 0.25}, ())
 
 
 @pytest.mark.parametrize("name", ARKIT_NAMES)
-def test_every_single_shape_may_be_missing(name: str) -> None:
+def test_every_single_shape_may_be_missing(name: str, tmp_path: Path) -> None:
+    rig = rig_with(tmp_path, sorted(EVERY - {name}))
     found = stand_ins(EVERY - {name})
     if name in WITHOUT_STAND_IN:
         assert found == {}
-        assert to_rig(one_frame(**{name: 0.5}), EVERY - {name}).ignored == (name,)
+        assert moved_on(rig, **{name: 0.5}) == ({}, (name,))
     else:
         assert set(found) == {name}
-        assert found[name].keys() <= EVERY - {name}
         assert all(0 < abs(share) <= 1 for share in found[name].values())
-        assert to_rig(one_frame(**{name: 0.5}), EVERY - {name}).ignored == ()
+        moved, ignored = moved_on(rig, **{name: 0.5})
+        assert ignored == ()
+        # What would go below 0 stays there.
+        assert moved == pytest.approx({into: 0.5 * share for into, share in found[name].items() if share > 0})
 
 
-def test_a_missing_close_closes_the_jaw() -> None:
-    moved = to_rig(one_frame(jawOpen=0.5, mouthClose=0.5), EVERY - {"mouthClose"})
-    np.testing.assert_allclose(moved.weights["jawOpen"], [0], atol=1e-7)
-    moved = to_rig(one_frame(jawOpen=0.2, mouthClose=0.5), EVERY - {"mouthClose"})
-    assert moved.weights["jawOpen"][0] == 0  # and never below
-    assert moved.weights["jawOpen"].dtype == np.float32
+@pytest.mark.parametrize("seed", range(30))
+def test_any_rig_agrees_with_the_oracle(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    whole = [n.removesuffix("Left") for n in ARKIT_NAMES if n.endswith("Left") and n not in ("jawLeft", "mouthLeft")]
+    names = [n for n in (*ARKIT_NAMES, *whole) if rng.uniform() < (0.2, 0.5, 0.8)[seed % 3]] or ["jawOpen"]
+    rig = rig_with(tmp_path, names)
+    if not rig.speaks:
+        assert EVERY.isdisjoint(names)
+        return
+    given = [n for n in ARKIT_NAMES if rng.uniform() < 0.7]
+    rows = rng.uniform(-0.2, 1.3, (7, len(given))).astype(np.float32)
+    control, ignored = fit_motion(Motion(25, rows, tuple(given)), rig)
+    want = to_rig({n: rows[:, i] for i, n in enumerate(given)}, frozenset(names))
+    face = control.get("face", np.zeros((7, len(names)), np.float32))
+    for i, name in enumerate(names):
+        np.testing.assert_allclose(face[:, i], want.get(name, np.zeros(7)), rtol=0, atol=1e-6, err_msg=name)
+    places = EVERY & (frozenset(names) | stand_ins(frozenset(names)).keys())
+    assert set(ignored) == set(given) - places
 
 
-def test_stand_ins_add_up_and_stop_at_one() -> None:
-    available = frozenset({"mouthPucker", "jawOpen"})
-    moved = to_rig(one_frame(mouthFunnel=0.5, mouthPucker=0.25, jawOpen=0.5, tongueOut=0.0), available)
-    assert moved.weights["mouthPucker"][0] == pytest.approx(0.55)
-    assert moved.weights["jawOpen"][0] == pytest.approx(0.6)
-    assert moved.ignored == ()  # a tongue that rests is no loss
-    assert to_rig(one_frame(mouthFunnel=1, mouthPucker=0.9), available).weights["mouthPucker"][0] == 1
+def test_a_missing_close_closes_the_jaw(tmp_path: Path) -> None:
+    rig = rig_with(tmp_path, sorted(EVERY - {"mouthClose"}))
+    assert moved_on(rig, jawOpen=0.5, mouthClose=0.5) == ({}, ())
+    assert moved_on(rig, jawOpen=0.2, mouthClose=0.5) == ({}, ())  # and never below
+
+
+def test_stand_ins_add_up_and_stop_at_one(tmp_path: Path) -> None:
+    rig = rig_with(tmp_path, ["mouthPucker", "jawOpen"])
+    moved, ignored = moved_on(rig, mouthFunnel=0.5, mouthPucker=0.25, jawOpen=0.5, tongueOut=0.0)
+    assert moved == pytest.approx({"mouthPucker": 0.55, "jawOpen": 0.6})
+    assert ignored == ()  # a tongue that rests is no loss
+    assert moved_on(rig, mouthFunnel=1, mouthPucker=0.9)[0]["mouthPucker"] == 1
     # Trackers overshoot, and what the rig has is played as given.
-    assert to_rig(one_frame(mouthFunnel=0, mouthPucker=1.3), available).weights["mouthPucker"][0] == pytest.approx(1.3)
+    assert moved_on(rig, mouthFunnel=0, mouthPucker=1.3)[0]["mouthPucker"] == pytest.approx(1.3)
 
 
-def test_names_without_a_side_take_both() -> None:
-    moved = to_rig(one_frame(eyeBlinkLeft=0.8, eyeBlinkRight=0.4), frozenset({"eyeBlink", "jawOpen"}))
-    assert moved.weights["eyeBlink"][0] == pytest.approx(0.6)
+def test_names_without_a_side_take_both(tmp_path: Path) -> None:
+    rig = rig_with(tmp_path, ["eyeBlink", "jawOpen"])
+    assert moved_on(rig, eyeBlinkLeft=0.8, eyeBlinkRight=0.4)[0] == pytest.approx({"eyeBlink": 0.6})
     # mouthLeft is a direction, not the left side of "mouth".
-    assert "mouthLeft" not in stand_ins(frozenset({"mouth", "jaw"}))
+    (tmp_path / "other").mkdir()
+    rig = rig_with(tmp_path / "other", ["mouth", "jaw", "jawOpen"])
+    assert moved_on(rig, mouthLeft=0.5) == ({}, ("mouthLeft",))
+
+
+def test_a_rig_without_arkit_names_does_not_speak(tmp_path: Path) -> None:
+    rig = rig_with(tmp_path, ["smirk"])
+    assert not rig.speaks
+    with pytest.raises(MotionInvalid, match="tiny has no input jawOpen"):
+        fit_motion(motion_of(jawOpen=0.5), rig)
+    speech = _core.Speech(rig.engine._core, builtin_voice(), 16000, 1, 25.0)
+    with pytest.raises(ValueError, match="this avatar has no face that speech could move"):
+        speech.read_control(rig._core)
 
 
 def test_the_document_says_what_the_table_says() -> None:
@@ -188,6 +257,26 @@ def test_flame_lips_are_solved_on_the_mesh(flo: talksplat.Avatar) -> None:
     np.testing.assert_allclose(moved[[*UPPER_LIP, *LOWER_LIP]], wanted, atol=4e-4)  # metres
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_flame_agrees_with_the_oracle(seed: int, flo: talksplat.Avatar) -> None:
+    rng = np.random.default_rng(seed)
+    given = tuple(n for n in ARKIT_NAMES if rng.uniform() < 0.6) if seed else ARKIT_NAMES
+    rows = rng.uniform(-0.2, 1.3, (5, len(given))).astype(np.float32)
+    turn = rng.normal(size=(5, 3)).astype(np.float32) if seed % 2 else None
+    motion = Motion(25, rows, given, {} if turn is None else {"head_pose": turn})
+    rest = flo.vertices().astype(np.float64)
+    n_expr = flo.inputs["expr"].size
+    shapes = [flo.vertices({"expr": e}) - rest for e in np.eye(n_expr, dtype=np.float32)]
+    want = to_flame(
+        {n: rows[:, i] for i, n in enumerate(given)}, turn,
+        {into.name: into.default for into in flo.inputs.values()}, solve_lips(rest, np.stack(shapes)),
+    )  # fmt: skip
+    controls = fit_motion(motion, flo).controls
+    assert set(controls) == set(want)
+    for name, values in want.items():
+        np.testing.assert_allclose(controls[name], values, rtol=0, atol=2e-4 if name == "expr" else 1e-6, err_msg=name)
+
+
 def test_flame_reports_what_it_has_no_place_for(flo: talksplat.Avatar) -> None:
     motion = motion_of(eyeBlinkLeft=1, browInnerUp=0.5, tongueOut=0.5, jawForward=0.5, jawOpen=0.1, cheekPuff=0)
     controls, ignored = fit_motion(motion, flo)
@@ -220,7 +309,11 @@ def test_flame_on_real_faces(shared_dir: Path, tmp_path: Path) -> None:
     _, spread, components = np.linalg.svd(faces - faces.mean(0), full_matrices=False)
     basis = (components[:40] * (spread[:40, None] / 20)).reshape(40, N_VERTICES, 3)
     flame = flame_avatar(tmp_path, np.moveaxis(basis, 0, 2), rest - rest.mean(0))
-    coefficients = solve_lips(flame)
+    weights = np.eye(len(LIP_NAMES), dtype=np.float32)
+    coefficients = fit_motion(Motion(25, weights, LIP_NAMES), flame).controls["expr"]
+    posed = flame.vertices().astype(np.float64)
+    expressions = np.stack([flame.vertices({"expr": e}) - posed for e in np.eye(40, dtype=np.float32)])
+    np.testing.assert_allclose(coefficients, solve_lips(posed, expressions), rtol=0, atol=2e-4)
     ring = [*UPPER_LIP, *LOWER_LIP]
     width = np.linalg.norm(rest[UPPER_LIP[0]] - rest[UPPER_LIP[-1]])
     far = np.linalg.norm(rest - rest[ring].mean(0), axis=1) > 1.5 * width

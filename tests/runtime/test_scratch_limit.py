@@ -22,7 +22,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     manifest |= {
         "method": "static", "rig": {"kind": "none", "pose_shapes": None},
         "binding": {"kind": "static", "scale_rule": "length", "rotate": False},
-        "inputs": [], "motion": {"clips": []}, "canvas": {"width": SIDE, "height": SIDE}, "source_count": COUNT,
+        "inputs": [], "clips": [], "canvas": {"width": SIDE, "height": SIDE}, "source_count": COUNT,
         "color": "rgb",
         "camera": {
             "cam_from_world": np.eye(4).ravel().tolist(),

@@ -57,8 +57,10 @@ def read_curves(path: Path) -> dict[str, Array]:
 
 
 def faces_of(voice: _core.Voice) -> Faces:
+    engine = _core.Engine(1)
+
     def faces(samples: Array, fps: float) -> dict[str, Array]:
-        speech = _core.Speech(voice, RATE_HZ, 1, fps, head=0.0, blink=0.0)
+        speech = _core.Speech(engine, voice, RATE_HZ, 1, fps, head=0.0, blink=0.0)
         speech.push(np.ascontiguousarray(samples, np.float32))
         speech.finish()
         weight = speech.read()["weight"].astype(np.float64)

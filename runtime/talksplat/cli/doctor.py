@@ -6,6 +6,7 @@ import json as text
 from importlib import metadata
 from typing import Any
 
+from ..engine import Engine
 from ..errors import DeviceError, TalksplatError
 from . import checks
 from .checks import PASSED, outcome
@@ -51,7 +52,7 @@ def _examine() -> dict[str, Any]:
 
     threads, used, wrong = cpu_count(), None, None
     try:
-        engine = _core.Engine()
+        engine = Engine()
         threads, used = engine.threads, engine.isa
     except DeviceError as error:  # TALKSPLAT_ISA names what this CPU does not have
         wrong = str(error)

@@ -4,10 +4,19 @@ under `motion`."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from .driven import Clip
+
+@dataclass(frozen=True)
+class Clip:
+    """A motion recorded in the avatar file; play it with render_motion("clip:NAME")."""
+
+    name: str
+    fps: float
+    frames: int
+    inputs: tuple[str, ...]
 
 
 def clips_of(manifest: Mapping[str, Any]) -> Mapping[str, Clip]:

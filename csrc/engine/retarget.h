@@ -1,0 +1,82 @@
+// Retarget — a face (ARKit's weights and a head pose) as an avatar's inputs. docs/retargeting.md has the rules in words.
+//
+// A rig with ARKit's names takes the weights as they are; a shape that it lacks goes to what stands in for it
+// (stand_ins.h). A FLAME avatar turns jaw, eyes and neck, which geometry settles, and moves its lips by the
+// coefficients that were solved on its mesh (flame_lips.h). What finds no place is left out, and has_place() says so.
+#pragma once
+#include <bitset>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "engine/avatar_file.h"
+#include "ops/face.h"
+
+namespace ts {
+
+// Frames of a face; every number finite.
+struct FaceRows {
+  int64_t n = 0;
+  const float* weight = nullptr;     // [n,kArkitWeights]; nullptr: none is given
+  const bool* given = nullptr;       // [kArkitWeights], which of them are given; nullptr: all
+  const float* head_pose = nullptr;  // [n,3] axis-angle, radians; nullptr: not given
+};
+
+class Retarget {
+ public:
+  // Nothing of the file is referred to afterwards. On a FLAME avatar it solves the lips, which takes
+  // milliseconds. Throws std::bad_alloc.
+  explicit Retarget(const AvatarFile& file);
+
+  // Whether a face moves it: an input has one of ARKit's names, or it is moved by FLAME's parameters.
+  bool speaks() const { return speaks_; }
+
+  // Floats of a control row: the values of all inputs, one after the other in the manifest's order.
+  int64_t n_control() const { return static_cast<int64_t>(default_.size()); }
+
+  // control: [face.n,n_control()] (out), finite. What the face does not move gets its default.
+  // Allocates nothing and may be called from several threads.
+  void apply(const FaceRows& face, float* control) const;
+
+  // Whether the face moves the input (an index into AvatarFile::inputs). Of a FLAME avatar any weight moves jaw, eyes
+  // and lips: those that are not given are 0.
+  bool moves(size_t input, const FaceRows& face) const;
+
+  // Whether the avatar has a place for the weight, and for the head pose.
+  bool has_place(int weight) const { return has_place_[static_cast<size_t>(weight)]; }  // arkit::Weight
+  bool head_has_place() const { return head_input_ >= 0; }
+
+ private:
+  using Weights = std::bitset<kArkitWeights>;  // a set of them
+
+  struct Term {
+    int weight;
+    double share;
+  };
+  // One float that weights move: start + own + the terms' sum, where the terms take own neither below `low` nor above
+  // `high` unless it was there.
+  struct Element {
+    int64_t at = 0;  // in a control row
+    double start = 0, low = 0, high = 1;
+    int own = -1;  // weight whose name it has; -1: none
+    std::vector<Term> terms;
+    Weights told_by;  // it keeps its default unless one of these is given
+  };
+  void place_on_shapes(const AvatarFile& file);
+  void place_on_flame(const AvatarFile& file);
+  void place_head(const AvatarFile& file);
+  void add_term(Element& element, int weight, double share);
+  static Weights given_weights(const FaceRows& face);
+
+  bool speaks_ = false;
+  bool flame_ = false;             // by FLAME's parameters, not by named shapes
+  std::vector<float> default_;     // a control row
+  std::vector<int64_t> first_;     // [inputs] where each begins in it
+  std::vector<Element> elements_;  // no two of the same float
+  std::vector<Weights> moved_by_;  // [inputs] any of these moves it
+  Weights has_place_;
+  int head_input_ = -1;               // -1: the head pose has no place
+  double head_start_[3] = {0, 0, 0};  // added to the head pose
+};
+
+}  // namespace ts

@@ -1,0 +1,92 @@
+"""How an avatar's frames are drawn: arguments that are checked once, and the core's frames, which are used again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from numpy.typing import NDArray
+
+from . import _core
+from ._arrays import FloatArray, as_count
+from ._images import background_array, image_array, image_format
+from .camera import Camera
+from .frame import Frame
+
+Canvas = tuple[int, int, _core.Format, _core.Precision]
+MAX_CANVASES = 4  # frames of so many are kept
+
+
+class Frames:
+    """An avatar's frames, lent to whoever draws: each belongs to one thread while it is lent."""
+
+    def __init__(self, avatar: _core.Avatar) -> None:
+        self._avatar = avatar
+        self._idle: dict[Canvas, list[_core.Frame]] = {}
+
+    @contextmanager
+    def borrow(
+        self, width: int, height: int, format: _core.Format, precision: _core.Precision
+    ) -> Iterator[_core.Frame]:
+        canvas = (width, height, format, precision)
+        try:
+            frame = self._idle[canvas].pop()  # one step: no two threads get the same
+        except (KeyError, IndexError):
+            frame = _core.Frame(self._avatar, width, height, format, precision)
+        yield frame  # not given back where drawing failed
+        if canvas not in self._idle and len(self._idle) >= MAX_CANVASES:
+            self._idle = {}
+        self._idle.setdefault(canvas, []).append(frame)
+
+
+class Drawing:
+    """How frames are drawn: checked once, used for every frame."""
+
+    def __init__(
+        self,
+        frames: Frames,
+        canvas: tuple[int, int],
+        who: str,
+        size: Any,
+        format: Any,
+        background: Any,
+        camera: Camera | None,
+        precision: _core.Precision,
+    ) -> None:
+        self.who = who
+        self.frames = frames
+        self.precision = precision
+        self.form = image_format(who, format)
+        self.width, self.height = canvas if size is None else checked_size(who, size)
+        if camera is not None and not isinstance(camera, Camera):
+            raise ValueError(f"{who}: camera must be a talksplat.Camera or None; got {type(camera).__name__}.")
+        self.camera = None if camera is None else camera.core()
+        self.own_background = isinstance(background, str) and background == "avatar"
+        if isinstance(background, str) and not self.own_background:
+            raise ValueError(
+                f'{who}: background must be "avatar", None, [3] or [{self.height},{self.width},3]; got {background!r}.'
+            )
+        behind = None if self.own_background else background
+        self.background = background_array(who, behind, self.width, self.height)
+
+    def frame(
+        self,
+        control: FloatArray,
+        index: int,
+        pts: float,
+        out: NDArray[Any] | None,
+        sound: FloatArray | None = None,
+    ) -> Frame:
+        image = image_array(self.who, self.form, self.width, self.height, out)
+        with self.frames.borrow(self.width, self.height, self.form.core, self.precision) as frame:
+            receipt = frame.render(control, self.camera, self.own_background, self.background, image)
+        return Frame(image, pts, index, receipt, sound)
+
+
+def checked_size(who: str, size: Any) -> tuple[int, int]:
+    try:
+        width, height = size
+    except (TypeError, ValueError):
+        raise ValueError(f"{who}: size must be (width, height) in pixels; got {size!r}.") from None
+    return as_count(f"{who}: width", width, 1), as_count(f"{who}: height", height, 1)

@@ -1,0 +1,106 @@
+"""Engines: a device with its threads and scratch memory."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from typing import Any
+from weakref import WeakValueDictionary
+
+from . import _core
+from ._arrays import as_count
+
+PRECISIONS: dict[str, _core.Precision] = {
+    "reference": _core.Precision.REFERENCE,
+    "fast": _core.Precision.FAST,
+}
+
+KEPT = 2  # engines are kept for the next call, the last used; each has its threads and its scratch memory
+
+
+class Engine:
+    """A device that draws: its threads and scratch memory, shared by all avatars that are loaded on it.
+
+        engine = talksplat.Engine(threads=2)
+        anna, ben = (talksplat.load(path, engine=engine) for path in ("anna.tsplat", "ben.tsplat"))
+
+    device: "auto" or "cpu".  threads: CPU threads, 0 for one per CPU; pictures do not depend on it.
+    isa: instruction set of the CPU's kernels; None for TALKSPLAT_ISA if that is set, else the widest that the CPU has.
+    Frames of one engine are drawn one at a time, each by all its threads.
+    Raises DeviceError for a device that this build or machine lacks, and ValueError for arguments.
+    """
+
+    def __init__(self, device: str = "auto", threads: int = 0, isa: str | None = None) -> None:
+        if not isinstance(device, str):
+            raise ValueError(f'Engine: device must be "auto" or "cpu"; got {device!r}.')
+        if not isinstance(isa, str | None):
+            raise ValueError(f"Engine: isa must be the name of an instruction set or None; got {isa!r}.")
+        self._core = _core.Engine(as_count("Engine: threads", threads, 0), device, isa)
+
+    def __repr__(self) -> str:
+        return f"Engine({self.device!r}, threads={self.threads}, isa={self.isa!r})"
+
+    @property
+    def device(self) -> str:
+        """Where frames are drawn: "cpu"."""
+        return self._core.device
+
+    @property
+    def threads(self) -> int:
+        """CPU threads that work on a frame."""
+        return self._core.threads
+
+    @property
+    def isa(self) -> str:
+        """Instruction set of the CPU's kernels: scalar, avx2, avx512 or neon."""
+        return self._core.isa
+
+    @property
+    def scratch_bytes(self) -> int:
+        """High-water mark of the scratch memory."""
+        return self._core.scratch_bytes
+
+
+# Every shared engine that is still in use by somebody or kept, so that there is one for a number of threads.
+_alive: WeakValueDictionary[tuple[int, str | None, int], Engine] = WeakValueDictionary()
+_kept: deque[Engine] = deque()
+_lock = threading.Lock()
+
+
+def precision_of(who: str, name: Any, default: _core.Precision = _core.Precision.REFERENCE) -> _core.Precision:
+    """None: the default."""
+    if name is None:
+        return default
+    if not isinstance(name, str) or name not in PRECISIONS:
+        raise ValueError(f'{who}: precision must be "reference", "fast" or None (reference); got {name!r}.')
+    return PRECISIONS[name]
+
+
+def shared_engine(who: str, threads: Any) -> Engine:
+    """The process's engine for this number of threads. A forked child and a new TALKSPLAT_ISA get their own."""
+    key = (as_count(f"{who}: threads", threads, 0), os.environ.get("TALKSPLAT_ISA"), os.getpid())
+    with _lock:
+        engine = _alive.get(key)
+        if engine is None:
+            engine = _alive[key] = Engine(threads=key[0])
+        # Dropped after the lock is: an engine that nobody uses waits for its threads to end.
+        _dropped = _keep(engine)
+    return engine
+
+
+def _keep(engine: Engine) -> Engine | None:
+    if engine in _kept:
+        _kept.remove(engine)
+    _kept.append(engine)
+    return _kept.popleft() if len(_kept) > KEPT else None
+
+
+# A child of os.fork() must not inherit the lock while another thread holds it.
+def _new_lock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock)

@@ -1,0 +1,49 @@
+"""The backends that a test body runs on: the CPU's instruction sets, and the devices that come to stand beside them."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import talksplat
+from talksplat import _core
+
+ISAS = ("scalar", "avx2", "avx512", "neon")
+
+
+@dataclass(frozen=True)
+class Backend:
+    """name: for tolerances and messages.  device, isa: as in talksplat.Engine."""
+
+    name: str
+    device: str
+    isa: str
+
+    def __str__(self) -> str:
+        return self.name
+
+    def engine(self, threads: int = 1) -> talksplat.Engine:
+        return talksplat.Engine(self.device, threads, isa=self.isa)
+
+
+BACKENDS = tuple(Backend(isa, "cpu", isa) for isa in ISAS)
+
+
+def missing(backend: Backend) -> str:
+    """Why this machine and build cannot run it; "" if they can."""
+    present = _core.isa_names()
+    return "" if backend.isa in present else f"{backend} is not available here (available: {', '.join(present)})"
+
+
+def present_backends() -> list[Backend]:
+    return [backend for backend in BACKENDS if not missing(backend)]
+
+
+@functools.lru_cache(maxsize=8)
+def engine_of(backend: Backend | None, threads: int = 1) -> talksplat.Engine:
+    """None: the one that users get. Kept: tests draw thousands of pictures on a few of them."""
+    return talksplat.Engine(threads=threads) if backend is None else backend.engine(threads)
+
+
+def load(path: object, backend: Backend | None = None, threads: int = 1) -> talksplat.Avatar:
+    return talksplat.load(str(path), engine=engine_of(backend, threads))
