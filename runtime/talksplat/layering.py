@@ -50,7 +50,7 @@ class Layer:
         if self._closed is None:
             return spoken
         at = np.arange(first, first + len(spoken), dtype=np.float64) * (self._closed.fps / fps) % self._frames
-        controls = spoken.copy()
+        controls: FloatArray = spoken.copy()
         for name, rows in self._closed.at(self._times, at, fps).inputs.items():
             columns = self._columns[name]
             controls[:, self._offsets[name] + columns] = rows[:, columns]
