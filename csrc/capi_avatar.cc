@@ -134,7 +134,8 @@ ts_status ts_avatar_retarget(const ts_avatar* avatar, const ts_face* face, float
       return error(StatusCode::kInvalidArgument, "ts_avatar_retarget: n must be 0 or more; got %lld.",
                    static_cast<long long>(f.n));
     const ts::Retarget& retarget = avatar->model->retarget();
-    if (f.n > 0 && retarget.n_control() > 0 && !control) return null_argument("ts_avatar_retarget", "control");
+    if (f.n > 0 && avatar->model->layout().size() > 0 && !control)
+      return null_argument("ts_avatar_retarget", "control");
     bool given[TS_N_WEIGHTS];
     for (int i = 0; i < TS_N_WEIGHTS; ++i) given[i] = !f.given || f.given[i];
     ts::FaceRows rows;

@@ -14,6 +14,10 @@ ControlLayout::ControlLayout(const std::vector<AvatarInput>& inputs) : inputs_(i
   }
 }
 
+size_t ControlLayout::input_at(int64_t at) const {
+  return static_cast<size_t>(std::upper_bound(offset_.begin(), offset_.end(), at) - offset_.begin()) - 1;
+}
+
 Status ControlLayout::find(const char* name, size_t& input) const {
   for (input = 0; input < inputs_.size(); ++input) {
     if (inputs_[input].name == name) return {};
@@ -28,7 +32,7 @@ Status ControlLayout::find(const char* name, size_t& input) const {
 Status ControlLayout::check(const float* control) const {
   const int64_t at = find_non_finite(control, size());
   if (at < 0) return {};
-  const size_t input = static_cast<size_t>(std::upper_bound(offset_.begin(), offset_.end(), at) - offset_.begin()) - 1;
+  const size_t input = input_at(at);
   return error(StatusCode::kInvalidArgument, "control: %s must be finite; number %lld is %g.",
                quoted(inputs_[input].name).c_str(), static_cast<long long>(at - offset_[input]),
                static_cast<double>(control[at]));

@@ -16,6 +16,7 @@ class ControlLayout {
 
   int64_t size() const { return static_cast<int64_t>(neutral_.size()); }  // floats
   int64_t offset(size_t input) const { return offset_[input]; }           // of the input's first float
+  size_t input_at(int64_t at) const;                                      // the input whose float that is
   const float* neutral() const { return neutral_.data(); }                // [size()] every input's default
   const std::vector<AvatarInput>& inputs() const { return inputs_; }
 

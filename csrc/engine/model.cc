@@ -19,7 +19,11 @@ ModelView view_of(const AvatarFile& file, const Rig& rig) {
 }  // namespace
 
 Model::Model(AvatarFile file, std::shared_ptr<Backend> backend)
-    : backend_(std::move(backend)), file_(std::move(file)), rig_(file_), layout_(file_.inputs), retarget_(file_) {}
+    : backend_(std::move(backend)),
+      file_(std::move(file)),
+      rig_(file_),
+      layout_(file_.inputs),
+      retarget_(file_, layout_) {}
 
 Status Model::load(const char* path, std::shared_ptr<Backend> backend, std::shared_ptr<const Model>& model) {
   AvatarFile file;

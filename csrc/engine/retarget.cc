@@ -39,26 +39,25 @@ float to_float(double x) {
 
 // Where a name is at home: the first input, in the manifest's order, that has it.
 struct Home {
-  int64_t at = -1;       // in a control row; -1: nowhere
+  int64_t at = -1;       // in a control; -1: nowhere
   bool present = false;  // the rig has its shape
 };
 using Homes = std::unordered_map<std::string_view, Home>;
 
 // Of ARKit's names and of those without their side. Others are passed over: a file may have millions.
-Homes find_homes(const AvatarFile& file) {
+Homes find_homes(const ControlLayout& layout) {
   Homes homes;
   for (const char* name : kArkitNames) {
     homes[name] = {};
     if (const std::string_view whole = without_side(name); !whole.empty()) homes[whole] = {};
   }
-  int64_t at = 0;
-  for (const AvatarInput& input : file.inputs) {
+  for (size_t i = 0; i < layout.inputs().size(); ++i) {
+    const AvatarInput& input = layout.inputs()[i];
     for (size_t e = 0; e < input.names.size(); ++e) {
       const auto found = homes.find(input.names[e]);
       if (found == homes.end() || found->second.at >= 0) continue;
-      found->second = {at + static_cast<int64_t>(e), input.index[e] >= 0};
+      found->second = {layout.offset(i) + static_cast<int64_t>(e), input.index[e] >= 0};
     }
-    at += input.size;
   }
   return homes;
 }
@@ -74,20 +73,15 @@ int input_named(const AvatarFile& file, std::string_view name) {
 
 }  // namespace
 
-Retarget::Retarget(const AvatarFile& file) {
-  for (const AvatarInput& input : file.inputs) {
-    first_.push_back(n_control());
-    default_.insert(default_.end(), input.default_value.begin(), input.default_value.end());
-  }
-  place_on_shapes(file);
+Retarget::Retarget(const AvatarFile& file, const ControlLayout& layout) : layout_(layout) {
+  place_on_shapes();
   flame_ = elements_.empty() && file.rig == RigKind::kFlame && input_named(file, "jaw_pose") != kNone;
   speaks_ = flame_ || !elements_.empty();
   if (flame_) place_on_flame(file);
   place_head(file);
   moved_by_.resize(file.inputs.size());
   for (const Element& element : elements_) {
-    const auto next = std::upper_bound(first_.begin(), first_.end(), element.at);
-    moved_by_[static_cast<size_t>(next - first_.begin() - 1)] |= element.told_by;
+    moved_by_[layout_.input_at(element.at)] |= element.told_by;
   }
 }
 
@@ -97,8 +91,8 @@ void Retarget::add_term(Element& element, int weight, double share) {
   has_place_.set(static_cast<size_t>(weight));
 }
 
-void Retarget::place_on_shapes(const AvatarFile& file) {
-  const Homes homes = find_homes(file);
+void Retarget::place_on_shapes() {
+  const Homes homes = find_homes(layout_);
   const bool named = std::any_of(std::begin(kArkitNames), std::end(kArkitNames),
                                  [&](const char* name) { return homes.at(name).at >= 0; });
   if (!named) return;  // a rig that has eyeBlink alone is not ARKit's
@@ -134,8 +128,8 @@ void Retarget::place_on_flame(const AvatarFile& file) {
   const auto add = [&](int input, int column, double low) -> Element& {
     elements_.emplace_back();
     Element& element = elements_.back();
-    element.at = first_[static_cast<size_t>(input)] + column;
-    element.start = static_cast<double>(default_[static_cast<size_t>(element.at)]);
+    element.at = layout_.offset(static_cast<size_t>(input)) + column;
+    element.start = static_cast<double>(layout_.neutral()[element.at]);
     element.low = low;
     element.high = kUnbounded;
     element.told_by.set();
@@ -180,7 +174,7 @@ void Retarget::place_head(const AvatarFile& file) {
     const int input = own || flame_ ? input_named(file, name) : kNone;
     if (input == kNone || file.inputs[static_cast<size_t>(input)].size != 3) continue;
     head_input_ = input;
-    const float* start = default_.data() + first_[static_cast<size_t>(input)];
+    const float* start = layout_.neutral() + layout_.offset(static_cast<size_t>(input));
     for (int axis = 0; axis < 3; ++axis) head_start_[axis] = own ? 0 : static_cast<double>(start[axis]);
     return;
   }
@@ -198,10 +192,10 @@ bool Retarget::moves(size_t input, const FaceRows& face) const {
 
 void Retarget::apply(const FaceRows& face, float* control) const {
   const Weights given = given_weights(face);
-  for (int64_t row = 0; row < face.n; ++row, control += n_control()) {
-    std::copy(default_.begin(), default_.end(), control);
+  for (int64_t row = 0; row < face.n; ++row, control += layout_.size()) {
+    std::copy(layout_.neutral(), layout_.neutral() + layout_.size(), control);
     if (face.head_pose && head_has_place()) {
-      float* turn = control + first_[static_cast<size_t>(head_input_)];
+      float* turn = control + layout_.offset(static_cast<size_t>(head_input_));
       for (int axis = 0; axis < 3; ++axis) {
         turn[axis] = to_float(head_start_[axis] + static_cast<double>(face.head_pose[3 * row + axis]));
       }

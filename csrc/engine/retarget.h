@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/avatar_file.h"
+#include "engine/control_layout.h"
 #include "ops/face.h"
 
 namespace ts {
@@ -24,17 +25,14 @@ struct FaceRows {
 
 class Retarget {
  public:
-  // Nothing of the file is referred to afterwards. On a FLAME avatar it solves the lips, which takes
-  // milliseconds. Throws std::bad_alloc.
-  explicit Retarget(const AvatarFile& file);
+  // layout: of the file's inputs; it must outlive this. On a FLAME avatar the lips are solved, which takes milliseconds.
+  // Throws std::bad_alloc.
+  Retarget(const AvatarFile& file, const ControlLayout& layout);
 
   // Whether a face moves it: an input has one of ARKit's names, or it is moved by FLAME's parameters.
   bool speaks() const { return speaks_; }
 
-  // Floats of a control row: the values of all inputs, one after the other in the manifest's order.
-  int64_t n_control() const { return static_cast<int64_t>(default_.size()); }
-
-  // control: [face.n,n_control()] (out), finite. What the face does not move gets its default.
+  // control: [face.n,layout.size()] (out), finite. What the face does not move gets its default.
   // Allocates nothing and may be called from several threads.
   void apply(const FaceRows& face, float* control) const;
 
@@ -56,22 +54,21 @@ class Retarget {
   // One float that weights move: start + own + the terms' sum, where the terms take own neither below `low` nor above
   // `high` unless it was there.
   struct Element {
-    int64_t at = 0;  // in a control row
+    int64_t at = 0;  // in a control
     double start = 0, low = 0, high = 1;
     int own = -1;  // weight whose name it has; -1: none
     std::vector<Term> terms;
     Weights told_by;  // it keeps its default unless one of these is given
   };
-  void place_on_shapes(const AvatarFile& file);
+  void place_on_shapes();
   void place_on_flame(const AvatarFile& file);
   void place_head(const AvatarFile& file);
   void add_term(Element& element, int weight, double share);
   static Weights given_weights(const FaceRows& face);
 
+  const ControlLayout& layout_;
   bool speaks_ = false;
   bool flame_ = false;             // by FLAME's parameters, not by named shapes
-  std::vector<float> default_;     // a control row
-  std::vector<int64_t> first_;     // [inputs] where each begins in it
   std::vector<Element> elements_;  // no two of the same float
   std::vector<Weights> moved_by_;  // [inputs] any of these moves it
   Weights has_place_;

@@ -167,7 +167,7 @@ Status Speech::read(const Model& model, float* control, int64_t max_frames, int6
     FaceRows one;
     one.n = 1;
     one.weight = face, one.head_pose = face + kArkitWeights;
-    retarget.apply(one, control + row * retarget.n_control());
+    retarget.apply(one, control + row * model.layout().size());
   }
   drop_frames(n_frames);
   return {};

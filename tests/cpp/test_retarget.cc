@@ -22,7 +22,6 @@ using ts::FaceRows;
 using ts::InputTarget;
 using ts::kArkitNames;
 using ts::kArkitWeights;
-using ts::Retarget;
 namespace arkit = ts::arkit;
 
 static std::atomic<int> n_allocations{0};
@@ -95,6 +94,27 @@ struct Face {
     }
   }
   FaceRows rows() const { return {1, weight.data(), given.data(), head_pose.empty() ? nullptr : head_pose.data()}; }
+};
+
+// A file's retargeting, with what it refers to.
+class Retarget {
+ public:
+  explicit Retarget(ts::AvatarFile&& file) : own_(std::move(file)), file_(own_) {}
+  explicit Retarget(const ts::AvatarFile& file) : file_(file) {}
+  Retarget(const Retarget&) = delete;
+
+  bool speaks() const { return retarget_.speaks(); }
+  bool has_place(int weight) const { return retarget_.has_place(weight); }
+  bool head_has_place() const { return retarget_.head_has_place(); }
+  bool moves(size_t input, const FaceRows& face) const { return retarget_.moves(input, face); }
+  void apply(const FaceRows& face, float* control) const { retarget_.apply(face, control); }
+  int64_t n_control() const { return layout_.size(); }
+
+ private:
+  ts::AvatarFile own_;
+  const ts::AvatarFile& file_;
+  ts::ControlLayout layout_{file_.inputs};
+  ts::Retarget retarget_{file_, layout_};
 };
 
 Row apply(const Retarget& retarget, const FaceRows& face) {
