@@ -21,7 +21,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # [build-system] of pyproject.toml, with the tools it finds on the way. Isolation is off so that builds are incremental.
 BUILD_REQUIRES := "scikit-build-core>=0.10" "pybind11>=2.13" cmake ninja
 CORE_SOURCES := CMakeLists.txt $(shell find csrc cmake -name '*.cc' -o -name '*.h' -o -name '*.in')
-CLANG_FORMAT_SOURCES = $(shell find csrc kernels tests bench -name '*.cc' -o -name '*.c' -o -name '*.h' -o -name '*.cu')
+CLANG_FORMAT_SOURCES = $(shell find csrc kernels tests bench examples -name '*.cc' -o -name '*.c' -o -name '*.h' -o -name '*.cu')
 
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 MAKEFLAGS += --no-print-directory

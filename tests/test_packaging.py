@@ -21,14 +21,6 @@ from talksplat.audio import open_audio
 pytestmark = pytest.mark.slow
 
 BIN = Path(sys.executable).parent
-CONSUMER = """\
-cmake_minimum_required(VERSION 3.22)
-project(consumer LANGUAGES C)
-find_package(talksplat 0.1 REQUIRED CONFIG)
-add_executable(consumer main.c)
-target_link_libraries(consumer PRIVATE talksplat::talksplat)
-target_compile_definitions(consumer PRIVATE DATA="${talksplat_DATA_DIR}")
-"""
 
 
 def run(command: Sequence[str | Path], cwd: Path = ROOT) -> str:
@@ -80,18 +72,26 @@ def test_library_exports_only_the_c_abi(prefix: Path) -> None:
     assert not {name for name in exported - declared if re.match(r"ts_|_ZN?K?2ts", name)}
 
 
+def test_soname_is_the_abi_version(prefix: Path) -> None:
+    """A program that was linked against another ABI does not start, instead of going wrong."""
+    readelf = shutil.which("readelf")
+    if readelf is None or sys.platform != "linux":
+        pytest.skip("needs readelf and ELF")
+    header = (prefix / "include" / "talksplat.h").read_text()
+    (abi,) = re.findall(r"^#define TS_ABI_VERSION (\d+)$", header, re.M)
+    (library,) = [path for path in prefix.rglob("libtalksplat.so*") if not path.is_symlink()]
+    assert f"[libtalksplat.so.{abi}]" in run([readelf, "-d", library])
+
+
 def test_cmake_package_serves_a_c_program(prefix: Path, tmp_path: Path) -> None:
-    """README's C program, built with find_package: half a second of speech in, frames out."""
-    (code,) = re.findall(r"^```c\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
-    (tmp_path / "main.c").write_text(code)
-    (tmp_path / "CMakeLists.txt").write_text(CONSUMER)
+    """examples/speak.c, built with find_package: half a second of speech in, frames out."""
     cmake = tool("cmake")
-    run([cmake, "-S", ".", "-B", "build", "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}",
+    run([cmake, "-S", ROOT / "examples", "-B", "build", "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}",
          f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_C_FLAGS=-Wall -Wextra -Wpedantic -Werror"], tmp_path)  # fmt: skip
     run([cmake, "--build", "build"], tmp_path)
     samples = np.concatenate(list(open_audio("test", "sample").blocks()))[8000:16000, 0]  # slowed, being 22 kHz
     speech = (samples * 32767).astype(np.int16).tobytes()
-    spoke = subprocess.run([tmp_path / "build" / "consumer"], cwd=tmp_path, input=speech, capture_output=True)
+    spoke = subprocess.run([tmp_path / "build" / "speak"], cwd=tmp_path, input=speech, capture_output=True)
     assert spoke.returncode == 0, spoke.stderr.decode()
     frames = np.frombuffer(spoke.stdout, np.uint8).reshape(-1, 512, 512, 3)
     assert len(frames) == 13

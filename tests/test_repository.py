@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,37 @@ def test_versions_agree() -> None:
     cmake = re.search(r"^project\(talksplat VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text(), re.M)
     assert project and cmake
     assert project[1] == cmake[1] == talksplat.__version__
-    assert f"**{project[1]}**" in (ROOT / "README.md").read_text().partition("## Changes")[2]
+
+
+def test_changelog_is_in_order() -> None:
+    """What is not released comes first, then every version down from this one; the kinds of entries are few."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    first, *versions = re.findall(r"^## (.+)$", text, re.M)
+    assert first == "Unreleased"
+    assert versions[0] == talksplat.__version__
+    numbers = [tuple(int(part) for part in version.split(".")) for version in versions]
+    assert numbers == sorted(set(numbers), reverse=True)
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (.+)$", text, re.M)) <= kinds
+
+
+def test_pythons_agree() -> None:
+    """The classifiers name the Pythons that `make pythons` tries with old dependencies too, from the oldest allowed."""
+    project = (ROOT / "pyproject.toml").read_text()
+    named = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', project)
+    oldest = re.search(r'^requires-python = ">=(.+)"$', project, re.M)
+    tried = re.findall(r'^numpy==\S+; python_version == "(.+)"$', (ROOT / "tests" / "oldest.txt").read_text(), re.M)
+    assert oldest and named[0] == oldest[1]
+    assert named == tried
+
+
+def test_one_place_for_the_abi(files: list[Path]) -> None:
+    """CMake reads the SOVERSION from the header, so that a number beside it cannot be forgotten."""
+    (abi,) = re.findall(r"^#define TS_ABI_VERSION (\d+)$", (ROOT / "csrc/include/talksplat.h").read_text(), re.M)
+    assert int(abi) >= 1
+    assert re.findall(r"SOVERSION (\S+)\)", (ROOT / "CMakeLists.txt").read_text()) == ["${TALKSPLAT_ABI_VERSION}"]
+    defined = lines_matching(files, re.compile(r"^#define TS_ABI_VERSION"))
+    assert len(defined) == 1, defined
 
 
 def test_makefile_installs_what_the_build_requires() -> None:
@@ -101,18 +132,46 @@ def readme_blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
 
 
-def test_readme_make_targets_exist() -> None:
-    readme = (ROOT / "README.md").read_text()
-    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", readme, re.M))
+@pytest.mark.parametrize(("page", "one"), [("README.md", "demo"), ("CONTRIBUTING.md", "lint")])
+def test_make_targets_exist(page: str, one: str) -> None:
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", (ROOT / page).read_text(), re.M))
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
-    assert "demo" in named
+    assert one in named
     assert named <= targets
 
 
-def test_readme_links_exist() -> None:
-    links = re.findall(r"\]\((?!https?://|#)([^)]+)\)", (ROOT / "README.md").read_text())
-    assert links
-    assert not [link for link in links if not (ROOT / link.partition("#")[0]).exists()]
+def headings(page: Path) -> set[str]:
+    """The names by which a page's headings are linked to."""
+    found = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+def test_links_between_pages_exist(files: list[Path]) -> None:
+    """Every relative link of every page leads to a file, and to a heading where it names one."""
+    broken, n_links = [], 0
+    for page in (path for path in files if path.suffix == ".md"):
+        for link in re.findall(r"\]\((?!https?://)([^)\s]+)\)", page.read_text()):
+            n_links += 1
+            name, _, heading = link.partition("#")
+            target = page.parent / name if name else page
+            if not target.exists() or (heading and heading not in headings(target)):
+                broken.append(f"{page.relative_to(ROOT)}: {link}")
+    assert n_links > 20
+    assert not broken
+
+
+def test_contributing_names_files_that_exist() -> None:
+    """What CONTRIBUTING calls by its path is there; OP stands for any op's name."""
+    named = re.findall(r"`((?:csrc|tests|bench|runtime|python)/[\w./*]+)`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert named
+    assert not [name for name in named if not list(ROOT.glob(name.replace("OP", "project")))]
+
+
+def test_readme_c_is_the_examples() -> None:
+    """README shows the heart of examples/speak.c as it is there, where it is compiled and run."""
+    (code,) = readme_blocks("c")
+    assert len(code.splitlines()) <= 15
+    assert textwrap.indent(code, "  ") in (ROOT / "examples" / "speak.c").read_text()
 
 
 def test_readme_command_lines_exist() -> None:
