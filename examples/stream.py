@@ -31,12 +31,12 @@ def wav_header(rate_hz: int, channels: int) -> bytes:
     )  # fmt: skip
 
 
-def play(sound: wave.Wave_read, pipe: int, begin_s: float) -> None:
-    """Writes the sound into the pipe, every block when it has been said, and closes both."""
-    rate_hz = sound.getframerate()
-    block = round(BLOCK_S * rate_hz)
+def play(path: str, pipe: int, begin_s: float) -> None:
+    """Writes the sound into the pipe, every block when it has been said, and closes it."""
     n_said = 0
-    with sound, open(pipe, "wb", buffering=0) as out:
+    with wave.open(path) as sound, open(pipe, "wb", buffering=0) as out:
+        rate_hz = sound.getframerate()
+        block = round(BLOCK_S * rate_hz)
         out.write(wav_header(rate_hz, sound.getnchannels()))
         while samples := sound.readframes(block):
             n_said += block
@@ -46,12 +46,12 @@ def play(sound: wave.Wave_read, pipe: int, begin_s: float) -> None:
 
 def main(path: str) -> None:
     avatar = talksplat.load("demo")
-    sound = wave.open(path)
-    if sound.getsampwidth() != 2:
-        raise SystemExit(f"{path}: must have samples of 16 bits; they have {8 * sound.getsampwidth()}.")
+    with wave.open(path) as sound:
+        if sound.getsampwidth() != 2:
+            raise SystemExit(f"{path}: must have samples of 16 bits; they have {8 * sound.getsampwidth()}.")
     reading, writing = os.pipe()
     begin_s = time.monotonic()
-    threading.Thread(target=play, args=(sound, writing, begin_s), daemon=True).start()
+    threading.Thread(target=play, args=(path, writing, begin_s), daemon=True).start()
     # Unbuffered: a read gives what has arrived and does not wait for more.
     with open(reading, "rb", buffering=0) as arriving:
         for frame in avatar.render(arriving, fps=FPS, size=(256, 256)):
