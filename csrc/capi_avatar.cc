@@ -61,13 +61,14 @@ ts_status ts_avatar_get_info(const ts_avatar* avatar, ts_avatar_info* info) {
     const ts::AvatarFile& file = model.file();
     ts_avatar_info value{};
     value.manifest = file.manifest.c_str();
-    value.n_gaussians = static_cast<uint32_t>(file.n), value.n_source = static_cast<uint32_t>(file.source_count);
+    value.n_gaussians = static_cast<uint32_t>(file.gaussians.n),
+    value.n_source = static_cast<uint32_t>(file.source_count);
     value.n_vertices = static_cast<uint32_t>(file.v), value.n_triangles = static_cast<uint32_t>(file.f);
     value.n_joints = static_cast<uint32_t>(file.j), value.n_blendshapes = static_cast<uint32_t>(file.s);
     value.n_inputs = static_cast<uint32_t>(file.inputs.size());
     value.n_control = static_cast<uint32_t>(model.layout().size());
     value.speaks = model.retarget().speaks();
-    value.sh_degree = file.sh_degree;
+    value.sh_degree = file.gaussians.sh_degree;
     value.width = static_cast<uint32_t>(file.width), value.height = static_cast<uint32_t>(file.height);
     value.fps = file.fps;
     value.file_bytes = file.file_bytes;

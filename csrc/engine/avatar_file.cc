@@ -39,34 +39,36 @@ class Reader {
 
  private:
   Status gaussians() {
-    const bool rgb = a_.sh_degree < 0;
-    const int64_t bases = rgb ? 1 : int64_t{a_.sh_degree + 1} * (a_.sh_degree + 1);
-    TS_RETURN_IF_ERROR(in_.get("gaussians/mean", {n_, 3}, a_.mean));
-    TS_RETURN_IF_ERROR(in_.get("gaussians/quat", {n_, 4}, a_.quat));
-    TS_RETURN_IF_ERROR(in_.get("gaussians/scale", {n_, 3}, a_.scale));
-    TS_RETURN_IF_ERROR(in_.get("gaussians/opacity", {n_}, a_.opacity));
+    const bool rgb = a_.gaussians.sh_degree < 0;
+    const int64_t bases = rgb ? 1 : int64_t{a_.gaussians.sh_degree + 1} * (a_.gaussians.sh_degree + 1);
+    TS_RETURN_IF_ERROR(in_.get("gaussians/mean", {n_, 3}, a_.gaussians.mean));
+    TS_RETURN_IF_ERROR(in_.get("gaussians/quat", {n_, 4}, a_.gaussians.quat));
+    TS_RETURN_IF_ERROR(in_.get("gaussians/scale", {n_, 3}, a_.gaussians.scale));
+    TS_RETURN_IF_ERROR(in_.get("gaussians/opacity", {n_}, a_.gaussians.opacity));
     TS_RETURN_IF_ERROR(in_.get("gaussians/source_index", {n_}, a_.source_index));
     if (rgb) {
-      TS_RETURN_IF_ERROR(in_.get("gaussians/color", {n_, 3}, a_.color));
+      TS_RETURN_IF_ERROR(in_.get("gaussians/color", {n_, 3}, a_.gaussians.color));
       TS_RETURN_IF_ERROR(in_.forbid("gaussians/sh", "color is \"rgb\""));
     } else {
-      TS_RETURN_IF_ERROR(in_.get("gaussians/sh", {n_, bases, 3}, a_.color));
+      TS_RETURN_IF_ERROR(in_.get("gaussians/sh", {n_, bases, 3}, a_.gaussians.color));
       TS_RETURN_IF_ERROR(in_.forbid("gaussians/color", "color is not \"rgb\""));
     }
-    if (a_.source_count < a_.n) {
-      return in_.invalid("manifest: source_count must be at least N = " + std::to_string(a_.n) +
+    if (a_.source_count < a_.gaussians.n) {
+      return in_.invalid("manifest: source_count must be at least N = " + std::to_string(a_.gaussians.n) +
                          " (from gaussians/mean); got " + std::to_string(a_.source_count));
     }
-    TS_RETURN_IF_ERROR(in_.check_finite("gaussians/mean", a_.mean, a_.n, 3));
-    TS_RETURN_IF_ERROR(check_quats(a_.quat, a_.n));
+    TS_RETURN_IF_ERROR(in_.check_finite("gaussians/mean", a_.gaussians.mean, a_.gaussians.n, 3));
+    TS_RETURN_IF_ERROR(check_quats(a_.gaussians.quat, a_.gaussians.n));
     constexpr float kMax = std::numeric_limits<float>::max();
-    TS_RETURN_IF_ERROR(
-        in_.check_value("gaussians/scale", a_.scale, find_outside(a_.scale, 3 * a_.n, 0, kMax), 3,
-                        "a standard deviation must be finite and 0 or more (activated, not its logarithm)"));
-    TS_RETURN_IF_ERROR(in_.check_value("gaussians/opacity", a_.opacity, find_outside(a_.opacity, a_.n, 0, 1), 1,
+    TS_RETURN_IF_ERROR(in_.check_value(
+        "gaussians/scale", a_.gaussians.scale, find_outside(a_.gaussians.scale, 3 * a_.gaussians.n, 0, kMax), 3,
+        "a standard deviation must be finite and 0 or more (activated, not its logarithm)"));
+    TS_RETURN_IF_ERROR(in_.check_value("gaussians/opacity", a_.gaussians.opacity,
+                                       find_outside(a_.gaussians.opacity, a_.gaussians.n, 0, 1), 1,
                                        "it must be from 0 to 1 (activated, not its logit)"));
-    TS_RETURN_IF_ERROR(in_.check_finite(rgb ? "gaussians/color" : "gaussians/sh", a_.color, a_.n, 3 * bases));
-    return check_source_index(a_.source_index, a_.n, a_.source_count);
+    TS_RETURN_IF_ERROR(
+        in_.check_finite(rgb ? "gaussians/color" : "gaussians/sh", a_.gaussians.color, a_.gaussians.n, 3 * bases));
+    return check_source_index(a_.source_index, a_.gaussians.n, a_.source_count);
   }
 
   Status check_quats(const float* quat, int64_t n) const {
@@ -223,10 +225,10 @@ class Reader {
         return in_.forbid("binding/index", "binding.kind is \"static\"");
       case BindingKind::kTriangle:
         TS_RETURN_IF_ERROR(in_.get("binding/index", {n_}, a_.binding_index));
-        return in_.check_below("binding/index", a_.binding_index, a_.n, 1, a_.f, "triangles");
+        return in_.check_below("binding/index", a_.binding_index, a_.gaussians.n, 1, a_.f, "triangles");
       case BindingKind::kVertex:
         TS_RETURN_IF_ERROR(in_.get("binding/index", {n_}, a_.binding_index));
-        return in_.check_below("binding/index", a_.binding_index, a_.n, 1, a_.v, "vertices");
+        return in_.check_below("binding/index", a_.binding_index, a_.gaussians.n, 1, a_.v, "vertices");
     }
     return Status();
   }
@@ -274,7 +276,8 @@ class Reader {
   const Safetensors& table_;
   TensorReader in_;
   AvatarFile& a_;
-  Count n_{"N", kMaxRows, &a_.n}, v_{"V", kMaxRows, &a_.v}, f_{"F", kMaxRows, &a_.f}, s_{"S", kMaxShapes, &a_.s};
+  Count n_{"N", kMaxRows, &a_.gaussians.n}, v_{"V", kMaxRows, &a_.v}, f_{"F", kMaxRows, &a_.f},
+      s_{"S", kMaxShapes, &a_.s};
   Count j_{"J", kMaxJoints, &a_.j}, z_{"Z", std::numeric_limits<uint32_t>::max(), &a_.z}, k_{"K", 8, &a_.k, 1};
 };
 

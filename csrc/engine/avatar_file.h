@@ -11,6 +11,7 @@
 #include "core/safetensors.h"
 #include "core/status.h"
 #include "ops/camera.h"
+#include "ops/gaussians.h"
 
 namespace ts {
 
@@ -44,7 +45,6 @@ struct AvatarFile {
   Camera camera{};
   bool has_background_color = false;
   std::array<float, 3> background_color{};
-  int sh_degree = -1;  // -1: RGB
   int64_t source_count = 0;
   RigKind rig = RigKind::kNone;
   BindingKind binding = BindingKind::kStatic;
@@ -54,12 +54,11 @@ struct AvatarFile {
   std::vector<int> pose_shape_joints;
   std::vector<AvatarInput> inputs;
 
-  // Counts of FORMAT.md: Gaussians, vertices, triangles, shapes, joints, deltas, skin influences.
-  int64_t n = 0, v = 0, f = 0, s = 0, j = 0, z = 0, k = 0;
+  // Counts of FORMAT.md: vertices, triangles, shapes, joints, deltas, skin influences.
+  int64_t v = 0, f = 0, s = 0, j = 0, z = 0, k = 0;
 
   // Views into the mapping; nullptr where the file has none. Shapes as in FORMAT.md.
-  const float *mean = nullptr, *quat = nullptr, *scale = nullptr, *opacity = nullptr;
-  const float* color = nullptr;  // gaussians/color or gaussians/sh
+  GaussianView gaussians;  // N of them, at rest; unit quaternions within 1e-3
   const uint32_t *source_index = nullptr, *binding_index = nullptr;
   const float* vertex = nullptr;
   const uint32_t *triangle = nullptr, *shape_start = nullptr, *shape_vertex = nullptr;

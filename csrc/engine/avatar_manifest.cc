@@ -69,7 +69,8 @@ Status read_picture(const Node& root, AvatarFile& avatar) {
   }
   int color = 0;
   TS_RETURN_IF_ERROR(root.at("color").choice({"rgb", "sh0", "sh1", "sh2", "sh3"}, color));
-  avatar.sh_degree = color - 1;
+  avatar.gaussians.sh_degree = color - 1;
+  avatar.gaussians.sh_stride = sh_coefficients(color - 1);
   return root.at("source_count").integer(0, kMaxRows, avatar.source_count);
 }
 

@@ -10,9 +10,8 @@ ModelView view_of(const AvatarFile& file, const Rig& rig) {
   view.mesh = rig.mesh;
   view.skeleton = rig.skeleton;
   view.binding = rig.binding;
-  view.gaussians.n = file.n;
-  view.gaussians.opacity = file.opacity, view.gaussians.color = file.color;
-  view.gaussians.sh_degree = file.sh_degree, view.gaussians.sh_stride = sh_coefficients(file.sh_degree);
+  view.gaussians = file.gaussians;
+  view.gaussians.mean = view.gaussians.quat = view.gaussians.scale = nullptr;  // they are in binding.local
   return view;
 }
 

@@ -45,7 +45,7 @@ void Rig::number_by_first_use(const AvatarFile& file) {
   const auto use = [&](int64_t vertex) {
     if (vertex_slot[vertex] == kNone) vertex_slot[vertex] = n_vertices++;
   };
-  for (int64_t i = 0; i < file.n && file.binding != BindingKind::kStatic; ++i) {
+  for (int64_t i = 0; i < file.gaussians.n && file.binding != BindingKind::kStatic; ++i) {
     const int64_t target = file.binding_index[i];
     if (file.binding == BindingKind::kVertex) {
       use(target);
@@ -162,8 +162,8 @@ void Rig::build_skeleton(const AvatarFile& file) {
 }
 
 void Rig::build_binding(const AvatarFile& file) {
-  const int64_t blocks = pose_blocks(file.n);
-  binding.n = file.n;
+  const int64_t blocks = pose_blocks(file.gaussians.n);
+  binding.n = file.gaussians.n;
   if (file.binding == BindingKind::kTriangle) binding.follow = PoseFollow::kTriangle;
   if (file.binding == BindingKind::kVertex) {
     // Without joints a vertex has no rotation to follow.
@@ -184,10 +184,11 @@ void Rig::build_binding(const AvatarFile& file) {
 
   int32_t* index = filled(index_, blocks * kPoseBlock, 0);
   float* local = filled(local_, blocks * kPoseLocal * kPoseBlock, 0.0f);
-  for (int64_t i = 0; i < file.n; ++i) {
+  for (int64_t i = 0; i < file.gaussians.n; ++i) {
     if (file.binding == BindingKind::kTriangle) index[i] = slot_of_triangle_[file.binding_index[i]];
     if (file.binding == BindingKind::kVertex) index[i] = slot_of_vertex_[file.binding_index[i]];
-    const float *mean = file.mean + 3 * i, *quat = file.quat + 4 * i, *scale = file.scale + 3 * i;
+    const float *mean = file.gaussians.mean + 3 * i, *quat = file.gaussians.quat + 4 * i,
+                *scale = file.gaussians.scale + 3 * i;
     double norm2 = 0;  // the file's are unit within 1e-3 only
     for (int c = 0; c < 4; ++c) norm2 += static_cast<double>(quat[c]) * quat[c];
     const double inverse = 1 / std::sqrt(norm2);

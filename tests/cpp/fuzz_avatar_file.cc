@@ -18,19 +18,19 @@ void read_all(const T* x, int64_t n) {
 
 // Follows every index as the engine does, reads every element that a count promises.
 void use(const ts::AvatarFile& a) {
-  const int64_t bases = a.sh_degree < 0 ? 1 : (a.sh_degree + 1) * (a.sh_degree + 1);
-  REQUIRE(a.sh_degree >= -1 && a.sh_degree <= 3 && a.source_count >= a.n);
-  read_all(a.mean, 3 * a.n);
-  read_all(a.quat, 4 * a.n);
-  read_all(a.scale, 3 * a.n);
-  read_all(a.opacity, a.n);
-  read_all(a.color, 3 * bases * a.n);
-  for (int64_t i = 0; i < a.n; ++i) REQUIRE(a.source_index[i] < a.source_count);
+  const int64_t bases = a.gaussians.sh_degree < 0 ? 1 : (a.gaussians.sh_degree + 1) * (a.gaussians.sh_degree + 1);
+  REQUIRE(a.gaussians.sh_degree >= -1 && a.gaussians.sh_degree <= 3 && a.source_count >= a.gaussians.n);
+  read_all(a.gaussians.mean, 3 * a.gaussians.n);
+  read_all(a.gaussians.quat, 4 * a.gaussians.n);
+  read_all(a.gaussians.scale, 3 * a.gaussians.n);
+  read_all(a.gaussians.opacity, a.gaussians.n);
+  read_all(a.gaussians.color, 3 * bases * a.gaussians.n);
+  for (int64_t i = 0; i < a.gaussians.n; ++i) REQUIRE(a.source_index[i] < a.source_count);
   read_all(a.vertex, 3 * a.v);
   for (int64_t i = 0; i < 3 * a.f; ++i) REQUIRE(a.triangle[i] < a.v);
   if (a.binding != ts::BindingKind::kStatic) {
     const int64_t limit = a.binding == ts::BindingKind::kTriangle ? a.f : a.v;
-    for (int64_t i = 0; i < a.n; ++i) REQUIRE(a.binding_index[i] < limit);
+    for (int64_t i = 0; i < a.gaussians.n; ++i) REQUIRE(a.binding_index[i] < limit);
   }
   for (int64_t s = 0; s < a.s; ++s) {
     REQUIRE(a.shape_start[s] <= a.shape_start[s + 1] && a.shape_start[s + 1] <= a.z);

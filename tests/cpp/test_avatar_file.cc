@@ -44,9 +44,9 @@ void loads_everything() {
   AvatarFile a;
   const Status status = ts::parse_avatar_file(file.data(), file.size(), a);
   if (!CHECK_MESSAGE(status.ok(), status.message())) return;
-  CHECK(a.n == 10 && a.v == 6 && a.f == 4 && a.s == 20 && a.j == 3 && a.z == 27 && a.k == 2);
-  CHECK(a.format == 2 && a.name == "sample" && a.fps == 25 && a.width == 8 && a.height == 6 && a.sh_degree == 1 &&
-        a.source_count == 12);
+  CHECK(a.gaussians.n == 10 && a.v == 6 && a.f == 4 && a.s == 20 && a.j == 3 && a.z == 27 && a.k == 2);
+  CHECK(a.format == 2 && a.name == "sample" && a.fps == 25 && a.width == 8 && a.height == 6 &&
+        a.gaussians.sh_degree == 1 && a.source_count == 12);
   CHECK(a.camera.cam_from_world[11] == 4 && a.camera.fx == 12 && a.camera.fy == 12.5f && a.camera.cx == 4);
   CHECK(a.camera.cy == 3 && a.camera.near_plane == 0.2f);
   CHECK(a.has_background_color && a.background_color[0] == 0.25f && a.background_color[2] == 1);
@@ -62,7 +62,8 @@ void loads_everything() {
     CHECK(a.inputs[2].target == ts::InputTarget::kJointTranslation && a.inputs[2].index == std::vector<int>({2}));
     CHECK(a.inputs[3].target == ts::InputTarget::kTranslation && a.inputs[3].default_value[1] == 0.125f);
   }
-  CHECK(a.quat[4] == 0.6f && a.quat[6] == 0.8f && a.opacity[9] == 0.9f && a.color[119] == 0.25f);
+  CHECK(a.gaussians.quat[4] == 0.6f && a.gaussians.quat[6] == 0.8f && a.gaussians.opacity[9] == 0.9f &&
+        a.gaussians.color[119] == 0.25f);
   CHECK(a.source_index[0] == 11 && a.binding_index[9] == 1 && a.vertex[17] == -0.25f && a.triangle[11] == 4);
   CHECK(a.shape_start[20] == 27 && a.shape_vertex[8] == 4 && a.shape_delta[80] == 0.125f);
   CHECK(a.joint_parent[0] == -1 && a.joint_rest_local[12 + 7] == 1 && a.joint_inverse_bind[24 + 7] == -2);
@@ -121,7 +122,7 @@ void loads_format_1() {
   AvatarFile a;
   const Status status = ts::parse_avatar_file(file.data(), file.size(), a);
   CHECK_MESSAGE(status.ok(), status.message());
-  CHECK(a.format == 1 && a.n == 10 && a.inputs.size() == 4);
+  CHECK(a.format == 1 && a.gaussians.n == 10 && a.inputs.size() == 4);
 
   const std::pair<const char*, ts_test::Break<SampleAvatarOfFormat1>> cases[] = {
       {"manifest: motion is missing", [](auto& s) { s.replace("\"motion\": {", "\"motions\": {"); }},
@@ -213,12 +214,12 @@ void files() {
   write(path, good);
   Status status = read(path);
   CHECK_MESSAGE(status.ok(), status.message());
-  CHECK(avatar.mapping != nullptr && avatar.opacity[9] == 0.9f);
+  CHECK(avatar.mapping != nullptr && avatar.gaussians.opacity[9] == 0.9f);
 
   const std::string broken = folder + "/broken.tsplat";
   write(broken, {'n', 'o'});
   expect(read(broken), StatusCode::kAvatarInvalid, broken + ": not a safetensors file");
-  CHECK(avatar.opacity[9] == 0.9f);  // a failed read leaves the avatar as it was
+  CHECK(avatar.gaussians.opacity[9] == 0.9f);  // a failed read leaves the avatar as it was
   fs::remove_all(folder);
 }
 

@@ -135,7 +135,7 @@ void several_frames_in_one_call(Fixture& f) {
   CHECK(ts::render(jobs, 2).ok());
   for (int i = 0; i < 2; ++i) {
     CHECK(together[i] == lone[i]);
-    CHECK(receipts[i].n_gaussians == f.model->file().n && receipts[i].total_us >= receipts[i].blend_us);
+    CHECK(receipts[i].n_gaussians == f.model->file().gaussians.n && receipts[i].total_us >= receipts[i].blend_us);
   }
   CHECK(ts::render(nullptr, 0).ok());
 }
@@ -184,8 +184,8 @@ void a_file_edited_in_place_writes_nowhere_else(const char* path) {
   const ts::AvatarFile& file = f.model->file();
   std::ifstream in(copy, std::ios::binary);
   const std::string bytes{std::istreambuf_iterator<char>(in), {}};
-  const size_t at = bytes.find(
-      std::string(reinterpret_cast<const char*>(file.source_index), static_cast<size_t>(file.n) * sizeof(uint32_t)));
+  const size_t at = bytes.find(std::string(reinterpret_cast<const char*>(file.source_index),
+                                           static_cast<size_t>(file.gaussians.n) * sizeof(uint32_t)));
   if (!CHECK(at != bytes.npos)) return;
   std::vector<float> opacity(static_cast<size_t>(file.source_count));
   ts::GaussianRows rows;
