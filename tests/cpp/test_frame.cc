@@ -3,6 +3,7 @@
 // file, written by test_avatar_file.
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -159,6 +160,24 @@ void images_must_be_of_the_canvas(Fixture& f) {
   CHECK(!none);
 }
 
+void planes_that_the_canvas_has(Fixture& f) {
+  std::unique_ptr<ts::Frame> frame;
+  CHECK(
+      ts::Frame::make(f.model, {kSide, kSide, ts::Format::kRgba8, ts::Precision::kReference, true, true}, frame).ok());
+  std::vector<float> alpha(kSide * kSide, -1.0f), depth(kSide * kSide, -1.0f);
+  const ts::Background nothing;
+  ts::RenderJob job = f.job();
+  job.frame = frame.get();
+  job.background = &nothing;
+  job.image.alpha = alpha.data(), job.image.depth = depth.data();
+  CHECK(ts::render(&job, 1).ok());
+  for (size_t i = 0; i < alpha.size(); ++i) {
+    const float coverage = static_cast<float>(f.pixels[4 * i + 3]) / 255;
+    if (!CHECK(std::abs(alpha[i] - coverage) <= 0.51f / 255 && (depth[i] > 0) == (alpha[i] > 0))) break;
+  }
+  CHECK(*std::max_element(alpha.begin(), alpha.end()) > 0.5f);
+}
+
 // Messages are for people and for Python: UTF-8 without control characters, whatever a file calls its inputs.
 void messages_are_printable_text() {
   std::vector<ts::AvatarInput> inputs(1);
@@ -288,6 +307,7 @@ int main(int argc, char** argv) {
     a_frame_allocates_nothing(fixture);
     several_frames_in_one_call(fixture);
     images_must_be_of_the_canvas(fixture);
+    planes_that_the_canvas_has(fixture);
     plates_have_the_size_of_the_canvas(fixture);
     a_file_edited_in_place_writes_nowhere_else(argv[1]);
   }
