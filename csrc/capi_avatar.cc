@@ -1,10 +1,12 @@
 // The C ABI of avatars: what is in them, and a face as their controls.
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "capi_handles.h"
 #include "capi_support.h"
 #include "capi_translate.h"
+#include "core/scan.h"
 
 namespace {
 
@@ -28,6 +30,22 @@ ts_input_info info_of(const ts_avatar& avatar, size_t index) {
   value.default_value = input.default_value.data();
   value.element_names = names.empty() ? nullptr : names.data();
   return value;
+}
+
+// What is not given may be anything.
+Status check_face(const ts_face& face, const bool* given) {
+  const auto not_finite = [](const char* array, int64_t row, int64_t column, float value) {
+    return error(StatusCode::kInvalidArgument, "ts_avatar_retarget: %s must be finite; number %lld of row %lld is %g.",
+                 array, static_cast<long long>(column), static_cast<long long>(row), static_cast<double>(value));
+  };
+  for (int64_t row = 0; face.weight && row < face.n; ++row) {
+    for (int i = 0; i < TS_N_WEIGHTS; ++i) {
+      const float weight = face.weight[TS_N_WEIGHTS * row + i];
+      if (given[i] && !std::isfinite(weight)) return not_finite("weight", row, i, weight);
+    }
+  }
+  const int64_t at = face.head_pose ? ts::find_non_finite(face.head_pose, 3 * face.n) : -1;
+  return at < 0 ? Status() : not_finite("head_pose", at / 3, at % 3, face.head_pose[at]);
 }
 
 }  // namespace
@@ -139,6 +157,7 @@ ts_status ts_avatar_retarget(const ts_avatar* avatar, const ts_face* face, float
       return null_argument("ts_avatar_retarget", "control");
     bool given[TS_N_WEIGHTS];
     for (int i = 0; i < TS_N_WEIGHTS; ++i) given[i] = !f.given || f.given[i];
+    TS_RETURN_IF_ERROR(check_face(f, given));
     ts::FaceRows rows;
     rows.n = f.n;
     rows.weight = f.weight, rows.given = given, rows.head_pose = f.head_pose;

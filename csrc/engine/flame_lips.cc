@@ -66,8 +66,8 @@ constexpr LipShape kLeft[] = {
     {arkit::mouthLeft,          {0.12,  0.11, -0.08}, {0.32,  0.02, -0.07}, {0.31,  0.01, -0.07}, {0.31, 0.01, 0.18}},
 };
 // clang-format on
-constexpr arkit::Weight kRight[] = {// of the rows of kLeft
-                                    arkit::mouthPressRight,   arkit::mouthLowerDownRight, arkit::mouthUpperUpRight,
+// Of the rows of kLeft.
+constexpr arkit::Weight kRight[] = {arkit::mouthPressRight,   arkit::mouthLowerDownRight, arkit::mouthUpperUpRight,
                                     arkit::mouthStretchRight, arkit::mouthSmileRight,     arkit::mouthFrownRight,
                                     arkit::mouthDimpleRight,  arkit::mouthRight};
 

@@ -260,7 +260,7 @@ TS_API ts_status ts_avatar_get_tensor(const ts_avatar* avatar, uint32_t index, t
 
 /* ---- retarget: a face to the avatar's controls ---- */
 
-/* n frames of a face. */
+/* n frames of a face; what is given is finite. */
 typedef struct ts_face {
   uint32_t struct_size;
   int64_t n;

@@ -31,7 +31,7 @@ static ts_input_info input_of(const ts_avatar* avatar, const char* name) {
 
 /* Controls read from the stream are those that retargeting its faces gives, and they move the jaw and the head. */
 static void test_controls(ts_engine* engine, const ts_avatar* avatar, const ts_voice* voice, uint32_t n_control) {
-  uint8_t has_place[TS_N_WEIGHTS + 1], moved[16];
+  uint8_t has_place[TS_N_WEIGHTS + 1], moved[16], given[TS_N_WEIGHTS] = {0};
   ts_speech* speech = speech_of(engine, voice);
   ts_faces faces;
   ts_face face;
@@ -74,16 +74,23 @@ static void test_controls(ts_engine* engine, const ts_avatar* avatar, const ts_v
   for (i = 0; i < FRAMES * (int)n_control; ++i) CHECK(isfinite((&control[0][0])[i]));
 
   /* A face without a head pose, and weights of which only one is given. */
-  {
-    uint8_t given[TS_N_WEIGHTS] = {0};
-    given[17] = 1;
-    face.given = given;
-    face.head_pose = NULL;
-    CHECK(ts_avatar_retarget(avatar, &face, &again[0][0], NULL) == TS_OK);
-    CHECK(memcmp(control, again, (size_t)FRAMES * n_control * sizeof(float)) != 0);
-  }
+  given[17] = 1;
+  face.given = given;
+  face.head_pose = NULL;
+  CHECK(ts_avatar_retarget(avatar, &face, &again[0][0], NULL) == TS_OK);
+  CHECK(memcmp(control, again, (size_t)FRAMES * n_control * sizeof(float)) != 0);
   CHECK_ERROR(ts_avatar_retarget(avatar, NULL, &again[0][0], NULL), TS_INVALID_ARGUMENT, "face");
   CHECK_ERROR(ts_avatar_retarget(avatar, &face, NULL, NULL), TS_INVALID_ARGUMENT, "control");
+  weight[1][16] = NAN; /* not given: it is not looked at */
+  CHECK(ts_avatar_retarget(avatar, &face, &again[0][0], NULL) == TS_OK);
+  face.given = NULL;
+  CHECK_ERROR(ts_avatar_retarget(avatar, &face, &again[0][0], NULL), TS_INVALID_ARGUMENT,
+              "weight must be finite; number 16 of row 1 is nan");
+  weight[1][16] = 0;
+  face.head_pose = &head_pose[0][0];
+  head_pose[2][1] = INFINITY;
+  CHECK_ERROR(ts_avatar_retarget(avatar, &face, &again[0][0], NULL), TS_INVALID_ARGUMENT,
+              "head_pose must be finite; number 1 of row 2 is inf");
   face.n = -1;
   CHECK_ERROR(ts_avatar_retarget(avatar, &face, &again[0][0], NULL), TS_INVALID_ARGUMENT, "got -1");
   face.struct_size = 3;
