@@ -112,15 +112,15 @@ void Speech::make_room(int64_t n_samples) {
 void Speech::keep_frames() {
   Face face;
   int64_t step;
-  float mix;
-  while (n_frames_ < limit_ && drive_.pop(&face, &step, &mix)) {
+  float share;
+  while (n_frames_ < limit_ && drive_.pop(&face, &step, &share)) {
     const size_t at = waiting_.size();
     waiting_.resize(at + static_cast<size_t>(frame_floats()));
     float* out = std::copy_n(face.weight, kArkitWeights, waiting_.data() + at);
     out = std::copy_n(face.head_pose, 3, out);
     *out++ = face.voice;
     const float *before = said_[step % 2].data(), *after = said_[(step + 1) % 2].data();
-    for (int i = 0; i < n_channels_ + n_features_; ++i) out[i] = (1 - mix) * before[i] + mix * after[i];
+    for (int i = 0; i < n_channels_ + n_features_; ++i) out[i] = (1 - share) * before[i] + share * after[i];
     ++n_frames_;
   }
 }

@@ -6,6 +6,7 @@
 // With covariance [xx xy; xy yy] and k = log2(e) / 2:  d = sqrt(k / yy), a = sqrt(k yy / det), b = -a xy / yy.
 // Unlike the expanded quadratic it cannot turn positive by rounding.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 
 #include "math/target.h"
@@ -25,7 +26,31 @@ struct alignas(64) Splat {
   uint16_t tile_y0, tile_y1;  // rows of tiles that it may touch, end exclusive
 };
 static_assert(sizeof(Splat) == 64);
-constexpr int kSplatFields = 16;
+
+// The same as sixteen floats, for kernels that hold a field of several splats in a register.
+enum SplatField {
+  kSplatX,
+  kSplatY,
+  kSplatA,
+  kSplatD,
+  kSplatLog2Opacity,
+  kSplatRed,
+  kSplatGreen,
+  kSplatBlue,
+  kSplatDepth,
+  kSplatReach,
+  kSplatYAtXExtreme,
+  kSplatInvA,
+  kSplatSlope,
+  kSplatBlockX0,
+  kSplatBlockX1,
+  kSplatTileY,  // both rows: tile_y0 | tile_y1 << 16
+  kSplatFields
+};
+static_assert(kSplatFields * sizeof(float) == sizeof(Splat) && offsetof(Splat, x_px) == kSplatX * sizeof(float) &&
+              offsetof(Splat, depth) == kSplatDepth * sizeof(float) &&
+              offsetof(Splat, slope) == kSplatSlope * sizeof(float) &&
+              offsetof(Splat, tile_y0) == kSplatTileY * sizeof(float));
 
 constexpr int kTile = 16;  // pixels
 constexpr int kBlock = 4;  // pixels; a tile is 4x4 blocks, block i at column i % 4, row i / 4

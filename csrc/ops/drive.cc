@@ -1,6 +1,6 @@
 // drive — see drive.h.
-// Maths    a frame lies `mix` of the way from step j to j + 1. Shapes: the steps j - 1, j, j + 1 weighted
-//          (1 - mix) / 4, (1 - mix) / 2 and the rest, whose middle is the frame's own time: smooth where frames and
+// Maths    a frame lies a `share` of the way from step j to j + 1. Shapes: the steps j - 1, j, j + 1 weighted
+//          (1 - share) / 4, (1 - share) / 2 and the rest, whose middle is the frame's own time: smooth where frames and
 //          steps coincide, never late, never beyond what was said. Closure is not smoothed: a frame takes the strongest
 //          one near it.
 // Cost     O(1) a step and a frame; about 200 operations
@@ -92,7 +92,7 @@ double Drive::sealed(double at) const {
     const int64_t step = static_cast<int64_t>(below);
     const double a = static_cast<double>(row(step)[kClosure]);
     // At a step itself the next one may not be there.
-    return position > below ? mix(a, static_cast<double>(row(step + 1)[kClosure]), position - below) : a;
+    return position > below ? lerp(a, static_cast<double>(row(step + 1)[kClosure]), position - below) : a;
   };
   double strongest = std::max(closure(from), closure(to));
   for (int64_t step = static_cast<int64_t>(std::ceil(from)); static_cast<double>(step) <= to; ++step) {
@@ -101,15 +101,15 @@ double Drive::sealed(double at) const {
   return ease(std::clamp((strongest - kSealFrom) / (kSealFull - kSealFrom), 0.0, 1.0));
 }
 
-void Drive::shape_mouth(int64_t step, double t, Face* face) const {
+void Drive::shape_mouth(int64_t step, double share, Face* face) const {
   // Opening does not wait for the next step: while someone speaks it goes on as it has begun.
-  const double ahead = speaking_ ? mix(open_[1], std::min(1.0, open_[1] + kAttack), t) : 0.0;
-  const double gate = ease(std::max(mix(open_[0], open_[1], t), ahead));
+  const double ahead = speaking_ ? lerp(open_[1], std::min(1.0, open_[1] + kAttack), share) : 0.0;
+  const double gate = ease(std::max(lerp(open_[0], open_[1], share), ahead));
   const double gain = gate * static_cast<double>(params_.mouth);
-  const double seal = sealed(static_cast<double>(step) + t);
+  const double seal = sealed(static_cast<double>(step) + share);
   const float *before = row(step - 1), *here = row(step), *after = row(step + 1);
   const auto said = [=](VoiceChannel c) {
-    const double w = (1 - t) / 4;
+    const double w = (1 - share) / 4;
     return w * static_cast<double>(before[c]) + 2 * w * static_cast<double>(here[c]) +
            (1 - 3 * w) * static_cast<double>(after[c]);
   };
@@ -137,7 +137,7 @@ void Drive::shape_mouth(int64_t step, double t, Face* face) const {
   set(arkit::mouthRollUpper, std::max(gain * said(kMouthRollUpper), kSealedRoll * squeeze));
 }
 
-bool Drive::pop(Face* face, int64_t* step, float* mix_) {
+bool Drive::pop(Face* face, int64_t* step, float* share) {
   const double at = position(frame_);
   const int64_t j = static_cast<int64_t>(at);
   if (j + 1 >= pushed_) return false;
@@ -147,9 +147,9 @@ bool Drive::pop(Face* face, int64_t* step, float* mix_) {
   shape_mouth(j, t, face);
   life_.at(static_cast<double>(frame_) / params_.fps, t, face);
   face->voice =
-      static_cast<float>(mix(static_cast<double>(row(j)[kVoice]), static_cast<double>(row(j + 1)[kVoice]), t));
+      static_cast<float>(lerp(static_cast<double>(row(j)[kVoice]), static_cast<double>(row(j + 1)[kVoice]), t));
   *step = j;
-  *mix_ = static_cast<float>(t);
+  *share = static_cast<float>(t);
   ++frame_;
   return true;
 }

@@ -51,9 +51,9 @@ class Drive {
   // Face step j, j = 0, 1, 2, ...; channel [kVoiceChannels] in the order above. Numbers below 0 or not finite are 0,
   // those above 1 are 1. Allocates nothing: pop what is ready before kMaxWaiting steps wait for it.
   void push(const float* channel);
-  // The next frame, if its steps are there. `step` and `mix` say where it lies: (1 - mix) of `step` + mix of step + 1,
+  // The next frame, if its steps are there. `step` and `share` say where it lies: (1 - share) of `step` + share of step + 1,
   // so that the caller can sample other curves alike.
-  bool pop(Face* face, int64_t* step, float* mix);
+  bool pop(Face* face, int64_t* step, float* share);
   void reset();
 
  private:
@@ -63,7 +63,7 @@ class Drive {
   const float* row(int64_t step) const;
   void advance();
   double sealed(double at) const;
-  void shape_mouth(int64_t step, double mix, Face* face) const;
+  void shape_mouth(int64_t step, double share, Face* face) const;
 
   DriveParams params_;
   Life life_;

@@ -47,8 +47,8 @@ constexpr double kNodChance = 0.7, kNod[2] = {0.008, 0.022}, kNodS[3] = {0.13, 0
 constexpr double kRaiseChance = 0.35, kRaise[2] = {0.12, 0.30}, kRaiseS[3] = {0.18, 0.12, 0.45};
 constexpr double kOuterBrow = 0.6;  // of the inner brow
 
-// A filter's share of the new step for a time constant.
-constexpr double share(double seconds) { return kStepS / (seconds + kStepS); }
+// How much of a new value a smoothing filter of that time constant takes at each step.
+constexpr double smoothing(double seconds) { return kStepS / (seconds + kStepS); }
 
 uint64_t scramble(uint64_t z) {
   z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9ull;
@@ -68,7 +68,7 @@ double Random::uniform() {
   return static_cast<double>(scramble(state_) >> 11) * 0x1p-53;
 }
 
-double Random::between(double low, double high) { return mix(low, high, uniform()); }
+double Random::between(double low, double high) { return lerp(low, high, uniform()); }
 
 double Random::about_zero() {
   const double a = uniform();
@@ -91,7 +91,7 @@ double Life::Bump::at(double time_s) const {
 double Life::Move::at(double time_s, int axis) const {
   const double t = time_s - start;
   if (t <= 0) return from[axis];
-  return t >= duration ? to[axis] : mix(from[axis], to[axis], glide(t / duration));
+  return t >= duration ? to[axis] : lerp(from[axis], to[axis], glide(t / duration));
 }
 
 Life::Life(uint64_t seed, double head, double blink)
@@ -115,9 +115,9 @@ Life::Life(uint64_t seed, double head, double blink)
 void Life::step(double open, double jaw, bool phrase_ends) {
   const double now = static_cast<double>(steps_) * kStepS;
   // Twice filtered, so that what it scales speeds up and slows down gently.
-  talk_mean_ += share(kTalkS) * (open - talk_mean_);
+  talk_mean_ += smoothing(kTalkS) * (open - talk_mean_);
   talk_[0] = talk_[1];
-  talk_[1] += share(kTalkS) * (talk_mean_ - talk_[1]);
+  talk_[1] += smoothing(kTalkS) * (talk_mean_ - talk_[1]);
   plan_blink(now, phrase_ends);
   plan_gaze(now);
   plan_head(now);
@@ -155,7 +155,7 @@ void Life::plan_gaze(double now) {
   }
   move.duration = kSaccadeS + kSaccadePerUnitS * std::hypot(move.to[0] - move.from[0], move.to[1] - move.from[1]);
   const double* hold = away ? kAwayHoldS : kGlanceHoldS;
-  next_gaze_ += move.duration + mix(hold[0], hold[1], wait);
+  next_gaze_ += move.duration + lerp(hold[0], hold[1], wait);
   gaze_ = move;
   away_ = away;
 }
@@ -165,20 +165,20 @@ void Life::plan_head(double now) {
   Move move{next_posture_, 0, {}, {}};
   for (int axis = 0; axis < 3; ++axis) {
     move.from[axis] = posture_.to[axis];
-    move.to[axis] = kPosture[axis] * mix(kPostureIdle, 1, talk_[1]) * head_random_.between(-1, 1);
+    move.to[axis] = kPosture[axis] * lerp(kPostureIdle, 1, talk_[1]) * head_random_.between(-1, 1);
   }
   move.duration = head_random_.between(kPostureMoveS[0], kPostureMoveS[1]);
   const double wait = head_random_.uniform();
-  const double idle = mix(kPostureHoldIdleS[0], kPostureHoldIdleS[1], wait);
-  const double talking = mix(kPostureHoldTalkS[0], kPostureHoldTalkS[1], wait);
-  next_posture_ += move.duration + mix(idle, talking, talk_[1]);
+  const double idle = lerp(kPostureHoldIdleS[0], kPostureHoldIdleS[1], wait);
+  const double talking = lerp(kPostureHoldTalkS[0], kPostureHoldTalkS[1], wait);
+  next_posture_ += move.duration + lerp(idle, talking, talk_[1]);
   posture_ = move;
 }
 
 void Life::plan_accent(double now, double open, double jaw) {
   const double force = open * jaw;
-  stress_fast_ += share(kStressFastS) * (force - stress_fast_);
-  stress_slow_ += share(kStressSlowS) * (force - stress_slow_);
+  stress_fast_ += smoothing(kStressFastS) * (force - stress_fast_);
+  stress_slow_ += smoothing(kStressSlowS) * (force - stress_slow_);
   const bool stressed = stress_fast_ - stress_slow_ > kStressAbove;
   const bool begins = stressed && !stressed_ && now >= next_accent_;
   stressed_ = stressed;
@@ -192,13 +192,13 @@ void Life::plan_accent(double now, double open, double jaw) {
   next_accent_ = now + accent_random_.between(kAccentGapS[0], kAccentGapS[1]);
 }
 
-void Life::at(double time_s, double mix_, Face* face) const {
-  const double talk = mix(talk_[0], talk_[1], mix_);
+void Life::at(double time_s, double share, Face* face) const {
+  const double talk = lerp(talk_[0], talk_[1], share);
   double pose[3];
   for (int axis = 0; axis < 3; ++axis) {
     double sway = 0;
     for (int i = 0; i < 2; ++i) sway += kSwayShare[i] * std::sin(2 * kPi * sway_hz_[axis][i] * time_s);
-    pose[axis] = posture_.at(time_s, axis) + kSway[axis] * mix(kSwayIdle, 1, talk) * sway;
+    pose[axis] = posture_.at(time_s, axis) + kSway[axis] * lerp(kSwayIdle, 1, talk) * sway;
   }
   pose[0] += nodding_.at(time_s);
   for (int axis = 0; axis < 3; ++axis) {

@@ -30,9 +30,9 @@ class Life {
   // Step j: how far speech has opened the mouth's gate, the jaw that the voice says, both 0..1, and whether a phrase
   // ends here.
   void step(double open, double jaw, bool phrase_ends);
-  // The face at time_s, which lies `mix` of the way from the step before the last to the last one. Writes head_pose and
+  // The face at time_s, which lies a `share` of the way from the step before the last to the last one. Writes head_pose and
   // the weights of eyes and brows.
-  void at(double time_s, double mix, Face* face) const;
+  void at(double time_s, double share, Face* face) const;
 
  private:
   // 0, up to 1, and back to 0.

@@ -38,14 +38,14 @@ float* EncodeModel::floats(size_t n) {
   return out;
 }
 
-// Rows come in parts of `part` rows (q, k and v; the halves of a gate), each of which begins a block.
-EncodeLinear EncodeModel::pack(const LinearWeights& linear, int columns, int part) {
-  const int rows = static_cast<int>(linear.bias.size()), parts = rows / part;
-  EncodeLinear out{parts * encode_padded(part), encode_padded(columns), nullptr, nullptr};
+// Rows come in sections of so many (q, k and v; the halves of a gate), each of which begins a block.
+EncodeLinear EncodeModel::pack(const LinearWeights& linear, int columns, int section) {
+  const int rows = static_cast<int>(linear.bias.size()), sections = rows / section;
+  EncodeLinear out{sections * encode_padded(section), encode_padded(columns), nullptr, nullptr};
   float* weight = floats(count(out.rows_p, out.columns_p));
   float* bias = floats(count(out.rows_p));
   for (int row = 0; row < rows; ++row) {
-    const int to = row / part * encode_padded(part) + row % part;
+    const int to = row / section * encode_padded(section) + row % section;
     float* block = weight + int64_t{to / kEncodeBlock} * out.columns_p * kEncodeBlock + to % kEncodeBlock;
     for (int c = 0; c < columns; ++c) block[c * kEncodeBlock] = linear.weight[count(row, columns) + count(c)];
     bias[to] = linear.bias[count(row)];
@@ -92,7 +92,7 @@ Encode::Encode(std::shared_ptr<const EncodeModel> model, std::unique_ptr<EncodeS
 void Encode::reset() {
   mel_.reset();
   stream_->reset();
-  frames_ = 0;
+  columns_ = 0;
   stepped_ = false;
 }
 
@@ -100,9 +100,9 @@ int64_t Encode::push(const float* samples, int64_t n) {
   stepped_ = false;
   int64_t taken = 0;
   while (taken < n && !stepped_) {
-    bool frame = false;
-    taken += mel_.push(samples + taken, n - taken, input_.data() + frames_ * model_->mel.params.n_mels, frame);
-    if (frame && ++frames_ == 2) run();
+    bool column = false;
+    taken += mel_.push(samples + taken, n - taken, input_.data() + columns_ * model_->mel.params.n_mels, column);
+    if (column && ++columns_ == 2) run();
   }
   return taken;
 }
@@ -115,7 +115,7 @@ void Encode::run() {
   // Weights that overflow make nothing of it: no NaN goes on to a face.
   for (float& x : channel_) x = std::isfinite(x) ? x : 0.0f;
   for (float& x : feature_) x = std::isfinite(x) ? x : 0.0f;
-  frames_ = 0;
+  columns_ = 0;
   stepped_ = true;
 }
 

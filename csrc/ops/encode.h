@@ -1,6 +1,6 @@
-// encode — 16 kHz sound to what a face does, 50 times a second: mel frames, then a small causal transformer.
+// encode — 16 kHz sound to what a face does, 50 times a second: mel columns, then a small causal transformer.
 //
-// Maths    ops/mel.h; then one or more towers. A tower: a linear stem over two mel frames, layers of windowed attention,
+// Maths    ops/mel.h; then one or more towers. A tower: a linear stem over two mel columns, layers of windowed attention,
 //          gated depthwise convolution and feed-forward, a linear head. "norm" has no gain: training folds it into the
 //          next linear. tests/reference/encode.py has it line by line
 // Layout   weights float32, in blocks of 16 rows: [rows/16][columns][16], so that a lane is an output row and a step
@@ -54,7 +54,7 @@ class EncodeModel {
 
  private:
   float* floats(size_t n);
-  EncodeLinear pack(const LinearWeights& linear, int columns, int part);
+  EncodeLinear pack(const LinearWeights& linear, int columns, int section);
   EncodeLayer pack(const LayerWeights& layer, const TowerWeights& tower);
 
   std::vector<Buffer<float>> memory_;
@@ -89,7 +89,7 @@ class Encode {
   std::shared_ptr<const EncodeModel> model_;
   std::unique_ptr<EncodeStream> stream_;
   Mel mel_;
-  int frames_ = 0;  // of this step
+  int columns_ = 0;  // of this step, of two
   bool stepped_ = false;
   std::vector<float> input_, channel_, feature_;
 };

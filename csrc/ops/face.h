@@ -37,6 +37,7 @@ struct Face {
 
 // From 0 to 1 without a jump of velocity; x in 0..1.
 inline double ease(double x) { return x * x * (3 - 2 * x); }
-inline double mix(double a, double b, double t) { return a + (b - a) * t; }
+// The value that lies a share of the way from a to b.
+inline double lerp(double a, double b, double share) { return a + (b - a) * share; }
 
 }  // namespace ts

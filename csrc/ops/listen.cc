@@ -11,9 +11,9 @@
 namespace ts {
 namespace {
 
-constexpr int kBlock = 1024;  // samples of a channel that one push takes
-constexpr int kLanes = 8;     // partial sums: the compiler makes vectors of them
-constexpr int kHalf = 16;     // of the filter, in samples of the lower rate
+constexpr int kPush = 1024;  // samples of a channel that one push takes
+constexpr int kSums = 8;     // partial sums of a product: the compiler makes vectors of them
+constexpr int kHalf = 16;    // of the filter, in samples of the lower rate
 constexpr double kPi = 3.14159265358979323846;
 constexpr double kCut = 0.94;
 constexpr double kBeta = 7.857;  // 0.1102 (80 dB - 8.7), Kaiser's formula
@@ -40,12 +40,12 @@ double filter(double t) {
 }
 
 float dot(const float* a, const float* b, int n) {
-  float sum[kLanes] = {};
-  for (int i = 0; i < n; i += kLanes) {
-    for (int lane = 0; lane < kLanes; ++lane) sum[lane] += a[i + lane] * b[i + lane];
+  float sum[kSums] = {};
+  for (int i = 0; i < n; i += kSums) {
+    for (int k = 0; k < kSums; ++k) sum[k] += a[i + k] * b[i + k];
   }
-  for (int half = kLanes / 2; half > 0; half /= 2) {
-    for (int lane = 0; lane < half; ++lane) sum[lane] += sum[lane + half];
+  for (int half = kSums / 2; half > 0; half /= 2) {
+    for (int k = 0; k < half; ++k) sum[k] += sum[k + half];
   }
   return sum[0];
 }
@@ -57,7 +57,7 @@ Listen::Listen(int rate_hz, int channels) : rate_hz_(rate_hz), channels_(channel
   up_ = kListenHz / divisor, down_ = rate_hz / divisor;
   const double lower = std::min(1.0, static_cast<double>(kListenHz) / rate_hz);  // samples of the lower rate per sample
   half_ = rate_hz == kListenHz ? 0 : static_cast<int>(std::ceil(kHalf / lower));
-  taps_ = (2 * half_ + kLanes - 1) / kLanes * kLanes;
+  taps_ = (2 * half_ + kSums - 1) / kSums * kSums;
   phases_ = static_cast<int>(up_);
   if (up_ * taps_ > kMaxTable) {
     interpolate_ = true;
@@ -65,8 +65,8 @@ Listen::Listen(int rate_hz, int channels) : rate_hz_(rate_hz), channels_(channel
   }
   if (half_ > 0) make_rows();
   // A row of taps is read behind the last sample that counts, where coefficients are 0.
-  recent_.reserve(static_cast<size_t>(2 * taps_ + kBlock));
-  heard_.reserve(static_cast<size_t>((kBlock + half_) * up_ / down_ + 2));
+  recent_.reserve(static_cast<size_t>(2 * taps_ + kPush));
+  heard_.reserve(static_cast<size_t>((kPush + half_) * up_ / down_ + 2));
   reset();
 }
 
@@ -91,7 +91,7 @@ void Listen::reset() {
   // half_ - 1 zeros stand before sample 0.
   first_ = half_ > 0 ? 1 - half_ : 0;
   n_recent_ = -first_;
-  std::fill(recent_.data(), recent_.data() + 2 * taps_ + kBlock, 0.0f);
+  std::fill(recent_.data(), recent_.data() + 2 * taps_ + kPush, 0.0f);
   mixdown_.reset();
   n_samples_ = n_out_ = at_ = phase_ = n_heard_ = 0;
 }
@@ -114,7 +114,7 @@ Status Listen::check(SampleFormat format, const void* samples, int64_t n) const 
 }
 
 int64_t Listen::push(SampleFormat format, const void* samples, int64_t n) {
-  n = std::min<int64_t>(n, kBlock);
+  n = std::min<int64_t>(n, kPush);
   float* out = half_ > 0 ? recent_.data() + n_recent_ : heard_.data();
   if (format == SampleFormat::kS16) {
     mixdown_.mix(static_cast<const int16_t*>(samples), n, 1.0f / 32768, out);
@@ -147,9 +147,9 @@ void Listen::resample(int64_t last) {
     if (interpolate_) {
       const double position = static_cast<double>(phase_) / static_cast<double>(up_) * phases_;
       const int p = static_cast<int>(position);
-      const float mix = static_cast<float>(position - p);
+      const float share = static_cast<float>(position - p);
       const float *low = row_.data() + static_cast<int64_t>(p) * taps_, *high = low + taps_;
-      heard[n_heard_++] = (1 - mix) * dot(low, x, taps_) + mix * dot(high, x, taps_);
+      heard[n_heard_++] = (1 - share) * dot(low, x, taps_) + share * dot(high, x, taps_);
     } else {
       heard[n_heard_++] = dot(row_.data() + phase_ * taps_, x, taps_);
     }

@@ -36,7 +36,7 @@ class Listen {
 
   // kAudioInvalid unless all n samples of every channel can be taken.
   Status check(SampleFormat format, const void* samples, int64_t n) const;
-  // Takes the first of the n samples, which check() must have seen: at least one of them, at most a block. Returns how
+  // Takes the first of the n samples, which check() must have seen: at least one of them, at most 1024. Returns how
   // many. heard() is then the sound that they completed, until the next call.
   int64_t push(SampleFormat format, const void* samples, int64_t n);
   // The audio has ended: heard() is the rest of the sound.

@@ -76,11 +76,11 @@ int64_t Mel::push(const float* samples, int64_t n, float* feature, bool& done) {
   std::copy(samples, samples + n, window_ + filled_);
   filled_ += static_cast<int>(n);
   done = filled_ == kMelWindow;
-  if (done) finish_frame(feature);
+  if (done) finish_column(feature);
   return n;
 }
 
-void Mel::finish_frame(float* feature) {
+void Mel::finish_column(float* feature) {
   const MelParams& p = tables_.params;
   tables_.bands(window_, band_.data());
   double mean = 0;

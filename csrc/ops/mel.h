@@ -1,6 +1,6 @@
-// mel — 16 kHz sound to levelled log-mel frames, 100 a second: the front of encode.
+// mel — 16 kHz sound to levelled log-mel columns, 100 a second: the front of encode.
 //
-// Maths    frame i is of samples 160 i - 240 .. 160 i + 159 under a periodic Hann window, with zeros before sample 0.
+// Maths    column i is of samples 160 i - 240 .. 160 i + 159 under a periodic Hann window, with zeros before sample 0.
 //          Power spectrum over the window's energy; triangles of HTK's mel scale, 2595 log10(1 + f / 700), each divided
 //          by its sum; decibels above a level that follows speech up in tens of milliseconds and down in seconds
 // Order    float64 throughout, so that neither instruction set nor chunking matters
@@ -28,8 +28,8 @@ class MelTables {
   explicit MelTables(const MelParams& params);
 
   const MelParams params;
-  const double attack;   // share of the way up that the level goes in a frame
-  const double release;  // decibels that it falls in a frame
+  const double attack;   // share of the way up that the level goes in a column
+  const double release;  // decibels that it falls in a column
 
   // window [400] -> band [n_mels], power
   void bands(const float* window, double* band) const;
@@ -48,13 +48,13 @@ class Mel {
  public:
   explicit Mel(const MelTables& tables);  // which must outlive it
 
-  // Takes samples up to the end of the next frame, at most n, and returns how many. When they completed a frame,
+  // Takes samples up to the end of the next column, at most n, and returns how many. When they completed a column,
   // `done` is set and its features are written to feature [n_mels].
   int64_t push(const float* samples, int64_t n, float* feature, bool& done);
   void reset();
 
  private:
-  void finish_frame(float* feature);
+  void finish_column(float* feature);
 
   const MelTables& tables_;
   float window_[kMelWindow];

@@ -5,7 +5,7 @@
 namespace ts {
 namespace {
 
-constexpr double kMemory = 0.6;      // of a block
+constexpr double kMemory = 0.6;      // of a slice
 constexpr double kCancel = 0.05;     // n^2 mean / sum(channels) below which channels cancel
 constexpr double kSound = 0.2;       // and from which on they do not
 constexpr double kMuchLouder = 4.0;  // power that takes over from the channel that is heard
@@ -33,10 +33,10 @@ void Mixdown::mix(const T* samples, int64_t n, float scale, float* out) {
       out[i] = heard;
     } else {
       const float left = before_ == kMean ? mean : scale * static_cast<float>(sample[before_]);
-      const float t = static_cast<float>(at_ + 1) / static_cast<float>(block_);
+      const float t = static_cast<float>(at_ + 1) / static_cast<float>(slice_);
       out[i] = (1 - t) * left + t * heard;
     }
-    if (++at_ == block_) choose();
+    if (++at_ == slice_) choose();
   }
 }
 

@@ -66,13 +66,14 @@ TS_INLINE void emit(const Splat* splats, const Work* work, int count, Span* span
   }
   f32 s[kSplatFields];
   load_splats(splats, ids, s);
-  const Chords chords{s[0], s[3], s[9], s[10], s[11], s[12], s[13], s[14]};
+  const Chords chords{s[kSplatX],    s[kSplatD],     s[kSplatReach],   s[kSplatYAtXExtreme],
+                      s[kSplatInvA], s[kSplatSlope], s[kSplatBlockX0], s[kSplatBlockX1]};
   const i32 id = load(reinterpret_cast<const int32_t*>(ids));
   alignas(64) float depth[kLanes];
-  store(depth, s[8]);
+  store(depth, s[kSplatDepth]);
 
   i32 first[kTileBlocks], last[kTileBlocks];
-  f32 top = fma(to_float(load(y_of)), f32(kTile), -s[1]);
+  f32 top = fma(to_float(load(y_of)), f32(kTile), -s[kSplatY]);
   for (int r = 0; r < kTileBlocks; ++r, top = top + f32(kBlock)) cut(chords, top, first[r], last[r]);
   const i32 last_tile = max(max(last[0], last[1]), max(last[2], last[3])) >> 2;
   const mask live = first_lanes(count);
@@ -107,7 +108,8 @@ void emit_spans(const BinArgs& args, int part, Span* spans, SpanRow* rows) {
   for (int64_t i = 0; i < n; ++i) {
     const Splat& s = args.splat[visible[i]];
     for (int y = s.tile_y0; y < s.tile_y1; y += kAtOnce) {
-      // Four in any case, keeping those that there are: most splats have fewer, and no two of them the same.
+      // Four are always written, and those that exist are kept: splats differ in how many they have, and a branch on
+      // that number would be mispredicted.
       for (int k = 0; k < kAtOnce; ++k) queue[queued + k] = static_cast<Work>(y + k) << 32 | visible[i];
       queued += s.tile_y1 - y < kAtOnce ? s.tile_y1 - y : kAtOnce;
       if (queued < kQueue) continue;

@@ -22,23 +22,23 @@ TS_TARGET_BEGIN
 
 namespace {
 
-constexpr int kParts = kBlock * kBlock / kLanes;  // registers per block
+constexpr int kRegisters = kBlock * kBlock / kLanes;  // registers per block
 constexpr float kFastTransmittance = 1.0f / 255;
 constexpr int kTransmittance = 3;  // its plane
 
-// Column by column: lane i of part p is pixel (column n / 4, row n % 4) of the block, n = p * kLanes + i. So a register
+// Column by column: lane i of register r is pixel (column n / 4, row n % 4) of the block, n = r * kLanes + i. So a register
 // of values that depend on the row alone is four floats repeated, which a load does for free.
 TS_INLINE int column_of(int n) { return n / kBlock; }
 TS_INLINE int row_of(int n) { return n % kBlock; }
 
-TS_INLINE f32 load_block(const float* plane, int part) {
+TS_INLINE f32 load_block(const float* plane, int reg) {
   alignas(64) float pixels[kLanes];
-  for (int i = 0; i < kLanes; ++i) pixels[i] = plane[row_of(part * kLanes + i) * kTile + column_of(part * kLanes + i)];
+  for (int i = 0; i < kLanes; ++i) pixels[i] = plane[row_of(reg * kLanes + i) * kTile + column_of(reg * kLanes + i)];
   return load(pixels);
 }
-TS_INLINE void store_block(float* plane, int part, f32 value) {
+TS_INLINE void store_block(float* plane, int reg, f32 value) {
 #if defined(TS_TARGET_IS_AVX512)
-  (void)part;  // a 4x4 transpose, then its rows
+  (void)reg;  // a 4x4 transpose, then its rows
   const __m512i rows = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   const __m512 v = _mm512_permutexvar_ps(rows, value.v);
   _mm_storeu_ps(plane, _mm512_castps512_ps128(v));
@@ -48,7 +48,7 @@ TS_INLINE void store_block(float* plane, int part, f32 value) {
 #else
   alignas(64) float pixels[kLanes];
   store(pixels, value);
-  for (int i = 0; i < kLanes; ++i) plane[row_of(part * kLanes + i) * kTile + column_of(part * kLanes + i)] = pixels[i];
+  for (int i = 0; i < kLanes; ++i) plane[row_of(reg * kLanes + i) * kTile + column_of(reg * kLanes + i)] = pixels[i];
 #endif
 }
 
@@ -112,22 +112,22 @@ struct Pixels {
 
 // One block against the listed splats; returns whether any pixel can still take more.
 template <bool kDepth>
-TS_INLINE bool blend_block(const BlendScratch& scratch, int count, int part, int x0, int y0, f32 t_stop,
+TS_INLINE bool blend_block(const BlendScratch& scratch, int count, int reg, int x0, int y0, f32 t_stop,
                            bool first_batch, float* planes, float* running_t) {
   Pixels<kDepth> px;
   px.x =
-      floor((f32::iota() + f32(static_cast<float>(part * kLanes))) * f32(1.0f / kBlock)) + f32(static_cast<float>(x0));
-  px.row = y0 + (kLanes < kBlock ? row_of(part * kLanes) : 0);
+      floor((f32::iota() + f32(static_cast<float>(reg * kLanes))) * f32(1.0f / kBlock)) + f32(static_cast<float>(x0));
+  px.row = y0 + (kLanes < kBlock ? row_of(reg * kLanes) : 0);
   const f32 zero(0.0f);
   if (first_batch) {
     px.red = px.green = px.blue = px.depth = zero;
     px.t = px.accepted_t = f32(1.0f);
   } else {
-    px.red = load_block(planes, part), px.green = load_block(planes + kTilePixels, part);
-    px.blue = load_block(planes + 2 * kTilePixels, part);
-    px.accepted_t = load_block(planes + 3 * kTilePixels, part);
-    px.t = load_block(running_t, part);
-    if (kDepth) px.depth = load_block(planes + 4 * kTilePixels, part);
+    px.red = load_block(planes, reg), px.green = load_block(planes + kTilePixels, reg);
+    px.blue = load_block(planes + 2 * kTilePixels, reg);
+    px.accepted_t = load_block(planes + 3 * kTilePixels, reg);
+    px.t = load_block(running_t, reg);
+    if (kDepth) px.depth = load_block(planes + 4 * kTilePixels, reg);
   }
 
   const auto splat = [&](int i) -> const TileSplat& {
@@ -152,11 +152,11 @@ TS_INLINE bool blend_block(const BlendScratch& scratch, int count, int part, int
       for (int j = 0; j < kGroup; ++j) px.add(splat(i + j), alpha[j]);
   }
 
-  store_block(planes, part, px.red), store_block(planes + kTilePixels, part, px.green);
-  store_block(planes + 2 * kTilePixels, part, px.blue);
-  store_block(planes + 3 * kTilePixels, part, px.accepted_t);
-  store_block(running_t, part, px.t);
-  if (kDepth) store_block(planes + 4 * kTilePixels, part, px.depth);
+  store_block(planes, reg, px.red), store_block(planes + kTilePixels, reg, px.green);
+  store_block(planes + 2 * kTilePixels, reg, px.blue);
+  store_block(planes + 3 * kTilePixels, reg, px.accepted_t);
+  store_block(running_t, reg, px.t);
+  if (kDepth) store_block(planes + 4 * kTilePixels, reg, px.depth);
   return any(px.t >= t_stop);
 }
 
@@ -186,8 +186,8 @@ TS_INLINE void blend(const BlendArgs& args, int tile, BlendScratch& scratch) {
       const int count = list_block(scratch.mask, batch, block, scratch.list);
       const int origin = block / 4 * (kBlock * kTile) + block % 4 * kBlock;
       bool any_alive = false;
-      for (int part = 0; part < kParts; ++part)
-        any_alive |= blend_block<kDepth>(scratch, count, part, block % 4 * kBlock, block / 4 * kBlock, t_stop,
+      for (int reg = 0; reg < kRegisters; ++reg)
+        any_alive |= blend_block<kDepth>(scratch, count, reg, block % 4 * kBlock, block / 4 * kBlock, t_stop,
                                          begin == 0, planes + origin, scratch.running_t + origin);
       if (!any_alive) alive &= ~(1u << block);
     }

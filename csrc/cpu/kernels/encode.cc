@@ -18,9 +18,9 @@ TS_TARGET_BEGIN
 namespace {
 
 static_assert(kEncodeBlock % kLanes == 0);
-constexpr int kParts = kEncodeBlock / kLanes;           // registers of a block
-constexpr int kColumns = kParts >= 8 ? 1 : 8 / kParts;  // columns at a time: eight sums that do not wait
-static_assert(kEncodeBlock % kColumns == 0);            // columns are padded as rows are
+constexpr int kRegisters = kEncodeBlock / kLanes;               // registers of a block
+constexpr int kColumns = kRegisters >= 8 ? 1 : 8 / kRegisters;  // columns at a time: eight sums that do not wait
+static_assert(kEncodeBlock % kColumns == 0);                    // columns are padded as rows are
 
 TS_INLINE float sum_of(f32 x) {
   alignas(64) float lane[kLanes];
@@ -43,31 +43,31 @@ template <bool kAdd>
 void linear(const EncodeLinear& w, const float* x, float* y) {
   const float* weight = w.weight;
   for (int row = 0; row < w.rows_p; row += kEncodeBlock) {
-    f32 sum[kColumns][kParts];
+    f32 sum[kColumns][kRegisters];
     for (int c = 0; c < kColumns; ++c) {
-      for (int part = 0; part < kParts; ++part) sum[c][part] = f32(0.0f);
+      for (int reg = 0; reg < kRegisters; ++reg) sum[c][reg] = f32(0.0f);
     }
     for (int column = 0; column < w.columns_p; column += kColumns) {
       // Else GCC makes vectors of columns, and adds their lanes one by one: half as fast as vectors of rows.
       if constexpr (kLanes == 1) asm volatile("");
       for (int c = 0; c < kColumns; ++c) {
         const f32 value(x[column + c]);
-        for (int part = 0; part < kParts; ++part)
-          sum[c][part] = fma(load(weight + c * kEncodeBlock + part * kLanes), value, sum[c][part]);
+        for (int reg = 0; reg < kRegisters; ++reg)
+          sum[c][reg] = fma(load(weight + c * kEncodeBlock + reg * kLanes), value, sum[c][reg]);
       }
       weight += kColumns * kEncodeBlock;
     }
     for (int half = kColumns / 2; half > 0; half /= 2) {
       for (int c = 0; c < half; ++c) {
-        for (int part = 0; part < kParts; ++part) sum[c][part] = sum[c][part] + sum[c + half][part];
+        for (int reg = 0; reg < kRegisters; ++reg) sum[c][reg] = sum[c][reg] + sum[c + half][reg];
       }
     }
-    for (int part = 0; part < kParts; ++part) {
-      const int at = row + part * kLanes;
-      sum[0][part] = sum[0][part] + load(w.bias + at);
-      if (kAdd) sum[0][part] = sum[0][part] + load(y + at);
+    for (int reg = 0; reg < kRegisters; ++reg) {
+      const int at = row + reg * kLanes;
+      sum[0][reg] = sum[0][reg] + load(w.bias + at);
+      if (kAdd) sum[0][reg] = sum[0][reg] + load(y + at);
     }
-    for (int part = 0; part < kParts; ++part) store(y + row + part * kLanes, sum[0][part]);
+    for (int reg = 0; reg < kRegisters; ++reg) store(y + row + reg * kLanes, sum[0][reg]);
   }
 }
 

@@ -99,22 +99,16 @@ TS_INLINE mask step(const ProjectArgs& args, const CameraLanes& camera, const fl
 
   const f32 block_x0 = to_float(x0 << 2), block_x1 = to_float((x1 << 2) - i32(1));
   static_assert(kTile / kBlock == 1 << 2);
-  const f32 fields[kSplatFields] = {e.x_px,
-                                    e.y_px,
-                                    e.a,
-                                    e.d,
-                                    log2_opacity,
-                                    rgb[0],
-                                    rgb[1],
-                                    rgb[2],
-                                    e.depth,
-                                    e.reach,
-                                    e.y_at_x_extreme,
-                                    e.inv_a,
-                                    e.slope,
-                                    block_x0,
-                                    block_x1,
-                                    float_of(y0 | (y1 << 16))};
+  f32 fields[kSplatFields];
+  fields[kSplatX] = e.x_px, fields[kSplatY] = e.y_px;
+  fields[kSplatA] = e.a, fields[kSplatD] = e.d;
+  fields[kSplatLog2Opacity] = log2_opacity;
+  fields[kSplatRed] = rgb[0], fields[kSplatGreen] = rgb[1], fields[kSplatBlue] = rgb[2];
+  fields[kSplatDepth] = e.depth;
+  fields[kSplatReach] = e.reach, fields[kSplatYAtXExtreme] = e.y_at_x_extreme;
+  fields[kSplatInvA] = e.inv_a, fields[kSplatSlope] = e.slope;
+  fields[kSplatBlockX0] = block_x0, fields[kSplatBlockX1] = block_x1;
+  fields[kSplatTileY] = float_of(y0 | (y1 << 16));
   store_splats(out, bits(e.visible), fields);
   return e.visible;
 }
