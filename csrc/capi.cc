@@ -45,8 +45,8 @@ ts_status to_c(StatusCode code) {
   return TS_INTERNAL;
 }
 
-bool is_rate(uint32_t rate_hz, double fps) {
-  return rate_hz > 0 && rate_hz <= TS_MAX_RATE_HZ && fps >= 1e-3 && fps <= 1e3;
+bool in_range(int64_t count, uint32_t rate_hz, double fps) {
+  return count >= 0 && count <= ts::kMaxCount && rate_hz > 0 && rate_hz <= TS_MAX_RATE_HZ && fps >= 1 && fps <= 1000;
 }
 
 }  // namespace
@@ -96,12 +96,12 @@ uint32_t ts_isa_count(void) { return static_cast<uint32_t>(ts::isa_count()); }
 const char* ts_isa_name(uint32_t i) { return i < ts_isa_count() ? ts::isa_name(static_cast<int>(i)) : nullptr; }
 
 int64_t ts_frame_count(int64_t n_samples, uint32_t rate_hz, double fps) {
-  if (n_samples <= 0 || !is_rate(rate_hz, fps)) return 0;
+  if (!in_range(n_samples, rate_hz, fps)) return 0;
   return ts::frame_count(n_samples, static_cast<int>(rate_hz), fps);
 }
 
 int64_t ts_first_sample(int64_t frame, uint32_t rate_hz, double fps) {
-  if (frame <= 0 || !is_rate(rate_hz, fps)) return 0;
+  if (!in_range(frame, rate_hz, fps)) return 0;
   return ts::first_sample(frame, static_cast<int>(rate_hz), fps);
 }
 

@@ -5,8 +5,9 @@
 Whatever makes sound writes it into a pipe, block by block; render() reads the pipe's other end and gives each frame as
 soon as enough sound has arrived. Here a thread plays SPEECH.wav (16-bit) into the pipe at the pace of a speaker. Every
 second of the sound a line tells how late a frame is: the time from the moment when the sound of its instant was
-written to the moment when its picture was drawn. Most of that is sound that waits in buffers of the decoder and of
-render(), so this suits a stream that is watched, and is not yet a conversation.
+written to the moment when its picture was drawn. At first that is 3 to 5 s, because FFmpeg looks at so much of a pipe
+before it gives any of it out; drawing then catches up, to about 0.4 s. So this suits a stream that is watched, and is
+not yet a conversation.
 """
 
 import os

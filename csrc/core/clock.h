@@ -5,8 +5,10 @@
 
 namespace ts {
 
+constexpr int64_t kMaxCount = int64_t{1} << 40;  // of samples or frames: two months at 192 kHz; products fit 128 bits
+
 // Frames before the end of n samples. A frame that would lie on the end by some number that rounds to fps is none.
-// n to 2^40, rate_hz to 2^18, fps from 2^-10 to 2^10.
+// n to kMaxCount, rate_hz to 2^18, fps from 1 to 1000.
 int64_t frame_count(int64_t n, int rate_hz, double fps);
 
 // The last sample that is not after the frame: n samples have frames beyond it exactly when n is greater.

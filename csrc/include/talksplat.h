@@ -105,8 +105,8 @@ TS_API const char* ts_isa_name(uint32_t i); /* "scalar", "avx2", "avx512", "neon
 
 /* ---- time: sample n is at n / rate_hz seconds, frame k at k / fps ----
  *
- * Exact, in integers; fps stands for any number that rounds to it, such as 30000 / 1001. 0 for negative counts and for
- * rates that are not positive.
+ * Exact, in integers; fps stands for any number that rounds to it, such as 30000 / 1001. Counts to 2^40 (two months at
+ * 192 kHz), rates to TS_MAX_RATE_HZ and fps from 1 to 1000; what is beyond them gives 0.
  */
 TS_API int64_t ts_frame_count(int64_t n_samples, uint32_t rate_hz, double fps); /* frames before the end of the sound */
 TS_API int64_t ts_first_sample(int64_t frame, uint32_t rate_hz, double fps); /* the last sample not after the frame */

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <vector>
 
+#include "core/clock.h"
 #include "core/scan.h"
 
 namespace ts {
@@ -18,8 +19,7 @@ constexpr double kPi = 3.14159265358979323846;
 constexpr double kCut = 0.94;
 constexpr double kBeta = 7.857;  // 0.1102 (80 dB - 8.7), Kaiser's formula
 constexpr int64_t kMaxTable = int64_t{1} << 16;
-constexpr int kPhases = 1024;                      // to a sample of the lower rate, where rows are interpolated
-constexpr int64_t kMaxSamples = int64_t{1} << 40;  // two months at 192 kHz; times a rate it still fits 64 bits
+constexpr int kPhases = 1024;  // to a sample of the lower rate, where rows are interpolated
 
 // The modified Bessel function of order 0, by its series.
 double bessel_i0(double x) {
@@ -97,7 +97,7 @@ void Listen::reset() {
 }
 
 Status Listen::check(SampleFormat format, const void* samples, int64_t n) const {
-  if (n > kMaxSamples - n_samples_) {
+  if (n > kMaxCount - n_samples_) {
     return error(StatusCode::kAudioInvalid, "a stream may have at most 2^40 samples; reset it, or make another.");
   }
   if (format == SampleFormat::kS16) return {};

@@ -64,6 +64,9 @@ static void test_clock(void) {
   CHECK(ts_first_sample(5, 48000, 30000.0 / 1001) == 8008);
   CHECK(ts_frame_count(-1, 16000, 25) == 0 && ts_first_sample(-1, 16000, 25) == 0);
   CHECK(ts_frame_count(640, 0, 25) == 0 && ts_first_sample(3, 16000, NAN) == 0 && ts_first_sample(3, 16000, 0) == 0);
+  CHECK(ts_frame_count(INT64_MAX, 1, 1000) == 0 && ts_first_sample(INT64_MAX, 192000, 1) == 0);
+  CHECK(ts_first_sample((int64_t)1 << 22, 192000, 1) == ((int64_t)1 << 22) * 192000);
+  CHECK(ts_frame_count(0, 16000, 25) == 0 && ts_first_sample(0, 16000, 25) == 0);
 }
 
 static void test_engine(void) {

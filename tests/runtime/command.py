@@ -1,5 +1,6 @@
 """What tests of the command line share."""
 
+import signal
 from pathlib import Path
 
 import av
@@ -30,3 +31,8 @@ def probe(path: Path) -> tuple[int, float, int, int]:
         stream = container.streams.video[0]
         frames = sum(1 for _ in container.decode(stream))
         return frames, float(stream.average_rate), stream.width, stream.height
+
+
+def interruptible() -> None:
+    """For a new process. What a shell starts in the background ignores SIGINT, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

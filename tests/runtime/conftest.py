@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import talksplat
+from runtime.command import interruptible
 from runtime.tiny import tiny_avatar
 from talksplat.authoring import spec
 
@@ -37,6 +38,6 @@ def program(tiny_path: Path, tmp_path: Path) -> Any:
     def start(*arguments: object, **options: Any) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "talksplat", *map(str, arguments)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": tmp_path}
-        return subprocess.Popen(command, **{**pipes, **options})
+        return subprocess.Popen(command, preexec_fn=interruptible, **{**pipes, **options})
 
     return start

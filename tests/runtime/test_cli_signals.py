@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runtime.command import long_motion
+from runtime.command import interruptible, long_motion
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -161,6 +161,7 @@ def test_signals_before_the_work(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=tmp_path / "bin",
+        preexec_fn=interruptible,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))},
     )
     assert running.stdout is not None
