@@ -37,7 +37,7 @@ def program(tiny_path: Path, tmp_path: Path) -> Any:
 
     def start(*arguments: object, **options: Any) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "talksplat", *map(str, arguments)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": tmp_path}
-        return subprocess.Popen(command, preexec_fn=interruptible, **{**pipes, **options})
+        usual: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": tmp_path}
+        return subprocess.Popen(command, **{**usual, "preexec_fn": interruptible, **options})
 
     return start
