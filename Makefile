@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # make demo    the demo head speaks a sentence: demo.mp4
 # make test    every test: C and C++ under sanitizers, then Python
 # make test-clang  C and C++ tests once more, compiled by $(CLANG), clang if not given

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """talksplat.rasterize beside the prototype, window by window in one run: python bench/compare.py [--quick]
 
 Also how two threads compare with one, what a process costs until its first frame, and whether memory grows. Writes

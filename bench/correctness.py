@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """No time of a wrong picture counts: what was drawn is compared with the float64 oracle at a sample of its pixels."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What one process of its own costs: time to the first frame, memory, growth. Run as a program by compare.py.
 
 python bench/process.py start AVATAR     import, load and draw, then 100 frames

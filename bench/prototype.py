@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The prototype rasteriser, the baseline to beat: built from the shared folder, run on the benches' own scenes."""
 
 import re

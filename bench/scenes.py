@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The scenes that benches draw: a synthetic head in 30,000 to 100,000 Gaussians, the same on every machine.
 
 A face shell, a hair cap, floaters inside, and shoulders. Earlier measurements were made with a C++ generator; its

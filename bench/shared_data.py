@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Prototypes and recorded avatars: not part of the repository, measured where they are."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Curves that a voice says beside what a tracker saw, and lips beside what was spoken."""
 
 from pathlib import Path

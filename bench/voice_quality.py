@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How well the built-in voice moves lips: python bench/voice_quality.py [VOICE.safetensors ...] [--out FOLDER]
 
 The shipped runtime hears real recordings that no voice was trained on and is compared with what a face tracker saw

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Windows of frames: what a machine with neighbours can be measured by."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Cross-builds for 64-bit Arm Linux: with the distribution's cross compiler where there is one, else with zig from the
 # package index (`pip install ziglang`; `make neon-check` passes the Python that has it).
 set(CMAKE_SYSTEM_NAME Linux)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The C ABI: versions, messages, time, engines and loose Gaussians. Avatars, frames and the voice have files of their own.
 #include <string>
 

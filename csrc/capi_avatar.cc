@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The C ABI of avatars: what is in them, and a face as their controls.
 #include <algorithm>
 #include <cmath>

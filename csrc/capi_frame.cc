@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The C ABI of frames: pictures, Gaussians and vertices of an avatar.
 #include "capi_handles.h"
 #include "capi_support.h"

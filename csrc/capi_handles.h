@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the C ABI's handles hold. Each keeps what it was made from, so that they may be destroyed in any order.
 #pragma once
 #include <memory>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the files of the C ABI share: nothing thrown leaves, a failure becomes a status and the calling thread's last
 // message, and structs of older callers are read over the defaults.
 #pragma once

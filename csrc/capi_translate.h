@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The ABI's structs as the engine's own types. What is wrong with a number that C lets through (an enumerator that there
 // is not, a width beyond an int) is said here; the rest is the engine's to check.
 #pragma once

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The README's moving picture: the demo head speaks the sample sentence. python docs/make_demo.py (needs pillow)"""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Frames for a program of your own: a picture and the sound that belongs to it, as arrays.
 
     python examples/python_frames.py [SOUND] [PICTURE.ppm]

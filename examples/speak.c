@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Speech in, video out, in C: reads 16-bit mono sound at 16 kHz from standard input while it arrives, and writes
  * pictures of 512x512 pixels, 3 bytes each, 25 a second, to standard output. Its argument is the avatar that speaks, with
  * whatever rig (ARKit's shapes, FLAME's); without one the demo head does.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A face that moves while its sound still arrives, as from a speech synthesiser or a call.
 
     python examples/stream.py SPEECH.wav

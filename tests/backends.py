@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The backends that a test body runs on: the CPU's instruction sets, and the devices that come to stand beside them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every test may ask for: the shared test data, and each backend that this machine has."""
 
 import os

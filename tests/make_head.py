@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small head of our own that talks, blinks and turns: python tests/make_head.py OUT.tsplat
 
 Every surface is a formula, so the file carries nobody's face and nobody's licence. One Gaussian covers each triangle

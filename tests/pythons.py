@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Installs talksplat as a user does, on every Python that is found here, and tries it: `make pythons`.
 
 For each Python from 3.10 on: `make demo` in an environment of its own, which takes the newest dependencies, and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The programs of examples/ in Python run and do what their head says; test_packaging.py has the one in C."""
 
 import ast

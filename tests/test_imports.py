@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Directions of imports: what a module uses stands below it, wherever in the module the import is written.
 
 Imports inside functions (for start-up speed) and under TYPE_CHECKING count like all others: a circle that only runs

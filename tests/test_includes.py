@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Directions of includes in csrc: a room uses those below it, and no header includes itself in a circle."""
 
 from __future__ import annotations

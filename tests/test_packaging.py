@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What users get: a wheel, an installed C library that CMake finds, and a core that builds for Arm."""
 
 import importlib.util

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What holds for the repository as a whole."""
 
 import os
@@ -58,6 +59,15 @@ def test_source_files_hold_one_idea(files: list[Path]) -> None:
     assert sources
     long = {str(path.relative_to(ROOT)): n for path in sources if (n := len(path.read_text().splitlines())) > MAX_LINES}
     assert not long
+
+
+def test_sources_state_their_licence(files: list[Path]) -> None:
+    """In each source's first three lines, for tools and people that see one file alone."""
+    sources = [path for path in files if path.suffix in SOURCE_SUFFIXES or path.name in ("CMakeLists.txt", "Makefile")]
+    assert sources
+    identifier = "SPDX-License-Identifier: Apache-2.0"
+    heads = {path: "".join(path.read_text().splitlines(keepends=True)[:3]) for path in sources}
+    assert not [str(path.relative_to(ROOT)) for path, head in heads.items() if identifier not in head]
 
 
 def test_no_machine_paths(files: list[Path]) -> None:

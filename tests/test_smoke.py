@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The way through the whole product, short: what `make pythons` runs on every Python, with old and new dependencies."""
 
 import csv

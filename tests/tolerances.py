@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far native results may be from float64, in one table.
 
 value: worst measured x 1.05 over scalar, AVX2 and AVX-512 (AMD EPYC with AVX-512, GCC 12, November 2026), or the cap

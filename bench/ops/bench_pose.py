@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pose on rigs of the two sizes that trained heads have: LAM's (20,018 vertices, 51 sparse shapes, 4 influences, one
 Gaussian per vertex) and FLAME's (5,143 vertices, 100 dense shapes, 36 pose correctives, 30,000 Gaussians on triangles).
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """project, bin, blend and finish on a synthetic head at 512x512: 30,000, 50,000 and 100,000 Gaussians.
 
 Times are of one talksplat.rasterize() into an array of the caller. extra_info has each stage's median.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """listen, encode and drive of the voice that ships, and of one of random weights and half its size: 10 s of sound,
 pushed by the 20 ms step and read by the frame of 25 a second, as a live stream does.
 

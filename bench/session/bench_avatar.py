@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Avatars from control vectors to RGBA8 frames at 512x512: the tests' head, and LAM's heads where they are at hand."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A sound file to a video file, by `talksplat render`: decode, voice, drive, draw, encode, mux; 512x512, 25 Hz.
 
 extra_info has how many times faster than real time that is, and the milliseconds of a frame. LAM's heads are measured

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the register_*() files share: handles with their lifetimes, status codes as exceptions, numpy views.
 #pragma once
 #include <pybind11/numpy.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // without_gil — work that leaves the interpreter to Python's other threads. pybind11's gil_scoped_release takes the GIL
 // back in a destructor, and a destructor may not be left by an exception: see ParkOnUnwind.
 #pragma once

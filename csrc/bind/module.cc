@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // talksplat._core — the C ABI for Python. Index of the register_*() files; signatures are in _core.pyi.
 #include "bind.h"
 

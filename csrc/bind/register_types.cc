@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Plain values: formats, precisions, the camera, the receipt, versions.
 #include <algorithm>
 #include <tuple>

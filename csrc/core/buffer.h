@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Buffer — scratch memory of plain values, aligned to a cache line. Grows to a quarter above its high-water mark and
 // stays there, so that a warmed-up frame allocates nothing. Contents do not survive growth. Large ones ask for huge
 // pages: a frame's reads are scattered over them, and each would miss the TLB.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one clock: samples and frames, exact in integers. Sample n is at n / rate_hz seconds, frame k at k / fps, and fps
 // stands for any number that rounds to it, such as 30000 / 1001.
 #pragma once

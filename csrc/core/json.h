@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Json — a strict parser for the small, untrusted texts in an avatar file (RFC 8259), so that the core needs no
 // library for it. Stricter than the RFC where leniency would let two readers disagree or a text misbehave in C:
 // duplicate keys, invalid UTF-8, lone surrogates, U+0000 and numbers that are not finite doubles are errors.

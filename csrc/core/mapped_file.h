@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // MappedFile — a whole file, mapped read-only and private. The size is fixed when it is opened: a file that another
 // process truncates later faults on access, as with every memory map, so replace files by renaming over them.
 #pragma once

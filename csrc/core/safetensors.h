@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Safetensors — the table of a safetensors file: eight bytes of header length, a JSON header, the tensors' bytes.
 // https://github.com/huggingface/safetensors#format. Only the table is read; the tensors stay where they are.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Scans over untrusted arrays. Each returns the index of the first offender, or -1 when there is none, at about the
 // speed of memory: blocks are tested without branches, and only a block with an offender is searched.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Status — what an op or a reader says when it cannot go on. Kinds mirror ts_status.
 #pragma once
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Stopwatch — how long a stage took.
 #pragma once
 #include <chrono>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // text — untrusted text on its way into a message: valid UTF-8, no control characters, so that it is safe in a
 // terminal and every language can read it.
 #pragma once

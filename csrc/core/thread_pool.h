@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ThreadPool — runs a fixed number of chunks of work on the calling thread and its workers.
 //
 // Every thread has a contiguous share of the chunks, the same in every frame, so that its data stays in its core's

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The CPU behind the seam: a model is used where it lies, a frame owns what it poses, and all frames take turns on one
 // thread pool and the raster's scratch memory.
 #include "cpu/backend.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // bin — visible splats to per-tile lists in depth order.
 // Phase 1  per part of the splats: an upper bound of its spans in each tile row, then emit_spans (cpu/kernels/bin.cc)
 //          writes them there

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // bin on the CPU: spans by part and tile row, then every tile row sorted by depth and scattered to its tiles' lists.
 #pragma once
 #include <atomic>

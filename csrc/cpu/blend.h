@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // blend on the CPU: a thread takes a tile, brings its splats to its own scratch, and blends them block by block.
 #pragma once
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // deform on the CPU.
 #pragma once
 #include "ops/deform.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // encode on the CPU: one stream's towers, one after the other, on the caller's thread.
 #pragma once
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // KernelTable — the CPU kernels of one instruction set. Picked once, when an engine is created.
 #pragma once
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // pose on the CPU: the joints on the calling thread, then blocks of vertices, triangles and Gaussians on all threads.
 #pragma once
 #include "core/thread_pool.h"

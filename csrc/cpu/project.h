@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // project on the CPU: in parts, so that several threads can work, and each bins what it has just projected.
 #pragma once
 #include <cstdint>

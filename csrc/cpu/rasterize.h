@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rasterizer — project, bin, blend and finish on the CPU, with the scratch memory that they share. One frame at a time.
 #pragma once
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // AvatarFile — a validated, memory-mapped .tsplat file (python/authoring/FORMAT.md). After read_avatar_file()
 // succeeds every name, shape, dtype, index and number in it can be trusted.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "engine/avatar_manifest.h"
 
 #include <algorithm>

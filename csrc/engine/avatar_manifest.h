@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The manifest of a .tsplat file: its JSON text, checked key by key against python/authoring/FORMAT.md. What depends
 // on tensors (is this joint index one of the rig's?) is checked where they are read, in avatar_file.cc.
 #pragma once

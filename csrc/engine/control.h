@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Control — one frame's control vector, checked and added up by what it moves in the rig.
 #pragma once
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ControlLayout — how an avatar's control vector is made up: all its inputs' floats, one input after the other in the order
 // of the manifest.
 #pragma once

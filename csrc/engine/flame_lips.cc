@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // flame_lips — see flame_lips.h.
 // Maths    per weight, over coefficients c of the expressions: minimise, in mouth widths,
 //              |lips(c) - wanted|² + 30 kElsewhereCost² mean |elsewhere(c)|² + 30 kCoefficientCost² |c|²

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // FLAME's expression coefficients for ARKit's lip weights, solved on an avatar's own mesh when it is loaded.
 //
 // FLAME's expressions are principal components: none of them is a pucker or a smile, and their meaning differs between

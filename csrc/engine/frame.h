@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Frame — what drawing one picture of a model changes: a control, a posed mesh and Gaussians, the plate at its size. It
 // belongs to one caller; many frames share a model, and no lock stands between them but the one for the threads that
 // they share. All memory is claimed when it is made: drawing allocates nothing unless it fails.

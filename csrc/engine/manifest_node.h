@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Node — a place in a manifest, checked as it is read, so that every error names the key, what it must be and what it
 // is. Used for avatars and voices: the root is told what an error of its kind of file is called.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Model — a loaded avatar: constant, shared by all that draw it.
 #pragma once
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // MotionSource — what turns a sound into the controls of an avatar, as it comes: push, then read whatever is ready. The
 // built-in voice is one; a motion network that travels in an avatar is another.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Plate — an avatar's background picture at the size of a frame's canvas.
 #pragma once
 #include <cstdint>

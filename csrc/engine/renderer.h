@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Renderer — from a control to a picture: the camera that fits the canvas, what lies behind the head, then pose, deform
 // and draw on the frame's backend. And what a frame can be asked for instead of a picture.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Retarget — a face (ARKit's weights and a head pose) as an avatar's inputs. docs/retargeting.md has the rules in words.
 //
 // A rig with ARKit's names takes the weights as they are; a shape that it lacks goes to what stands in for it

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rig — an avatar file's mesh, skeleton and binding, rearranged once at load into the blocks that `pose` streams.
 //
 // Vertices and triangles are renumbered in the order in which Gaussians first use them (the file keeps Gaussians in

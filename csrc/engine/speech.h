@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Speech — one speaker's stream: listen, encode, drive, and the frames that wait to be read.
 #pragma once
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Stand-ins — what an ARKit weight moves on a rig that lacks its shape. docs/retargeting.md has the table in words.
 #pragma once
 #include <functional>

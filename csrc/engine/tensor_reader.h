@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TensorReader — the tensors of one safetensors file, checked as they are taken: their dtypes, shapes and numbers, and
 // the counts that several of them share. Avatars and voices are read through it. Every error has the code of its kind
 // of file and names the tensor, what it must be and what it is.

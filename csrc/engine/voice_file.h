@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // VoiceFile — a validated voice: one safetensors file whose __metadata__["talksplat_voice"] is a JSON manifest and
 // whose tensors are the network's, F16 or F32. After read_voice_file() succeeds every size in it can be trusted and
 // every number is finite.

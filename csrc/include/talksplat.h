@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* talksplat C ABI — the only installed header.
  *
  * From a sound to a picture: a ts_engine is a device; a ts_avatar is a head on it, constant and shared; a ts_frame is the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // exp, sigmoid and silu of lanes, as networks use them.
 #pragma once
 #include "math/lanes.h"

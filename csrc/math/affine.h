@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // affine — 3x4 transforms and rotations in float64, for the few joints of a frame.
 #pragma once
 #include <cmath>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // exp2_fast for targets without a register-wide table look-up: nearest integer out, degree-5 polynomial in.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // PowerSpectrum512 — |X|^2 of 512 real numbers: a radix-2 transform of 256 complex ones in float64, then the step that
 // parts even from odd samples. Float64 because the spectrum's logarithm is taken, and a loud band must leave a quiet
 // one intact; 512 numbers take a few microseconds in either precision.

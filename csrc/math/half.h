@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // float_of_half — IEEE 754 binary16 to float32, exact.
 #pragma once
 #include <cstdint>

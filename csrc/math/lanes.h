@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // lanes — f32, i32 and mask: as many 32-bit values as one register of the target holds, with the same operations
 // everywhere. Kernels are written once against these types; lanes_<isa>.h has the instructions.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // lanes for AVX2 + FMA: 8 values.
 #pragma once
 #include <immintrin.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // lanes for AVX-512 (F, BW, DQ, VL): 16 values.
 #pragma once
 #include <immintrin.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // lanes for 64-bit Arm (Advanced SIMD): 4 values.
 #pragma once
 #include <arm_neon.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // lanes for any C++17 compiler: one value per "register". The reference for the other targets.
 #pragma once
 #include <cmath>

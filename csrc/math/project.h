@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // project — a 3-D Gaussian through a pinhole camera to a screen ellipse: EWA splatting (Zwicker et al. 2001) with the
 // clamps, the dilation and the 3-sigma support of the reference rasteriser (Kerbl et al. 2023).
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // quat — quaternions of lanes, wxyz, and the quaternion of a matrix.
 //
 // For a matrix M and a unit quaternion q, trace(R(q)^T M) = q^T K q with a symmetric, traceless 4x4 matrix K that is

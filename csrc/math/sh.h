@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // sh — real spherical harmonics of degree 0..3, the constants and signs of 3D Gaussian Splatting (Kerbl et al. 2023).
 #pragma once
 #include "math/lanes.h"

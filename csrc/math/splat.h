@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Splat — a Gaussian on the screen: what `project` writes, `bin` tests against tiles and `blend` evaluates. One cache
 // line, so that a tile's random reads cost one miss each.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TS_TARGET names the instruction set that a kernel file is being compiled for. Code under TS_TARGET_BEGIN lives in
 // a namespace of that name, so that copies for different instruction sets never merge at link time (an AVX-512 copy
 // of an inline function reached from baseline code would be an illegal instruction on an older CPU).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // triangle_axes — the local axes of a triangle that Gaussians are bound to (Qian et al. 2024, "GaussianAvatars",
 // section 3.1): first edge, normal and their cross product as columns, mean of edge and height as size.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Backend — a device that holds models and draws frames: the seam between the engine and what is built for one device.
 //
 // It stands at the frame, not at the op: the CPU projects and bins in one go, a GPU records a frame's kernels once and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // bin — visible splats to per-tile lists in depth order.
 #pragma once
 #include <cstdint>

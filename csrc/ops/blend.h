@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // blend — per-tile lists to pixels, front to back, and finish: background, alpha, conversion to the wanted format.
 #pragma once
 #include "ops/bin.h"

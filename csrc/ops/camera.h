@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Camera — a pinhole camera in OpenCV's axes: x right, y down, z forward.
 #pragma once
 #include "core/status.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // deform — the avatar's deform program over the posed Gaussians.
 //
 // Program  stages that read one row of a Gaussian and the frame's control, and add to its mean, scale, rotation, opacity

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // drive — see drive.h.
 // Maths    a frame lies a `share` of the way from step j to j + 1. Shapes: the steps j - 1, j, j + 1 weighted
 //          (1 - share) / 4, (1 - share) / 2 and the rest, whose middle is the frame's own time: smooth where frames and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // drive — what the voice says, at 50 Hz, to faces at the frame rate: lips that close on p, b and m and rest in silence,
 // blinks, gaze, brows and a little head motion.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // life — see drive_life.h. Rates and sizes are of people in conversation, from the literature where named, else chosen
 // by eye at 25 fps.
 #include "ops/drive_life.h"

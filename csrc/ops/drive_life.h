@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // life — what a face does besides speaking: blinks, gaze, brows and head.
 //
 // A function of time. What step j starts begins at j / kStepHz seconds or later, and every curve is evaluated at the

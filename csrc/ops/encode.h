@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // encode — 16 kHz sound to what a face does, 50 times a second: mel columns, then a small causal transformer.
 //
 // Maths    ops/mel.h; then one or more towers. A tower: a linear stem over two mel columns, layers of windowed attention,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What encode's kernels read and write: plain structs, so that kernel files instantiate no templates of the standard
 // library for their instruction set. Layouts are in ops/encode.h; sizes ending in _p are padded.
 #pragma once

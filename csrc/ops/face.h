@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A face, in the weights that ARKit rigs are moved by: what drive makes of a voice.
 #pragma once
 

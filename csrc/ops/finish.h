@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // finish — a tile's premultiplied colour, transmittance and depth to the caller's image: composite on the background,
 // then convert, while its planes are in L1.
 //   over a background: out = C + T * background, alpha 255 in RGBA8

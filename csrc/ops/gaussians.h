@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // GaussianView and GaussianRows — n Gaussians to read, and rows to write some to: the one form in which ops hand them
 // on. All are activated (opacity is no logit, scale no logarithm), in world space unless the user says otherwise.
 #pragma once

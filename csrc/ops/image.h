@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Image and Background — where a picture is drawn to, and over what.
 #pragma once
 #include <cstdint>

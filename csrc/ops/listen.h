@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // listen — audio as it comes, at any rate and with up to 8 channels, to 16 kHz mono.
 //
 // Maths    a sinc cut at 0.94 of the lower Nyquist frequency under a Kaiser window (beta 7.857: 80 dB) that is 16

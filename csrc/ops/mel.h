@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // mel — 16 kHz sound to levelled log-mel columns, 100 a second: the front of encode.
 //
 // Maths    column i is of samples 160 i - 240 .. 160 i + 159 under a periodic Hann window, with zeros before sample 0.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // mixdown — several channels to the one that is heard: their mean, or the loudest where they cancel each other.
 //
 // Maths    the powers of the mean and of every channel, summed over slices of 20 ms with a memory of 0.6 a slice. For

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // pose — one frame's controls to world-space Gaussians: corrective shapes, joints, blendshapes, linear-blend skinning,
 // then the binding.
 //

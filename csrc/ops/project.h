@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // project — world Gaussians to screen ellipses.
 #pragma once
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // rasterize — project, bin, blend and finish in order: Gaussians to a picture.
 #pragma once
 #include <cstdint>

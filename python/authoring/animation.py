@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Animations of a GLB, sampled at a constant rate and expressed relative to another GLB's rest pose."""
 
 from __future__ import annotations

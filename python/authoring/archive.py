@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The files of an avatar inside a zip: those that lie beside the one that must be there."""
 
 from __future__ import annotations

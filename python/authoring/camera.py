@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cameras of avatars whose source states none, and matrices in OpenCV axes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SuperSplat's compressed .ply: chunks of 256 Gaussians quantised against each chunk's bounds.
 
 Layout: PlayCanvas splat-transform, "compressed ply": position 11-10-11 bits, rotation 2 bits for the largest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One door to every importer: what is this file, and an avatar file made of it."""
 
 from __future__ import annotations

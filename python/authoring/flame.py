@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The FLAME head model, as its owner has it, and the teeth that GaussianAvatars adds to it.
 
 Fields and topology facts: FLAME (Li et al. 2017); GaussianAvatars flame_model/flame.py. Nothing of the model is

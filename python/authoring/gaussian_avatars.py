@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """GaussianAvatars: Gaussians in the frames of FLAME's triangles (Qian et al., CVPR 2024).
 
 Source: a folder with point_cloud.ply and flame_param.npz (or the training output that holds point_cloud/iteration_N),

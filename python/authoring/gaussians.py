@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gaussians on their way into an avatar: activation, clean-up and order, the same for every importer."""
 
 from __future__ import annotations

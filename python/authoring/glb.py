@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The part of binary glTF 2.0 that avatars need: nodes, one skinned mesh with morph targets, skins, animations.
 
 Every number from the file is checked before it is used as a size, an offset or an index.

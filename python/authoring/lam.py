@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LAM avatars: a zip (or its folder) of skin.glb, offset.ply and, optionally, animation.glb and bsData.json.
 
 What the numbers mean follows LAM's public viewer (npm gaussian-splat-renderer-for-lam 0.0.8), checked by eye:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Named arrays out of an .npz without pickle, and without reading the entries that are not wanted."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scenes as users have them: the file itself, or packed by gzip or into a zip."""
 
 from __future__ import annotations

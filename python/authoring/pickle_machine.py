@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The language of pickles, read in time and memory that grow with the file and no faster.
 
 Python's own unpicklers are not for files of strangers, even where they may call nothing: they take memory for lengths

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Static scenes from 3D Gaussian splatting's .ply files, by field name (Kerbl et al. 2023, and its descendants)."""
 
 from __future__ import annotations

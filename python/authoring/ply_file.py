@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PLY: header, comments and elements, binary of either byte order or text; nothing about Gaussians.
 
 Layout: Greg Turk, "The PLY Polygon File Format".

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rotations of rigs and clips, float64; quaternions wxyz."""
 
 from __future__ import annotations

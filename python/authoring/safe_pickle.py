@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FLAME's pickles without running them: arrays, sparse matrices and chumpy values come out, nothing else is called.
 
 Every global that a pickle may name maps to a stand-in here; the real numpy, scipy or chumpy object is never built

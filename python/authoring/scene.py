@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Avatars that do not move: a cloud of Gaussians and a camera that shows it."""
 
 from __future__ import annotations

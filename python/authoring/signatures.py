@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a file is, by its first bytes: for messages to people who gave the wrong one."""
 
 from __future__ import annotations

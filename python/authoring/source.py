@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an avatar was made from: bounded reads of the user's files, their hashes, their licence."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The `.tsplat` file (FORMAT.md): its names, shapes, dtypes and ranges, and the one function that writes it.
 
 `write` refuses whatever the reader in the core would refuse, so a file that exists can be loaded.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """.splat files (antimatter15's layout): 32 bytes per Gaussian, no header, no view dependence."""
 
 from __future__ import annotations

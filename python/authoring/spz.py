@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Static scenes from Niantic's .spz, versions 1 to 4: fixed-point numbers to activated Gaussians."""
 
 from __future__ import annotations

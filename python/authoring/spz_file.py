@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Niantic's .spz as a file: its header, its attributes as bytes, and what its extension records say.
 
 Layout: nianticlabs/spz, load-spz.cc. Versions 1 to 3 are one stream: a header of 16 bytes, attribute after attribute,

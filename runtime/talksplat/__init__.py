@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """talksplat: speech to video of trained 3D-Gaussian-splatting heads, on a plain CPU.
 
     avatar = talksplat.load("demo")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Arguments as the arrays that the core reads, or a ValueError that names argument, contract, value and way out."""
 
 from __future__ import annotations

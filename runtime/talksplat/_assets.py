@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What travels with the package, and the words that name it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bounded reading of files that strangers made: nothing is read or unpacked before its size is known to be sane.
 
 One guard for every reader of packed or whole files. A reader states its limits once, as a `Bounds`; memory then stays

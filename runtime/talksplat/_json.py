@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """JSON of strangers, read only where what Python would make of it is in proportion to the text."""
 
 from __future__ import annotations

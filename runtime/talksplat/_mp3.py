@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MP3's own tag, a frame of silence that says what the encoder added; where files were joined it stands in the middle.
 
 Layout: the LAME project's "Mp3 Info Tag revision 1". FFmpeg heeds the first tag of a file only.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PyAV as every release of it has it that talksplat takes: 14.1 to 19 and on."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Signals that wait while something must not be left half done."""
 
 from __future__ import annotations

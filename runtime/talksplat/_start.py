@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ctrl-C in the command line's first moments, while numpy and the core are imported.
 
 The package imports this before anything else. It does nothing unless the process is the command line: there is nothing

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Texts of strangers on their way to a terminal."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every kind of output does with pictures."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The 52 face weights of Apple's ARKit, and the spellings that other tools give them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sound from whatever callers pass: a file (PyAV decodes it), bytes, a stream or an array."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sound of arrays, with their rate beside them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sound as blocks of samples: what every source of it gives, at the rate that it has, and the checks on that."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sound of files, through PyAV: any container and codec that it has, videos too."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Decoded frames of sound as samples of one rate and one number of channels, though a file may change both midway."""
 
 from __future__ import annotations

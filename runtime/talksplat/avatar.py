@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Avatars: load one, pose it, draw it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recorded motion in an avatar's manifest: a list `clips`, with tensors clip/CLIP/INPUT; in files of format 1 both are
 under `motion`."""
 

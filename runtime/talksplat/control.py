@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Inputs of an avatar, and one frame's values for them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How an avatar's frames are drawn: arguments that are checked once, and the core's frames, which are used again."""
 
 from __future__ import annotations

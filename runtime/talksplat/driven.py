@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What motion knows of an avatar. It stands below both, so that neither has to know the other."""
 
 from __future__ import annotations

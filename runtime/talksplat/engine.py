@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Engines: a device with its threads and scratch memory."""
 
 from __future__ import annotations

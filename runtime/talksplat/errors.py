@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What can go wrong, by name. Wrong arguments are ValueError; the core raises these classes too."""
 
 

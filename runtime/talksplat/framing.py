@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cameras that show a still scene: which way it stands, and how far away the camera is.
 
 cam_from_world is in OpenCV axes (x right, y down, z forward), as everywhere.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Speech over a motion: the face speaks, and the motion moves what speech does not, over and over.
 
 A LAM avatar, say, has its breathing and its glances in clips of its joints, which speech leaves alone. Where both move

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writers of motion files: Live Link Face's CSV and LAM's JSON, as motion_files reads them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Motion: what drives an avatar, frame after frame."""
 
 from __future__ import annotations

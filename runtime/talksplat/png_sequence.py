@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A sequence of PNG files: all of its pictures appear, or none does."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gaussians to an image, without an avatar."""
 
 from __future__ import annotations

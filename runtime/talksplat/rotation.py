@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rotations as axis-angle vectors (radians) and quaternions (wxyz, Hamilton), over any leading axes, in float64."""
 
 from __future__ import annotations

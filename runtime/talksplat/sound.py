@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sound of a video file beside its pictures, in step with them to the sample: AAC, in Matroska FLAC."""
 
 from __future__ import annotations

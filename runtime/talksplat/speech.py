@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Speech to the motion of a face, by the built-in voice."""
 
 from __future__ import annotations

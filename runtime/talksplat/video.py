@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures, and their sound, to a video file; pictures to a PNG sequence or a pipe.
 
 Nothing half-written stays: a file appears when it is whole.

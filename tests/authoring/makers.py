@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tiny sources in every format that is imported, with numbers that can be said in advance."""
 
 import copy

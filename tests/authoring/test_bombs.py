@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Heads of strangers that ask for more time or memory than they hold: refused, or read as what they are."""
 
 import json

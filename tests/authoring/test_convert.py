@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one door: which format is it, what goes wrong by name, and byte flips in every kind of file."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The built-in head: that the shipped file is what the script makes, and that its parts move as their names say."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """GaussianAvatars: the original code's numbers, the FLAME reader, and pickles that mean harm."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LAM avatars: a tiny one whose numbers are known, the two real ones, and broken ones."""
 
 import io

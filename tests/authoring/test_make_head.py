@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The small head of `make demo`: that it has what it promises, and that its parts move as their names say."""
 
 from pathlib import Path

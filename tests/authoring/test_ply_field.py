@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scenes in .ply as other tools write them: by value, and by the way they stand."""
 
 import struct

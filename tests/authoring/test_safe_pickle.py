@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The reader of pickles: Python's own values for what is harmless, and bounded time and memory for all else."""
 
 import pickle

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a file is, by its first bytes: taken out of its packing, or named with the way out."""
 
 import gzip

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The writer: what it writes, what it refuses, and that it never leaves half a file."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Niantic's .spz: every version by value, extension records, other axes, damage."""
 
 import gzip

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Static scenes: .ply (trained and compressed), .splat and .spz, field by field and damaged."""
 
 import gzip

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the built-in voice is trained on and how its file is written: no training here, only its parts."""
 
 import json

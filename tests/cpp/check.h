@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // CHECK — counts what does not hold, says where, goes on. main() returns report().
 #pragma once
 #include <cstdio>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* CHECK for C: counts what does not hold, says where and what the core said last, goes on. main() returns report(). */
 #ifndef TALKSPLAT_TESTS_CHECK_C_H
 #define TALKSPLAT_TESTS_CHECK_C_H

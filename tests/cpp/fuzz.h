@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the fuzzers of file readers share: mutations of a good safetensors file, and main(). A fuzzer defines kFuzzer, its
 // name, and check_one(). Meant to run under AddressSanitizer and UBSan.
 //

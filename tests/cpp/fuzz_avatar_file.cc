@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fuzzer of the .tsplat reader. Whatever the bytes, parse_avatar_file() must refuse them with kAvatarInvalid and a
 // message, or accept them, and then every count and index in the AvatarFile must be safe to use.
 #include "engine/avatar_file.h"

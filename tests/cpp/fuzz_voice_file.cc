@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fuzzer of the voice reader. Whatever the bytes, parse_voice_file() must refuse them with kVoiceInvalid and a message,
 // or accept them, and then the voice must speak: finite numbers, whatever its weights.
 #include <cmath>

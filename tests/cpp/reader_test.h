@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What tests of file readers share: a good sample, one thing broken in it at a time, and the words that name it.
 #pragma once
 #include <cstdint>

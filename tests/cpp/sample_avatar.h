@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A small avatar that has everything a .tsplat file can have: a three-joint rig with blendshapes, pose correctives and
 // moving joints, triangle-bound Gaussians with SH colours, a plate and a motion clip.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A safetensors file with a manifest, built here so that tests need neither Python nor files; tests break one thing in
 // it at a time. SampleAvatar and SampleVoice are two.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A tiny voice that has everything a voice file can have: two towers, F16 and F32 tensors, a channel more than drive
 // reads. Its weights are a fixed pattern.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The reader of .tsplat files: a good file arrives whole, and whatever is wrong with a bad one is named.
 // `test_avatar_file --write FILE` writes the sample avatar instead, for other tests.
 #include <sys/stat.h>

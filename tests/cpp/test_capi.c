@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A plain C program that drives talksplat.h from end to end, as somebody would who has nothing else.
  * With an avatar file as its argument it loads, poses and draws that too. */
 #include <math.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Drive: closures that every frame rate keeps, rest in silence, and a face that lives: blinks, gaze, head.
 #include <algorithm>
 #include <cmath>

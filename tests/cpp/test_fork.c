@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* fork() with engines about: a child is told so or draws on an engine of its own, and never waits for a thread that it
  * has not. Its argument is an avatar file. */
 #define _POSIX_C_SOURCE 200809L

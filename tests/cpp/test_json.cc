@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The JSON parser of the core: what it accepts, what it refuses, and that its limits hold.
 #include "check.h"
 #include "core/json.h"

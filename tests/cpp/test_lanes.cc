@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // lanes, exp2_fast, log2_accurate and the transposing loads of one instruction set, against plain double arithmetic.
 #include <cmath>
 #include <cstdio>

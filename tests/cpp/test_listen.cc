@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // listen, by what a resampler must do: sines keep their phase to the sample, what would fold is gone, impulses stay where
 // they were, and however the audio is cut the same bits come out.
 #include <algorithm>

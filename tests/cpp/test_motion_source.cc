@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a source of motion does not take is refused, with the way out. Argument: a voice.
 #include <string>
 

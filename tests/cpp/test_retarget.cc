@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Retarget: faces on whole rigs, on rigs that lack shapes, on FLAME avatars and on what no face moves. The numbers of
 // real avatars are tested from Python, against tests/reference/retarget.py.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The scans of the core: an offender is found wherever it stands, whatever the length.
 #include <limits>
 #include <vector>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The bound on the scratch memory of a frame's (Gaussian, tile) pairs: what needs more is refused, with a way out, by
 // any number of threads, and the rasterizer draws on.
 #include <string>

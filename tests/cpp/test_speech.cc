@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A stream that runs out of memory: a push or a finish is taken whole or not at all, and whoever reads along allocates
 // nothing. Its argument is a voice file.
 #include <cmath>

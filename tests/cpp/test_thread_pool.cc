@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ThreadPool: every chunk once, slots never shared, work done by late and early threads alike, quick teardown.
 #include <atomic>
 #include <chrono>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Two frames of one model at once, from two threads: each bit-equal to a lone one, and the model is held once. Its
  * argument is an avatar file. */
 #include <pthread.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The reader of voice files: a good file arrives whole, and whatever is wrong with a bad one is named.
 // `test_voice_file --write FILE` writes the sample voice instead, for other tests.
 #include <cmath>

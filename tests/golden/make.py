@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Golden values: what the float64 oracles say of the frozen files beside this one.
 
 `python -m golden.make`, in the folder tests, writes the values again: FILE.npz beside every FILE.tsplat, and

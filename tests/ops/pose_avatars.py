@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small avatars for the tests of pose: random rigs of any size, written by the project's own writer."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Draws the scenes of the raster tests with the native code."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """bin, seen through images: what tiles, blocks, spans and sorting make equals an oracle that has none of them."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """blend: front to back, its thresholds and its end, on splats whose alpha at a pixel is known."""
 
 from dataclasses import replace

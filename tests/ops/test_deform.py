@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """deform: rows pass through a program of no stages; a program with stages is refused when the file is opened."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """drive: the network's steps to faces at any rate, against its float64 oracle, through sound."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """encode: sound to what a face does, on every instruction set, against its float64 oracle."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """finish: backgrounds, straight alpha, rounding to 8 bits, NV12."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """listen: audio at any rate, of any channels, to the 16 kHz mono that the voice hears.
 
 The core gives no 16 kHz sound away, so it is compared by what the network makes of it: its features at 50 Hz, which

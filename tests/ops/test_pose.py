@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pose: the native op on every instruction set against its float64 oracle and against GaussianAvatars' own code."""
 
 import os

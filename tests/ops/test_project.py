@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """project, seen through images of single Gaussians: where they are, how large, of which colour, and when not drawn."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """rasterize at its edges: nothing to draw, broken Gaussians, odd canvases and memory, threads, repetition."""
 
 from dataclasses import replace

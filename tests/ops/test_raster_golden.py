@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """rasterize and its oracle against images of an independent float64 implementation: the shared data's golden/raster."""
 
 from dataclasses import dataclass

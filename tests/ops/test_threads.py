@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What happens when the machine cannot give the threads that were asked for."""
 
 import subprocess

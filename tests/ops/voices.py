@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Voices of random weights, and speech through the core."""
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """bin without tiles' lists: every visible splat against every pixel, in depth order."""
 
 from dataclasses import dataclass

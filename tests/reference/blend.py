@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """blend in float64: splats in depth order to premultiplied colour, one matrix of pixels by splats."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """deform in float64: a program of no stages is the identity; format 1 knows no other."""
 
 import numpy as np

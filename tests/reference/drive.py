@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """drive in float64: the face at one time after the other, straight from what csrc/ops/drive.h and drive_life.h promise.
 
 Whole-utterance: every step is known, and the events of a face's life are listed before any frame is drawn.

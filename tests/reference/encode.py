@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """encode in float64: mel frames, leveller and network one after the other, step by step."""
 
 from collections.abc import Mapping

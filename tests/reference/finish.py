@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """finish in float64: background, straight alpha, 8-bit and NV12 conversion. Values are exact: before rounding."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """listen in float64: every output sample as one sum over the input, as ops/listen.h's "Maths" reads."""
 
 import numpy as np

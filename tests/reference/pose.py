@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pose in float64: one vertex, joint and Gaussian after the other, as FORMAT.md's "How a frame is posed" reads."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """project in float64: world Gaussians to screen ellipses, as the reference rasteriser defines them.
 
 Where a decision (culled or not, radius, which tiles) is within float32's rounding of turning out the other way, both

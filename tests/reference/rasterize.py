@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """rasterize in float64: project, bin and blend in order, at chosen pixels."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """retarget in float64: ARKit weights and a head pose as the inputs of an avatar, over plain dictionaries and arrays.
 
 - A rig that lacks some ARKit shapes: a missing one goes to the nearest combination of those it has.

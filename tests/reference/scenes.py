@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gaussians and cameras for the raster tests. Arrays are float32, as the native code gets them."""
 
 from dataclasses import dataclass, replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real spherical harmonics in float64, with the constants derived instead of listed."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An avatar file as plain arrays, read with the safetensors library: nothing of the code under test."""
 
 import json

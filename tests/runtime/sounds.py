@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sounds that can be told apart at every moment, files of them, and how far two are apart."""
 
 from fractions import Fraction

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sound from files, bytes and arrays: every sample at its time, and a named error for what is no sound."""
 
 import gc

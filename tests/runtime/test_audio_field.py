@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sounds as users have them: cut, joined, several tracks, a channel turned over, no header, pipes."""
 
 import io

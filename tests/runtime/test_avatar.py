@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """load(), Avatar, and what it gives back, on a tiny avatar whose numbers are known and on the demo head."""
 
 import gc

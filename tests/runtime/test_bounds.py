@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The guard in front of packed and whole files of strangers: limits hold before memory is taken."""
 
 import gzip

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line: what is said, to whom, and in which words."""
 
 import importlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line: Ctrl-C, SIGTERM and SIGHUP, at any moment."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line: speech, by talksplat render AVATAR AUDIO and talksplat motion."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """_core.pyi says of every call of the core what the binding says of itself.
 
 mypy's stubtest (`make lint`) compares which names there are. It cannot see how compiled functions are called: pybind11

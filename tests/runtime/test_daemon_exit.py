@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A program may end while a daemon thread is inside the core: it ends as if the thread had not been there."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """talksplat doctor: what is installed, and whether it works."""
 
 import json

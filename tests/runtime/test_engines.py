@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Engines: what is known of one is told while it draws, and few of them are kept."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files that appear when they are whole, whatever lies at their place."""
 
 import os

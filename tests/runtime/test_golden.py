@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Frozen files and pictures of tests/golden, through the public API, on every instruction set: values, without the
 shared test data."""
 

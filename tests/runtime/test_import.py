@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `import talksplat` costs and promises."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`talksplat inspect` of avatars whose texts are of any length and mean harm: shown in time, in part and harmless."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The largest manifests are read in time that grows with their size."""
 
 from __future__ import annotations

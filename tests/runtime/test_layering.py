@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Speech with a motion under it: the face is speech's, the rest is the motion's, looped while the sound lasts."""
 
 import json

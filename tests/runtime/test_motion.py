@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Motion: what files are read as, how it is resampled, and how it fits an avatar."""
 
 import gzip

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Motion files that ask for more than they hold: refused, within bounded memory and time."""
 
 import gzip

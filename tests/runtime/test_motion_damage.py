@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bad motion files: what they say, and that whatever is in a file, it is a Motion or a MotionInvalid."""
 
 import gzip

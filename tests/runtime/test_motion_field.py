@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recorded motion as tools of the field write it: what is read of it, what is mended, and what the notes say."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Avatars by names that are no UTF-8: the file system's bytes go to the core as they are."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the package gives back goes through pickle, and so through pools of processes, unchanged."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sequences of PNG files: pictures that can be read back, all of them or none."""
 
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """rasterize(): shapes, dtypes, outputs and messages. Whether pixels are right is tested with the ops."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Avatars that speak: frames with their sound, and videos whose pictures and sound agree in time."""
 
 import json

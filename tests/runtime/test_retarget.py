@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ARKit motion on rigs that lack shapes, on FLAME avatars, and what is refused."""
 
 import re

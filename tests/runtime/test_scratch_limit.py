@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small file may not ask for gigabytes of scratch memory."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """talksplat.motion: what kind of motion comes out of which sound, whatever way the sound comes in."""
 
 import math

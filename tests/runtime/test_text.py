@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Values of strangers in messages: short and printable, whatever they are."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writers of pictures: what is written can be read back, and nothing half-written stays."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the built-in voice promises, on sounds that it was not trained on. bench/voice_quality.py has every number."""
 
 from pathlib import Path

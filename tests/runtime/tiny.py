@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A tiny avatar whose every number can be said in advance."""
 
 import numpy as np

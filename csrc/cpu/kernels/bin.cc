@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // emit_spans — one part's visible splats to the 4x4-pixel blocks that they may touch, by tile row.
 // Maths    the ellipse (a dx + b dy)^2 + (d dy)^2 <= reach cut by the 4-pixel-high band of each block row: its x
 //          interval is exact (Speedy-Splat's AccuTile, Hanson et al. 2025, here per block row, not per tile row)

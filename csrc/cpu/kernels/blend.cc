@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // blend — per-tile lists to pixels, front to back.
 // Maths    alpha = min(0.99, 2^p), p as in math/splat.h; skipped below 1/255; C += alpha T colour; T -= alpha T; a
 //          pixel stops before the splat that would take T below 1e-4 (Kerbl et al. 2023). fast: a block ends when

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // encode — one step of one tower: stem, layers, head.
 // Maths    ops/encode.h; math/activation.h for exp, sigmoid and silu
 // Launch   one thread; a lane is an output row of a linear, a channel elsewhere, a step of the past in scores

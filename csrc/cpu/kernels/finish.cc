@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // finish — one tile's planes to the image.
 // Maths    ops/finish.h; NV12 by ITU-R BT.709: Y = 16 + 219 (0.2126 R + 0.7152 G + 0.0722 B),
 //          Cb = 128 + 224 (B - Y') / 1.8556, Cr = 128 + 224 (R - Y') / 1.5748

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What each kernel file gives to the table of its instruction set.
 #pragma once
 #include "cpu/bin.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // pose — vertices, axes and bound Gaussians of one frame.
 // Maths    ops/pose.h; math/quat.h, math/triangle_axes.h
 // Launch   blocks of 16, kLanes at a time: a lane is a vertex, a triangle or a Gaussian

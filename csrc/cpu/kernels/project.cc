@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // project — world Gaussians to screen ellipses.
 // Maths    math/project.h, math/sh.h; specs of the reference rasteriser. Departs from it: the support is also cut by
 //          the ellipse where alpha >= 1/255 (no pixel changes), the determinant is computed without cancellation, and

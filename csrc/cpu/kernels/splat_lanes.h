@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Splats in memory (one cache line each) <-> lanes (one splat per lane).
 #pragma once
 #include "math/lanes.h"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ears, neck and a shirt."""
 
 from __future__ import annotations

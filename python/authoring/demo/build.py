@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Everything put together: Gaussians, mesh, skeleton, blendshapes, plate."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Eyeballs, upper lids and lashes. Lids follow x, the way across the eye; t is x over the opening's half width."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Skin: the head all round, and finer rings around the mouth and the eyes. Colours are sRGB albedos."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Short hair, parted on the left: a cap over the skull, and strands combed over it."""
 
 from __future__ import annotations

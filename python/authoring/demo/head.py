@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The head's skin without ears, lips and lids' edges, and where its features are. Millimetres."""
 
 from __future__ import annotations

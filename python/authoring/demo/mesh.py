@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Surfaces as grids: a fine one that Gaussians cover, and every stride-th of its points as the mesh that moves."""
 
 from __future__ import annotations

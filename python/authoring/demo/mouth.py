@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lips' outline, and what is behind them: teeth with gums, tongue, the dark of the mouth."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The studio wall behind the head: a soft light on it."""
 
 from __future__ import annotations

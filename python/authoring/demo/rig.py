@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Surfaces and tufts gathered into one mesh, its blendshapes, its skin weights and its Gaussians."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Solids as signed distances: points [...,3] -> [...], negative inside. The blends are polynomial smooth minima."""
 
 from __future__ import annotations

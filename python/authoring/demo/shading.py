@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Light baked into the colours: three soft lights, sky and bounce, occlusion and shadows through the solids' distances.
 
 Albedos are sRGB; light is added up in linear values, and the sum is turned back into sRGB.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The 52 ARKit blendshapes as displacement fields of rest positions, so that surfaces that touch stay together."""
 
 from __future__ import annotations

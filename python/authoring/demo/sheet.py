@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A contact sheet of an avatar with ARKit weights: python -m talksplat.authoring.demo.sheet AVATAR OUT.png"""
 
 from __future__ import annotations

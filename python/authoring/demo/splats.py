@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From surfaces to Gaussians in the frames of their triangles (FORMAT.md, How a frame is posed, 5)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training of the built-in voice: what it hears is synthesised, what it should say is known from the phonemes.
 
     python -m talksplat.authoring.voice.train --out voice.safetensors --seed 1

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The actor's take as a small corpus, for the optional fine-tune: its training part, in many versions."""
 
 from __future__ import annotations

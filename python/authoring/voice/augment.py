@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rooms, lines and speakers: what happens to speech between a mouth and a microphone.
 
 What changes the wave (speed, room, telephone) is done once per copy, when the corpus is made; what only colours or

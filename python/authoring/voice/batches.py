@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training examples: cuts of the corpus, coloured, covered with noise, at all levels, as the network hears them."""
 
 from __future__ import annotations

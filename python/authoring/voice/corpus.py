@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The corpus: hours of synthetic speech as band powers with the face that belongs to it, and other sounds.
 
 Everything follows from a seed and the installed eSpeak NG. Band powers are kept in dB as 16-bit floats.

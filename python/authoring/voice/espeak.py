@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """eSpeak NG through its C library: sound, and which phoneme begins when.
 
 The library holds one global state, so a process has one `Espeak`. It comes from the `espeakng-loader` wheel, which

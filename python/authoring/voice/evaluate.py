@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measures a voice through the runtime that ships: lips against tracked faces, closures on voices it never heard,
 stillness where nobody speaks. bench/voice_quality.py makes the report.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The voice's weights file: names, shapes and ranges, the one function that writes it, and its reader for evaluation.
 
 One safetensors file; `__metadata__["talksplat_voice"]` is the manifest as JSON, tensors are F16 or F32 and named by

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An actor's take of FACEGOOD-Audio2Face (MIT): 49 s of speech with the weights of its own rig, at 30 fps.
 
 The first 34 s may be trained on (`--facegood`), the last 15 s are the test.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the network hears: log-mel bands relative to a running level, at 100 frames a second and causal.
 
 Frame i covers samples [160 i - 240, 160 i + 160) of 16 kHz sound, zeros before the start and after the end.

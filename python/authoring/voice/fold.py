@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a trained tower to the tensors of the file: the norms' gains and biases move into the next linear layer."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sample sentence that ships with talksplat, spoken by eSpeak NG.
 
 python -m talksplat.authoring.voice.hello hello.flac

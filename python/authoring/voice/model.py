@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The network in its training form: all steps of a clip at once, torch. The core runs it step by step.
 
 Norms carry a gain and a bias here; export folds them into the linear layer that follows each.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sounds that nobody says, at all levels: the face must rest through them."""
 
 from __future__ import annotations

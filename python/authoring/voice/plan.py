@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is trained, on what share of what, for how long: every choice of the recipe that is a number."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How predicted lips are judged against tracked ones, and simple baselines to beat.
 
 Whole-clip r: Pearson r over all frames, one constant lag for all clips (the best mean over -3..3 frames; positive: the

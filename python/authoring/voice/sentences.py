@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is said, written for this purpose: everyday sentences in many languages, and words heavy in lip sounds."""
 
 ENGLISH = """

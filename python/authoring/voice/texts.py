@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who says what: voices, variants and manners of speaking, drawn at random but reproducibly.
 
 Languages and variants of the held-out lists are never trained on; closures are measured on them.

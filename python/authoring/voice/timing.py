@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a synthesiser's phoneme events to segments that say when the mouth does what, and how loudly."""
 
 from __future__ import annotations

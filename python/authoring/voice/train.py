@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trains the built-in voice on synthetic speech.
 
 python -m talksplat.authoring.voice.train --out voice.safetensors --seed 1

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Phonemes in, mouth shapes out: a table of visemes, coarticulation by dominance, and lips that close on p, b and m.
 
 Coarticulation after Cohen and Massaro, "Modeling coarticulation in synthetic visual speech" (1993): every phoneme pulls

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What doctor tries out. Each check does the real work on something small, and raises where the result is wrong."""
 
 from __future__ import annotations

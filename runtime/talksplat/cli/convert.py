@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """talksplat convert"""
 
 from __future__ import annotations

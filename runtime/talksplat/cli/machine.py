@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What this process runs on."""
 
 from __future__ import annotations

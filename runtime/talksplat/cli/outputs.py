@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a command may not write over: the files that it reads."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Signals that end a command early, so that what is half-written is removed on the way out."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The standard streams, also where they are closed, full, or gone: cron, daemons and `>&-` leave them so."""
 
 from __future__ import annotations

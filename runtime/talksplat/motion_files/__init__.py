@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Readers of motion files, one module per kind of file; a module is imported when a file of its kind comes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From what a reader found to a Motion: names, numbers and times, checked with the file's own places in messages."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A motion that travels in the avatar's file."""
 
 from __future__ import annotations

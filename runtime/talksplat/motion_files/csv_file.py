@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CSV tables: Live Link Face's, and headers of ARKit names with times and a head transform (MediaPipe, Audio2Face)."""
 
 from __future__ import annotations

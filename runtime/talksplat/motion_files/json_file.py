@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """JSON in LAM's form: {"names", "frames": [{"weights", "time"?, "rotation"?}], "head_pose"?, "metadata": {"fps"}?}.
 
 And in Audio2Face's: {"facsNames", "weightMat": [[...]], "exportFps"?}. Other JSON is told by name what it is.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """JSON that is no motion of a kind that is read: what it is, and how to get there from it."""
 
 from __future__ import annotations

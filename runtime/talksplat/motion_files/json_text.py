@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The JSON of a file, within limits."""
 
 from __future__ import annotations

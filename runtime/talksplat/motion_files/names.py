@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names of weights in motion files: many spellings, prefixes of tools, and columns that are no weights at all."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """numpy files: .npy tables of weights, .npz FLAME parameters. Never unpickled, sizes checked before memory is taken."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tables as text (CSV), a row at a time: what a reader keeps of them are numbers, so memory follows the file's size."""
 
 from __future__ import annotations

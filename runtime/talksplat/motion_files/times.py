@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Times of a recording's frames: timecodes as seconds, and a few bad ones among many good ones mended."""
 
 from __future__ import annotations
