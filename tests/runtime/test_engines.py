@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import talksplat
+from talksplat.drawing import MAX_CANVASES
 from talksplat.engine import KEPT, shared_engine
 
 SCENE: dict[str, Any] = {
@@ -120,3 +121,103 @@ def test_a_forked_child_drops_its_parents_engines() -> None:
         same = [np.array_equal(talksplat.rasterize(**SCENE, threads=k), want) for k in (1, 2, 3, 4)]
         os._exit(0 if all(same) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+# ---- engines that are shared ----
+
+
+def test_avatars_share_an_engine(tiny_path: Path) -> None:
+    before = engine_threads() if Path("/proc/self/task").is_dir() else 0
+    engine = talksplat.Engine(threads=3)
+    first, second = (talksplat.load(path, engine=engine) for path in (tiny_path, "demo"))
+    assert first.engine is second.engine is engine
+    assert (engine.device, engine.threads, first.threads) == ("cpu", 3, 3)
+    assert repr(engine) == f"Engine('cpu', threads=3, isa='{engine.isa}')"
+    if before:
+        assert engine_threads() == before + 2
+    alone = talksplat.load("demo", threads=1)
+    np.testing.assert_array_equal(second.render_frame({}).image, alone.render_frame({}).image)
+    assert first.scratch_bytes == second.scratch_bytes == engine.scratch_bytes > 0
+
+
+def test_avatars_of_one_engine_are_drawn_from_several_threads(tiny_path: Path) -> None:
+    engine = talksplat.Engine(threads=2)
+    avatars = [talksplat.load(path, engine=engine) for path in (tiny_path, "demo", tiny_path)]
+    sizes = [(40, 30), (64, 64), (33, 50)]
+    want = [avatar.render_frame({}, size).image for avatar, size in zip(avatars, sizes, strict=True)]
+    wrong: list[int] = []
+
+    def draw(i: int) -> None:
+        for _ in range(60):
+            if not np.array_equal(avatars[i].render_frame({}, sizes[i]).image, want[i]):
+                wrong.append(i)
+
+    workers = [threading.Thread(target=draw, args=(i,)) for i in (0, 1, 2, 0, 1, 2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"device": "cpu"}, "load: device and threads are the engine's where one is given"),
+        ({"threads": 0}, "load: device and threads are the engine's where one is given"),
+        ({"engine": "cpu"}, r"load: engine must be a talksplat\.Engine or None; got str"),
+    ],
+)
+def test_an_engine_has_its_own_threads(given: dict[str, Any], message: str, tiny_path: Path) -> None:
+    options: dict[str, Any] = {"engine": talksplat.Engine(threads=1), **given}
+    with pytest.raises(ValueError, match=message):
+        talksplat.load(tiny_path, **options)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"device": "cuda:0"}, talksplat.DeviceError, 'device "cuda:0" is not in this build'),
+        ({"device": 3}, ValueError, 'Engine: device must be "auto" or "cpu"; got 3'),
+        ({"threads": -1}, ValueError, "Engine: threads must be a whole number, at least 0; got -1"),
+        ({"threads": 257}, ValueError, r"threads must be in 0\.\.256; got 257"),
+        ({"isa": "mmx"}, talksplat.DeviceError, r"mmx requested by ts_engine_params\.isa"),
+        ({"isa": 512}, ValueError, "Engine: isa must be the name of an instruction set or None; got 512"),
+    ],
+)
+def test_engines_that_there_are_not(given: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        talksplat.Engine(**given)
+
+
+def test_every_frame_may_choose_its_precision() -> None:
+    avatar, fast = talksplat.load("demo"), talksplat.load("demo", precision="fast")
+    size, control = (128, 128), {"arkit": {"jawOpen": 0.5}}
+    exact = avatar.render_frame(control, size).image
+    quick = avatar.render_frame(control, size, precision="fast").image
+    np.testing.assert_array_equal(quick, fast.render_frame(control, size).image)
+    np.testing.assert_array_equal(exact, fast.render_frame(control, size, precision="reference").image)
+    assert 0 < np.abs(exact.astype(int) - quick).max() <= 2
+    motion = talksplat.Motion(25, inputs={"head_pose": np.zeros((1, 3))})
+    (frame,) = avatar.render_motion(motion, size=size, precision="fast")
+    np.testing.assert_array_equal(frame.image, avatar.render_frame({}, size, precision="fast").image)
+    for call in (avatar.render_frame, lambda **options: avatar.render("sample", **options)):
+        with pytest.raises(ValueError, match="precision must be"):
+            call(precision="half")
+
+
+def test_rasterize_on_an_engine() -> None:
+    engine = talksplat.Engine(threads=2)
+    np.testing.assert_array_equal(talksplat.rasterize(**SCENE, engine=engine), talksplat.rasterize(**SCENE, threads=1))
+    with pytest.raises(ValueError, match="rasterize: threads are the engine's where one is given; got 2"):
+        talksplat.rasterize(**SCENE, engine=engine, threads=2)
+    with pytest.raises(ValueError, match=r"rasterize: engine must be a talksplat\.Engine or None; got Engine"):
+        talksplat.rasterize(**SCENE, engine=engine._core)  # type: ignore[arg-type]
+
+
+def test_frames_of_few_canvases_are_kept(tiny_path: Path) -> None:
+    avatar = talksplat.load(tiny_path, threads=1)
+    for side in range(16, 40):
+        avatar.render_frame({}, size=(side, side))
+    kept = avatar._frames._idle
+    assert len(kept) <= MAX_CANVASES and all(len(frames) == 1 for frames in kept.values())
