@@ -10,10 +10,10 @@ namespace {
 class Frame {
  public:
   Frame(std::shared_ptr<Avatar> avatar, uint32_t width, uint32_t height, ts_format format, ts_precision precision)
-      : avatar_(std::move(avatar)), info_(avatar_->info()), format_(format) {
+      : avatar_(std::move(avatar)), info_(avatar_->info()), format_(format), width_(width), height_(height) {
     ts_frame_params params = ts_frame_params_default();
-    params.width = width_ = width ? width : info_.width;
-    params.height = height_ = height ? height : info_.height;
+    params.width = width;
+    params.height = height;
     params.format = format;
     params.precision = precision;
     const ts_avatar* handle = avatar_->get();

@@ -136,10 +136,17 @@ class Avatar:
         """What a face makes of its inputs: ARKit weights, [T] by name, and a head pose, [T,3] axis-angle in radians.
 
         See docs/retargeting.md for what becomes of weights that its rig has no shape for.
+        Raises ValueError for names that are not ARKit's, lengths that differ, and numbers that are not finite.
         """
+        unknown = next((name for name in weights if name not in ARKIT_NAMES), None)
+        if unknown is not None:
+            raise ValueError(f"face_controls: weights must have ARKit's names; got {unknown!r}.")
+        lengths = {len(row) for row in weights.values()}
+        if len(lengths) > 1:
+            raise ValueError(f"face_controls: weights must have equally many frames; got {sorted(lengths)}.")
         rows = None
         if weights:
-            rows = np.zeros((len(next(iter(weights.values()))), len(ARKIT_NAMES)), np.float32)
+            rows = np.zeros((lengths.pop(), len(ARKIT_NAMES)), np.float32)
             for name, row in weights.items():
                 rows[:, ARKIT_NAMES.index(name)] = row
         turn = None if head_pose is None else np.ascontiguousarray(head_pose, np.float32)

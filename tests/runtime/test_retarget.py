@@ -347,3 +347,17 @@ def test_flame_motion_is_not_for_arkit_avatars(tiny: talksplat.Avatar) -> None:
 def test_flame_avatars_still_refuse_unknown_names(flo: talksplat.Avatar) -> None:
     with pytest.raises(MotionInvalid, match="motion: Flo has no input jawOpne"):
         fit_motion(motion_of(jawOpne=1), flo)
+
+
+def test_faces_that_are_none(tiny: talksplat.Avatar) -> None:
+    row = np.zeros(3, np.float32)
+    for weights, turn, message in (
+        ({"jawOpne": row}, None, "weights must have ARKit's names; got 'jawOpne'"),
+        ({"jawOpen": row, "mouthClose": row[:2]}, None, r"weights must have equally many frames; got \[2, 3\]"),
+        ({"jawOpen": row * np.nan}, None, "weight must be finite; number 17 of row 0 is -?nan"),
+        ({"jawOpen": row}, np.zeros((2, 3)), r"head_pose must be \[3,3\]; got \[2,3\]"),
+        ({}, np.full((2, 3), np.inf), "head_pose must be finite; number 0 of row 0 is inf"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            tiny.face_controls(weights, turn)
+    assert tiny.face_controls({}).inputs == {}
