@@ -30,14 +30,14 @@ def value_of(data: bytes) -> object:
 def refused(data: bytes, mib: float = 4.0, seconds: float = 20.0) -> str:
     """The error that reading gives, where it comes in time and without the memory that the file asks for."""
     tracemalloc.start()
-    begin = time.perf_counter()
+    begin = time.process_time()
     try:
         with pytest.raises(AvatarInvalid, match=r"^f: ") as caught:
             load_fields("f", data)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert time.perf_counter() - begin < seconds
+    assert time.process_time() - begin < seconds
     assert peak < mib * MIB
     message = str(caught.value)
     assert len(message) < 500
@@ -296,7 +296,7 @@ def test_random_steps_end_in_a_value_or_an_error() -> None:
     rng = random.Random(7)
     seeds = [data for data, _ in BOMBS.values() if len(data) < 2000]
     endings = {"read": 0, "refused": 0}
-    begin = time.perf_counter()
+    begin = time.process_time()
     for turn in range(6000):
         if turn % 2:
             data = bytearray(rng.choice(seeds))
@@ -315,5 +315,5 @@ def test_random_steps_end_in_a_value_or_an_error() -> None:
             assert len(str(error)) < 700
             assert str(error).isprintable()
             endings["refused"] += 1
-    assert time.perf_counter() - begin < 30
+    assert time.process_time() - begin < 30
     assert min(endings.values()) > 20, endings
