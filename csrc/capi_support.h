@@ -65,7 +65,7 @@ Status write_struct(const char* function, T* out, const T& value) {
   return {};
 }
 
-// Before the work that it is to report.
+// Called before the work, which a receipt of the wrong size must not cost.
 inline Status check_receipt(const char* function, const ts_receipt* receipt) {
   return receipt ? check_size(function, *receipt) : Status();
 }

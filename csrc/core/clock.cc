@@ -8,9 +8,10 @@ namespace {
 
 __extension__ typedef unsigned __int128 Wide;
 
-// A second's samples over a second's frames, rate_hz / fps, as one / m: fps = m 2^(exponent - 54), less half a unit in
-// its last place, so that it is just below every number that rounds to it. Then a quotient that is a whole number by
-// one of those falls on the same side for all. 2^40 samples or frames, 2^54 of m and 2^68 of one fit 128 bits.
+// Samples per frame, rate_hz / fps, as a ratio of two integers, one / m. A double fps stands for every number that
+// rounds to it, such as 30000 / 1001, so m 2^(exponent - 54) is half a unit in the last place below it: at or below all
+// of them. Where a time in frames is a whole number by one of these, it then falls on the same side for all. Products
+// with 2^40 samples or frames fit 128 bits: m is below 2^54, one below 2^68.
 struct Ratio {
   Wide m, one;
   Ratio(int rate_hz, double fps) {

@@ -8,11 +8,11 @@ namespace ts {
 
 constexpr int64_t kMaxCount = int64_t{1} << 40;  // of samples or frames: two months at 192 kHz; products fit 128 bits
 
-// Frames before the end of n samples. A frame that would lie on the end by some number that rounds to fps is none.
+// Frames before the end of n samples. A frame on the end, by any of the numbers that fps stands for, does not count.
 // n to kMaxCount, rate_hz to 2^18, fps from 1 to 1000.
 int64_t frame_count(int64_t n, int rate_hz, double fps);
 
-// The last sample that is not after the frame: n samples have frames beyond it exactly when n is greater.
+// The last sample at or before the frame's time: the frame is one of n samples' frames exactly where n is greater.
 int64_t first_sample(int64_t frame, int rate_hz, double fps);
 
 }  // namespace ts

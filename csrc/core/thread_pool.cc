@@ -25,8 +25,8 @@ inline void pause_cpu() {
 #endif
 }
 
-// Longer than a Python caller takes from frame to frame, far shorter than a frame. By the clock: a pause takes from one
-// to a hundred cycles.
+// Longer than a Python caller takes between two frames, far shorter than a frame. Measured by the clock, because a
+// pause instruction takes from one to a hundred cycles, depending on the CPU.
 constexpr std::chrono::microseconds kSpinTime{100};
 
 // Until holds() or kSpinTime has passed.
@@ -69,7 +69,7 @@ struct ThreadPool::Impl {
   std::atomic<bool> quit{false};
   std::vector<std::thread> workers;
 
-  // Its own share first, then what others have not begun.
+  // A thread takes the chunks of its own share first, then those of the others' that nobody has begun.
   void work(int slot) {
     for (int i = 0; i < n_shares; ++i) {
       Share& share = shares[(slot + i) % n_shares];

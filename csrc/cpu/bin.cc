@@ -46,7 +46,8 @@ uint64_t* sort_entries(uint64_t* entries, uint64_t* spare, int64_t n, uint32_t k
   return from;
 }
 
-// Spans of equal depth by splat index. They are next to each other, few, and nearly in order.
+// Puts spans of equal depth in the order of their splats' indices. An insertion sort: they lie side by side, are few
+// and nearly in order.
 void order_ties(uint64_t* entries, int64_t n, const Span* spans) {
   const auto splat_of = [&](int64_t i) { return spans[static_cast<uint32_t>(entries[i])].splat; };
   for (int64_t i = 1; i < n; ++i)
@@ -73,7 +74,8 @@ void order_row(const BinArgs& args, int row, int64_t n, uint32_t first, RowScrat
   const int64_t stride = rows_of_part(tiles_across(args.height));
   const SpanRow* rows = args.scratch->rows.data() + row;  // of part p: rows[p * stride]
 
-  // Spans side by side; cursor[t]: how many lists more begin at tile t than have ended before it.
+  // The parts' spans side by side. cursor is first a difference array, +1 at a span's first tile and -1 after its last,
+  // so that its running sum is how many spans cover a tile; then the place of each tile's next instance.
   Span* spans = scratch.spans.data();
   uint64_t* entries = scratch.entries[0].data();
   uint32_t* cursor = scratch.cursor.data();
@@ -100,6 +102,7 @@ void order_row(const BinArgs& args, int row, int64_t n, uint32_t first, RowScrat
     cursor[t] = place;
     place += in_tile + 1;
   }
+  // Tiles past the end of the row: only unwanted writes go there, to the spare place of the last tile.
   for (int t = tiles_x; t < tiles_x + kSpanTiles; ++t) cursor[t] = place - 1;
 
   uint64_t* sorted = sort_entries(entries, scratch.entries[1].data(), n, key_min, key_max);
@@ -110,7 +113,8 @@ void order_row(const BinArgs& args, int row, int64_t n, uint32_t first, RowScrat
     const uint64_t masks = tile_masks(span.blocks[0] | static_cast<uint64_t>(span.blocks[1]) << 32);
     uint32_t* of_tile = cursor + (span.tile_and_count >> 2);
     const int last = static_cast<int>(span.tile_and_count & 3);
-    // All four, keeping those that are wanted: cheaper than a branch that nobody can predict.
+    // Writes to four tiles in any case and moves on only in those that the span covers, so that the next span
+    // overwrites the rest: cheaper than a branch that cannot be predicted.
     for (int t = 0; t < kSpanTiles; ++t) {
       instances[of_tile[t]] = (masks >> (16 * t) & 0xffff) << 32 | span.splat;
       of_tile[t] += t <= last;
@@ -141,8 +145,8 @@ bool bin_part(const BinArgs& args, int part, const KernelTable& kernels) {
   const int64_t n_rows = rows_of_part(tiles_y);
   SpanRow* rows = args.scratch->rows.data() + part * n_rows;
   std::memset(rows, 0, n_rows * sizeof *rows);
-  // Each row's bound of spans, from where it changes: up at a splat's first row, down after its last (modulo 2^32).
-  // Kept in `end` until it becomes a place.
+  // How many spans each tile row may get, again as a difference array: up at a splat's first row, down after its last
+  // (modulo 2^32). `end` holds the differences until it becomes a place among the part's spans.
   const uint32_t* visible = args.visible + args.parts[part].begin;
   for (int64_t i = 0; i < args.parts[part].n_visible; ++i) {
     const Splat& s = args.splat[visible[i]];
@@ -203,7 +207,7 @@ Status bin_rows(const BinArgs& args, ThreadPool& pool, uint64_t* n_instances) {
   const uint64_t bytes = scratch.pair_bytes + ordering + sum * sizeof(Instance);
   if (bytes > args.max_pair_bytes || sum > std::numeric_limits<uint32_t>::max()) return too_many_pairs(args);
   args.instances->reserve(sum);
-  // The same for every thread, whichever rows it will claim: so a later frame finds no thread short.
+  // Every thread gets room for the longest row, because any thread may claim it: a later frame then allocates nothing.
   for (RowScratch& order : scratch.order) {
     order.spans.reserve(most_spans), order.entries[0].reserve(most_spans), order.entries[1].reserve(most_spans);
     order.cursor.reserve(tiles_x + kSpanTiles);

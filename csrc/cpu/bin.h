@@ -33,7 +33,7 @@ struct SpanRow {
   uint64_t n_instances;
 };
 
-// One thread's while it orders a tile row.
+// Scratch of one thread while it orders a tile row.
 struct RowScratch {
   Buffer<Span> spans;
   Buffer<uint64_t> entries[2];  // key << 32 | span
@@ -67,7 +67,7 @@ struct BinArgs {
   Buffer<Instance>* instances;  // of all lists                                                  (out)
 };
 
-// Claims what the parts and rows of this frame need of the scratch.
+// Allocates what this frame's parts and rows need before any part is binned.
 void prepare_bin(const BinArgs& args, int threads);
 // Phase 1 of one part, on the thread that has just projected it: its splats are still in that core's cache. False: no
 // memory, or more than max_pair_bytes (workers do not throw).

@@ -10,7 +10,8 @@ namespace ts {
 
 struct KernelTable;
 
-// Splats of a tile at a time. Fewer would stay in L1, but cost more in pixels put away and taken up again.
+// Splats of a tile that are blended at a time. A smaller batch would stay in L1, but pixels are stored and loaded again
+// between batches, and that costs more.
 constexpr int kBlendBatch = 512;
 
 // A splat as one tile's pixels see it: p(x, y) = q[y] - (a x + c[y])^2, x and y counted from the tile's corner.
@@ -23,7 +24,7 @@ struct alignas(32) TileSplat {
   float a;
 };
 
-// One thread's.
+// Scratch of one thread.
 struct alignas(64) BlendScratch {
   TileSplat splat[kBlendBatch + 1];  // the last draws nothing
   int32_t mask[kBlendBatch + 16];    // block masks of the batch, zero-padded

@@ -21,9 +21,10 @@ const int kLowerLip[kLipRing] = {1576, 1577, 1773, 1774, 1795, 1802, 1865, 3503,
 
 namespace {
 
-// What else costs as much as lips that are off by so much: a coefficient of 1, its spread among people's expressions;
-// and three times so much elsewhere on the face.
-constexpr double kCoefficientCost = 0.01;  // mouth widths
+// What counts beside the lips' error, in terms of it. A coefficient of 1 (one standard deviation among people's
+// expressions) costs as much as lips that are all off by kCoefficientCost mouth widths; a movement of the rest of the
+// face as much as lips that are off by kElsewhereCost times that movement.
+constexpr double kCoefficientCost = 0.01;
 constexpr double kElsewhereCost = 1.0 / 3;
 constexpr double kMouthReach = 0.9;  // mouth widths from its middle: cheeks and chin go along
 
@@ -115,7 +116,7 @@ Mouth find_mouth(const float* vertex) {
   return mouth;
 }
 
-// By how much each vertex's movement counts: its squared length, in mouth widths, times this.
+// A vertex's movement costs its squared length, in mouth widths, times this number of the vertex.
 std::vector<double> movement_costs(const float* vertex, const Mouth& mouth) {
   std::vector<double> cost(kFlameVertices, 0.0);
   int n_elsewhere = 0;
@@ -149,7 +150,7 @@ void add_products(const double* column, int64_t n, double* matrix) {
   }
 }
 
-// The entries of one shape whose vertices are not yet passed; they increase.
+// The deltas of one shape that are still to come: a shape's vertices are in rising order.
 struct Cursor {
   uint32_t next = 0, end = 0;
 };
@@ -249,8 +250,9 @@ bool solve_cholesky(std::vector<double>& matrix, int64_t n, std::vector<double>&
   return true;
 }
 
-// Coefficients of the least cost cost no more than no movement at all: kRidge |c|² <= |wanted|². What is beyond that,
-// or no number, is rounding of a matrix that is as good as singular. Twice: rounding below it is harmless.
+// The solution costs no more than no movement at all does, so kRidge |c|² <= |wanted|². Coefficients beyond that, or
+// that are no numbers, come from rounding in a matrix that is nearly singular. Twice the bound is let through: so
+// little rounding is harmless.
 bool plausible(const std::vector<double>& coefficient, int64_t n, const double* wanted) {
   for (int lip = 0; lip < kLipWeights; ++lip) {
     double length2 = 0, wanted2 = 0;

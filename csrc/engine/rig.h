@@ -3,7 +3,7 @@
 //
 // Vertices and triangles are renumbered in the order in which Gaussians first use them (the file keeps Gaussians in
 // Morton order), so that neighbours share a block, a block has few shapes and joints, and a Gaussian's gather stays
-// in cache. Triangles that no Gaussian follows are left out; such vertices come last.
+// in cache. Triangles that no Gaussian follows are left out; vertices that none follows come last.
 #pragma once
 #include <cstdint>
 

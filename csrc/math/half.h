@@ -7,7 +7,8 @@
 namespace ts {
 
 inline float float_of_half(uint16_t half) {
-  // In a float's place the bits of a half say 2^-112 of the number, for exponents count from 15 there and from 127 here.
+  // Moved to where a float has them, a half's bits mean 2^-112 times its value: its exponent's bias is 15, a float's
+  // 127.
   uint32_t bits = static_cast<uint32_t>(half & 0x7fff) << 13;
   const bool finite = bits < 0x0f800000u;
   if (!finite) bits |= 0x7f800000u;

@@ -19,7 +19,7 @@
 
 namespace ts {
 
-// What of an avatar is constant.
+// What is constant about an avatar.
 struct ModelView {
   PoseMesh mesh;
   PoseSkeleton skeleton;
@@ -39,7 +39,7 @@ struct Canvas {
 // One frame's input.
 struct FrameControl {
   const float* vector = nullptr;  // the control, as the deform program reads it
-  PoseControl pose;               // the same as the rig takes it
+  PoseControl pose;               // the same, added up by what it moves in the rig
 };
 
 class BackendModel {
@@ -70,7 +70,7 @@ struct BackendInfo {
   const char* device = nullptr;  // "cpu"
   const char* isa = nullptr;     // instruction set of its CPU kernels
   int threads = 0;               // CPU threads that work on a frame
-  uint64_t scratch_bytes = 0;    // high-water mark of what its frames share; to be asked without waiting for one
+  uint64_t scratch_bytes = 0;    // high-water mark of the memory that its frames share
 };
 
 class Backend {

@@ -2,7 +2,7 @@
 // drive — what the voice says, at 50 Hz, to faces at the frame rate: lips that close on p, b and m and rest in silence,
 // blinks, gaze, brows and a little head motion.
 //
-// Face step j is the voice's word on the face at j / kStepHz seconds. Frame k is the face at k / fps and needs step
+// Face step j is what the voice says of the face at j / kStepHz seconds. Frame k is the face at k / fps and needs step
 // floor(k kStepHz / fps) + 1 and none later, so drive looks 20 ms ahead and the voice 60: 80 ms in all.
 // Results depend on the steps, fps, seed and amounts alone; when steps are pushed and frames popped changes nothing.
 // All that is not lips (drive_life.h) is a function of time: faces at 25 and 50 fps agree at the times they share. Lips

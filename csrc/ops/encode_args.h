@@ -47,7 +47,8 @@ struct EncodeArgs {
   float* output;                  // [outputs_p] (out) before sigmoids
 };
 constexpr int64_t encode_scratch(const EncodeTower& t) {
-  // The residual, what a norm and attention or convolution write, scores, one head's answer, the widest linear's rows.
+  // In this order: the residual, a norm's output, attention's or convolution's output (width_p each), scores, what one
+  // head reads, and the outputs of the widest linear.
   const int widest = 3 * t.width_p > t.hidden_p ? 3 * t.width_p : t.hidden_p;
   return int64_t{3} * t.width_p + t.window_p + t.head_width_p + widest;
 }

@@ -9,7 +9,8 @@
 
 namespace ts {
 
-constexpr int64_t kMaxGaussians = (int64_t{1} << 24) - 1;  // times the spans of the widest image: still a uint32_t
+// Times the spans of a row of the widest image, 256, this is still a uint32_t.
+constexpr int64_t kMaxGaussians = (int64_t{1} << 24) - 1;
 constexpr int kMaxShDegree = 3, kMaxShCoefficients = 16;
 
 TS_INLINE constexpr int sh_coefficients(int degree) { return (degree + 1) * (degree + 1); }
@@ -17,7 +18,7 @@ TS_INLINE constexpr int sh_coefficients(int degree) { return (degree + 1) * (deg
 struct GaussianView {
   int64_t n = 0;
   const float* mean = nullptr;     // [n,3]
-  const float* quat = nullptr;     // [n,4] wxyz; who projects them normalises
+  const float* quat = nullptr;     // [n,4] wxyz, any length > 0; project normalises
   const float* scale = nullptr;    // [n,3] standard deviations
   const float* opacity = nullptr;  // [n]
   const float* color = nullptr;    // [n,3] RGB, or [n,sh_stride,3] coefficients of spherical harmonics

@@ -38,7 +38,7 @@ struct Background {
   const uint8_t* image_u8 = nullptr;  // [height,width,3]
 };
 
-int64_t row_bytes(Format format, int width);  // of a row without a gap behind it
+int64_t row_bytes(Format format, int width);  // of a packed row
 Status check_size(Format format, int64_t width, int64_t height);
 Status check(const Image& image);
 Status check(const Background& background);

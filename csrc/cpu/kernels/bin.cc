@@ -18,9 +18,9 @@ namespace {
 
 constexpr int kTileBlocks = kTile / kBlock;
 constexpr int kSpanBlocks = kSpanTiles * kTileBlocks;
-constexpr int kMissed = INT32_MAX / 2;
+constexpr int kMissed = INT32_MAX / 2;  // beyond every column, and sums with it do not overflow
 
-// What a splat's cuts need.
+// What cut() needs of a splat.
 struct Chords {
   f32 x_px, d, reach, y_at_x_extreme, inv_a, slope;
   f32 low, high;  // block columns that it may touch
@@ -53,7 +53,7 @@ TS_INLINE i32 span_bits(i32 first, i32 last, i32 origin) {
   return (one << end) - (one << begin);
 }
 
-// Splats at one of their tile rows each: row << 32 | splat.
+// A splat at one of its tile rows: row << 32 | splat.
 using Work = uint64_t;
 constexpr int kQueue = 256;  // a multiple of kLanes
 
@@ -119,6 +119,7 @@ void emit_spans(const BinArgs& args, int part, Span* spans, SpanRow* rows) {
       for (int k = 0; k < queued; ++k) queue[k] = queue[kQueue + k];
     }
   }
+  // Lanes past the end compute on some splat that exists; emit() leaves them out.
   for (int k = queued; k < queued + kLanes; ++k) queue[k] = queued ? queue[0] : 0;
   for (int k = 0; k < queued; k += kLanes)
     emit(args.splat, queue + k, queued - k < kLanes ? queued - k : kLanes, spans, rows);

@@ -69,7 +69,7 @@ TS_INLINE void to_tile(const Splat& s, float x0, float y0, TileSplat& out) {
   out.a = a;
 }
 
-// Splats per turn of the loop; their alphas must fit in registers beside those of the next turn.
+// Splats per turn of the loop: their alphas must fit in registers beside those of the next turn.
 constexpr int kGroup = 4;
 
 // Lists the byte offsets of the batch's splats whose mask has the block's bit; the count is of whole groups.
@@ -90,7 +90,7 @@ struct Pixels {
   f32 x;    // from the tile's corner
   int row;  // of the block's first pixel, likewise
   f32 red, green, blue, depth;
-  f32 t;           // falls freely; the splats that take it below the limit, and all after, add nothing
+  f32 t;  // transmittance; falls on below the limit, but from the splat that takes it there on nothing is added
   f32 accepted_t;  // after the last splat that was added
 
   TS_INLINE f32 alpha(const TileSplat& s) const {
@@ -134,8 +134,8 @@ TS_INLINE bool blend_block(const BlendScratch& scratch, int count, int reg, int 
   const auto splat = [&](int i) -> const TileSplat& {
     return *reinterpret_cast<const TileSplat*>(reinterpret_cast<const char*>(scratch.splat) + scratch.list[i]);
   };
-  // T hangs on the splat before, alpha does not: the next group's alphas are computed between this group's additions,
-  // so that neither waits for the other.
+  // A splat's T depends on the splat before it, its alpha does not: the next group's alphas are computed between this
+  // group's additions, so that neither waits for the other.
   if (count > 0) {
     f32 alpha[kGroup], next[kGroup];
     for (int j = 0; j < kGroup; ++j) alpha[j] = px.alpha(splat(j));

@@ -108,7 +108,7 @@ float softmax(float* score, int n) {
   return sum_of(total);
 }
 
-// What `heads` heads read from the window, side by side in out [width_p].
+// Attention: what each head reads from the window, side by side in out [width_p].
 void attend(const EncodeArgs& a, const EncodeLayer& layer, const EncodeLayerState& state, const float* qkv, float* out,
             float* score, float* read) {
   const EncodeTower& t = *a.tower;
@@ -150,7 +150,7 @@ void attend(const EncodeArgs& a, const EncodeLayer& layer, const EncodeLayerStat
   for (int d = t.width; d < t.width_p; ++d) out[d] = 0;
 }
 
-// silu(conv(u)) of the gated u, which becomes this step's row of the ring.
+// silu(conv(u)) where u is the gated input of this step, which is kept in the ring.
 void convolve(const EncodeArgs& a, const EncodeLayer& layer, const EncodeLayerState& state, const float* gate,
               float* out) {
   const EncodeTower& t = *a.tower;
