@@ -10,9 +10,9 @@ namespace {
 // is_bad(i) returns 0 or 1 and must not branch, so that the inner loop becomes vector code.
 template <class IsBad>
 int64_t find_first(int64_t n, const IsBad& is_bad) {
-  constexpr int64_t kBlock = 4096;
-  for (int64_t begin = 0; begin < n; begin += kBlock) {
-    const int64_t end = std::min(n, begin + kBlock);
+  constexpr int64_t kStretch = 4096;
+  for (int64_t begin = 0; begin < n; begin += kStretch) {
+    const int64_t end = std::min(n, begin + kStretch);
     uint32_t bad = 0;
     for (int64_t i = begin; i < end; ++i) bad |= is_bad(i);
     if (!bad) continue;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scans over untrusted arrays. Each returns the index of the first offender, or -1 when there is none, at about the
-// speed of memory: blocks are tested without branches, and only a block with an offender is searched.
+// speed of memory: stretches are tested without branches, and only one with an offender is searched.
 #pragma once
 #include <cstdint>
 
