@@ -19,21 +19,21 @@ from talksplat.errors import AvatarInvalid
 def test_no_stages_change_nothing(backend: Backend, tmp_path: Path) -> None:
     path = static_avatar(tmp_path / "a.tsplat")
     file = tsplat.read(path)
-    mean, quat, scale = deform_ref(pose_ref(file, {}), file.manifest["deform"]["stages"])
+    ref = deform_ref(file, pose_ref(file, {}), {})
     g, row = load(path, backend).gaussians(), file.tensors["gaussians/source_index"]
-    np.testing.assert_array_equal(g.mean[row], mean)
-    np.testing.assert_allclose(g.quat[row], quat, rtol=0, atol=1e-7)
-    np.testing.assert_array_equal(g.scale[row], scale)
+    np.testing.assert_array_equal(g.mean[row], ref.mean)
+    np.testing.assert_allclose(g.quat[row], ref.quat, rtol=0, atol=1e-7)
+    np.testing.assert_array_equal(g.scale[row], ref.scale)
 
 
 def test_runs_after_pose(backend: Backend, tmp_path: Path) -> None:
     path = rigged_avatar(tmp_path / "a.tsplat", binding="triangle")
     file = tsplat.read(path)
     control = {"translation": np.array([1.0, 2.0, 3.0], np.float32)}
-    mean, _, scale = deform_ref(pose_ref(file, control), file.manifest["deform"]["stages"])
+    ref = deform_ref(file, pose_ref(file, control), control)
     g, row = load(path, backend).gaussians(control), file.tensors["gaussians/source_index"]
-    np.testing.assert_allclose(g.mean[row], mean, rtol=0, atol=2e-6)
-    np.testing.assert_allclose(g.scale[row], scale, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(g.mean[row], ref.mean, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(g.scale[row], ref.scale, rtol=0, atol=2e-6)
 
 
 def test_stages_are_refused(tmp_path: Path) -> None:
