@@ -173,9 +173,10 @@ class _Condition:
         if kind == "input":
             return self._input(stage, where)
         if kind == "constant":
-            return (*self._tensors.get(f"{place}value", "r", "c")[:2], 1)
+            rows, channels = self._tensors.get(f"{place}value", "r", "c")
+            return rows, channels, 1
         if kind == "join":
-            require(isinstance(stage["in"], list) and stage["in"], f"{where}.in", "a list of values", stage["in"])
+            require(isinstance(stage["in"], list) and bool(stage["in"]), f"{where}.in", "a list of values", stage["in"])
             return 1, sum(self.row(name, f"{where}.in") for name in stage["in"]), 1
         rows, channels, length = self._named(stage["in"], f"{where}.in")
         size = channels * length

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ...deform_program import Condition
-from ...spec import Array, Input
+from ...spec import Array, Input, Window
 from .config import PADDING, STRIDE, AudioConfig
 
 
@@ -31,7 +31,7 @@ ENCODERS = {
 
 def audio_input(config: AudioConfig, name: str = "audio") -> Input:
     """The input of features of the frames around the one that is made: [frames,channels,length], row-major."""
-    window = {"before": config.before, "after": config.after, "channels": config.channels, "length": config.length}
+    window = Window(before=config.before, after=config.after, channels=config.channels, length=config.length)
     size = config.frames * config.channels * config.length
     return Input(name=name, size=size, target="deform", window=window)
 
