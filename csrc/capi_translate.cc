@@ -20,6 +20,7 @@ static_assert(static_cast<int>(Format::kRgbF32) == TS_FORMAT_RGB_F32 &&
               static_cast<int>(Format::kNv12) == TS_FORMAT_NV12);
 static_assert(static_cast<int>(Format::kRgba8) == TS_FORMAT_RGBA8 && static_cast<int>(Format::kRgb8) == TS_FORMAT_RGB8);
 static_assert(static_cast<int>(Precision::kFast) == TS_PRECISION_FAST);
+static_assert(static_cast<int>(Precision::kDefault) == TS_PRECISION_DEFAULT);
 static_assert(kMaxSide == TS_MAX_SIDE && kMaxGaussians == TS_MAX_GAUSSIANS);
 static_assert(kMaxShCoefficients == TS_MAX_SH_COEFFICIENTS);
 
@@ -36,9 +37,9 @@ Status to_format(const ts_format& given, Format& format) {
 
 Status to_precision(const ts_precision& given, Precision& precision) {
   const int number = number_of(given);
-  if (number != TS_PRECISION_REFERENCE && number != TS_PRECISION_FAST)
+  if (number < TS_PRECISION_REFERENCE || number > TS_PRECISION_DEFAULT)
     return error(StatusCode::kInvalidArgument,
-                 "precision must be one of ts_precision, 0 (reference) or 1 (fast); got %d.", number);
+                 "precision must be one of ts_precision, 0 (reference), 1 (fast) or 2 (default); got %d.", number);
   precision = static_cast<Precision>(number);
   return {};
 }

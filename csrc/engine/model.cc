@@ -11,6 +11,7 @@ ModelView view_of(const AvatarFile& file, const Rig& rig) {
   view.mesh = rig.mesh;
   view.skeleton = rig.skeleton;
   view.binding = rig.binding;
+  view.program = &file.program;
   view.gaussians = file.gaussians;
   view.gaussians.mean = view.gaussians.quat = view.gaussians.scale = nullptr;  // they are in binding.local
   return view;

@@ -80,8 +80,9 @@ typedef enum ts_status {
 } ts_status;
 
 typedef enum ts_precision {
-  TS_PRECISION_REFERENCE = 0, /* the image that avatars were trained with: within 2e-5 of float64 */
-  TS_PRECISION_FAST = 1       /* within 1.5/255 of float64 */
+  TS_PRECISION_REFERENCE = 0, /* the image that avatars were trained with: within 2e-5 of float64; all in float32 */
+  TS_PRECISION_FAST = 1,      /* within 1.5/255 of float64; deform networks in bfloat16 where the CPU is faster with it */
+  TS_PRECISION_DEFAULT = 2    /* pictures as in reference; deform networks as was chosen when the avatar was imported */
 } ts_precision;
 
 typedef enum ts_format {
@@ -102,7 +103,7 @@ TS_API const char* ts_version(void); /* "0.1.0" */
 TS_API const char* ts_status_name(ts_status status);
 TS_API const char* ts_last_error(void);     /* of the calling thread; "" when there was none */
 TS_API uint32_t ts_isa_count(void);         /* instruction sets that this CPU and this build have, slowest first */
-TS_API const char* ts_isa_name(uint32_t i); /* "scalar", "avx2", "avx512", "neon"; NULL past the end */
+TS_API const char* ts_isa_name(uint32_t i); /* "scalar", "avx2", "avx512", ...; NULL past the end */
 
 /* ---- time: sample n is at n / rate_hz seconds, frame k at k / fps ----
  *
@@ -294,7 +295,7 @@ typedef struct ts_frame_params {
 } ts_frame_params;
 
 static inline ts_frame_params ts_frame_params_default(void) {
-  ts_frame_params params = {sizeof(ts_frame_params), 0, 0, TS_FORMAT_RGBA8, TS_PRECISION_REFERENCE, 0, 0};
+  ts_frame_params params = {sizeof(ts_frame_params), 0, 0, TS_FORMAT_RGBA8, TS_PRECISION_DEFAULT, 0, 0};
   return params;
 }
 

@@ -25,7 +25,7 @@ struct ModelView {
   PoseSkeleton skeleton;
   PoseBinding binding;     // local: the Gaussians' mean, quaternion and scale at rest
   GaussianView gaussians;  // n, opacity and colour; mean, quat and scale are made by pose
-  DeformProgram program;
+  const DeformProgram* program = nullptr;
 };
 
 // What fixes the capacities of a frame.
@@ -38,7 +38,8 @@ struct Canvas {
 
 // One frame's input.
 struct FrameControl {
-  const float* vector = nullptr;  // the control, as the deform program reads it
+  const float* vector = nullptr;  // [n] the control, as the deform program reads it
+  int64_t n = 0;
   PoseControl pose;               // the same, added up by what it moves in the rig
 };
 

@@ -15,8 +15,9 @@ enum class Format {
 };
 
 enum class Precision {
-  kReference,  // the image that avatars were trained with: within 2e-5 of float64
-  kFast,       // within 1.5/255 of float64
+  kReference,  // the image that avatars were trained with: within 2e-5 of float64; the deform program in float32
+  kFast,       // within 1.5/255 of float64; the deform program in bfloat16
+  kDefault,    // pictures as in kReference, the deform program as was chosen when the avatar was imported
 };
 
 constexpr int kMaxSide = 16384;  // pixels
