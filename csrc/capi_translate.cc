@@ -87,7 +87,7 @@ Status made_here(const char* function, const Backend& backend) {
   if (!backend.forked()) return {};
   return error(StatusCode::kDeviceError,
                "%s: the engine was made before fork(), and a child process has none of its threads. Make an engine and "
-               "load the avatar in the child.",
+               "load the avatar in the child, or start processes with multiprocessing's \"spawn\" (Python).",
                function);
 }
 

@@ -101,7 +101,7 @@ class Backend {
   virtual std::unique_ptr<EncodeStream> make_encode_stream(std::shared_ptr<const EncodeModel> model) = 0;
 
  private:
-  const long process_;
+  const unsigned forks_;  // fork_count() when it was made
 };
 
 struct BackendParams {

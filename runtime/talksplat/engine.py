@@ -64,7 +64,7 @@ class Engine:
 
 
 # Every shared engine that is still in use by somebody or kept, so that there is one for a number of threads.
-_alive: WeakValueDictionary[tuple[int, str | None, int], Engine] = WeakValueDictionary()
+_alive: WeakValueDictionary[tuple[int, str | None], Engine] = WeakValueDictionary()
 _kept: deque[Engine] = deque()
 _lock = threading.Lock()
 
@@ -80,7 +80,7 @@ def precision_of(who: str, name: Any, default: _core.Precision = _core.Precision
 
 def shared_engine(who: str, threads: Any) -> Engine:
     """The process's engine for this number of threads. A forked child and a new TALKSPLAT_ISA get their own."""
-    key = (as_count(f"{who}: threads", threads, 0), os.environ.get("TALKSPLAT_ISA"), os.getpid())
+    key = (as_count(f"{who}: threads", threads, 0), os.environ.get("TALKSPLAT_ISA"))
     with _lock:
         engine = _alive.get(key)
         if engine is None:
@@ -97,11 +97,11 @@ def _keep(engine: Engine) -> Engine | None:
     return _kept.popleft() if len(_kept) > KEPT else None
 
 
-# A child of os.fork() must not inherit the lock while another thread holds it.
-def _new_lock() -> None:
-    global _lock
-    _lock = threading.Lock()
+# A child of os.fork() has none of its parent's threads: no engine of it, and a lock that nobody holds.
+def _begin_anew() -> None:
+    global _alive, _kept, _lock
+    _alive, _kept, _lock = WeakValueDictionary(), deque(), threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_new_lock)
+    os.register_at_fork(after_in_child=_begin_anew)

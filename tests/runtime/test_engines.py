@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -121,6 +122,45 @@ def test_a_forked_child_drops_its_parents_engines() -> None:
         same = [np.array_equal(talksplat.rasterize(**SCENE, threads=k), want) for k in (1, 2, 3, 4)]
         os._exit(0 if all(same) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_is_told_whatever_a_frame_was_doing(tiny_path: Path) -> None:
+    avatar = talksplat.load(tiny_path, threads=2)
+    core, side, stop = talksplat._core, 1024, threading.Event()
+    frame = core.Frame(avatar._core, side, side, core.Format.RGB8, core.Precision.FAST)
+    image = np.empty((side, side, 3), np.uint8)
+
+    def draw() -> None:
+        while not stop.is_set():
+            frame.render(None, None, False, None, image)
+
+    def told(call: Callable[[], Any]) -> bool:
+        try:
+            call()
+        except talksplat.DeviceError as error:
+            return "made before fork()" in str(error) and '"spawn"' in str(error)
+        return False
+
+    worker = threading.Thread(target=draw)
+    worker.start()
+    for _ in range(4):
+        time.sleep(0.01)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            calls = (
+                lambda: frame.render(None, None, False, None, image),
+                lambda: avatar.render_frame({}),
+                lambda: avatar.vertices(),
+                lambda: avatar.threads,
+            )
+            known = avatar.info["n_gaussians"] == avatar.n_gaussians and avatar.face_controls({}).inputs == {}
+            os._exit(0 if known and all(map(told, calls)) else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    stop.set()
+    worker.join()
 
 
 # ---- engines that are shared ----
