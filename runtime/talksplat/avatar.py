@@ -21,7 +21,7 @@ from .audio import open_audio
 from .camera import Camera
 from .clips import Clip, clip_tensor, clips_of
 from .control import Input, control_vector, joined
-from .drawing import Drawing, Frames, checked_size
+from .drawing import Drawing, FramePool, checked_size
 from .driven import FaceControls
 from .engine import Engine, precision_of
 from .errors import MotionInvalid
@@ -79,7 +79,7 @@ class Avatar:
     def __init__(self, core: _core.Avatar, engine: Engine, precision: _core.Precision) -> None:
         """Made by load()."""
         self._core = core
-        self._frames = Frames(core)
+        self._frames = FramePool(core)
         self._precision = precision
         self.engine = engine
         self._info = core.info

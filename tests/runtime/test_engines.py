@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ import numpy as np
 import pytest
 
 import talksplat
-from talksplat.drawing import MAX_CANVASES
+from talksplat.drawing import MAX_IDLE
 from talksplat.engine import KEPT, shared_engine
 
 SCENE: dict[str, Any] = {
     "means": [[0, 0, 2]], "quats": [[1, 0, 0, 0]], "scales": [[0.1, 0.1, 0.1]], "opacities": [1], "colors": [[1, 0, 0]],
     "viewmat": np.eye(4), "K": [[20, 0, 16], [0, 20, 16], [0, 0, 1]], "width": 32, "height": 32,
 }  # fmt: skip
+CANVAS = (16, 16, talksplat._core.Format.RGB8, talksplat._core.Precision.REFERENCE)
 
 
 def engine_threads() -> int:
@@ -255,9 +257,31 @@ def test_rasterize_on_an_engine() -> None:
         talksplat.rasterize(**SCENE, engine=engine._core)  # type: ignore[arg-type]
 
 
-def test_frames_of_few_canvases_are_kept(tiny_path: Path) -> None:
+def test_few_frames_are_kept_the_last_used(tiny_path: Path) -> None:
     avatar = talksplat.load(tiny_path, threads=1)
     for side in range(16, 40):
         avatar.render_frame({}, size=(side, side))
     kept = avatar._frames._idle
-    assert len(kept) <= MAX_CANVASES and all(len(frames) == 1 for frames in kept.values())
+    assert [canvas[0] for canvas, _ in kept.values()] == [36, 37, 38, 39]
+    canvas = next(iter(kept.values()))[0]
+    before = {id(frame) for _, frame in kept.values()}
+    with avatar._frames.borrow(*canvas) as frame:
+        assert id(frame) in before and len(kept) == MAX_IDLE - 1
+    assert [canvas[0] for canvas, _ in kept.values()] == [37, 38, 39, 36]
+
+
+def test_few_frames_are_kept_however_many_were_drawn_at_once(tiny_path: Path) -> None:
+    avatar = talksplat.load(tiny_path, threads=1)
+    want = avatar.render_frame({}, size=(16, 16)).image
+    with ExitStack() as lent:
+        frames = [lent.enter_context(avatar._frames.borrow(*CANVAS)) for _ in range(3 * MAX_IDLE)]
+        assert len({id(frame) for frame in frames}) == 3 * MAX_IDLE
+    assert len(avatar._frames._idle) == MAX_IDLE
+    right: list[bool] = []
+
+    def draw() -> None:
+        for _ in range(50):
+            right.append(np.array_equal(avatar.render_frame({}, size=(16, 16)).image, want))
+
+    all_at_once([draw] * 12)
+    assert right == [True] * 600 and len(avatar._frames._idle) <= MAX_IDLE
