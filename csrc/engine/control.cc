@@ -35,17 +35,15 @@ Status Control::set(const float* vector, const Camera& camera, FrameControl& con
   for (size_t i = 0; i < layout_.inputs().size(); ++i) {
     if (layout_.inputs()[i].follows_camera) follow(camera, vector_.data() + layout_.offset(i));
   }
-  TS_RETURN_IF_ERROR(add_up());
   control.vector = vector_.data();
   control.n = layout_.size();
   control.pose.weight = weight_.data();
   control.pose.joint_quat = joint_quat_.data();
   control.pose.joint_translation = joint_translation_.data();
-  std::copy(translation_, translation_ + 3, control.pose.translation);
-  return {};
+  return add_up(control);
 }
 
-Status Control::add_up() {
+Status Control::add_up(FrameControl& control) {
   std::fill(weight_.data(), weight_.data() + s_, 0.0f);
   std::fill(joint_translation_.data(), joint_translation_.data() + 3 * j_, 0.0);
   for (int64_t joint = 0; joint < j_; ++joint) {
@@ -55,7 +53,7 @@ Status Control::add_up() {
   double translation[3] = {0, 0, 0};
   for (size_t i = 0; i < layout_.inputs().size(); ++i) {
     const AvatarInput& input = layout_.inputs()[i];
-    const float* value = vector_.data() + layout_.offset(i);
+    const float* value = control.vector + layout_.offset(i);
     const size_t n = input.index.size();
     switch (input.target) {
       case InputTarget::kBlendshape:
@@ -65,8 +63,7 @@ Status Control::add_up() {
           weight += value[e];
           if (!std::isfinite(weight)) {
             return error(StatusCode::kInvalidArgument,
-                         "control: the weights of shape %d must have a finite sum; %s "
-                         "makes it overflow.",
+                         "control: the weights of shape %d must have a finite sum; %s makes it overflow.",
                          input.index[e], quoted(input.name).c_str());
           }
         }
@@ -92,8 +89,8 @@ Status Control::add_up() {
     }
   }
   for (int axis = 0; axis < 3; ++axis) {
-    translation_[axis] = static_cast<float>(translation[axis]);
-    if (!std::isfinite(translation_[axis])) {
+    control.pose.translation[axis] = static_cast<float>(translation[axis]);
+    if (!std::isfinite(control.pose.translation[axis])) {
       return error(StatusCode::kInvalidArgument, "control: translations must have a finite sum; axis %d is %g.", axis,
                    translation[axis]);
     }

@@ -22,13 +22,12 @@ class Control {
   uint64_t bytes() const { return vector_.bytes() + weight_.bytes() + joint_quat_.bytes() + joint_translation_.bytes(); }
 
  private:
-  Status add_up();
+  Status add_up(FrameControl& control);
 
   const ControlLayout& layout_;
   const int64_t s_, j_;
   Buffer<float> vector_, weight_;
   Buffer<double> joint_quat_, joint_translation_;
-  float translation_[3] = {0, 0, 0};
 };
 
 }  // namespace ts

@@ -25,10 +25,10 @@
  * Threads: engines, avatars and voices may be used from several threads at once. A frame or a speech is used by one
  * thread at a time; give every thread its own. Frames of one engine take turns on its threads, and on nothing else.
  *
- * fork: a child of fork() has none of the threads of the parent's engines. There, calls that draw, load or make something
- * on such an engine return TS_DEVICE_ERROR, whatever a frame was doing at that moment; get_info of an avatar and a voice
- * still answer, handles may be destroyed, and the engine's memory is left to the end of the process. A ts_speech that no
- * thread was using goes on. Make an engine in the child.
+ * fork: a child of fork() has none of the threads of the parent's engines. There, ts_engine_get_info and what draws,
+ * loads or makes something on such an engine return TS_DEVICE_ERROR, whatever a frame was doing at that moment. What is
+ * told of avatars, frames and voices is still told, ts_avatar_retarget works, and so does a ts_speech that no thread was
+ * using; handles may be destroyed, and the engine's memory is left to the end of the process. Make an engine in the child.
  *
  * A frame whose (Gaussian, tile) pairs would take more than 2 GiB of scratch memory is refused (TS_OUT_OF_MEMORY); real
  * heads stay far below.
@@ -65,6 +65,7 @@ extern "C" {
 #define TS_MAX_FPS 60.0
 #define TS_MAX_AMOUNT 2.0f /* of mouth, head and blink in ts_speech_params; at least 0 */
 #define TS_N_WEIGHTS 52    /* ARKit's weights of a face */
+#define TS_DILATION 0.3f /* px^2, added to the diagonal of a 2-D covariance by the reference and what trains like it */
 
 typedef enum ts_status {
   TS_OK = 0,
@@ -145,7 +146,7 @@ typedef struct ts_image {
   uint32_t struct_size;
   ts_format format;
   uint32_t width, height;
-  int64_t stride_bytes; /* of a row (of both planes for NV12); 0: tightly packed */
+  int64_t stride_bytes; /* of a row (of both planes for NV12), whole floats for RGB_F32; 0: tightly packed */
   void* data;           /* caller's memory */
   float* alpha;         /* [height,width] accumulated weight. Nullable: not wanted */
   float* depth;         /* [height,width] sum of weight * camera depth. Nullable: not wanted */
@@ -186,7 +187,7 @@ typedef struct ts_rasterize_params {
   int32_t sh_stride;    /* coefficients stored per Gaussian, >= (sh_degree+1)^2; ignored for RGB */
   ts_camera camera;
   ts_background background;
-  float dilation; /* added to the diagonal of the 2-D covariance, px^2; 0.3 in the reference */
+  float dilation; /* added to the diagonal of the 2-D covariance, px^2; TS_DILATION in the reference */
   ts_precision precision;
 } ts_rasterize_params;
 
@@ -202,7 +203,7 @@ static inline ts_rasterize_params ts_rasterize_params_default(void) {
                                 0,
                                 {{1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}, 0, 0, 0, 0, 0.2f},
                                 {NULL, NULL},
-                                0.3f,
+                                TS_DILATION,
                                 TS_PRECISION_REFERENCE};
   return params;
 }
@@ -307,7 +308,9 @@ typedef struct ts_frame_info {
   uint64_t bytes; /* its own memory; the avatar's is shared */
 } ts_frame_info;
 
-/* params: Nullable: the defaults. All memory is claimed here: calls on a frame allocate nothing. */
+/* params: Nullable: the defaults. A frame's memory is claimed here, but for the avatar's plate at its size, which the
+ * first draw over the avatar's own background makes; after it, calls on the frame allocate nothing. The engine's scratch
+ * memory grows when a frame needs more than any before. */
 TS_API ts_status ts_frame_create(const ts_avatar* avatar, const ts_frame_params* params, ts_frame** frame);
 TS_API void ts_frame_destroy(ts_frame* frame);
 TS_API ts_status ts_frame_get_info(const ts_frame* frame, ts_frame_info* info);

@@ -62,9 +62,9 @@ struct DrawCall {
   FrameControl control;
   Camera camera{};
   Background background;
-  float dilation = 0;  // px^2
+  float dilation = kDilation;  // px^2
   Image image;
-  Receipt* receipt = nullptr;
+  Receipt* receipt = nullptr;  // never nullptr in a call
 };
 
 struct BackendInfo {
@@ -102,7 +102,7 @@ class Backend {
   virtual std::unique_ptr<EncodeStream> make_encode_stream(std::shared_ptr<const EncodeModel> model) = 0;
 
  private:
-  const long process_;
+  const unsigned forks_;  // fork_count() when it was made
 };
 
 struct BackendParams {

@@ -77,7 +77,7 @@ Status check(const DeformArgs& args) {
        program.adds_to(DeformTarget::kColor) || program.adds_to(DeformTarget::kSh)},
   };
   for (const auto& array : arrays) {
-    if (!array.needed) continue;
+    if (!array.needed || in.n == 0) continue;
     if (!array.in || !array.out)
       return error(invalid, "deform: in.%s and rows.%s must not be NULL: the program adds to them.", array.name,
                    array.name);

@@ -79,7 +79,7 @@ def test_counts_around_a_block(backend: Backend, n: int, precision: str, tmp_pat
 def test_threads_change_no_bit(backend: Backend, maker: str, tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsplat", maker, 2000, "bf16")
     control = random_control(tsplat.read(path), 0)
-    images = [load(path, backend, threads).render_frame(control) for threads in (1, 2, 8)]
+    images = [load(path, backend, threads).render_frame(control).image for threads in (1, 2, 8)]
     assert images[0].any()
     np.testing.assert_array_equal(images[0], images[1])
     np.testing.assert_array_equal(images[0], images[2])

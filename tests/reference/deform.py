@@ -119,7 +119,7 @@ def branch_ref(file: Tsplat, branch: Mapping[str, Any], values: Mapping[str, Arr
         else:
             of[stage["out"]] = _branch_stage(file, stage, place, of, values)
     raw = {
-        name: file.f64(f"{root}canonical/{name}").reshape(branch["rows"], -1) + added[name]
+        name: file.f64(f"{root}canonical/{name}").reshape(added[name].shape) + added[name]
         for name in CANONICAL & set(added)
     }
     mean, color = np.asarray(start.mean, np.float64), start.color
