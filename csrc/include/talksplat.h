@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* talksplat C ABI — the only installed header.
  *
- * From a sound to a picture: a ts_engine is a device; a ts_avatar is a head on it, constant and shared; a ts_frame is the
- * memory in which one caller draws it; a ts_voice is a trained network, a ts_speech one speaker's stream through it. A
- * control is the vector of floats that drives an avatar: ts_speech_read_control gives one per frame, ts_avatar_retarget
- * makes one of a face, and ts_frame_render draws it.
+ * From a sound to a picture: a ts_engine is a device; a ts_avatar is a head on it, constant and shared; a ts_frame is
+ * the memory in which one caller draws it; a ts_voice is a trained network, a ts_speech one speaker's stream through
+ * it. A control is the vector of floats that drives an avatar: ts_speech_read_control gives one per frame,
+ * ts_avatar_retarget makes one of a face, and ts_frame_render draws it.
  *
  * Conventions (csrc/CONVENTIONS.md has them all): row-major matrices, quaternions wxyz, camera axes
  * x right, y down, z forward (OpenCV), pixel centres at +0.5, colours in the values they were trained in,
@@ -12,8 +12,11 @@
  *
  * Calls that can fail return a ts_status. On failure ts_last_error() has a message for the calling thread that names
  * the argument, the contract, the value and the way out. Parameter structs carry struct_size first: set it to sizeof
- * the struct (the ts_*_default functions do), so that programs built against an older header keep working; a size that
- * no header had is refused. Structs without it (ts_camera, ts_background) do not change within an ABI version.
+ * the struct (the ts_*_default functions do), so that programs built against an older header keep working. Taken is sizeof
+ * the struct as the library knows it, or where one of its fields begins; fields from there on have their defaults. Any
+ * other size is refused, that of a newer header among them. Within an ABI version such structs grow by fields after the
+ * old sizeof: padding at the end is not used, for no caller sets it. Structs without struct_size (ts_camera,
+ * ts_background) do not change within an ABI version.
  *
  * Pointers must not be NULL unless "Nullable" says what NULL means; a pointer to nothing (n = 0) may be anything.
  * Destroying NULL does nothing. Pointers are aligned to their element. Pictures and alpha and depth planes are packed;
@@ -27,8 +30,9 @@
  *
  * fork: a child of fork() has none of the threads of the parent's engines. There, ts_engine_get_info and what draws,
  * loads or makes something on such an engine return TS_DEVICE_ERROR, whatever a frame was doing at that moment. What is
- * told of avatars, frames and voices is still told, ts_avatar_retarget works, and so does a ts_speech that no thread was
- * using; handles may be destroyed, and the engine's memory is left to the end of the process. Make an engine in the child.
+ * told of avatars, frames and voices is still told, ts_avatar_retarget works, and so does a ts_speech that no thread
+ * was using; handles may be destroyed, and the engine's memory is left to the end of the process. Make an engine in the
+ * child.
  *
  * A frame whose (Gaussian, tile) pairs would take more than 2 GiB of scratch memory is refused (TS_OUT_OF_MEMORY); real
  * heads stay far below.
@@ -280,8 +284,8 @@ typedef struct ts_retargeted {
 } ts_retargeted;
 
 /* control [n,n_control]: what the face does not move has its default. Weights that the rig has no shape for go to the
- * nearest combination that it has, and on a FLAME avatar to jaw, eyes, neck and expression (docs/retargeting.md).
- * report: Nullable. */
+ * nearest combination that it has, and on a FLAME avatar to jaw, eyes, neck and expression (docs/retargeting.md). Every
+ * float is finite: sums beyond the largest float are that float. report: Nullable. */
 TS_API ts_status ts_avatar_retarget(const ts_avatar* avatar, const ts_face* face, float* control,
                                     const ts_retargeted* report);
 
@@ -309,8 +313,8 @@ typedef struct ts_frame_info {
 } ts_frame_info;
 
 /* params: Nullable: the defaults. A frame's memory is claimed here, but for the avatar's plate at its size, which the
- * first draw over the avatar's own background makes; after it, calls on the frame allocate nothing. The engine's scratch
- * memory grows when a frame needs more than any before. */
+ * first draw over the avatar's own background makes; after it, calls on the frame allocate nothing. The engine's
+ * scratch memory grows when a frame needs more than any before. */
 TS_API ts_status ts_frame_create(const ts_avatar* avatar, const ts_frame_params* params, ts_frame** frame);
 TS_API void ts_frame_destroy(ts_frame* frame);
 TS_API ts_status ts_frame_get_info(const ts_frame* frame, ts_frame_info* info);
@@ -411,7 +415,7 @@ typedef struct ts_faces {
 
 /* Takes the next frames, as many as are ready and fit; *n_frames says how many. */
 TS_API ts_status ts_speech_read(ts_speech* speech, const ts_faces* faces, int64_t max_frames, int64_t* n_frames);
-/* The same frames as controls of an avatar that speaks, [max_frames,n_control]. */
+/* The same frames as controls of an avatar that speaks, [max_frames,n_control]; it may be of another engine. */
 TS_API ts_status ts_speech_read_control(ts_speech* speech, const ts_avatar* avatar, float* control, int64_t max_frames,
                                         int64_t* n_frames);
 TS_API int64_t ts_speech_ready(const ts_speech* speech); /* frames that can be read now */
