@@ -33,9 +33,10 @@ class Engine:
     """
 
     def __init__(self, device: str = "auto", threads: int = 0, isa: str | None = None) -> None:
-        if not isinstance(device, str):
+        # The core would end a string at a NUL, and reads UTF-8, which has no lone surrogates.
+        if not isinstance(device, str) or not device.isprintable():
             raise ValueError(f'Engine: device must be "auto" or "cpu"; got {device!r}.')
-        if not isinstance(isa, str | None):
+        if isa is not None and (not isinstance(isa, str) or not isa.isprintable()):
             raise ValueError(f"Engine: isa must be the name of an instruction set or None; got {isa!r}.")
         self._core = _core.Engine(as_count("Engine: threads", threads, 0), device, isa)
 
