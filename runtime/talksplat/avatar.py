@@ -168,7 +168,7 @@ class Avatar:
         mean, quat, scale = (np.empty((n, k), np.float32) for k in (3, 4, 3))
         opacity = np.empty(n, np.float32)
         color = np.empty((n, 3) if degree < 0 else (n, (degree + 1) ** 2, 3), np.float32)
-        vector = control_vector(self.inputs, control or {})
+        vector = control_vector(self.inputs, {} if control is None else control)
         with self._posing() as frame:
             frame.gaussians(vector, mean, quat, scale, opacity, color)
         return Gaussians(
@@ -178,7 +178,7 @@ class Avatar:
     def vertices(self, control: Mapping[str, Any] | None = None) -> FloatArray:
         """The posed mesh, [V,3]; control as in gaussians(). V is 0 for an avatar without a mesh."""
         out = np.empty((self._info["n_vertices"], 3), np.float32)
-        vector = control_vector(self.inputs, control or {})
+        vector = control_vector(self.inputs, {} if control is None else control)
         with self._posing() as frame:
             frame.vertices(vector, out)
         return out
@@ -228,7 +228,7 @@ class Avatar:
         Raises ValueError for arguments.
         """
         draw = self._drawing("render_frame", size, format, background, camera, precision)
-        return draw.frame(control_vector(self.inputs, control or {}), 0, 0.0, out)
+        return draw.frame(control_vector(self.inputs, {} if control is None else control), 0, 0.0, out)
 
     def render(
         self,
