@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._arrays import FloatArray, as_count
+from ._arrays import FloatArray, as_count, as_floats, shape_text
 from ._assets import DEMO, builtin_path
 from .arkit import ARKIT_NAMES
 from .audio import open_audio
@@ -136,20 +136,28 @@ class Avatar:
         """What a face makes of its inputs: ARKit weights, [T] by name, and a head pose, [T,3] axis-angle in radians.
 
         See docs/retargeting.md for what becomes of weights that its rig has no shape for.
-        Raises ValueError for names that are not ARKit's, lengths that differ, and numbers that are not finite.
+        Raises ValueError for names that are not ARKit's, other shapes, and numbers that are not finite.
         """
+        if not isinstance(weights, Mapping):
+            raise ValueError(f"face_controls: weights must map ARKit's names to arrays; got {type(weights).__name__}.")
         unknown = next((name for name in weights if name not in ARKIT_NAMES), None)
         if unknown is not None:
             raise ValueError(f"face_controls: weights must have ARKit's names; got {unknown!r}.")
-        lengths = {len(row) for row in weights.values()}
+        columns = {name: as_floats(f"face_controls: {name}", column) for name, column in weights.items()}
+        for name, column in columns.items():
+            if column.ndim != 1:
+                raise ValueError(
+                    f"face_controls: {name} must be [T], one number per frame; got {shape_text(column.shape)}."
+                )
+        lengths = {column.size for column in columns.values()}
         if len(lengths) > 1:
             raise ValueError(f"face_controls: weights must have equally many frames; got {sorted(lengths)}.")
         rows = None
-        if weights:
+        if columns:
             rows = np.zeros((lengths.pop(), len(ARKIT_NAMES)), np.float32)
-            for name, row in weights.items():
-                rows[:, ARKIT_NAMES.index(name)] = row
-        turn = None if head_pose is None else np.ascontiguousarray(head_pose, np.float32)
+            for name, column in columns.items():
+                rows[:, ARKIT_NAMES.index(name)] = column
+        turn = None if head_pose is None else as_floats("face_controls: head_pose", head_pose)
         control, places, moved = self._core.retarget(rows, [name in weights for name in ARKIT_NAMES], turn)
         pairs = zip(self.inputs.values(), moved, strict=True)
         inputs = {into.name: control[:, into.columns] for into, moves in pairs if moves}

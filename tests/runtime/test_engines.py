@@ -223,7 +223,11 @@ def test_an_engine_has_its_own_threads(given: dict[str, Any], message: str, tiny
         ({"device": 3}, ValueError, 'Engine: device must be "auto" or "cpu"; got 3'),
         ({"device": "cpu\0x"}, ValueError, r'Engine: device must be "auto" or "cpu"; got .cpu\\x00x'),
         ({"device": "\ud800"}, ValueError, 'Engine: device must be "auto" or "cpu"; got'),
-        ({"isa": "scalar\0x"}, ValueError, r"Engine: isa must be the name of an instruction set or None; got .scalar\\x00x"),
+        (
+            {"isa": "scalar\0x"},
+            ValueError,
+            r"Engine: isa must be .* or None; got .scalar\\x00x",
+        ),
         ({"isa": "\udcff"}, ValueError, "Engine: isa must be the name of an instruction set or None; got"),
         ({"threads": -1}, ValueError, "Engine: threads must be a whole number, at least 0; got -1"),
         ({"threads": 257}, ValueError, r"threads must be in 0\.\.256; got 257"),
