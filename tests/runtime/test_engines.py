@@ -259,8 +259,9 @@ def test_every_frame_may_choose_its_precision() -> None:
 def test_rasterize_on_an_engine() -> None:
     engine = talksplat.Engine(threads=2)
     np.testing.assert_array_equal(talksplat.rasterize(**SCENE, engine=engine), talksplat.rasterize(**SCENE, threads=1))
-    with pytest.raises(ValueError, match="rasterize: threads are the engine's where one is given; got 2"):
-        talksplat.rasterize(**SCENE, engine=engine, threads=2)
+    for threads in (0, 2):
+        with pytest.raises(ValueError, match=f"rasterize: threads are the engine's where one is given; got {threads}"):
+            talksplat.rasterize(**SCENE, engine=engine, threads=threads)
     with pytest.raises(ValueError, match=r"rasterize: engine must be a talksplat\.Engine or None; got Engine"):
         talksplat.rasterize(**SCENE, engine=engine._core)  # type: ignore[arg-type]
 

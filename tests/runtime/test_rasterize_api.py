@@ -137,6 +137,7 @@ def test_no_gaussians() -> None:
 def test_threads_do_not_change_the_picture() -> None:
     np.testing.assert_array_equal(draw(threads=1), draw(threads=2))
     np.testing.assert_array_equal(draw(threads=1), draw(threads=0))
+    np.testing.assert_array_equal(draw(threads=1), draw(threads=None))
 
 
 def test_precision() -> None:
