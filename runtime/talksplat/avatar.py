@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +82,7 @@ class Avatar:
         self._frames = FramePool(core)
         self._precision = precision
         self.engine = engine
-        self._info = core.info
+        self._info = core.info  # constant, as the file is
         self.manifest: dict[str, Any] = json.loads(core.manifest)
         self.name: str = self.manifest["name"]
         self.size: tuple[int, int] = (self._info["width"], self._info["height"])
@@ -94,6 +94,9 @@ class Avatar:
         )
         self.clips: Mapping[str, Clip] = clips_of(self.manifest)
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("Avatar: an avatar on its engine cannot be pickled or copied. Load it in the other process.")
+
     def __repr__(self) -> str:
         width, height = self.size
         return f"Avatar({self.name!r}, {self.n_gaussians} Gaussians, {width}x{height})"
@@ -101,7 +104,7 @@ class Avatar:
     @property
     def info(self) -> dict[str, Any]:
         """Counts and sizes: n_source, n_vertices, n_triangles, n_joints, n_blendshapes, sh_degree, file_bytes, ..."""
-        return dict(self._core.info)
+        return dict(self._info)
 
     @property
     def threads(self) -> int:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from typing import Any
+from typing import Any, NoReturn
 from weakref import WeakValueDictionary
 
 from . import _core
@@ -39,6 +39,9 @@ class Engine:
         if isa is not None and (not isinstance(isa, str) or not isa.isprintable()):
             raise ValueError(f"Engine: isa must be the name of an instruction set or None; got {isa!r}.")
         self._core = _core.Engine(as_count("Engine: threads", threads, 0), device, isa)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("Engine: its threads cannot be pickled or copied. Make an engine in the other process.")
 
     def __repr__(self) -> str:
         return f"Engine({self.device!r}, threads={self.threads}, isa={self.isa!r})"
@@ -75,7 +78,7 @@ def precision_of(who: str, name: Any, default: _core.Precision = _core.Precision
     if name is None:
         return default
     if not isinstance(name, str) or name not in PRECISIONS:
-        raise ValueError(f'{who}: precision must be "reference", "fast" or None (reference); got {name!r}.')
+        raise ValueError(f'{who}: precision must be "reference", "fast" or None (the default); got {name!r}.')
     return PRECISIONS[name]
 
 

@@ -2,9 +2,9 @@
 """ARKit motion on rigs that lack shapes, on FLAME avatars, and what is refused."""
 
 import re
-from typing import Any
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
