@@ -21,7 +21,7 @@ Camera fitted_camera(const AvatarFile& file, int width, int height) {
   return camera;
 }
 
-Background own_background(const Frame& frame) {
+Background own_background(Frame& frame) {
   const AvatarFile& file = frame.model().file();
   Background background;
   background.image_u8 = frame.plate().pixels();

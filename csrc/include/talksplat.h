@@ -306,7 +306,9 @@ typedef struct ts_frame_info {
   uint64_t bytes; /* its own memory; the avatar's is shared */
 } ts_frame_info;
 
-/* params: Nullable: the defaults. All memory is claimed here: calls on a frame allocate nothing. */
+/* params: Nullable: the defaults. A frame's memory is claimed here, but for the avatar's plate at its size, which the
+ * first draw over the avatar's own background makes; after it, calls on the frame allocate nothing. The engine's scratch
+ * memory grows when a frame needs more than any before. */
 TS_API ts_status ts_frame_create(const ts_avatar* avatar, const ts_frame_params* params, ts_frame** frame);
 TS_API void ts_frame_destroy(ts_frame* frame);
 TS_API ts_status ts_frame_get_info(const ts_frame* frame, ts_frame_info* info);

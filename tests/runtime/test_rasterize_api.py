@@ -202,7 +202,7 @@ WRONG = [
     ({"near": -1}, "rasterize: near must be finite and positive; got -1."),
     ({"dilation": "much"}, "rasterize: dilation must be a number, finite and positive; got 'much'."),
     ({"threads": -1}, "rasterize: threads must be a whole number, at least 0; got -1."),
-    ({"precision": "double"}, 'rasterize: precision must be "reference", "fast" or None (the default); got \'double\'.'),
+    ({"precision": "double"}, 'precision must be "reference", "fast" or None (the default); got \'double\'.'),
     ({"dtype": "float64"}, "rasterize: dtype must be \"float32\" or \"uint8\"; got 'float64'."),
     ({"dtype": "pixels"}, "rasterize: dtype must be \"float32\" or \"uint8\"; got 'pixels'."),
     ({"out": np.zeros((HEIGHT, WIDTH, 4), np.uint8)}, "out must be a [24,40,3] float32 array; got [24,40,4] uint8."),
