@@ -144,7 +144,7 @@ typedef struct ts_image {
   uint32_t struct_size;
   ts_format format;
   uint32_t width, height;
-  int64_t stride_bytes; /* of a row (of both planes for NV12); 0: tightly packed */
+  int64_t stride_bytes; /* of a row (of both planes for NV12), whole floats for RGB_F32; 0: tightly packed */
   void* data;           /* caller's memory */
   float* alpha;         /* [height,width] accumulated weight. Nullable: not wanted */
   float* depth;         /* [height,width] sum of weight * camera depth. Nullable: not wanted */

@@ -25,7 +25,7 @@ constexpr int kMaxSide = 16384;  // pixels
 struct Image {
   int width = 0, height = 0;  // pixels
   Format format = Format::kRgba8;
-  int64_t stride_bytes = 0;  // of a row, of both planes for NV12; at least row_bytes()
+  int64_t stride_bytes = 0;  // of a row, of both planes for NV12; at least row_bytes(), and whole floats for kRgbF32
   void* data = nullptr;
   float* alpha = nullptr;  // [height,width] accumulated weight; Nullable: not wanted
   float* depth = nullptr;  // [height,width] sum of weight * camera depth; Nullable: not wanted

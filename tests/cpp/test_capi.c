@@ -240,6 +240,8 @@ static void test_rasterize_errors(ts_engine* engine) {
   image = image_of(TS_FORMAT_RGB_F32, pixels);
   image.stride_bytes = 8;
   CHECK_ERROR(ts_rasterize(engine, &params, &image, NULL), TS_INVALID_ARGUMENT, "stride");
+  image.stride_bytes = 12 * WIDTH + 2;
+  CHECK_ERROR(ts_rasterize(engine, &params, &image, NULL), TS_INVALID_ARGUMENT, "a multiple of 4, for RGB_F32");
   image = image_of(TS_FORMAT_NV12, pixels);
   image.height = HEIGHT - 1;
   CHECK_ERROR(ts_rasterize(engine, &params, &image, NULL), TS_INVALID_ARGUMENT, "even");
