@@ -24,9 +24,9 @@ class Frame {
   const Canvas& canvas() const { return canvas_; }
   Plate& plate() { return plate_; }
   Control& control() { return control_; }
-  BackendFrame& on_device() { return *on_device_; }
+  BackendFrame& backend_frame() { return *backend_frame_; }
 
-  uint64_t bytes() const { return control_.bytes() + plate_.bytes() + on_device_->bytes(); }
+  uint64_t bytes() const { return control_.bytes() + plate_.bytes() + backend_frame_->bytes(); }
 
  private:
   Frame(std::shared_ptr<const Model> model, const Canvas& canvas);
@@ -35,7 +35,7 @@ class Frame {
   const Canvas canvas_;
   Control control_;
   Plate plate_;
-  std::unique_ptr<BackendFrame> on_device_;
+  std::unique_ptr<BackendFrame> backend_frame_;
 };
 
 }  // namespace ts
