@@ -9,30 +9,22 @@
 
 namespace ts {
 
-Control::Control(const AvatarFile& file, const ControlLayout& layout)
-    : layout_(layout), s_(file.s), j_(file.j), vector_(layout.neutral()) {
+Control::Control(const AvatarFile& file, const ControlLayout& layout) : layout_(layout), s_(file.s), j_(file.j) {
   weight_.reserve(static_cast<size_t>(s_));
   joint_quat_.reserve(static_cast<size_t>(4 * j_));
   joint_translation_.reserve(static_cast<size_t>(3 * j_));
 }
 
-Status Control::set(const float* vector) {
+Status Control::set(const float* vector, FrameControl& control) {
   if (vector) TS_RETURN_IF_ERROR(layout_.check(vector));
-  vector_ = vector ? vector : layout_.neutral();
-  return add_up();
-}
-
-FrameControl Control::of_frame() {
-  FrameControl control;
-  control.vector = vector_;
+  control.vector = vector ? vector : layout_.neutral();
   control.pose.weight = weight_.data();
   control.pose.joint_quat = joint_quat_.data();
   control.pose.joint_translation = joint_translation_.data();
-  std::copy(translation_, translation_ + 3, control.pose.translation);
-  return control;
+  return add_up(control);
 }
 
-Status Control::add_up() {
+Status Control::add_up(FrameControl& control) {
   std::fill(weight_.data(), weight_.data() + s_, 0.0f);
   std::fill(joint_translation_.data(), joint_translation_.data() + 3 * j_, 0.0);
   for (int64_t joint = 0; joint < j_; ++joint) {
@@ -42,7 +34,7 @@ Status Control::add_up() {
   double translation[3] = {0, 0, 0};
   for (size_t i = 0; i < layout_.inputs().size(); ++i) {
     const AvatarInput& input = layout_.inputs()[i];
-    const float* value = vector_ + layout_.offset(i);
+    const float* value = control.vector + layout_.offset(i);
     const size_t n = input.index.size();
     switch (input.target) {
       case InputTarget::kBlendshape:
@@ -52,8 +44,7 @@ Status Control::add_up() {
           weight += value[e];
           if (!std::isfinite(weight)) {
             return error(StatusCode::kInvalidArgument,
-                         "control: the weights of shape %d must have a finite sum; %s "
-                         "makes it overflow.",
+                         "control: the weights of shape %d must have a finite sum; %s makes it overflow.",
                          input.index[e], quoted(input.name).c_str());
           }
         }
@@ -77,8 +68,8 @@ Status Control::add_up() {
     }
   }
   for (int axis = 0; axis < 3; ++axis) {
-    translation_[axis] = static_cast<float>(translation[axis]);
-    if (!std::isfinite(translation_[axis])) {
+    control.pose.translation[axis] = static_cast<float>(translation[axis]);
+    if (!std::isfinite(control.pose.translation[axis])) {
       return error(StatusCode::kInvalidArgument, "control: translations must have a finite sum; axis %d is %g.", axis,
                    translation[axis]);
     }

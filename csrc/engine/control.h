@@ -16,22 +16,17 @@ class Control {
   Control(const AvatarFile& file, const ControlLayout& layout);  // which must outlive this
 
   // vector [layout.size()]; Nullable: every input has its default. kInvalidArgument for numbers that are not finite, and
-  // those whose sum overflows.
-  Status set(const float* vector);
-
-  // Valid after set(), as long as its vector is.
-  FrameControl of_frame();
+  // those whose sum overflows. control (out) points to the vector and to what this holds until the next call.
+  Status set(const float* vector, FrameControl& control);
   uint64_t bytes() const { return weight_.bytes() + joint_quat_.bytes() + joint_translation_.bytes(); }
 
  private:
-  Status add_up();
+  Status add_up(FrameControl& control);
 
   const ControlLayout& layout_;
   const int64_t s_, j_;
-  const float* vector_;
   Buffer<float> weight_;
   Buffer<double> joint_quat_, joint_translation_;
-  float translation_[3] = {0, 0, 0};
 };
 
 }  // namespace ts
