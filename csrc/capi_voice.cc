@@ -100,7 +100,7 @@ ts_status ts_speech_create(ts_engine* engine, const ts_voice* voice, const ts_sp
     TS_RETURN_IF_ERROR(ts::capi::made_here("ts_speech_create", *engine->backend));
     const ts::SpeechParams given{static_cast<int>(p.rate_hz), static_cast<int>(p.channels),
                                  ts::DriveParams{p.fps, p.seed, p.mouth, p.head, p.blink}};
-    *speech = new ts_speech{engine->backend, ts::Speech(voice->voice, given, *engine->backend)};
+    *speech = new ts_speech{ts::Speech(voice->voice, given, engine->backend)};
     return {};
   });
 }
@@ -166,7 +166,7 @@ ts_status ts_speech_read_control(ts_speech* speech, const ts_avatar* avatar, flo
       return error(StatusCode::kInvalidArgument, "ts_speech_read_control: max_frames must be 0 or more; got %lld.",
                    static_cast<long long>(max_frames));
     if (max_frames > 0 && !control) return null_argument("ts_speech_read_control", "control");
-    return from("ts_speech_read_control", speech->speech.read(*avatar->model, control, max_frames, *n_frames));
+    return from("ts_speech_read_control", speech->speech.read_control(*avatar->model, control, max_frames, *n_frames));
   });
 }
 
