@@ -20,6 +20,8 @@ static_assert(static_cast<int>(Format::kRgbF32) == TS_FORMAT_RGB_F32 &&
               static_cast<int>(Format::kNv12) == TS_FORMAT_NV12);
 static_assert(static_cast<int>(Format::kRgba8) == TS_FORMAT_RGBA8 && static_cast<int>(Format::kRgb8) == TS_FORMAT_RGB8);
 static_assert(static_cast<int>(Precision::kFast) == TS_PRECISION_FAST);
+static_assert(static_cast<int>(SampleFormat::kF32) == TS_SAMPLE_F32 &&
+              static_cast<int>(SampleFormat::kS16) == TS_SAMPLE_S16);
 static_assert(kMaxSide == TS_MAX_SIDE && kMaxGaussians == TS_MAX_GAUSSIANS);
 static_assert(kMaxShCoefficients == TS_MAX_SH_COEFFICIENTS);
 
@@ -40,6 +42,14 @@ Status to_precision(const ts_precision& given, Precision& precision) {
     return error(StatusCode::kInvalidArgument,
                  "precision must be one of ts_precision, 0 (reference) or 1 (fast); got %d.", number);
   precision = static_cast<Precision>(number);
+  return {};
+}
+
+Status to_sample_format(const ts_sample_format& given, SampleFormat& format) {
+  const int number = number_of(given);
+  if (number != TS_SAMPLE_F32 && number != TS_SAMPLE_S16)
+    return error(StatusCode::kInvalidArgument, "format must be TS_SAMPLE_F32 or TS_SAMPLE_S16; got %d.", number);
+  format = static_cast<SampleFormat>(number);
   return {};
 }
 

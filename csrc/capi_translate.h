@@ -4,12 +4,14 @@
 #pragma once
 #include "core/status.h"
 #include "ops/backend.h"
+#include "ops/listen.h"
 #include "talksplat.h"
 
 namespace ts::capi {
 
 Status to_format(const ts_format& given, Format& format);
 Status to_precision(const ts_precision& given, Precision& precision);
+Status to_sample_format(const ts_sample_format& given, SampleFormat& format);
 Status to_image(const ts_image& given, Image& image);
 Status to_background(const char* function, const ts_background& given, Background& background);
 Camera to_camera(const ts_camera& given);

@@ -354,7 +354,8 @@ static void test_inputs(const ts_avatar* avatar, const ts_avatar_info* info) {
   }
   CHECK(info->n_blendshapes == 0 || named > 0);
   CHECK(floats == info->n_control);
-  CHECK_ERROR(ts_avatar_find_input(avatar, "nose", &input), TS_INVALID_ARGUMENT, "\"nose\" is not an input of this");
+  CHECK_ERROR(ts_avatar_find_input(avatar, "nose", &input), TS_INVALID_ARGUMENT,
+              "ts_avatar_find_input: \"nose\" is not an input");
 
   /* A program built before there were element names has no room for them. */
   CHECK(info->n_inputs > 0);
