@@ -22,7 +22,7 @@ static_assert(static_cast<int>(Format::kRgba8) == TS_FORMAT_RGBA8 && static_cast
 static_assert(static_cast<int>(Precision::kFast) == TS_PRECISION_FAST);
 static_assert(static_cast<int>(SampleFormat::kF32) == TS_SAMPLE_F32 &&
               static_cast<int>(SampleFormat::kS16) == TS_SAMPLE_S16);
-static_assert(kMaxSide == TS_MAX_SIDE && kMaxGaussians == TS_MAX_GAUSSIANS);
+static_assert(kMaxSide == TS_MAX_SIDE && kMaxGaussians == TS_MAX_GAUSSIANS && kDilation == TS_DILATION);
 static_assert(kMaxShCoefficients == TS_MAX_SH_COEFFICIENTS);
 
 }  // namespace

@@ -9,8 +9,6 @@
 namespace ts {
 namespace {
 
-constexpr float kDilation = 0.3f;  // px^2; what every supported trainer used
-
 // The canvas's camera for an image of another size: scaled to its height, middle on middle.
 Camera fitted_camera(const AvatarFile& file, int width, int height) {
   Camera camera = file.camera;
@@ -52,7 +50,6 @@ Status prepare(const RenderJob& job, DrawCall& call) {
   call.frame = &frame.backend_frame();
   call.camera = job.camera ? *job.camera : fitted_camera(frame.model().file(), job.image.width, job.image.height);
   call.background = job.background ? *job.background : own_background(frame);
-  call.dilation = kDilation;
   call.image = job.image;
   call.receipt = job.receipt;
   return {};

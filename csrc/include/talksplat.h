@@ -65,6 +65,7 @@ extern "C" {
 #define TS_MAX_FPS 60.0
 #define TS_MAX_AMOUNT 2.0f /* of mouth, head and blink in ts_speech_params; at least 0 */
 #define TS_N_WEIGHTS 52    /* ARKit's weights of a face */
+#define TS_DILATION 0.3f /* px^2, added to the diagonal of a 2-D covariance by the reference and what trains like it */
 
 typedef enum ts_status {
   TS_OK = 0,
@@ -185,7 +186,7 @@ typedef struct ts_rasterize_params {
   int32_t sh_stride;    /* coefficients stored per Gaussian, >= (sh_degree+1)^2; ignored for RGB */
   ts_camera camera;
   ts_background background;
-  float dilation; /* added to the diagonal of the 2-D covariance, px^2; 0.3 in the reference */
+  float dilation; /* added to the diagonal of the 2-D covariance, px^2; TS_DILATION in the reference */
   ts_precision precision;
 } ts_rasterize_params;
 
@@ -201,7 +202,7 @@ static inline ts_rasterize_params ts_rasterize_params_default(void) {
                                 0,
                                 {{1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}, 0, 0, 0, 0, 0.2f},
                                 {NULL, NULL},
-                                0.3f,
+                                TS_DILATION,
                                 TS_PRECISION_REFERENCE};
   return params;
 }

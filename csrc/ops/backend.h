@@ -61,9 +61,9 @@ struct DrawCall {
   FrameControl control;
   Camera camera{};
   Background background;
-  float dilation = 0;  // px^2
+  float dilation = kDilation;  // px^2
   Image image;
-  Receipt* receipt = nullptr;
+  Receipt* receipt = nullptr;  // never nullptr in a call
 };
 
 struct BackendInfo {
