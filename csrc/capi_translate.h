@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ABI's structs as the engine's own types. What is wrong with a number that C lets through (an enumerator that there
-// is not, a width beyond an int) is said here; the rest is the engine's to check.
+// The ABI's structs as the engine's own types. What is wrong with a number that C lets through (an enumerator that
+// there is not, a width beyond an int) is said here; the rest is the engine's to check.
 #pragma once
 #include "core/status.h"
 #include "ops/backend.h"

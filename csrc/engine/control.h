@@ -15,8 +15,8 @@ class Control {
  public:
   Control(const AvatarFile& file, const ControlLayout& layout);  // which must outlive this
 
-  // vector [layout.size()]; Nullable: every input has its default. kInvalidArgument for numbers that are not finite, and
-  // those whose sum overflows. control (out) points to the vector and to what this holds until the next call.
+  // vector [layout.size()]; Nullable: every input has its default. kInvalidArgument for numbers that are not finite,
+  // and those whose sum overflows. control (out) points to the vector and to what this holds until the next call.
   Status set(const float* vector, FrameControl& control);
   uint64_t bytes() const { return weight_.bytes() + joint_quat_.bytes() + joint_translation_.bytes(); }
 

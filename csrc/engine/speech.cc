@@ -89,7 +89,8 @@ void Speech::hear(const float* samples, int64_t n) {
   }
 }
 
-// Step k is the face at step k + 1 - look-ahead. A voice that looks no step ahead has no word on step 0: the next one's.
+// What the network says at its step k is the face at step k + 1 - look_ahead_steps; before face step 0 there is nothing
+// to say. Without look-ahead its first word is on face step 1, and face step 0, on which it says nothing, has the same.
 void Speech::step() {
   const int64_t first = voice_->look_ahead_steps - 1;
   if (steps_++ < first) return;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* talksplat C ABI — the only installed header.
  *
- * From a sound to a picture: a ts_engine is a device; a ts_avatar is a head on it, constant and shared; a ts_frame is the
- * memory in which one caller draws it; a ts_voice is a trained network, a ts_speech one speaker's stream through it. A
- * control is the vector of floats that drives an avatar: ts_speech_read_control gives one per frame, ts_avatar_retarget
- * makes one of a face, and ts_frame_render draws it.
+ * From a sound to a picture: a ts_engine is a device; a ts_avatar is a head on it, constant and shared; a ts_frame is
+ * the memory in which one caller draws it; a ts_voice is a trained network, a ts_speech one speaker's stream through
+ * it. A control is the vector of floats that drives an avatar: ts_speech_read_control gives one per frame,
+ * ts_avatar_retarget makes one of a face, and ts_frame_render draws it.
  *
  * Conventions (csrc/CONVENTIONS.md has them all): row-major matrices, quaternions wxyz, camera axes
  * x right, y down, z forward (OpenCV), pixel centres at +0.5, colours in the values they were trained in,
@@ -27,8 +27,9 @@
  *
  * fork: a child of fork() has none of the threads of the parent's engines. There, ts_engine_get_info and what draws,
  * loads or makes something on such an engine return TS_DEVICE_ERROR, whatever a frame was doing at that moment. What is
- * told of avatars, frames and voices is still told, ts_avatar_retarget works, and so does a ts_speech that no thread was
- * using; handles may be destroyed, and the engine's memory is left to the end of the process. Make an engine in the child.
+ * told of avatars, frames and voices is still told, ts_avatar_retarget works, and so does a ts_speech that no thread
+ * was using; handles may be destroyed, and the engine's memory is left to the end of the process. Make an engine in the
+ * child.
  *
  * A frame whose (Gaussian, tile) pairs would take more than 2 GiB of scratch memory is refused (TS_OUT_OF_MEMORY); real
  * heads stay far below.
@@ -308,8 +309,8 @@ typedef struct ts_frame_info {
 } ts_frame_info;
 
 /* params: Nullable: the defaults. A frame's memory is claimed here, but for the avatar's plate at its size, which the
- * first draw over the avatar's own background makes; after it, calls on the frame allocate nothing. The engine's scratch
- * memory grows when a frame needs more than any before. */
+ * first draw over the avatar's own background makes; after it, calls on the frame allocate nothing. The engine's
+ * scratch memory grows when a frame needs more than any before. */
 TS_API ts_status ts_frame_create(const ts_avatar* avatar, const ts_frame_params* params, ts_frame** frame);
 TS_API void ts_frame_destroy(ts_frame* frame);
 TS_API ts_status ts_frame_get_info(const ts_frame* frame, ts_frame_info* info);

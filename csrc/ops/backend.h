@@ -110,8 +110,8 @@ struct BackendParams {
   const char* isa = nullptr;     // Nullable: TALKSPLAT_ISA if set, else the widest that the CPU has
 };
 
-// Opens a device of this build and machine (csrc/backends.cc, which alone knows them all). kDeviceError names what there
-// is. In a child of fork() the backend's last owner leaves its memory to the end of the process.
+// Opens a device of this build and machine (csrc/backends.cc, which alone knows them all). kDeviceError names what
+// there is. In a child of fork() the backend's last owner leaves its memory to the end of the process.
 Status open_backend(const BackendParams& params, std::shared_ptr<Backend>& backend);
 
 // Instruction sets that this CPU and this build have, slowest first; nullptr past the end.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Frames, Plate, pose and deform from inside: what they refuse, what a refusal leaves untouched, that a frame allocates
-// nothing, and that several are drawn in one call. Their numbers are tested from Python (tests/ops). Argument: an avatar
-// file, written by test_avatar_file.
+// nothing, and that several are drawn in one call. Their numbers are tested from Python (tests/ops). Argument: an
+// avatar file, written by test_avatar_file.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
