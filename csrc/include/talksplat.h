@@ -12,8 +12,11 @@
  *
  * Calls that can fail return a ts_status. On failure ts_last_error() has a message for the calling thread that names
  * the argument, the contract, the value and the way out. Parameter structs carry struct_size first: set it to sizeof
- * the struct (the ts_*_default functions do), so that programs built against an older header keep working; a size that
- * no header had is refused. Structs without it (ts_camera, ts_background) do not change within an ABI version.
+ * the struct (the ts_*_default functions do), so that programs built against an older header keep working. Taken is sizeof
+ * the struct as the library knows it, or where one of its fields begins; fields from there on have their defaults. Any
+ * other size is refused, that of a newer header among them. Within an ABI version such structs grow by fields after the
+ * old sizeof: padding at the end is not used, for no caller sets it. Structs without struct_size (ts_camera,
+ * ts_background) do not change within an ABI version.
  *
  * Pointers must not be NULL unless "Nullable" says what NULL means; a pointer to nothing (n = 0) may be anything.
  * Destroying NULL does nothing. Pointers are aligned to their element. Pictures and alpha and depth planes are packed;
@@ -280,8 +283,8 @@ typedef struct ts_retargeted {
 } ts_retargeted;
 
 /* control [n,n_control]: what the face does not move has its default. Weights that the rig has no shape for go to the
- * nearest combination that it has, and on a FLAME avatar to jaw, eyes, neck and expression (docs/retargeting.md).
- * report: Nullable. */
+ * nearest combination that it has, and on a FLAME avatar to jaw, eyes, neck and expression (docs/retargeting.md). Every
+ * float is finite: sums beyond the largest float are that float. report: Nullable. */
 TS_API ts_status ts_avatar_retarget(const ts_avatar* avatar, const ts_face* face, float* control,
                                     const ts_retargeted* report);
 
@@ -411,7 +414,7 @@ typedef struct ts_faces {
 
 /* Takes the next frames, as many as are ready and fit; *n_frames says how many. */
 TS_API ts_status ts_speech_read(ts_speech* speech, const ts_faces* faces, int64_t max_frames, int64_t* n_frames);
-/* The same frames as controls of an avatar that speaks, [max_frames,n_control]. */
+/* The same frames as controls of an avatar that speaks, [max_frames,n_control]; it may be of another engine. */
 TS_API ts_status ts_speech_read_control(ts_speech* speech, const ts_avatar* avatar, float* control, int64_t max_frames,
                                         int64_t* n_frames);
 TS_API int64_t ts_speech_ready(const ts_speech* speech); /* frames that can be read now */
