@@ -15,8 +15,9 @@ enum class Format {
 };
 
 enum class Precision {
-  kReference,  // the image that avatars were trained with: within 2e-5 of float64
-  kFast,       // within 1.5/255 of float64
+  kReference,  // the image that avatars were trained with: within 2e-5 of float64; the deform program in float32
+  kFast,       // within 1.5/255 of float64; the deform program in bfloat16
+  kDefault,    // pictures as in kReference, the deform program as was chosen when the avatar was imported
 };
 
 constexpr int kMaxSide = 16384;  // pixels
@@ -25,17 +26,20 @@ constexpr int kMaxSide = 16384;  // pixels
 struct Image {
   int width = 0, height = 0;  // pixels
   Format format = Format::kRgba8;
-  int64_t stride_bytes = 0;  // of a row, of both planes for NV12; at least row_bytes()
+  int64_t stride_bytes = 0;  // of a row, of both planes for NV12; at least row_bytes(), and whole floats for kRgbF32
   void* data = nullptr;
   float* alpha = nullptr;  // [height,width] accumulated weight; Nullable: not wanted
   float* depth = nullptr;  // [height,width] sum of weight * camera depth; Nullable: not wanted
 };
 
-// At most one is set; none: nothing behind the Gaussians.
+// At most one of the first three is set; none: nothing behind the Gaussians.
 struct Background {
   const float* color = nullptr;       // [3] finite
   const float* image_f32 = nullptr;   // [height,width,3]
   const uint8_t* image_u8 = nullptr;  // [height,width,3]
+  // Of an image_f32 that is a picture of Gaussians itself, over what lies behind those: their planes. Nullable: it has none.
+  const float *alpha = nullptr, *depth = nullptr;  // [height,width]
+  bool transparent = false;                        // nothing lies behind them: the picture is premultiplied
 };
 
 int64_t row_bytes(Format format, int width);  // of a packed row
