@@ -242,6 +242,10 @@ def _check_branches(branches: object, condition: _Condition, n: int, n_coefficie
         require(branch["name"] != "condition", f"{where}[{i}].name", "another one", branch["name"])
         _check_new(branch["name"], f"{where}[{i}].name", names)
         names.add(branch["name"])
+        front = f"{where}[{i}].dilate_px"
+        require(
+            i > 0 or branch["dilate_px"] == 0, front, "0 for the first, which nothing is before", branch["dilate_px"]
+        )
         checked = _Branch(branch, condition, n_coefficients, tensors)
         rows += checked.rows
         added.append(checked.added)
