@@ -56,6 +56,7 @@ def bench(
         "precision": precision,
         "load_ms": load_ms,
         **_measure(head, moves, frames, pixels or head.size),
+        "deform": _deform(head, precision, pixels or head.size, frames),
         "gaussians": head.n_gaussians,
         "machine": _machine(head),
     }
