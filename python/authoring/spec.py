@@ -10,7 +10,6 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -18,30 +17,46 @@ import numpy as np
 from safetensors.numpy import save as serialize
 
 from talksplat._files import whole_file
-from talksplat._text import listed, shown
 from talksplat.errors import AvatarInvalid
 
-FORMAT = 2
-METHODS = ("lam", "gaussian-avatars", "ggtalker", "static", "mesh")
+from . import deform_spec
+from .spec_checks import FORMAT as FORMAT
+from .spec_checks import (
+    MAX_INFLUENCES,
+    NAME,
+    TensorSpec,
+    check_index,
+    check_keys,
+    check_rows,
+    check_tensor,
+    is_integer,
+    is_number,
+    is_numbers,
+    is_text,
+    require,
+)
+from .spec_checks import MAX_JOINTS as MAX_JOINTS
+from .spec_checks import MAX_ROWS as MAX_ROWS
+from .spec_checks import MAX_SHAPES as MAX_SHAPES
+from .spec_checks import Array as Array
+
+METHODS = (
+    "lam", "gaussian-avatars", "ggtalker", "static", "mesh", "gaussian-talker", "talking-gaussian", "embedtalk",
+)  # fmt: skip
+ENCODERS = ("deepspeech", "hubert", "esperanto", "talksplat-voice")
 COLORS = ("rgb", "sh0", "sh1", "sh2", "sh3")
 RIGS = ("none", "arkit", "flame", "mesh")
 BINDINGS = ("static", "triangle", "vertex")
 SCALE_RULES = ("length", "inverse_length")
-TARGETS = ("blendshape", "joint_rotation", "joint_translation", "translation")
+TARGETS = ("blendshape", "joint_rotation", "joint_translation", "translation", "deform")
 NOT_STATED = "not stated"
 MAX_CANVAS = 8192
 MAX_FPS = 1000.0
-MAX_INFLUENCES = 8
-MAX_ROWS = (1 << 24) - 1  # Gaussians, source rows, vertices, triangles, frames
-MAX_SHAPES = MAX_JOINTS = 4096
 MAX_INPUTS, MAX_INPUT_SIZE, MAX_CLIPS = 256, 65536, 1024
-LIMITS = {"S": MAX_SHAPES, "J": MAX_JOINTS, "K": MAX_INFLUENCES, "Z": 2**32 - 1}  # by count; MAX_ROWS for the others
+CAMERA_SIZE = 12  # a rotation and a translation
 POSE_FEATURES = 9  # entries of a rotation matrix, per joint that drives corrective shapes
 UNIT_TOLERANCE = 1e-3  # of a quaternion's norm, and of the sum of a vertex's skin weights
-FLOAT32_MAX = float(np.finfo(np.float32).max)
-CLIP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
-Array = np.ndarray[Any, Any]
 Tensors = Mapping[str, Array]
 
 
@@ -75,6 +90,13 @@ class Binding(TypedDict):
     rotate: bool
 
 
+class Window(TypedDict):
+    before: int
+    after: int
+    channels: int
+    length: int
+
+
 class _NamedInput(TypedDict):
     name: str
     size: int
@@ -86,6 +108,8 @@ class Input(_NamedInput, total=False):
     shapes: list[int]
     joints: list[int]
     default: list[float]
+    window: Window
+    follows: str
 
 
 class Clip(TypedDict):
@@ -122,7 +146,7 @@ class Manifest(TypedDict):
     rig: Rig
     binding: Binding
     inputs: list[Input]
-    deform: dict[str, list[Any]]
+    deform: dict[str, Any] | deform_spec.Program
     encoder: str | None
     look_ahead_ms: float
     clips: list[Clip]
@@ -149,6 +173,9 @@ def manifest(
     rotate: bool = True,
     inputs: list[Input] | None = None,
     clips: list[Clip] | None = None,
+    deform: deform_spec.Program | None = None,
+    encoder: str | None = None,
+    look_ahead_ms: float = 0,
     licence: str = NOT_STATED,
     subject_consent: str = NOT_STATED,
 ) -> Manifest:
@@ -166,22 +193,14 @@ def manifest(
         "rig": {"kind": rig, "pose_shapes": pose_shapes},
         "binding": {"kind": binding, "scale_rule": scale_rule, "rotate": rotate},
         "inputs": inputs or [],
-        "deform": {"stages": []},
-        "encoder": None,
-        "look_ahead_ms": 0,
+        "deform": deform or deform_spec.NO_STAGES,
+        "encoder": encoder,
+        "look_ahead_ms": look_ahead_ms,
         "clips": clips or [],
         "licence": licence,
         "subject_consent": subject_consent,
         "provenance": provenance,
     }
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """dtype and shape of one tensor; letters are counts that must agree over the file (FORMAT.md, Tensors)."""
-
-    dtype: str
-    shape: tuple[str | int, ...]
 
 
 TENSORS: dict[str, TensorSpec] = {
@@ -237,112 +256,70 @@ def validate(manifest: Manifest, tensors: Tensors) -> None:
     _check_gaussians(manifest, tensors, counts)
     _check_rig(manifest, tensors, counts)
     _check_inputs(manifest, tensors, counts)
+    _check_deform(manifest, tensors)
     _check_clips(manifest, tensors)
 
 
-def _require(condition: bool | np.bool_, where: str, expected: str, found: object) -> None:
-    if not condition:
-        raise AvatarInvalid(f"{where} must be {expected}; got {shown(found, 200)}.")
-
-
-def _is_integer(value: object, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-
-def _is_text(value: object) -> bool:
-    """Whether UTF-8 can hold it: bytes of a command line that are no letters cannot be kept."""
-    try:
-        return isinstance(value, str) and value.encode() is not None
-    except UnicodeEncodeError:
-        return False
-
-
-def _is_number(value: object) -> bool:
-    """Whether a float32 can hold it."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= FLOAT32_MAX
-
-
-def _is_numbers(value: object, size: int) -> bool:
-    return isinstance(value, list) and len(value) == size and all(_is_number(x) for x in value)
-
-
-def _check_keys(value: object, where: str, required: type, ignore_missing: frozenset[str] = frozenset()) -> None:
-    _require(isinstance(value, dict), where, "an object", value)
-    assert isinstance(value, dict)
-    names = set(required.__annotations__)
-    missing, unknown = names - set(value) - ignore_missing, set(value) - names
-    if missing or unknown:
-        problem = (
-            f"lacks {sorted(missing)}"
-            if missing
-            else f"has the unknown keys {listed(map(shown, unknown), len(unknown))}"
-        )
-        raise AvatarInvalid(f"{where} {problem}; format {FORMAT} has {sorted(names)}.")
-
-
 def _check_manifest(m: Manifest) -> None:
-    _check_keys(m, "manifest", Manifest)
-    _require(m["format"] == FORMAT, "manifest.format", f"{FORMAT}", m["format"])
+    check_keys(m, "manifest", Manifest)
+    require(m["format"] == FORMAT, "manifest.format", f"{FORMAT}", m["format"])
     for key in ("name", "licence", "subject_consent"):
-        _require(_is_text(m[key]) and bool(m[key]), f"manifest.{key}", "a non-empty text of valid Unicode", m[key])
-    _require(m["method"] in METHODS, "manifest.method", f"one of {METHODS}", m["method"])
-    _require(m["color"] in COLORS, "manifest.color", f"one of {COLORS}", m["color"])
+        require(is_text(m[key]) and bool(m[key]), f"manifest.{key}", "a non-empty text of valid Unicode", m[key])
+    require(m["method"] in METHODS, "manifest.method", f"one of {METHODS}", m["method"])
+    require(m["color"] in COLORS, "manifest.color", f"one of {COLORS}", m["color"])
     fps = m["fps"]
-    _require(_is_number(fps) and 0 < fps <= MAX_FPS, "manifest.fps", f"a number in (0, {MAX_FPS:g}]", fps)
-    _check_keys(m["canvas"], "manifest.canvas", Canvas)
+    require(is_number(fps) and 0 < fps <= MAX_FPS, "manifest.fps", f"a number in (0, {MAX_FPS:g}]", fps)
+    check_keys(m["canvas"], "manifest.canvas", Canvas)
     for side, size in m["canvas"].items():
-        _require(_is_integer(size, 1, MAX_CANVAS), f"manifest.canvas.{side}", f"an integer in 1..{MAX_CANVAS}", size)
+        require(is_integer(size, 1, MAX_CANVAS), f"manifest.canvas.{side}", f"an integer in 1..{MAX_CANVAS}", size)
     _check_camera(m["camera"])
     if m["background"] is not None:
-        inside = _is_numbers(m["background"], 3) and all(0 <= x <= 1 for x in m["background"])
-        _require(inside, "manifest.background", "null or three numbers in 0..1", m["background"])
-    _require(_is_integer(m["source_count"], 0, MAX_ROWS), "manifest.source_count", f"0..{MAX_ROWS}", m["source_count"])
-    _check_keys(m["rig"], "manifest.rig", Rig)
-    _require(m["rig"]["kind"] in RIGS, "manifest.rig.kind", f"one of {RIGS}", m["rig"]["kind"])
-    _check_keys(m["binding"], "manifest.binding", Binding)
+        inside = is_numbers(m["background"], 3) and all(0 <= x <= 1 for x in m["background"])
+        require(inside, "manifest.background", "null or three numbers in 0..1", m["background"])
+    require(is_integer(m["source_count"], 0, MAX_ROWS), "manifest.source_count", f"0..{MAX_ROWS}", m["source_count"])
+    check_keys(m["rig"], "manifest.rig", Rig)
+    require(m["rig"]["kind"] in RIGS, "manifest.rig.kind", f"one of {RIGS}", m["rig"]["kind"])
+    check_keys(m["binding"], "manifest.binding", Binding)
     binding = m["binding"]
-    _require(binding["kind"] in BINDINGS, "manifest.binding.kind", f"one of {BINDINGS}", binding["kind"])
-    _require(
+    require(binding["kind"] in BINDINGS, "manifest.binding.kind", f"one of {BINDINGS}", binding["kind"])
+    require(
         binding["scale_rule"] in SCALE_RULES, "manifest.binding.scale_rule", f"one of {SCALE_RULES}",
         binding["scale_rule"],
     )  # fmt: skip
-    _require(isinstance(binding["rotate"], bool), "manifest.binding.rotate", "true or false", binding["rotate"])
-    _require(
+    require(isinstance(binding["rotate"], bool), "manifest.binding.rotate", "true or false", binding["rotate"])
+    require(
         (binding["kind"] == "static") == (m["rig"]["kind"] == "none"), "manifest.binding.kind",
         "static exactly when rig.kind is none", f"{binding['kind']} with {m['rig']['kind']}",
     )  # fmt: skip
-    _require(m["deform"] == {"stages": []}, "manifest.deform", "{'stages': []}", m["deform"])
-    _require(m["encoder"] is None, "manifest.encoder", "null", m["encoder"])
-    _require(m["look_ahead_ms"] == 0, "manifest.look_ahead_ms", "0 without an encoder", m["look_ahead_ms"])
     _check_provenance(m["provenance"])
 
 
 def _check_camera(camera: Camera) -> None:
-    _check_keys(camera, "manifest.camera", Camera)
+    check_keys(camera, "manifest.camera", Camera)
     flat = camera["cam_from_world"]
-    _require(_is_numbers(flat, 16), "manifest.camera.cam_from_world", "16 finite numbers", flat)
+    require(is_numbers(flat, 16), "manifest.camera.cam_from_world", "16 finite numbers", flat)
     matrix = np.array(flat, np.float64).reshape(4, 4)
     rigid = np.allclose(matrix[:3, :3] @ matrix[:3, :3].T, np.eye(3), rtol=0, atol=UNIT_TOLERANCE)
     rigid = rigid and np.linalg.det(matrix[:3, :3]) > 0 and bool(np.all(matrix[3] == (0, 0, 0, 1)))
-    _require(rigid, "manifest.camera.cam_from_world", "a rotation and a translation", flat)
+    require(rigid, "manifest.camera.cam_from_world", "a rotation and a translation", flat)
     for key, value in (("fx", camera["fx"]), ("fy", camera["fy"]), ("near", camera["near"])):
-        _require(_is_number(value) and value > 0, f"manifest.camera.{key}", "a number > 0", value)
+        require(is_number(value) and value > 0, f"manifest.camera.{key}", "a number > 0", value)
     for key, value in (("cx", camera["cx"]), ("cy", camera["cy"])):
-        _require(_is_number(value), f"manifest.camera.{key}", "a finite number", value)
+        require(is_number(value), f"manifest.camera.{key}", "a finite number", value)
 
 
 def _check_provenance(provenance: Provenance) -> None:
     where = "manifest.provenance"
-    _check_keys(provenance, where, Provenance)
+    check_keys(provenance, where, Provenance)
     for key in ("source_format", "tool", "tool_version", "notes"):
-        _require(_is_text(provenance[key]), f"{where}.{key}", "a text of valid Unicode", provenance[key])
-    _require(isinstance(provenance["files"], list), f"{where}.files", "a list", provenance["files"])
+        require(is_text(provenance[key]), f"{where}.{key}", "a text of valid Unicode", provenance[key])
+    require(isinstance(provenance["files"], list), f"{where}.files", "a list", provenance["files"])
     for i, file in enumerate(provenance["files"]):
-        _check_keys(file, f"{where}.files[{i}]", SourceFile)
-        _require(_is_text(file["name"]), f"{where}.files[{i}].name", "a text of valid Unicode", file["name"])
-        _require(_is_integer(file["bytes"], 0, 2**53), f"{where}.files[{i}].bytes", "a size", file["bytes"])
+        check_keys(file, f"{where}.files[{i}]", SourceFile)
+        require(is_text(file["name"]), f"{where}.files[{i}].name", "a text of valid Unicode", file["name"])
+        require(is_integer(file["bytes"], 0, 2**53), f"{where}.files[{i}].bytes", "a size", file["bytes"])
         digest = isinstance(file["sha256"], str) and re.fullmatch(r"[0-9a-f]{64}", file["sha256"])
-        _require(bool(digest), f"{where}.files[{i}].sha256", "64 hexadecimal digits", file["sha256"])
+        require(bool(digest), f"{where}.files[{i}].sha256", "64 hexadecimal digits", file["sha256"])
 
 
 def _check_shapes(m: Manifest, tensors: Tensors) -> dict[str, int]:
@@ -371,11 +348,11 @@ def _check_shapes(m: Manifest, tensors: Tensors) -> dict[str, int]:
         "W": m["canvas"]["width"],
     }
     for name, array in tensors.items():
-        if name.startswith("clip/"):  # _check_clips
+        if name.startswith(("clip/", "deform/")):  # _check_clips, _check_deform
             continue
         if name not in allowed:
             raise AvatarInvalid(f"tensor {name} has no meaning in this avatar; allowed are {sorted(allowed)}.")
-        _check_tensor(name, array, TENSORS[name], counts)
+        check_tensor(name, array, TENSORS[name], counts)
     if m["rig"]["kind"] == "none" and any(name.startswith("rig/") for name in tensors):
         raise AvatarInvalid("rig/ tensors are given, but manifest.rig.kind is none.")
     for letter in "VFSZJK":
@@ -383,152 +360,166 @@ def _check_shapes(m: Manifest, tensors: Tensors) -> dict[str, int]:
     return counts
 
 
-def _check_tensor(name: str, array: Array, spec: TensorSpec, counts: dict[str, int]) -> None:
-    shape = getattr(array, "shape", None)
-    if shape is None or str(array.dtype) != spec.dtype or len(shape) != len(spec.shape):
-        found = f"{getattr(array, 'dtype', type(array).__name__)} {list(shape or [])}"
-        raise AvatarInvalid(f"tensor {name} must be {spec.dtype} {list(spec.shape)}; got {found}.")
-    for axis, (size, want) in enumerate(zip(shape, spec.shape, strict=True)):
-        if isinstance(want, str) and want.endswith("+1"):
-            want, size = want[:-2], size - 1
-        expected = want if isinstance(want, int) else counts.setdefault(want, size)
-        if size != expected:
-            raise AvatarInvalid(f"tensor {name} must have {want} = {expected} on axis {axis}; got {size}.")
-        limit = LIMITS.get(str(want), MAX_ROWS)
-        if size > limit:
-            raise AvatarInvalid(f"tensor {name} may have {want} of at most {limit} on axis {axis}; got {size}.")
-    if array.dtype == np.float32 and not np.isfinite(array).all():
-        row = int(np.argwhere(~np.isfinite(array))[0][0])
-        raise AvatarInvalid(f"tensor {name} must be finite; row {row} is {array[row].tolist()}.")
-
-
-def _check_rows(name: str, bad: Array | np.bool_, array: Array, expected: str) -> None:
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise AvatarInvalid(f"tensor {name} must be {expected}; row {row} is {array[row].tolist()}.")
-
-
-def _check_index(name: str, array: Array, limit: int) -> None:
-    bad = (array < 0) | (array >= limit)
-    _check_rows(name, bad.reshape(len(array), bad[:1].size).any(1), array, f"indices below {limit}")
-
-
 def _check_gaussians(m: Manifest, tensors: Tensors, counts: dict[str, int]) -> None:
     quat, scale, opacity = (tensors[f"gaussians/{name}"] for name in ("quat", "scale", "opacity"))
     norm = np.linalg.norm(quat.astype(np.float64), axis=1)
-    _check_rows("gaussians/quat", np.abs(norm - 1) > UNIT_TOLERANCE, quat, "unit quaternions wxyz")
-    _check_rows("gaussians/scale", np.any(scale < 0, axis=1), scale, "standard deviations >= 0 (activated)")
-    _check_rows("gaussians/opacity", (opacity < 0) | (opacity > 1), opacity, "in 0..1 (activated)")
+    check_rows("gaussians/quat", np.abs(norm - 1) > UNIT_TOLERANCE, quat, "unit quaternions wxyz")
+    check_rows("gaussians/scale", np.any(scale < 0, axis=1), scale, "standard deviations >= 0 (activated)")
+    check_rows("gaussians/opacity", (opacity < 0) | (opacity > 1), opacity, "in 0..1 (activated)")
     source = tensors["gaussians/source_index"]
-    _check_index("gaussians/source_index", source, m["source_count"])
+    check_index("gaussians/source_index", source, m["source_count"])
     if len(np.unique(source)) != len(source):
         raise AvatarInvalid("tensor gaussians/source_index must have no duplicates.")
     if m["binding"]["kind"] != "static":
         limit = counts["F"] if m["binding"]["kind"] == "triangle" else counts["V"]
-        _check_index("binding/index", tensors["binding/index"], limit)
+        check_index("binding/index", tensors["binding/index"], limit)
 
 
 def _check_rig(m: Manifest, tensors: Tensors, counts: dict[str, int]) -> None:
     if "rig/triangle" in tensors:
-        _check_index("rig/triangle", tensors["rig/triangle"], counts["V"])
+        check_index("rig/triangle", tensors["rig/triangle"], counts["V"])
     if "rig/blendshape/start" in tensors:
         _check_blendshapes(tensors, counts)
     if "rig/joint/parent" in tensors:
         parent = tensors["rig/joint/parent"]
-        _check_rows("rig/joint/parent", (parent < -1) | (parent >= np.arange(len(parent))), parent,
+        check_rows("rig/joint/parent", (parent < -1) | (parent >= np.arange(len(parent))), parent,
                     "-1 or below the joint's own index")  # fmt: skip
         influences = counts["K"]
-        _require(1 <= influences <= MAX_INFLUENCES, "rig/skin/joint axis 1", f"1..{MAX_INFLUENCES}", influences)
-        _check_index("rig/skin/joint", tensors["rig/skin/joint"], counts["J"])
+        require(1 <= influences <= MAX_INFLUENCES, "rig/skin/joint axis 1", f"1..{MAX_INFLUENCES}", influences)
+        check_index("rig/skin/joint", tensors["rig/skin/joint"], counts["J"])
         weight = tensors["rig/skin/weight"]
         wrong = (weight < 0).any(1) | (np.abs(weight.sum(1, dtype=np.float64) - 1) > UNIT_TOLERANCE)
-        _check_rows("rig/skin/weight", wrong, weight, "not negative, and 1 in sum")
+        check_rows("rig/skin/weight", wrong, weight, "not negative, and 1 in sum")
     if "rig/joint/shape_delta" in tensors:
         rotation = tensors["rig/joint/rest_local"][:, :, :3]
-        _check_rows("rig/joint/rest_local", (rotation != np.eye(3, dtype=np.float32)).any((1, 2)), rotation,
+        check_rows("rig/joint/rest_local", (rotation != np.eye(3, dtype=np.float32)).any((1, 2)), rotation,
                     "a pure translation where rig/joint/shape_delta exists")  # fmt: skip
     pose = m["rig"]["pose_shapes"]
     if pose is not None:
-        _check_keys(pose, "manifest.rig.pose_shapes", PoseShapes)
+        check_keys(pose, "manifest.rig.pose_shapes", PoseShapes)
         joints, first = pose["joints"], pose["first"]
-        valid = isinstance(joints, list) and all(_is_integer(j, 0, counts["J"] - 1) for j in joints)
-        _require(valid, "manifest.rig.pose_shapes.joints", f"joints below {counts['J']}", joints)
+        valid = isinstance(joints, list) and all(is_integer(j, 0, counts["J"] - 1) for j in joints)
+        require(valid, "manifest.rig.pose_shapes.joints", f"joints below {counts['J']}", joints)
         last = counts["S"] - POSE_FEATURES * len(joints)
-        _require(_is_integer(first, 0, last), "manifest.rig.pose_shapes.first", f"a shape in 0..{last}", first)
+        require(is_integer(first, 0, last), "manifest.rig.pose_shapes.first", f"a shape in 0..{last}", first)
 
 
 def _check_blendshapes(tensors: Tensors, counts: dict[str, int]) -> None:
     start, vertex = (tensors[name].astype(np.int64) for name in SHAPE_TENSORS[:2])
     ordered = start[0] == 0 and start[-1] == len(vertex) and bool(np.all(np.diff(start) >= 0))
-    _require(ordered, "rig/blendshape/start", f"monotone from 0 to {len(vertex)}", start[[0, -1]].tolist())
-    _check_index("rig/blendshape/vertex", vertex, counts["V"])
+    require(ordered, "rig/blendshape/start", f"monotone from 0 to {len(vertex)}", start[[0, -1]].tolist())
+    check_index("rig/blendshape/vertex", vertex, counts["V"])
     rising = np.diff(vertex) > 0
     boundary = start[1:-1]
     rising[boundary[(boundary > 0) & (boundary < len(vertex))] - 1] = True
-    _require(bool(rising.all()), "rig/blendshape/vertex", "strictly increasing inside a shape", "a fall or a repeat")
+    require(bool(rising.all()), "rig/blendshape/vertex", "strictly increasing inside a shape", "a fall or a repeat")
 
 
 def _check_inputs(m: Manifest, tensors: Tensors, counts: dict[str, int]) -> None:
     some = isinstance(m["inputs"], list) and len(m["inputs"]) <= MAX_INPUTS
-    _require(some, "manifest.inputs", f"a list of at most {MAX_INPUTS}", m["inputs"])
-    optional = frozenset(("names", "shapes", "joints", "default"))
+    require(some, "manifest.inputs", f"a list of at most {MAX_INPUTS}", m["inputs"])
+    optional = frozenset(("names", "shapes", "joints", "default", "window", "follows"))
     seen: set[str] = set()
     for i, item in enumerate(m["inputs"]):
         where = f"manifest.inputs[{i}]"
-        _check_keys(item, where, Input, optional)
+        check_keys(item, where, Input, optional)
         name, size, target = item["name"], item["size"], item["target"]
-        named = isinstance(name, str) and CLIP_NAME.fullmatch(name) is not None and name not in seen
-        _require(named, f"{where}.name", "a new name of letters, digits, '.', '_', '-'", name)
+        named = isinstance(name, str) and NAME.fullmatch(name) is not None and name not in seen
+        require(named, f"{where}.name", "a new name of letters, digits, '.', '_', '-'", name)
         seen.add(name)
         where = f"manifest.inputs[{i}] ({name})"
-        _require(_is_integer(size, 1, MAX_INPUT_SIZE), f"{where}.size", f"an integer in 1..{MAX_INPUT_SIZE}", size)
-        _require(target in TARGETS, f"{where}.target", f"one of {TARGETS}", target)
-        allowed = {
-            "blendshape": {"names", "shapes"}, "joint_rotation": {"joints"}, "joint_translation": {"joints"},
-            "translation": set(),
-        }[target]  # fmt: skip
-        extra = (set(item) & optional) - allowed - {"default"}
-        _require(allowed <= set(item) and not extra, where, f"with {sorted(allowed)} for target {target}", sorted(item))
-        if target == "blendshape":
-            names, shapes = item["names"], item["shapes"]
-            unique = isinstance(names, list) and all(_is_text(x) and x for x in names) and len(set(names)) == size
-            _require(unique and len(names) == size, f"{where}.names", f"{size} different texts", names)
-            valid = isinstance(shapes, list) and len(shapes) == size
-            valid = valid and all(_is_integer(s, -1, counts["S"] - 1) for s in shapes)
-            _require(valid, f"{where}.shapes", f"{size} shapes in -1..{counts['S'] - 1}", shapes)
-        elif target == "translation":
-            _require(size == 3, f"{where}.size", "3", size)
-        else:
-            joints = item["joints"]
-            valid = isinstance(joints, list) and all(_is_integer(j, 0, counts["J"] - 1) for j in joints)
-            valid = valid and size == 3 * len(joints)
-            _require(valid, f"{where}.joints", f"{size} / 3 of {counts['J']} joints", joints)
+        require(is_integer(size, 1, MAX_INPUT_SIZE), f"{where}.size", f"an integer in 1..{MAX_INPUT_SIZE}", size)
+        require(target in TARGETS, f"{where}.target", f"one of {TARGETS}", target)
+        needed, may = _TARGET_KEYS[target]
+        extra = (set(item) & optional) - needed - may - {"default"}
+        require(needed <= set(item) and not extra, where, f"with {sorted(needed)} for target {target}", sorted(item))
+        _check_target(item, where, counts)
         if "default" in item:
-            _require(_is_numbers(item["default"], size), f"{where}.default", f"{size} numbers", item["default"])
+            require(is_numbers(item["default"], size), f"{where}.default", f"{size} numbers", item["default"])
+
+
+# Target → the keys that its inputs must have and may have.
+_TARGET_KEYS: dict[str, tuple[set[str], set[str]]] = {
+    "blendshape": ({"names", "shapes"}, set()),
+    "joint_rotation": ({"joints"}, set()),
+    "joint_translation": ({"joints"}, set()),
+    "translation": (set(), set()),
+    "deform": (set(), {"names", "window", "follows"}),
+}
+
+
+def _check_target(item: Input, where: str, counts: dict[str, int]) -> None:
+    size, target = item["size"], item["target"]
+    if "names" in item:
+        names = item["names"]
+        unique = isinstance(names, list) and all(is_text(x) and x for x in names) and len(set(names)) == size
+        require(unique and len(names) == size, f"{where}.names", f"{size} different texts", names)
+    if target == "blendshape":
+        shapes = item["shapes"]
+        valid = isinstance(shapes, list) and len(shapes) == size
+        valid = valid and all(is_integer(s, -1, counts["S"] - 1) for s in shapes)
+        require(valid, f"{where}.shapes", f"{size} shapes in -1..{counts['S'] - 1}", shapes)
+    elif target == "translation":
+        require(size == 3, f"{where}.size", "3", size)
+    elif target != "deform":
+        joints = item["joints"]
+        valid = isinstance(joints, list) and all(is_integer(j, 0, counts["J"] - 1) for j in joints)
+        valid = valid and size == 3 * len(joints)
+        require(valid, f"{where}.joints", f"{size} / 3 of {counts['J']} joints", joints)
+    if "window" in item:
+        window = item["window"]
+        check_keys(window, f"{where}.window", Window)
+        for key, count in window.items():
+            low = 0 if key in ("before", "after") else 1
+            require(is_integer(count, low, MAX_INPUT_SIZE), f"{where}.window.{key}", f"a count from {low}", count)
+        frames = window["before"] + 1 + window["after"]
+        fits = frames * window["channels"] * window["length"] == size
+        require(fits, f"{where}.window", f"(before + 1 + after) channels length = {size}", window)
+    if "follows" in item:
+        require(item["follows"] == "camera", f"{where}.follows", "'camera'", item["follows"])
+        require(size == CAMERA_SIZE, f"{where}.size", f"{CAMERA_SIZE} where it follows the camera", size)
+
+
+def _check_deform(m: Manifest, tensors: Tensors) -> None:
+    deform = m["deform"]
+    require(isinstance(deform, dict), "manifest.deform", "an object", deform)
+    sizes = {item["name"]: item["size"] for item in m["inputs"] if item["target"] == "deform"}
+    n, coefficients = len(tensors["gaussians/mean"]), 0 if m["color"] == "rgb" else tensors["gaussians/sh"].shape[1]
+    deform_spec.check_program(deform, sizes, n, coefficients, tensors)
+    still = deform == deform_spec.NO_STAGES or m["rig"]["kind"] == "none"
+    require(still, "manifest.rig.kind", "none where there is a deform program", m["rig"]["kind"])
+    encoder, look_ahead = m["encoder"], m["look_ahead_ms"]
+    if encoder is None:
+        require(is_number(look_ahead) and look_ahead == 0, "manifest.look_ahead_ms", "0 without an encoder", look_ahead)
+        return
+    require(encoder in ENCODERS, "manifest.encoder", f"null or one of {ENCODERS}", encoder)
+    require("audio" in sizes, "manifest.encoder", 'null without an input "audio" for the deform program', encoder)
+    positive = is_number(look_ahead) and look_ahead >= 0
+    require(positive, "manifest.look_ahead_ms", "a number >= 0", look_ahead)
 
 
 def _check_clips(m: Manifest, tensors: Tensors) -> None:
     clips = m["clips"]
-    _require(
+    require(
         isinstance(clips, list) and len(clips) <= MAX_CLIPS, "manifest.clips", f"a list of at most {MAX_CLIPS}", clips
     )
     names = [clip.get("name") for clip in clips]
-    _require(len(set(names)) == len(names), "manifest.clips", "of different names", names)
+    require(len(set(names)) == len(names), "manifest.clips", "of different names", names)
     sizes = {item["name"]: item["size"] for item in m["inputs"]}
     expected: dict[str, tuple[int, int]] = {}
     for i, clip in enumerate(clips):
         where = f"manifest.clips[{i}]"
-        _check_keys(clip, where, Clip)
-        named = isinstance(clip["name"], str) and CLIP_NAME.fullmatch(clip["name"]) is not None
-        _require(named, f"{where}.name", "letters, digits, '.', '_', '-'", clip["name"])
+        check_keys(clip, where, Clip)
+        named = isinstance(clip["name"], str) and NAME.fullmatch(clip["name"]) is not None
+        require(named, f"{where}.name", "letters, digits, '.', '_', '-'", clip["name"])
         fps, frames = clip["fps"], clip["frames"]
-        _require(_is_number(fps) and 0 < fps <= MAX_FPS, f"{where}.fps", f"a number in (0, {MAX_FPS:g}]", fps)
-        _require(_is_integer(frames, 1, MAX_ROWS), f"{where}.frames", f"an integer in 1..{MAX_ROWS}", frames)
+        require(is_number(fps) and 0 < fps <= MAX_FPS, f"{where}.fps", f"a number in (0, {MAX_FPS:g}]", fps)
+        require(is_integer(frames, 1, MAX_ROWS), f"{where}.frames", f"an integer in 1..{MAX_ROWS}", frames)
         for name in clip["inputs"]:
             if name not in sizes:  # asked here, since a file may have a thousand clips of 256 inputs
-                _require(False, f"{where}.inputs", f"names of inputs {sorted(sizes)}", name)
+                require(False, f"{where}.inputs", f"names of inputs {sorted(sizes)}", name)
             key = f"clip/{clip['name']}/{name}"
-            _require(key not in expected, where, "a new pair of clip and input", key)
+            require(key not in expected, where, "a new pair of clip and input", key)
             expected[key] = (frames, sizes[name])
     found = {name for name in tensors if name.startswith("clip/")}
     if found != set(expected):
@@ -536,7 +527,7 @@ def _check_clips(m: Manifest, tensors: Tensors) -> None:
         problem = "lacks" if one in expected else "has, beside those of its clips and inputs,"
         raise AvatarInvalid(f"clip/ tensors: the avatar {problem} {one}.")
     for key, shape in expected.items():
-        _check_tensor(key, tensors[key], TensorSpec("float32", shape), {})
+        check_tensor(key, tensors[key], TensorSpec("float32", shape), {})
 
 
 def clip_name(text: str) -> str:

@@ -118,7 +118,10 @@ def branch_ref(file: Tsplat, branch: Mapping[str, Any], values: Mapping[str, Arr
             added[stage["to"]] = of[stage["in"]] @ file.f64(place + "weight").T + _bias(file, place)
         else:
             of[stage["out"]] = _branch_stage(file, stage, place, of, values)
-    raw = {name: file.f64(f"{root}canonical/{name}") + added[name] for name in CANONICAL & set(added)}
+    raw = {
+        name: file.f64(f"{root}canonical/{name}").reshape(added[name].shape) + added[name]
+        for name in CANONICAL & set(added)
+    }
     mean, color = np.asarray(start.mean, np.float64), start.color
     if "color" in added:
         color = color + added["color"]

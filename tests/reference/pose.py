@@ -63,7 +63,7 @@ def add_up_inputs(avatar: Tsplat, control: Mapping[str, ArrayLike]) -> Moves:
         elif entry["target"] == "joint_translation":
             for joint, offset in zip(entry["joints"], value.reshape(-1, 3), strict=True):
                 moves.joint_translation[joint] += offset
-        else:
+        elif entry["target"] == "translation":
             moves.translation += value
     return moves
 

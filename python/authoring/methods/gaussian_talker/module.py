@@ -160,7 +160,8 @@ class GaussianTalker(nn.Module):
         super().__init__()
         self.config = config or GaussianTalkerConfig()
         self.deformation_net = Deformation(self.config)
-        self.register_load_state_dict_pre_hook(_pass_over_unused)
+        before_loading: Callable[..., object] = self.register_load_state_dict_pre_hook  # torch gives it no type
+        before_loading(_pass_over_unused)
 
     def features(self, mean: Tensor) -> Tensor:
         """Canonical positions [N,3] -> [N,d]."""

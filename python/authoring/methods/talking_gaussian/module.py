@@ -6,6 +6,7 @@ The original looks its grids up with CUDA; here it is done with gathers, whose g
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -119,7 +120,8 @@ class MouthMotionNetwork(_Network):
     def __init__(self, config: MouthConfig) -> None:
         super().__init__(config)
         self.sigma_net = Mlp(config.grid.size + config.audio.features, config.hidden, config.hidden, config.outputs)
-        self.register_load_state_dict_pre_hook(_pass_over_unused)
+        before_loading: Callable[..., object] = self.register_load_state_dict_pre_hook  # torch gives it no type
+        before_loading(_pass_over_unused)
 
     def forward(self, mean: Tensor, audio: Tensor) -> Tensor:
         """Canonical positions [N,3], audio [batch,frames,channels,length] -> what is added to them [batch,N,3]."""
