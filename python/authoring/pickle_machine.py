@@ -6,8 +6,9 @@ that the file only claims, and hash or copy values that a few bytes have nested 
 step costs what it reads: keys are short texts, calls pay for the arguments that they may look at, memory is taken for
 bytes that are there, and all of the steps are counted.
 
-Left out is what no file of arrays uses: references to what lies outside of the file, the registry of extensions, and
-the classes that Python 2 called old. Sets come out as lists, and keys that are numbers as their text.
+Left out is what no file of arrays uses: the registry of extensions, the classes that Python 2 called old, and, unless
+the reader knows what they stand for, references to what lies outside of the pickle. Sets come out as lists, keys that
+are numbers as their text, and dicts without the attributes that a subclass of theirs had.
 """
 
 from __future__ import annotations
@@ -50,13 +51,20 @@ _DAMAGE = (IndexError, KeyError, ValueError, TypeError, OverflowError, struct.er
 
 
 class Machine:
-    """One reading of one pickle. find: (module, name) → what stands in for it; it raises for all others."""
+    """One reading of one pickle.
+
+    find: (module, name) → what stands in for it; it raises for all others.
+    outside: an id of what lies outside of the pickle → what stands in for it; without it such ids are refused.
+    """
 
     _steps: ClassVar[dict[int, Callable[[Machine], None]]]
 
-    def __init__(self, data: bytes, find: Callable[[str, str], Global]) -> None:
+    def __init__(
+        self, data: bytes, find: Callable[[str, str], Global], outside: Callable[[object], object] | None = None
+    ) -> None:
         self._data = data
         self._find = find
+        self._outside = outside
         self._at = 0
         self._work = 4 * len(data) + FREE_WORK
         self._stack: list[Any] = []
@@ -74,13 +82,17 @@ class Machine:
                     return self._stack.pop()
                 step = steps.get(code)
                 if step is None:
-                    raise Unreadable(f"byte {self._at - 1} asks for {bytes([code])!r}, which no file of arrays needs")
+                    raise self._not_needed()
                 step(self)
         except Unreadable:
             raise
         except _DAMAGE as error:
             raise Unreadable(f"it is damaged before byte {self._at}") from error
         raise Unreadable(f"it takes more than {MAX_STEPS} steps")
+
+    def _not_needed(self) -> Unreadable:
+        code = self._data[self._at - 1 : self._at]
+        return Unreadable(f"byte {self._at - 1} asks for {code!r}, which no file of arrays needs")
 
     # ---- bytes of the file ----
 
@@ -184,10 +196,17 @@ class Machine:
 
     def _build(self) -> None:
         state, target = self._stack.pop(), self._stack[-1]
+        if type(target) is dict:  # an OrderedDict in the file
+            return
         # Without this a pickle could set attributes of the stand-ins' classes and functions themselves.
         if not isinstance(target, Stateful):
             raise Unreadable(f"it gives a state to {shown(target)}, which has none")
         target.set_state(state)
+
+    def _reference(self) -> None:
+        if self._outside is None:
+            raise self._not_needed()
+        self._push(self._outside(self._stack.pop()))
 
     # ---- numbers and texts ----
 
@@ -309,5 +328,6 @@ Machine._steps = {
         "\x81": Machine._call,  # NEWOBJ
         "\x92": Machine._call_with_keywords,  # NEWOBJ_EX
         "b": Machine._build,  # BUILD
+        "Q": Machine._reference,  # BINPERSID
     }.items()
 }

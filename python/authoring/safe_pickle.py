@@ -16,12 +16,12 @@ from talksplat._text import printable, shown
 from talksplat.errors import AvatarInvalid
 
 from .npz import number_array
-from .pickle_machine import Global, Machine, Stateful, Unreadable, key_text
+from .pickle_machine import Global, Machine, Stateful, Unreadable
+from .pickle_stand_ins import Dtype, encode, latin1, ordered
 from .spec import Array
 
 MAX_GROWTH = 16  # of what comes out to the file; bytes become integers of eight bytes
 FREE_BYTES = 64 << 20
-_PLAIN = {"b1", "f2", "f4", "f8", *(f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8))}
 
 
 def load_fields(where: str, data: bytes) -> dict[str, Array]:
@@ -56,23 +56,6 @@ class _Room:
             )
 
 
-class _Dtype(Stateful):
-    """numpy.dtype(text, align, copy), then its state for the byte order."""
-
-    def __init__(self, text: object = "", *_: object) -> None:
-        self.text, self.order = _text(text), "<"
-
-    def set_state(self, state: object) -> None:
-        if isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">", "|", "="):
-            self.order = state[1]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        if self.text not in _PLAIN:
-            return np.dtype(object)  # refused by number_array if the field is wanted
-        return np.dtype(self.order + self.text)
-
-
 class _Array(Stateful):
     """numpy.ndarray: made empty, then given its state."""
 
@@ -85,17 +68,17 @@ class _Array(Stateful):
 
     @property
     def holds_objects(self) -> bool:
-        return bool(self.state) and isinstance(self.state[1], _Dtype) and self.state[1].dtype.hasobject
+        return bool(self.state) and isinstance(self.state[1], Dtype) and self.state[1].dtype.hasobject
 
     def array(self, room: _Room) -> Array:
         if not self.state:
             raise AvatarInvalid(f"{room.where}: an array in it has no contents.")
         shape, dtype, fortran, raw = self.state
-        if not (isinstance(shape, tuple) and isinstance(dtype, _Dtype) and isinstance(raw, str | bytes)):
+        if not (isinstance(shape, tuple) and isinstance(dtype, Dtype) and isinstance(raw, str | bytes)):
             raise AvatarInvalid(f"{room.where}: an array in it does not hold plain numbers.")
         kind = dtype.dtype
         room.take(len(raw) // kind.itemsize * 8 + len(raw))
-        raw = _latin1(raw) if isinstance(raw, str) else raw  # Python 2 wrote bytes as str
+        raw = latin1(raw) if isinstance(raw, str) else raw  # Python 2 wrote bytes as str
         return number_array(room.where, raw, kind, shape, fortran is True)
 
 
@@ -163,19 +146,6 @@ def _is_size(n: object) -> bool:
     return isinstance(n, int) and 0 < n < 1 << 31
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str | bytes) or len(value) > 2:
-        return ""
-    return value.decode("latin1") if isinstance(value, bytes) else value
-
-
-def _latin1(text: str) -> bytes:
-    try:
-        return text.encode("latin1")
-    except UnicodeEncodeError:
-        raise Unreadable("its bytes are kept as a text that is no latin1") from None
-
-
 def _reconstruct(*_: object) -> _Array:
     return _Array()
 
@@ -193,18 +163,6 @@ def _new(kind: object = None, *_: object) -> object:
     raise Unreadable("it reconstructs an unknown kind")
 
 
-def _encode(text: object = "", *_: object) -> bytes:
-    """_codecs.encode, which Python 3 uses to keep bytes in protocol 2."""
-    return _latin1(text) if isinstance(text, str) else b""
-
-
-def _ordered(pairs: object = (), *_: object) -> dict[str, object]:
-    """collections.OrderedDict, which Python 2 makes of lists of two."""
-    if not isinstance(pairs, list | tuple) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-        raise Unreadable("it orders what are no pairs")
-    return {key_text(key): value for key, value in pairs}
-
-
 def _collected(*_: object) -> list[object]:
     return []  # a set: no field that is read is one, but every chumpy value has one
 
@@ -215,11 +173,11 @@ def _nothing(*_: object) -> None:
 
 _ALLOWED: dict[str, Callable[..., object]] = {
     "numpy.ndarray": _reconstruct,
-    "numpy.dtype": _Dtype,
-    "_codecs.encode": _encode,
+    "numpy.dtype": Dtype,
+    "_codecs.encode": encode,
     "copy_reg._reconstructor": _new,
     "copyreg._reconstructor": _new,
-    "collections.OrderedDict": _ordered,
+    "collections.OrderedDict": ordered,
     "chumpy.ch.Ch": _Chumpy,
     "chumpy.Ch": _Chumpy,
 }

@@ -115,7 +115,8 @@ class Bounds:
         except TalksplatError:
             raise
         except _BROKEN_ZIP as error:
-            raise self.error(f"{where}: is not a readable zip ({error or type(error).__name__}).") from None
+            said = shortened(str(error), 200) or type(error).__name__  # it may quote the file at any length
+            raise self.error(f"{where}: is not a readable zip ({said}).") from None
 
 
 class Zip:
