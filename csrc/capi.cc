@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The C ABI: versions, messages, time, engines and loose Gaussians. Avatars, frames and the voice have files of their own.
+// The C ABI: versions, messages, time, engines and loose Gaussians. Avatars, frames and the voice have other files.
 #include <string>
 
 #include "capi_handles.h"

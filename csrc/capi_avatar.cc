@@ -14,6 +14,7 @@ namespace {
 using ts::error;
 using ts::Status;
 using ts::StatusCode;
+using ts::capi::from;
 using ts::capi::guarded;
 using ts::capi::null_argument;
 using ts::capi::read_struct;
@@ -80,7 +81,7 @@ ts_status ts_avatar_get_info(const ts_avatar* avatar, ts_avatar_info* info) {
     const ts::AvatarFile& file = model.file();
     ts_avatar_info value{};
     value.manifest = file.manifest.c_str();
-    value.n_gaussians = static_cast<uint32_t>(file.gaussians.n),
+    value.n_gaussians = static_cast<uint32_t>(file.gaussians.n);
     value.n_source = static_cast<uint32_t>(file.source_count);
     value.n_vertices = static_cast<uint32_t>(file.v), value.n_triangles = static_cast<uint32_t>(file.f);
     value.n_joints = static_cast<uint32_t>(file.j), value.n_blendshapes = static_cast<uint32_t>(file.s);
@@ -114,7 +115,7 @@ ts_status ts_avatar_find_input(const ts_avatar* avatar, const char* name, ts_inp
     if (!avatar) return null_argument("ts_avatar_find_input", "avatar");
     if (!name) return null_argument("ts_avatar_find_input", "name");
     size_t index = 0;
-    TS_RETURN_IF_ERROR(avatar->model->layout().find(name, index));
+    TS_RETURN_IF_ERROR(from("ts_avatar_find_input", avatar->model->layout().find(name, index)));
     return write_struct("ts_avatar_find_input", info, info_of(*avatar, index));
   });
 }

@@ -29,6 +29,5 @@ struct ts_voice {
 };
 
 struct ts_speech {
-  std::shared_ptr<ts::Backend> backend;
   ts::Speech speech;
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The values of struct_size that a caller may pass: sizeof the struct, or where one of its fields begins, which is where
-// the struct of an older header ends. Any other would cut a field in two.
+// The values of struct_size that a caller may pass: sizeof the struct, or where one of its fields begins, which is
+// where the struct of an older header ends. Any other would cut a field in two.
 #pragma once
 #include <cstddef>
 #include <string>

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <exception>
 #include <new>
+#include <string>
 #include <system_error>
 
 #include "capi_sizes.h"
@@ -41,6 +42,11 @@ ts_status guarded(const Body& body,
 
 inline Status null_argument(const char* function, const char* argument) {
   return error(StatusCode::kInvalidArgument, "%s: %s must not be NULL.", function, argument);
+}
+
+// Puts the function before the message of what it called.
+inline Status from(const char* function, const Status& status) {
+  return status.ok() ? Status() : Status(status.code(), std::string(function) + ": " + status.message());
 }
 
 // Callers built against an older header pass a shorter struct; read what they have over the defaults.

@@ -20,7 +20,10 @@ static_assert(static_cast<int>(Format::kRgbF32) == TS_FORMAT_RGB_F32 &&
               static_cast<int>(Format::kNv12) == TS_FORMAT_NV12);
 static_assert(static_cast<int>(Format::kRgba8) == TS_FORMAT_RGBA8 && static_cast<int>(Format::kRgb8) == TS_FORMAT_RGB8);
 static_assert(static_cast<int>(Precision::kFast) == TS_PRECISION_FAST);
-static_assert(kMaxSide == TS_MAX_SIDE && kMaxGaussians == TS_MAX_GAUSSIANS);
+static_assert(static_cast<int>(Precision::kDefault) == TS_PRECISION_DEFAULT);
+static_assert(static_cast<int>(SampleFormat::kF32) == TS_SAMPLE_F32 &&
+              static_cast<int>(SampleFormat::kS16) == TS_SAMPLE_S16);
+static_assert(kMaxSide == TS_MAX_SIDE && kMaxGaussians == TS_MAX_GAUSSIANS && kDilation == TS_DILATION);
 static_assert(kMaxShCoefficients == TS_MAX_SH_COEFFICIENTS);
 
 }  // namespace
@@ -36,10 +39,18 @@ Status to_format(const ts_format& given, Format& format) {
 
 Status to_precision(const ts_precision& given, Precision& precision) {
   const int number = number_of(given);
-  if (number != TS_PRECISION_REFERENCE && number != TS_PRECISION_FAST)
+  if (number < TS_PRECISION_REFERENCE || number > TS_PRECISION_DEFAULT)
     return error(StatusCode::kInvalidArgument,
-                 "precision must be one of ts_precision, 0 (reference) or 1 (fast); got %d.", number);
+                 "precision must be one of ts_precision, 0 (reference), 1 (fast) or 2 (default); got %d.", number);
   precision = static_cast<Precision>(number);
+  return {};
+}
+
+Status to_sample_format(const ts_sample_format& given, SampleFormat& format) {
+  const int number = number_of(given);
+  if (number != TS_SAMPLE_F32 && number != TS_SAMPLE_S16)
+    return error(StatusCode::kInvalidArgument, "format must be TS_SAMPLE_F32 or TS_SAMPLE_S16; got %d.", number);
+  format = static_cast<SampleFormat>(number);
   return {};
 }
 
@@ -87,7 +98,7 @@ Status made_here(const char* function, const Backend& backend) {
   if (!backend.forked()) return {};
   return error(StatusCode::kDeviceError,
                "%s: the engine was made before fork(), and a child process has none of its threads. Make an engine and "
-               "load the avatar in the child.",
+               "load the avatar in the child, or start processes with multiprocessing's \"spawn\" (Python).",
                function);
 }
 

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ABI's structs as the engine's own types. What is wrong with a number that C lets through (an enumerator that there
-// is not, a width beyond an int) is said here; the rest is the engine's to check.
+// The ABI's structs as the engine's own types. What is wrong with a number that C lets through (an enumerator that
+// there is not, a width beyond an int) is said here; the rest is the engine's to check.
 #pragma once
 #include "core/status.h"
 #include "ops/backend.h"
+#include "ops/listen.h"
 #include "talksplat.h"
 
 namespace ts::capi {
 
 Status to_format(const ts_format& given, Format& format);
 Status to_precision(const ts_precision& given, Precision& precision);
+Status to_sample_format(const ts_sample_format& given, SampleFormat& format);
 Status to_image(const ts_image& given, Image& image);
 Status to_background(const char* function, const ts_background& given, Background& background);
 Camera to_camera(const ts_camera& given);

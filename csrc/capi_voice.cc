@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The C ABI of the voice.
-#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,17 +14,13 @@ namespace {
 using ts::error;
 using ts::Status;
 using ts::StatusCode;
+using ts::capi::from;
 using ts::capi::null_argument;
 using ts::capi::read_struct;
 
 template <class Body>
 ts_status guarded(const Body& body) {
   return ts::capi::guarded(body, "out of memory. Read frames while pushing, or push less at once.");
-}
-
-// Puts the function before the message of what it called.
-Status from(const char* function, const Status& status) {
-  return status.ok() ? Status() : Status(status.code(), std::string(function) + ": " + status.message());
 }
 
 template <class Number>
@@ -37,7 +32,6 @@ Status check_range(const char* name, Number value, double low, double high, cons
 
 static_assert(ts::kMaxSoundChannels == TS_MAX_CHANNELS && ts::kLoudest == TS_MAX_SAMPLE);
 static_assert(ts::kArkitWeights == TS_N_WEIGHTS);
-static_assert(static_cast<int>(ts::SampleFormat::kS16) == TS_SAMPLE_S16);
 
 Status check_params(const ts_speech_params& p) {
   TS_RETURN_IF_ERROR(check_range("rate_hz", static_cast<double>(p.rate_hz), TS_MIN_RATE_HZ, TS_MAX_RATE_HZ,
@@ -100,7 +94,7 @@ ts_status ts_speech_create(ts_engine* engine, const ts_voice* voice, const ts_sp
     TS_RETURN_IF_ERROR(ts::capi::made_here("ts_speech_create", *engine->backend));
     const ts::SpeechParams given{static_cast<int>(p.rate_hz), static_cast<int>(p.channels),
                                  ts::DriveParams{p.fps, p.seed, p.mouth, p.head, p.blink}};
-    *speech = new ts_speech{engine->backend, ts::Speech(voice->voice, given, *engine->backend)};
+    *speech = new ts_speech{ts::Speech(voice->voice, given, engine->backend)};
     return {};
   });
 }
@@ -110,17 +104,13 @@ void ts_speech_destroy(ts_speech* speech) { delete speech; }
 ts_status ts_speech_push(ts_speech* speech, ts_sample_format format, const void* samples, int64_t n) {
   return guarded([&]() -> Status {
     if (!speech) return null_argument("ts_speech_push", "speech");
-    uint32_t kind = 0;  // a caller's number may be none of the enum's
-    static_assert(sizeof kind == sizeof format);
-    std::memcpy(&kind, &format, sizeof kind);
-    if (kind > TS_SAMPLE_S16)
-      return error(StatusCode::kInvalidArgument,
-                   "ts_speech_push: format must be TS_SAMPLE_F32 or TS_SAMPLE_S16; got %u.", kind);
+    ts::SampleFormat kind;
+    TS_RETURN_IF_ERROR(from("ts_speech_push", ts::capi::to_sample_format(format, kind)));
     if (n < 0)
       return error(StatusCode::kInvalidArgument, "ts_speech_push: n must be 0 or more; got %lld.",
                    static_cast<long long>(n));
     if (n > 0 && !samples) return null_argument("ts_speech_push", "samples");
-    return from("ts_speech_push", speech->speech.push_sound(static_cast<ts::SampleFormat>(kind), samples, n));
+    return from("ts_speech_push", speech->speech.push_sound(kind, samples, n));
   });
 }
 
@@ -166,7 +156,7 @@ ts_status ts_speech_read_control(ts_speech* speech, const ts_avatar* avatar, flo
       return error(StatusCode::kInvalidArgument, "ts_speech_read_control: max_frames must be 0 or more; got %lld.",
                    static_cast<long long>(max_frames));
     if (max_frames > 0 && !control) return null_argument("ts_speech_read_control", "control");
-    return from("ts_speech_read_control", speech->speech.read(*avatar->model, control, max_frames, *n_frames));
+    return from("ts_speech_read_control", speech->speech.read_control(*avatar->model, control, max_frames, *n_frames));
   });
 }
 

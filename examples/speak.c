@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Speech in, video out, in C: reads 16-bit mono sound at 16 kHz from standard input while it arrives, and writes
- * pictures of 512x512 pixels, 3 bytes each, 25 a second, to standard output. Its argument is the avatar that speaks, with
- * whatever rig (ARKit's shapes, FLAME's); without one the demo head does.
+ * pictures of 512x512 pixels, 3 bytes each, 25 a second, to standard output. Its argument is the avatar that speaks,
+ * with whatever rig (ARKit's shapes, FLAME's); without one the demo head does.
  *
  *   cmake -S examples -B build/examples -DCMAKE_PREFIX_PATH=PREFIX && cmake --build build/examples
  *   ffmpeg -i speech.mp3 -f s16le -ac 1 -ar 16000 - | build/examples/speak head.tsplat |

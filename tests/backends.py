@@ -28,6 +28,8 @@ class Backend:
 
 
 BACKENDS = tuple(Backend(isa, "cpu", isa) for isa in ISAS)
+# Those that share avx512's kernels but for deform's matrix products.
+DEFORM_BACKENDS = (*BACKENDS, *(Backend(isa, "cpu", isa) for isa in ("avx512_bf16", "avx512_amx")))
 
 
 def missing(backend: Backend) -> str:

@@ -57,6 +57,16 @@ TABLE = {
     ("golden mean", "float32", "cpu"): Tolerance(3.3e-7, 2e-6, "as the op pose, in the rig's unit"),
     ("golden scale", "float32", "cpu"): Tolerance(2.9e-7, 2e-6, "as the op pose, in the rig's unit"),
     ("golden rotation", "float32", "cpu"): Tolerance(2.2e-6, 2e-4, "as matrices"),
+    ("deform mean", "float32", "cpu"): Tolerance(1e-3, 1e-3, "in units of the motion"),
+    ("deform rotation", "float32", "cpu"): Tolerance(1e-5, 1e-5, ""),
+    ("deform scale", "float32", "cpu"): Tolerance(1e-5, 1e-5, "of its logarithm"),
+    ("deform opacity", "float32", "cpu"): Tolerance(1e-5, 1e-5, ""),
+    ("deform color", "float32", "cpu"): Tolerance(1e-5, 1e-5, "or SH coefficients"),
+    ("deform mean", "bfloat16", "cpu"): Tolerance(2e-2, 2e-2, "in units of the motion"),
+    ("deform rotation", "bfloat16", "cpu"): Tolerance(2e-2, 2e-2, "canonical quaternions here may be short"),
+    ("deform scale", "bfloat16", "cpu"): Tolerance(5e-3, 5e-3, "of its logarithm"),
+    ("deform opacity", "bfloat16", "cpu"): Tolerance(5e-3, 5e-3, ""),
+    ("deform color", "bfloat16", "cpu"): Tolerance(5e-3, 5e-3, "or SH coefficients"),
     ("golden picture", "float32", "cpu"): Tolerance(1.2e-6, 2e-5, "pose, then raster, of a frozen avatar"),
 }
 

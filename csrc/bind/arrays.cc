@@ -65,6 +65,8 @@ ts_image image_over(py::array& pixels, ts_format format, uint32_t width, uint32_
       throw py::value_error("image: the channels of a pixel must be adjacent.");
     row_bytes *= channels;
   }
+  if (floats && !(pixels.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_))
+    throw py::value_error("image must be aligned to its float32 numbers. See numpy.require.");
   const py::ssize_t pixel_bytes = w ? row_bytes / w : 0;
   if ((w > 1 && pixels.strides(1) != pixel_bytes) || (h > 1 && pixels.strides(0) < row_bytes)) {
     throw py::value_error("image: the pixels of a row must be adjacent and rows ascending. Pass a C-contiguous array.");

@@ -43,7 +43,6 @@ ts_image image_over(py::array& pixels, ts_format format, uint32_t width, uint32_
 // [3] or [height,width,3]; nothing for none.
 ts_background background_over(const OptionalFloats& background, uint32_t width, uint32_t height);
 
-// A forked child has the handle's memory but not its threads: there it is not used.
 class Engine {
  public:
   Engine(uint32_t threads, const std::optional<std::string>& device, const std::optional<std::string>& isa);
@@ -51,11 +50,11 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  ts_engine* get() const;
+  ts_engine* get() const { return engine_; }
+  ts_engine_info info() const;  // throws DeviceError in a child of fork()
 
  private:
   ts_engine* engine_ = nullptr;
-  long pid_;
 };
 
 class Avatar {
@@ -65,7 +64,8 @@ class Avatar {
   Avatar(const Avatar&) = delete;
   Avatar& operator=(const Avatar&) = delete;
 
-  ts_avatar* get() const;
+  ts_avatar* get() const { return avatar_; }
+  const Engine& engine() const { return *engine_; }
   ts_avatar_info info() const;
   std::vector<ts_input_info> inputs() const;
 

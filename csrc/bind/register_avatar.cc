@@ -111,15 +111,10 @@ Avatar::Avatar(std::shared_ptr<Engine> engine, const std::string& path) : engine
 
 Avatar::~Avatar() { ts_avatar_destroy(avatar_); }
 
-ts_avatar* Avatar::get() const {
-  engine_->get();  // refuses a forked child
-  return avatar_;
-}
-
 ts_avatar_info Avatar::info() const {
   ts_avatar_info info{};
   info.struct_size = sizeof(info);
-  check(ts_avatar_get_info(get(), &info));
+  check(ts_avatar_get_info(avatar_, &info));
   return info;
 }
 

@@ -73,7 +73,7 @@ class Frame {
   // A frame is for one thread at a time; without the GIL, Python's threads are kept apart here.
   template <class Call>
   void call(Call&& body) {
-    avatar_->get();  // refuses a forked child
+    avatar_->engine().info();  // a child of fork() must not wait for a lock whose thread it has not
     check_released([&] {
       const std::lock_guard<std::mutex> lock(busy_);
       return body();

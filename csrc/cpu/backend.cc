@@ -28,11 +28,34 @@ T* zeros(Buffer<T>& buffer, int64_t n) {
 
 class CpuModel final : public BackendModel {
  public:
-  explicit CpuModel(const ModelView& model) : view(model) {}
-  uint64_t bytes() const override { return 0; }
+  CpuModel(const ModelView& model, const DeformKernels& kernels) : view(model), kernels_(kernels) {}
+  uint64_t bytes() const override {
+    const std::lock_guard<std::mutex> lock(packing_);
+    uint64_t bytes = 0;
+    for (const auto& deform : deform_) bytes += deform ? deform->bytes() : 0;
+    return bytes;
+  }
+
+  // Packed when the first frame of that precision is made.
+  const CpuDeform& deform(DeformPrecision precision) const {
+    const std::lock_guard<std::mutex> lock(packing_);
+    std::unique_ptr<CpuDeform>& deform = deform_[static_cast<int>(precision)];
+    if (!deform) deform = std::make_unique<CpuDeform>(*view.program, view.gaussians, kernels_, precision);
+    return *deform;
+  }
 
   const ModelView view;
+
+ private:
+  const DeformKernels& kernels_;
+  mutable std::mutex packing_;
+  mutable std::unique_ptr<CpuDeform> deform_[2];  // by DeformPrecision
 };
+
+DeformPrecision deform_precision(Precision precision, const DeformProgram& program) {
+  if (precision == Precision::kDefault) return program.precision;
+  return precision == Precision::kFast ? DeformPrecision::kBf16 : DeformPrecision::kFp32;
+}
 
 class CpuFrame final : public BackendFrame {
  public:
@@ -42,13 +65,18 @@ class CpuFrame final : public BackendFrame {
     pose_.control = control.pose;
     return pose_cpu(pose_, kernels, pool);
   }
-  Status deform(const FrameControl& control, GaussianView& view) const;
+  // eye_w: [3] where SH is seen from; nullptr: the view has coefficients.
+  Status deform(const FrameControl& control, const float* eye_w, ThreadPool& pool,
+                std::vector<Buffer<float>>& scratch, GaussianView& view);
   const float* position_w() const { return pose_.position_w; }
+  const DeformProgram& program() const { return *model_->view.program; }
   const Precision precision;
 
   uint64_t bytes() const override {
     return joint_delta_.bytes() + world_from_joint_.bytes() + world_from_mesh_.bytes() + position_w_.bytes() +
-           axes_.bytes() + axes_quat_.bytes() + axes_size_.bytes() + mean_.bytes() + quat_.bytes() + scale_.bytes();
+           axes_.bytes() + axes_quat_.bytes() + axes_size_.bytes() + mean_.bytes() + quat_.bytes() + scale_.bytes() +
+           deformed_mean_.bytes() + deformed_quat_.bytes() + deformed_scale_.bytes() + opacity_.bytes() +
+           color_.bytes() + deform_frame_.bytes();
   }
 
  private:
@@ -57,10 +85,23 @@ class CpuFrame final : public BackendFrame {
   Buffer<float> world_from_mesh_, position_w_, axes_, axes_quat_, axes_size_;
   Buffer<float> mean_, quat_, scale_;
   PoseArgs pose_;
+
+  const CpuDeform& deform_;
+  DeformFrame deform_frame_;
+  Buffer<float> deformed_mean_, deformed_quat_, deformed_scale_, opacity_, color_;
+  GaussianRows rows_;  // of those; nullptr where the program adds nothing
+  // What the rows were made from; an empty control: nothing.
+  std::vector<float> last_control_;
+  float last_eye_w_[3] = {};
+  bool last_has_eye_ = false;
+  GaussianView last_;
 };
 
 CpuFrame::CpuFrame(std::shared_ptr<const CpuModel> model, Precision of_pictures)
-    : precision(of_pictures), model_(std::move(model)) {
+    : precision(of_pictures),
+      model_(std::move(model)),
+      deform_(model_->deform(deform_precision(of_pictures, *model_->view.program))),
+      deform_frame_(deform_) {
   const ModelView& view = model_->view;
   const PoseBinding& binding = view.binding;
   const bool triangles = binding.follow == PoseFollow::kTriangle;
@@ -85,15 +126,41 @@ CpuFrame::CpuFrame(std::shared_ptr<const CpuModel> model, Precision of_pictures)
     for (int c = 0; c < 4; ++c) pose_.rows.quat[4 * i + c] = local[(3 + c) * kPoseBlock];
     for (int c = 0; c < 3; ++c) pose_.rows.scale[3 * i + c] = local[(7 + c) * kPoseBlock];
   }
+  const DeformProgram& adds = program();
+  const auto added_to = [&](DeformTarget target, Buffer<float>& buffer, int64_t columns) {
+    return adds.adds_to(target) ? zeros(buffer, binding.n * columns) : nullptr;
+  };
+  rows_.mean = added_to(DeformTarget::kMean, deformed_mean_, 3);
+  rows_.quat = added_to(DeformTarget::kRotation, deformed_quat_, 4);
+  rows_.scale = added_to(DeformTarget::kLogScale, deformed_scale_, 3);
+  rows_.opacity = added_to(DeformTarget::kLogit, opacity_, 1);
+  rows_.color = added_to(adds.adds_to(DeformTarget::kSh) ? DeformTarget::kSh : DeformTarget::kColor, color_,
+                         color_stride(view.gaussians));
 }
 
-Status CpuFrame::deform(const FrameControl& control, GaussianView& view) const {
+Status CpuFrame::deform(const FrameControl& control, const float* eye_w, ThreadPool& pool,
+                        std::vector<Buffer<float>>& scratch, GaussianView& view) {
+  // A pause, or a paused picture: nothing that it depends on has changed.
+  const bool same_eye = eye_w ? last_has_eye_ && std::equal(eye_w, eye_w + 3, last_eye_w_) : !last_has_eye_;
+  if (!last_control_.empty() && same_eye &&
+      std::equal(last_control_.begin(), last_control_.end(), control.vector)) {
+    view = last_;
+    return {};
+  }
   DeformArgs args;
-  args.program = &model_->view.program;
+  args.program = model_->view.program;
   args.control = control.vector;
   args.in = model_->view.gaussians;
   args.in.mean = pose_.rows.mean, args.in.quat = pose_.rows.quat, args.in.scale = pose_.rows.scale;
-  return deform_cpu(args, view);
+  args.rows = rows_;
+  args.eye_w = eye_w;
+  TS_RETURN_IF_ERROR(deform_frame_.run(args, deform_, pool, scratch, view));
+  if (args.program->branches.empty()) return {};
+  last_control_.assign(control.vector, control.vector + control.n);
+  last_has_eye_ = eye_w != nullptr;
+  if (eye_w) std::copy_n(eye_w, 3, last_eye_w_);
+  last_ = view;
+  return {};
 }
 
 class CpuBackend final : public Backend {
@@ -104,7 +171,7 @@ class CpuBackend final : public Backend {
   BackendInfo info() const override { return {"cpu", kernels_.isa, pool_.threads(), scratch_bytes_}; }
 
   Status load(const ModelView& view, std::shared_ptr<const BackendModel>& model) override {
-    model = std::make_shared<CpuModel>(view);
+    model = std::make_shared<CpuModel>(view, kernels_.deform);
     return {};
   }
 
@@ -126,7 +193,7 @@ class CpuBackend final : public Backend {
     auto& posed = static_cast<CpuFrame&>(frame);
     const std::lock_guard<std::mutex> turn(busy_);
     TS_RETURN_IF_ERROR(posed.pose(control, kernels_, pool_));
-    return posed.deform(control, view);
+    return posed.deform(control, nullptr, pool_, deform_scratch_, view);
   }
 
   Status vertices(BackendFrame& frame, const FrameControl& control, const float*& position) override {
@@ -156,7 +223,10 @@ class CpuBackend final : public Backend {
     TS_RETURN_IF_ERROR(frame.pose(call.control, kernels_, pool_));
     receipt.pose_us += stage.lap();
     RasterizeArgs args;
-    TS_RETURN_IF_ERROR(frame.deform(call.control, args.gaussians));
+    float eye_w[3];
+    camera_position(call.camera, eye_w);
+    const bool seen = frame.program().adds_to(DeformTarget::kSh);
+    TS_RETURN_IF_ERROR(frame.deform(call.control, seen ? eye_w : nullptr, pool_, deform_scratch_, args.gaussians));
     receipt.deform_us += stage.lap();
     args.camera = call.camera;
     args.background = call.background;
@@ -178,6 +248,7 @@ class CpuBackend final : public Backend {
   std::mutex busy_;  // held while a frame uses the threads or the scratch memory
   ThreadPool pool_;
   Rasterizer rasterizer_;
+  std::vector<Buffer<float>> deform_scratch_;  // of each thread
   std::atomic<uint64_t> scratch_bytes_;  // the rasterizer's after its last frame
 };
 

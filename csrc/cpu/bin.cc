@@ -64,8 +64,8 @@ inline uint64_t tile_masks(uint64_t rows) {
   return rows ^ swap ^ swap << 24;
 }
 
-// Tile rows and one more, rounded up to whole cache lines of four: a splat's end row is exclusive, so a splat in the last
-// tile row marks its end one row past it.
+// Tile rows and one more, rounded up to whole cache lines of four: a splat's end row is exclusive, so a splat in the
+// last tile row marks its end one row past it.
 int64_t rows_of_part(int tiles_y) { return (tiles_y + 4) / 4 * 4; }
 
 // The tile lists of one row of n spans, its instances from `first`.

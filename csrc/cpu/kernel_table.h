@@ -5,6 +5,7 @@
 
 #include "cpu/bin.h"
 #include "cpu/blend.h"
+#include "cpu/deform.h"
 #include "cpu/pose.h"
 #include "cpu/project.h"
 #include "ops/encode_args.h"
@@ -18,10 +19,15 @@ struct KernelTable {
   void (*emit_spans)(const BinArgs& args, int part, Span* spans, SpanRow* rows);
   void (*blend_tile)(const BlendArgs& args, int tile, BlendScratch& scratch);
   PoseKernels pose;
+  DeformKernels deform;
   void (*encode_step)(const EncodeArgs& args);
 };
 
 // isa == nullptr: TALKSPLAT_ISA if set, else the widest of this CPU. Fails when this CPU or build lacks it.
 Status find_kernels(const char* isa, const KernelTable** table);
+
+// Whether the bfloat16 kernels may be used. Asks the operating system for AMX's registers the first time, which makes the
+// frames of signal handlers 8 KiB larger: it is not asked before a model wants them.
+bool allow_bf16(const DeformKernels& kernels);
 
 }  // namespace ts

@@ -11,6 +11,7 @@
 #include "core/scan.h"
 #include "core/text.h"
 #include "engine/avatar_manifest.h"
+#include "engine/deform_tensors.h"
 #include "engine/tensor_reader.h"
 
 namespace ts {
@@ -28,6 +29,7 @@ class Reader {
     TS_RETURN_IF_ERROR(rig());
     TS_RETURN_IF_ERROR(binding());
     TS_RETURN_IF_ERROR(inputs());
+    TS_RETURN_IF_ERROR(deform());
     TS_RETURN_IF_ERROR(recorded_motion(clips));
     if (in_.has("plate/background")) {
       TS_RETURN_IF_ERROR(in_.get("plate/background", {a_.height, a_.width, 3}, a_.plate));
@@ -242,6 +244,15 @@ class Reader {
       TS_RETURN_IF_ERROR(check_ids(place, input.index, shapes ? a_.s : a_.j, shapes ? "shapes" : "joints"));
     }
     return Status();
+  }
+
+  Status deform() {
+    if (a_.program.branches.empty()) return Status();
+    for (ConditionStage& stage : a_.program.condition.stages) {
+      if (stage.kind != ConditionKind::kInput) continue;
+      for (int i = 0; i < stage.input; ++i) stage.control += a_.inputs[static_cast<size_t>(i)].size;
+    }
+    return read_deform_tensors(in_, a_.gaussians, a_.program);
   }
 
   Status check_ids(const std::string& place, const std::vector<int>& ids, int64_t limit, const char* what) const {

@@ -12,6 +12,7 @@
 #include "core/safetensors.h"
 #include "core/status.h"
 #include "ops/camera.h"
+#include "ops/deform.h"
 #include "ops/gaussians.h"
 
 namespace ts {
@@ -21,15 +22,23 @@ class MappedFile;
 enum class RigKind { kNone, kArkit, kFlame, kMesh };
 enum class BindingKind { kStatic, kTriangle, kVertex };
 enum class ScaleRule { kLength, kInverseLength };
-enum class InputTarget { kBlendshape, kJointRotation, kJointTranslation, kTranslation };
+enum class InputTarget { kBlendshape, kJointRotation, kJointTranslation, kTranslation, kDeform };
+
+// Features of the frames around one, as an input of a deform program holds them: [frames,channels,length].
+struct FeatureWindow {
+  int before = 0, after = 0;  // frames
+  int channels = 0, length = 0;
+};
 
 struct AvatarInput {
   std::string name;
   int size = 0;  // floats
   InputTarget target = InputTarget::kTranslation;
-  std::vector<std::string> names;    // [size] for kBlendshape, else empty
+  std::vector<std::string> names;    // [size] for kBlendshape; kDeform may have them; else empty
   std::vector<int> index;            // shapes (-1: absent in this rig) or joints; empty for kTranslation
   std::vector<float> default_value;  // [size]
+  FeatureWindow window;              // kDeform; channels 0: none
+  bool follows_camera = false;       // kDeform: zeros stand for the frame's camera
 };
 
 struct AvatarFile {
@@ -54,6 +63,9 @@ struct AvatarFile {
   int pose_shape_first = -1;  // -1: no pose correctives
   std::vector<int> pose_shape_joints;
   std::vector<AvatarInput> inputs;
+
+  DeformProgram program;
+  std::string encoder;  // "": none
 
   // Counts of FORMAT.md: vertices, triangles, shapes, joints, deltas, skin influences.
   int64_t v = 0, f = 0, s = 0, j = 0, z = 0, k = 0;

@@ -10,6 +10,7 @@
 
 #include "core/json.h"
 #include "core/text.h"
+#include "engine/deform_manifest.h"
 #include "engine/manifest_node.h"
 
 namespace ts {
@@ -94,9 +95,11 @@ Status read_rig(const Node& root, AvatarFile& avatar) {
 
 // A key of another target would be without effect.
 Status check_target_keys(const Node& node, InputTarget target) {
-  const bool shapes = target == InputTarget::kBlendshape, joints = !shapes && target != InputTarget::kTranslation;
-  for (const auto& [key, allowed] :
-       {std::pair("names", shapes), std::pair("shapes", shapes), std::pair("joints", joints)}) {
+  const bool shapes = target == InputTarget::kBlendshape, deform = target == InputTarget::kDeform;
+  const bool joints = target == InputTarget::kJointRotation || target == InputTarget::kJointTranslation;
+  for (const auto& [key, allowed] : {std::pair("names", shapes || deform), std::pair("shapes", shapes),
+                                     std::pair("joints", joints), std::pair("window", deform),
+                                     std::pair("follows", deform)}) {
     if (!allowed && !node.at(key).absent()) return node.at(key).require(false, "be absent for this target");
   }
   return Status();
@@ -114,13 +117,36 @@ Status read_names(const Node& node, AvatarInput& input) {
   return Status();
 }
 
+Status read_window(const Node& node, AvatarInput& input) {
+  FeatureWindow& window = input.window;
+  TS_RETURN_IF_ERROR(node.at("before").integer(0, kMaxInputSize, window.before));
+  TS_RETURN_IF_ERROR(node.at("after").integer(0, kMaxInputSize, window.after));
+  TS_RETURN_IF_ERROR(node.at("channels").integer(1, kMaxInputSize, window.channels));
+  TS_RETURN_IF_ERROR(node.at("length").integer(1, kMaxInputSize, window.length));
+  const int64_t frame = int64_t{window.channels} * window.length;
+  return node.require(frame <= input.size && (int64_t{window.before} + 1 + window.after) * frame == input.size,
+                      "have (before + 1 + after) channels length = size, " + std::to_string(input.size));
+}
+
+Status read_deform_input(const Node& node, AvatarInput& input) {
+  if (!node.at("names").absent()) TS_RETURN_IF_ERROR(read_names(node.at("names"), input));
+  if (!node.at("window").absent()) TS_RETURN_IF_ERROR(read_window(node.at("window"), input));
+  const Node follows = node.at("follows");
+  if (follows.absent()) return Status();
+  int camera = 0;
+  TS_RETURN_IF_ERROR(follows.choice({"camera"}, camera));
+  input.follows_camera = true;
+  return node.at("size").require(input.size == 12, "be 12 where the input follows the camera");
+}
+
 Status read_input(const Node& node, AvatarInput& input) {
   TS_RETURN_IF_ERROR(node.at("name").name(input.name));
   // clip/CLIP/INPUT must split in one way only.
   TS_RETURN_IF_ERROR(node.at("name").require(input.name.find('/') == std::string::npos, "not contain '/'"));
   TS_RETURN_IF_ERROR(node.at("size").integer(1, kMaxInputSize, input.size));
   TS_RETURN_IF_ERROR(
-      node.at("target").choice({"blendshape", "joint_rotation", "joint_translation", "translation"}, input.target));
+      node.at("target").choice({"blendshape", "joint_rotation", "joint_translation", "translation", "deform"},
+                               input.target));
   TS_RETURN_IF_ERROR(check_target_keys(node, input.target));
   switch (input.target) {
     case InputTarget::kBlendshape:
@@ -136,6 +162,9 @@ Status read_input(const Node& node, AvatarInput& input) {
       break;
     case InputTarget::kTranslation:
       TS_RETURN_IF_ERROR(node.at("size").require(input.size == 3, "be 3 for the target \"translation\""));
+      break;
+    case InputTarget::kDeform:
+      TS_RETURN_IF_ERROR(read_deform_input(node, input));
   }
   // Only now is the size backed by lists of that length.
   input.default_value.assign(static_cast<size_t>(input.size), 0.0f);
@@ -209,22 +238,13 @@ Status read_recorded_motion(const Node& root, const AvatarFile& avatar, std::vec
   return read_clips(root.at("clips"), "clip/", avatar.inputs, clips);
 }
 
-Status check_deform(const Node& stages) {
-  size_t count = 0;
-  TS_RETURN_IF_ERROR(stages.list(-1, count));
-  if (count == 0) return Status();
-  std::string kind = "unnamed";
-  const Status named = stages.at(size_t{0}).at("kind").text(kind);
-  return stages.invalid("deform.stages[0] (" + (named.ok() ? quoted(kind) : kind) +
-                        ") needs a newer talksplat; this one runs no deform stages. Upgrade talksplat");
-}
-
-Status check_encoder(const Node& root) {
+Status read_encoder(const Node& root, std::string& name) {
   const Node encoder = root.at("encoder"), look_ahead = root.at("look_ahead_ms");
   float look_ahead_ms = 0;
   TS_RETURN_IF_ERROR(look_ahead.number(look_ahead_ms));
   if (encoder.null()) return look_ahead.require(look_ahead_ms == 0, "be 0 where encoder is null");
   TS_RETURN_IF_ERROR(encoder.require(encoder.is_text().ok(), "be null or a text"));
+  TS_RETURN_IF_ERROR(encoder.text(name));
   return look_ahead.require(look_ahead_ms >= 0, "be 0 or more");
 }
 
@@ -258,12 +278,20 @@ Status read_manifest(const std::string& text, AvatarFile& avatar, std::vector<Mo
   int method = 0;
   TS_RETURN_IF_ERROR(root.at("format").integer(1, kFormat, avatar.format));
   TS_RETURN_IF_ERROR(root.at("name").text(avatar.name));
-  TS_RETURN_IF_ERROR(root.at("method").choice({"lam", "gaussian-avatars", "ggtalker", "static", "mesh"}, method));
+  TS_RETURN_IF_ERROR(root.at("method").choice({"lam", "gaussian-avatars", "ggtalker", "static", "mesh",
+                                               "gaussian-talker", "talking-gaussian", "embedtalk"},
+                                              method));
   TS_RETURN_IF_ERROR(read_picture(root, avatar));
   TS_RETURN_IF_ERROR(read_rig(root, avatar));
   TS_RETURN_IF_ERROR(read_inputs(root.at("inputs"), avatar.inputs));
-  TS_RETURN_IF_ERROR(check_deform(root.at("deform").at("stages")));
-  TS_RETURN_IF_ERROR(check_encoder(root));
+  const Node deform = root.at("deform");
+  TS_RETURN_IF_ERROR(read_deform(deform, avatar.inputs, avatar.program));
+  if (!avatar.program.branches.empty()) {
+    TS_RETURN_IF_ERROR(deform.at("branches").require(avatar.format > 1, "be absent in format 1"));
+    TS_RETURN_IF_ERROR(root.at("rig").at("kind").require(avatar.rig == RigKind::kNone,
+                                                         "be \"none\" where there is a deform program"));
+  }
+  TS_RETURN_IF_ERROR(read_encoder(root, avatar.encoder));
   TS_RETURN_IF_ERROR(read_recorded_motion(root, avatar, clips));
   TS_RETURN_IF_ERROR(root.at("licence").is_text());
   TS_RETURN_IF_ERROR(root.at("subject_consent").is_text());

@@ -8,31 +8,42 @@
 #include "math/affine.h"
 
 namespace ts {
+namespace {
 
-Control::Control(const AvatarFile& file, const ControlLayout& layout)
-    : layout_(layout), s_(file.s), j_(file.j), vector_(layout.neutral()) {
+// value [12]: twelve zeros, which are no camera, become world_from_cam's rotation and cam_from_world's translation.
+void follow(const Camera& camera, float* value) {
+  if (std::any_of(value, value + 12, [](float x) { return x != 0; })) return;
+  const float* m = camera.cam_from_world;
+  for (int row = 0; row < 3; ++row) {
+    for (int column = 0; column < 3; ++column) value[3 * row + column] = m[4 * column + row];
+    value[9 + row] = m[4 * row + 3];
+  }
+}
+
+}  // namespace
+
+Control::Control(const AvatarFile& file, const ControlLayout& layout) : layout_(layout), s_(file.s), j_(file.j) {
+  vector_.reserve(static_cast<size_t>(layout.size()));
   weight_.reserve(static_cast<size_t>(s_));
   joint_quat_.reserve(static_cast<size_t>(4 * j_));
   joint_translation_.reserve(static_cast<size_t>(3 * j_));
 }
 
-Status Control::set(const float* vector) {
+Status Control::set(const float* vector, const Camera& camera, FrameControl& control) {
   if (vector) TS_RETURN_IF_ERROR(layout_.check(vector));
-  vector_ = vector ? vector : layout_.neutral();
-  return add_up();
-}
-
-FrameControl Control::of_frame() {
-  FrameControl control;
-  control.vector = vector_;
+  std::copy_n(vector ? vector : layout_.neutral(), layout_.size(), vector_.data());
+  for (size_t i = 0; i < layout_.inputs().size(); ++i) {
+    if (layout_.inputs()[i].follows_camera) follow(camera, vector_.data() + layout_.offset(i));
+  }
+  control.vector = vector_.data();
+  control.n = layout_.size();
   control.pose.weight = weight_.data();
   control.pose.joint_quat = joint_quat_.data();
   control.pose.joint_translation = joint_translation_.data();
-  std::copy(translation_, translation_ + 3, control.pose.translation);
-  return control;
+  return add_up(control);
 }
 
-Status Control::add_up() {
+Status Control::add_up(FrameControl& control) {
   std::fill(weight_.data(), weight_.data() + s_, 0.0f);
   std::fill(joint_translation_.data(), joint_translation_.data() + 3 * j_, 0.0);
   for (int64_t joint = 0; joint < j_; ++joint) {
@@ -42,7 +53,7 @@ Status Control::add_up() {
   double translation[3] = {0, 0, 0};
   for (size_t i = 0; i < layout_.inputs().size(); ++i) {
     const AvatarInput& input = layout_.inputs()[i];
-    const float* value = vector_ + layout_.offset(i);
+    const float* value = control.vector + layout_.offset(i);
     const size_t n = input.index.size();
     switch (input.target) {
       case InputTarget::kBlendshape:
@@ -52,8 +63,7 @@ Status Control::add_up() {
           weight += value[e];
           if (!std::isfinite(weight)) {
             return error(StatusCode::kInvalidArgument,
-                         "control: the weights of shape %d must have a finite sum; %s "
-                         "makes it overflow.",
+                         "control: the weights of shape %d must have a finite sum; %s makes it overflow.",
                          input.index[e], quoted(input.name).c_str());
           }
         }
@@ -74,11 +84,13 @@ Status Control::add_up() {
       case InputTarget::kTranslation:
         for (int axis = 0; axis < 3; ++axis) translation[axis] += value[axis];
         break;
+      case InputTarget::kDeform:
+        break;
     }
   }
   for (int axis = 0; axis < 3; ++axis) {
-    translation_[axis] = static_cast<float>(translation[axis]);
-    if (!std::isfinite(translation_[axis])) {
+    control.pose.translation[axis] = static_cast<float>(translation[axis]);
+    if (!std::isfinite(control.pose.translation[axis])) {
       return error(StatusCode::kInvalidArgument, "control: translations must have a finite sum; axis %d is %g.", axis,
                    translation[axis]);
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Control — one frame's control vector, checked and added up by what it moves in the rig.
+// Control — one frame's control vector, checked, completed and added up by what it moves in the rig.
 #pragma once
 #include <cstdint>
 
@@ -15,23 +15,19 @@ class Control {
  public:
   Control(const AvatarFile& file, const ControlLayout& layout);  // which must outlive this
 
-  // vector [layout.size()]; Nullable: every input has its default. kInvalidArgument for numbers that are not finite, and
-  // those whose sum overflows.
-  Status set(const float* vector);
+  // vector [layout.size()]; Nullable: every input has its default. camera: what inputs that follow it and are zero get.
+  // control: valid until the next set(). kInvalidArgument for numbers that are not finite, and those whose sum overflows.
+  Status set(const float* vector, const Camera& camera, FrameControl& control);
 
-  // Valid after set(), as long as its vector is.
-  FrameControl of_frame();
-  uint64_t bytes() const { return weight_.bytes() + joint_quat_.bytes() + joint_translation_.bytes(); }
+  uint64_t bytes() const { return vector_.bytes() + weight_.bytes() + joint_quat_.bytes() + joint_translation_.bytes(); }
 
  private:
-  Status add_up();
+  Status add_up(FrameControl& control);
 
   const ControlLayout& layout_;
   const int64_t s_, j_;
-  const float* vector_;
-  Buffer<float> weight_;
+  Buffer<float> vector_, weight_;
   Buffer<double> joint_quat_, joint_translation_;
-  float translation_[3] = {0, 0, 0};
 };
 
 }  // namespace ts

@@ -26,8 +26,8 @@ Status ControlLayout::find(const char* name, size_t& input) const {
   std::string known;
   for (const AvatarInput& i : inputs_)
     known += (known.empty() ? "" : ", ") + printable(i.name) + " [" + std::to_string(i.size) + "]";
-  return error(StatusCode::kInvalidArgument, "control: %s is not an input of this avatar; it has %s.",
-               quoted(name).c_str(), known.empty() ? "none: it does not move" : known.c_str());
+  return error(StatusCode::kInvalidArgument, "%s is not an input of this avatar; it has %s.", quoted(name).c_str(),
+               known.empty() ? "none: it does not move" : known.c_str());
 }
 
 Status ControlLayout::check(const float* control) const {

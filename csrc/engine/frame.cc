@@ -15,7 +15,7 @@ Status Frame::make(std::shared_ptr<const Model> model, const Canvas& canvas, std
   TS_RETURN_IF_ERROR(check_size(canvas.format, canvas.width, canvas.height));
   std::unique_ptr<Frame> made(new Frame(std::move(model), canvas));
   const Model& of = made->model();
-  TS_RETURN_IF_ERROR(of.backend().make_frame(of.on_device(), canvas, made->on_device_));
+  TS_RETURN_IF_ERROR(of.backend().make_frame(of.backend_model(), canvas, made->backend_frame_));
   frame = std::move(made);
   return {};
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Frame — what drawing one picture of a model changes: a control, a posed mesh and Gaussians, the plate at its size. It
 // belongs to one caller; many frames share a model, and no lock stands between them but the one for the threads that
-// they share. All memory is claimed when it is made: drawing allocates nothing unless it fails.
+// they share. Its memory is claimed when it is made, but for the plate, which the first draw over the avatar's own
+// background resamples: after it drawing allocates nothing, unless it fails or the scratch that all frames share grows.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -21,11 +22,11 @@ class Frame {
 
   const Model& model() const { return *model_; }
   const Canvas& canvas() const { return canvas_; }
-  const Plate& plate() const { return plate_; }
+  Plate& plate() { return plate_; }
   Control& control() { return control_; }
-  BackendFrame& on_device() { return *on_device_; }
+  BackendFrame& backend_frame() { return *backend_frame_; }
 
-  uint64_t bytes() const { return control_.bytes() + plate_.bytes() + on_device_->bytes(); }
+  uint64_t bytes() const { return control_.bytes() + plate_.bytes() + backend_frame_->bytes(); }
 
  private:
   Frame(std::shared_ptr<const Model> model, const Canvas& canvas);
@@ -33,8 +34,8 @@ class Frame {
   const std::shared_ptr<const Model> model_;
   const Canvas canvas_;
   Control control_;
-  const Plate plate_;
-  std::unique_ptr<BackendFrame> on_device_;
+  Plate plate_;
+  std::unique_ptr<BackendFrame> backend_frame_;
 };
 
 }  // namespace ts

@@ -11,6 +11,7 @@ ModelView view_of(const AvatarFile& file, const Rig& rig) {
   view.mesh = rig.mesh;
   view.skeleton = rig.skeleton;
   view.binding = rig.binding;
+  view.program = &file.program;
   view.gaussians = file.gaussians;
   view.gaussians.mean = view.gaussians.quat = view.gaussians.scale = nullptr;  // they are in binding.local
   return view;
@@ -29,7 +30,7 @@ Status Model::load(const char* path, std::shared_ptr<Backend> backend, std::shar
   AvatarFile file;
   TS_RETURN_IF_ERROR(read_avatar_file(path, file));
   const std::shared_ptr<Model> loaded(new Model(std::move(file), std::move(backend)));
-  TS_RETURN_IF_ERROR(loaded->backend_->load(view_of(loaded->file_, loaded->rig_), loaded->on_device_));
+  TS_RETURN_IF_ERROR(loaded->backend_->load(view_of(loaded->file_, loaded->rig_), loaded->backend_model_));
   model = loaded;
   return {};
 }

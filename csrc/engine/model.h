@@ -25,9 +25,9 @@ class Model {
   const Rig& rig() const { return rig_; }
   const Retarget& retarget() const { return retarget_; }
   Backend& backend() const { return *backend_; }
-  const std::shared_ptr<const BackendModel>& on_device() const { return on_device_; }
+  const std::shared_ptr<const BackendModel>& backend_model() const { return backend_model_; }
 
-  uint64_t resident_bytes() const { return rig_.bytes() + on_device_->bytes(); }  // beside the mapped file
+  uint64_t resident_bytes() const { return rig_.bytes() + backend_model_->bytes(); }  // beside the mapped file
 
  private:
   Model(AvatarFile file, std::shared_ptr<Backend> backend);
@@ -37,7 +37,7 @@ class Model {
   const Rig rig_;
   const ControlLayout layout_;
   const Retarget retarget_;
-  std::shared_ptr<const BackendModel> on_device_;
+  std::shared_ptr<const BackendModel> backend_model_;
 };
 
 }  // namespace ts

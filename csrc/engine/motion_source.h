@@ -33,7 +33,7 @@ class MotionSource {
   virtual int64_t ready() const = 0;  // frames that can be read now
   // Takes the next frames, at most max_frames, as controls of the model, [n_frames,model.layout().size()].
   // kInvalidArgument for a model that this source cannot move.
-  virtual Status read(const Model& model, float* control, int64_t max_frames, int64_t& n_frames) = 0;
+  virtual Status read_control(const Model& model, float* control, int64_t max_frames, int64_t& n_frames) = 0;
 };
 
 }  // namespace ts

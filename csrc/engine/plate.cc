@@ -23,18 +23,21 @@ Tap tap_of(int i, int size, int source_size, float scale) {
 
 }  // namespace
 
-Plate::Plate(const AvatarFile& file, int width, int height) : pixels_(file.plate) {
-  if (!file.plate || (width == file.width && height == file.height)) return;
-  uint8_t* out = resized_.reserve(3 * static_cast<size_t>(width) * static_cast<size_t>(height));
-  pixels_ = out;
-  std::vector<Tap> columns(static_cast<size_t>(width));
-  const float scale = static_cast<float>(height) / static_cast<float>(file.height);
-  for (int x = 0; x < width; ++x) columns[static_cast<size_t>(x)] = tap_of(x, width, file.width, scale);
-  for (int y = 0; y < height; ++y) {
-    const Tap row = tap_of(y, height, file.height, scale);
-    const uint8_t* rows[2] = {file.plate + 3 * static_cast<size_t>(row.first) * static_cast<size_t>(file.width),
-                              file.plate + 3 * static_cast<size_t>(row.second) * static_cast<size_t>(file.width)};
-    for (int x = 0; x < width; ++x) {
+const uint8_t* Plate::pixels() {
+  if (!pixels_ && file_.plate) pixels_ = width_ == file_.width && height_ == file_.height ? file_.plate : resample();
+  return pixels_;
+}
+
+const uint8_t* Plate::resample() {
+  uint8_t* out = resized_.reserve(3 * static_cast<size_t>(width_) * static_cast<size_t>(height_));
+  std::vector<Tap> columns(static_cast<size_t>(width_));
+  const float scale = static_cast<float>(height_) / static_cast<float>(file_.height);
+  for (int x = 0; x < width_; ++x) columns[static_cast<size_t>(x)] = tap_of(x, width_, file_.width, scale);
+  for (int y = 0; y < height_; ++y) {
+    const Tap row = tap_of(y, height_, file_.height, scale);
+    const uint8_t* rows[2] = {file_.plate + 3 * static_cast<size_t>(row.first) * static_cast<size_t>(file_.width),
+                              file_.plate + 3 * static_cast<size_t>(row.second) * static_cast<size_t>(file_.width)};
+    for (int x = 0; x < width_; ++x) {
       const Tap column = columns[static_cast<size_t>(x)];
       for (int c = 0; c < 3; ++c) {
         const auto across = [&](const uint8_t* line) {
@@ -44,6 +47,7 @@ Plate::Plate(const AvatarFile& file, int width, int height) : pixels_(file.plate
       }
     }
   }
+  return resized_.data();
 }
 
 }  // namespace ts

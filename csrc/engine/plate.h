@@ -10,16 +10,21 @@ namespace ts {
 
 class Plate {
  public:
-  // The file's own at its size, else resampled: bilinear, scaled to the height, middle on middle as the camera is,
-  // borders repeated. The file must outlive this. Throws std::bad_alloc.
-  Plate(const AvatarFile& file, int width, int height);
+  Plate(const AvatarFile& file, int width, int height) : file_(file), width_(width), height_(height) {}
 
-  const uint8_t* pixels() const { return pixels_; }  // [height,width,3]; nullptr where the file has no plate
+  // [height,width,3]; nullptr where the file has no plate. The file's own at its size, else resampled by the first
+  // call: bilinear, scaled to the height, middle on middle as the camera is, borders repeated. The file must outlive
+  // this. Throws std::bad_alloc.
+  const uint8_t* pixels();
   uint64_t bytes() const { return resized_.bytes(); }
 
  private:
+  const uint8_t* resample();
+
+  const AvatarFile& file_;
+  const int width_, height_;
   Buffer<uint8_t> resized_;
-  const uint8_t* pixels_;
+  const uint8_t* pixels_ = nullptr;
 };
 
 }  // namespace ts

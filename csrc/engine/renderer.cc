@@ -9,8 +9,6 @@
 namespace ts {
 namespace {
 
-constexpr float kDilation = 0.3f;  // px^2; what every supported trainer used
-
 // The canvas's camera for an image of another size: scaled to its height, middle on middle.
 Camera fitted_camera(const AvatarFile& file, int width, int height) {
   Camera camera = file.camera;
@@ -21,7 +19,7 @@ Camera fitted_camera(const AvatarFile& file, int width, int height) {
   return camera;
 }
 
-Background own_background(const Frame& frame) {
+Background own_background(Frame& frame) {
   const AvatarFile& file = frame.model().file();
   Background background;
   background.image_u8 = frame.plate().pixels();
@@ -48,12 +46,10 @@ Status prepare(const RenderJob& job, DrawCall& call) {
   Frame& frame = *job.frame;
   TS_RETURN_IF_ERROR(check(job.image));
   TS_RETURN_IF_ERROR(check_canvas(frame.canvas(), job.image));
-  TS_RETURN_IF_ERROR(frame.control().set(job.control));
-  call.frame = &frame.on_device();
-  call.control = frame.control().of_frame();
+  call.frame = &frame.backend_frame();
   call.camera = job.camera ? *job.camera : fitted_camera(frame.model().file(), job.image.width, job.image.height);
+  TS_RETURN_IF_ERROR(frame.control().set(job.control, call.camera, call.control));
   call.background = job.background ? *job.background : own_background(frame);
-  call.dilation = kDilation;
   call.image = job.image;
   call.receipt = job.receipt;
   return {};
@@ -76,9 +72,10 @@ Status render(const RenderJob* jobs, size_t n) {
 
 Status read_gaussians(Frame& frame, const float* control, const GaussianRows& rows) {
   const AvatarFile& file = frame.model().file();
-  TS_RETURN_IF_ERROR(frame.control().set(control));
+  FrameControl posing;
+  TS_RETURN_IF_ERROR(frame.control().set(control, file.camera, posing));
   GaussianView posed;
-  TS_RETURN_IF_ERROR(frame.model().backend().gaussians(frame.on_device(), frame.control().of_frame(), posed));
+  TS_RETURN_IF_ERROR(frame.model().backend().gaussians(frame.backend_frame(), posing, posed));
   bool inside = true;
   const auto scatter = [&](const float* from, float* to, int64_t columns) {
     if (!to) return;
@@ -112,9 +109,10 @@ Status read_gaussians(Frame& frame, const float* control, const GaussianRows& ro
 
 Status read_vertices(Frame& frame, const float* control, float* vertices) {
   const Model& model = frame.model();
-  TS_RETURN_IF_ERROR(frame.control().set(control));
+  FrameControl posing;
+  TS_RETURN_IF_ERROR(frame.control().set(control, model.file().camera, posing));
   const float* position = nullptr;
-  TS_RETURN_IF_ERROR(model.backend().vertices(frame.on_device(), frame.control().of_frame(), position));
+  TS_RETURN_IF_ERROR(model.backend().vertices(frame.backend_frame(), posing, position));
   for (int64_t i = 0; i < model.file().v; ++i) {
     const float* at = position + 4 * int64_t{model.rig().slot_of_vertex()[i]};
     std::copy(at, at + 3, vertices + 3 * i);

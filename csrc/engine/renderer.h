@@ -17,7 +17,7 @@ struct RenderJob {
   const Camera* camera = nullptr;          // Nullable: the avatar's, scaled to the image's height and centred
   const Background* background = nullptr;  // Nullable: the avatar's own: its plate, or its colour
   Image image;                             // of the frame's canvas
-  Receipt* receipt = nullptr;              // stages are added to it
+  Receipt* receipt = nullptr;              // required; stages are added to it
 };
 
 // Draws n frames of one backend, no two of them the same.

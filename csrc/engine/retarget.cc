@@ -161,9 +161,12 @@ void Retarget::place_on_flame(const AvatarFile& file) {
   if (expressions.target != InputTarget::kBlendshape) return;
   const std::vector<double> coefficient = solve_lips(file, expressions);
   for (size_t e = 0; e < coefficient.size() / kLipWeights; ++e) {
+    const double* share = coefficient.data() + e * kLipWeights;
+    const auto moves = [](double x) { return x != 0; };
+    if (std::none_of(share, share + kLipWeights, moves)) continue;
     Element& element = add(expr, static_cast<int>(e), -kUnbounded);
     for (int lip = 0; lip < kLipWeights; ++lip) {
-      add_term(element, lip_weight(lip), coefficient[e * kLipWeights + static_cast<size_t>(lip)]);
+      if (moves(share[lip])) add_term(element, lip_weight(lip), share[lip]);
     }
   }
 }

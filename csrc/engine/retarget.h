@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Retarget — a face (ARKit's weights and a head pose) as an avatar's inputs. docs/retargeting.md has the rules in words.
+// Retarget — a face (ARKit's weights and a head pose) as an avatar's inputs. docs/retargeting.md has the rules.
 //
 // A rig with ARKit's names takes the weights as they are; a shape that it lacks goes to what stands in for it
 // (stand_ins.h). A FLAME avatar turns jaw, eyes and neck, which geometry settles, and moves its lips by the
@@ -26,8 +26,8 @@ struct FaceRows {
 
 class Retarget {
  public:
-  // layout: of the file's inputs; it must outlive this. On a FLAME avatar the lips are solved, which takes milliseconds.
-  // Throws std::bad_alloc.
+  // layout: of the file's inputs; it must outlive this. On a FLAME avatar the lips are solved, which takes
+  // milliseconds. Throws std::bad_alloc.
   Retarget(const AvatarFile& file, const ControlLayout& layout);
 
   // Whether a face moves it: an input has one of ARKit's names, or it is moved by FLAME's parameters.
@@ -52,8 +52,9 @@ class Retarget {
     int weight;
     double share;
   };
-  // One float that weights move: start + own + the terms' sum, where the terms take own neither below `low` nor above
-  // `high` unless it was there.
+  // One float of a control that weights move. Where own is the weight whose name it has, or 0, it becomes start plus
+  // own + the sum of share * weight over the terms, clamped to low..high. A weight that lies outside keeps its value:
+  // its side of the range is widened to own.
   struct Element {
     int64_t at = 0;  // in a control
     double start = 0, low = 0, high = 1;

@@ -2,6 +2,7 @@
 #include "engine/speech.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/clock.h"
 #include "engine/model.h"
@@ -30,13 +31,14 @@ Status Voice::load(const char* path, Voice& voice) {
   return {};
 }
 
-Speech::Speech(std::shared_ptr<const Voice> voice, const SpeechParams& params, Backend& backend)
-    : voice_(std::move(voice)),
+Speech::Speech(std::shared_ptr<const Voice> voice, const SpeechParams& params, std::shared_ptr<Backend> backend)
+    : backend_(std::move(backend)),
+      voice_(std::move(voice)),
       params_(params),
       n_channels_(voice_->model->n_channels),
       n_features_(voice_->model->n_features),
       listen_(params.rate_hz, params.channels),
-      encode_(voice_->model, backend.make_encode_stream(voice_->model)),
+      encode_(voice_->model, backend_->make_encode_stream(voice_->model)),
       drive_(params.drive) {
   for (std::vector<float>& said : said_) said.assign(static_cast<size_t>(n_channels_ + n_features_), 0.0f);
 }
@@ -87,7 +89,8 @@ void Speech::hear(const float* samples, int64_t n) {
   }
 }
 
-// Step k is the face at step k + 1 - look-ahead. A voice that looks no step ahead has no word on step 0: the next one's.
+// What the network says at its step k is the face at step k + 1 - look_ahead_steps; before face step 0 there is nothing
+// to say. Without look-ahead its first word is on face step 1, and face step 0, on which it says nothing, has the same.
 void Speech::step() {
   const int64_t first = voice_->look_ahead_steps - 1;
   if (steps_++ < first) return;
@@ -156,7 +159,7 @@ int64_t Speech::read_faces(const FaceArrays& faces, int64_t max_frames) {
   return n;
 }
 
-Status Speech::read(const Model& model, float* control, int64_t max_frames, int64_t& n_frames) {
+Status Speech::read_control(const Model& model, float* control, int64_t max_frames, int64_t& n_frames) {
   n_frames = 0;
   const Retarget& retarget = model.retarget();
   if (!retarget.speaks())

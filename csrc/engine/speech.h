@@ -45,14 +45,14 @@ struct FaceArrays {
 
 class Speech final : public MotionSource {
  public:
-  Speech(std::shared_ptr<const Voice> voice, const SpeechParams& params, Backend& backend);
+  Speech(std::shared_ptr<const Voice> voice, const SpeechParams& params, std::shared_ptr<Backend> backend);
 
   double look_ahead_s() const override { return voice_->look_ahead_s(); }
   Status push_sound(SampleFormat format, const void* samples, int64_t n) override;
   Status finish() override;
   void reset() override;
   int64_t ready() const override { return n_frames_ - first_frame_; }
-  Status read(const Model& model, float* control, int64_t max_frames, int64_t& n_frames) override;
+  Status read_control(const Model& model, float* control, int64_t max_frames, int64_t& n_frames) override;
   // The same frames as faces. Returns how many were taken.
   int64_t read_faces(const FaceArrays& faces, int64_t max_frames);
 
@@ -66,7 +66,8 @@ class Speech final : public MotionSource {
   // For every frame that n samples make, so that nothing fails halfway: a push is taken whole or not at all.
   void make_room(int64_t n_samples);
 
-  std::shared_ptr<const Voice> voice_;
+  const std::shared_ptr<Backend> backend_;  // of encode_'s stream
+  const std::shared_ptr<const Voice> voice_;
   const SpeechParams params_;
   const int n_channels_, n_features_;
   Listen listen_;

@@ -17,7 +17,7 @@ struct Row {
   Option option[3];  // the best first
 };
 
-// SIDE is Left or Right, the same throughout a row. Sizes were judged on lips: how far they open, part, round and widen.
+// SIDE is Left or Right, the same throughout a row. Sizes were judged on lips: how far they open, part, round, widen.
 // clang-format off: a table is read by its columns
 constexpr Row kTable[] = {
     {"jawOpen", {{"mouthLowerDownLeft", 0.6, "mouthLowerDownRight", 0.6}}},

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* talksplat C ABI — the only installed header.
  *
- * From a sound to a picture: a ts_engine is a device; a ts_avatar is a head on it, constant and shared; a ts_frame is the
- * memory in which one caller draws it; a ts_voice is a trained network, a ts_speech one speaker's stream through it. A
- * control is the vector of floats that drives an avatar: ts_speech_read_control gives one per frame, ts_avatar_retarget
- * makes one of a face, and ts_frame_render draws it.
+ * From a sound to a picture: a ts_engine is a device; a ts_avatar is a head on it, constant and shared; a ts_frame is
+ * the memory in which one caller draws it; a ts_voice is a trained network, a ts_speech one speaker's stream through
+ * it. A control is the vector of floats that drives an avatar: ts_speech_read_control gives one per frame,
+ * ts_avatar_retarget makes one of a face, and ts_frame_render draws it.
  *
  * Conventions (csrc/CONVENTIONS.md has them all): row-major matrices, quaternions wxyz, camera axes
  * x right, y down, z forward (OpenCV), pixel centres at +0.5, colours in the values they were trained in,
@@ -12,8 +12,11 @@
  *
  * Calls that can fail return a ts_status. On failure ts_last_error() has a message for the calling thread that names
  * the argument, the contract, the value and the way out. Parameter structs carry struct_size first: set it to sizeof
- * the struct (the ts_*_default functions do), so that programs built against an older header keep working; a size that
- * no header had is refused. Structs without it (ts_camera, ts_background) do not change within an ABI version.
+ * the struct (the ts_*_default functions do), so that programs built against an older header keep working. Taken is sizeof
+ * the struct as the library knows it, or where one of its fields begins; fields from there on have their defaults. Any
+ * other size is refused, that of a newer header among them. Within an ABI version such structs grow by fields after the
+ * old sizeof: padding at the end is not used, for no caller sets it. Structs without struct_size (ts_camera,
+ * ts_background) do not change within an ABI version.
  *
  * Pointers must not be NULL unless "Nullable" says what NULL means; a pointer to nothing (n = 0) may be anything.
  * Destroying NULL does nothing. Pointers are aligned to their element. Pictures and alpha and depth planes are packed;
@@ -25,10 +28,11 @@
  * Threads: engines, avatars and voices may be used from several threads at once. A frame or a speech is used by one
  * thread at a time; give every thread its own. Frames of one engine take turns on its threads, and on nothing else.
  *
- * fork: a child of fork() has none of the threads of the parent's engines. There, calls that draw, load or make something
- * on such an engine return TS_DEVICE_ERROR, whatever a frame was doing at that moment; get_info of an avatar and a voice
- * still answer, handles may be destroyed, and the engine's memory is left to the end of the process. A ts_speech that no
- * thread was using goes on. Make an engine in the child.
+ * fork: a child of fork() has none of the threads of the parent's engines. There, ts_engine_get_info and what draws,
+ * loads or makes something on such an engine return TS_DEVICE_ERROR, whatever a frame was doing at that moment. What is
+ * told of avatars, frames and voices is still told, ts_avatar_retarget works, and so does a ts_speech that no thread
+ * was using; handles may be destroyed, and the engine's memory is left to the end of the process. Make an engine in the
+ * child.
  *
  * A frame whose (Gaussian, tile) pairs would take more than 2 GiB of scratch memory is refused (TS_OUT_OF_MEMORY); real
  * heads stay far below.
@@ -65,6 +69,7 @@ extern "C" {
 #define TS_MAX_FPS 60.0
 #define TS_MAX_AMOUNT 2.0f /* of mouth, head and blink in ts_speech_params; at least 0 */
 #define TS_N_WEIGHTS 52    /* ARKit's weights of a face */
+#define TS_DILATION 0.3f /* px^2, added to the diagonal of a 2-D covariance by the reference and what trains like it */
 
 typedef enum ts_status {
   TS_OK = 0,
@@ -80,8 +85,9 @@ typedef enum ts_status {
 } ts_status;
 
 typedef enum ts_precision {
-  TS_PRECISION_REFERENCE = 0, /* the image that avatars were trained with: within 2e-5 of float64 */
-  TS_PRECISION_FAST = 1       /* within 1.5/255 of float64 */
+  TS_PRECISION_REFERENCE = 0, /* the image that avatars were trained with: within 2e-5 of float64; all in float32 */
+  TS_PRECISION_FAST = 1,      /* within 1.5/255 of float64; deform networks in bfloat16 where the CPU is faster with it */
+  TS_PRECISION_DEFAULT = 2    /* pictures as in reference; deform networks as was chosen when the avatar was imported */
 } ts_precision;
 
 typedef enum ts_format {
@@ -102,7 +108,7 @@ TS_API const char* ts_version(void); /* "0.1.0" */
 TS_API const char* ts_status_name(ts_status status);
 TS_API const char* ts_last_error(void);     /* of the calling thread; "" when there was none */
 TS_API uint32_t ts_isa_count(void);         /* instruction sets that this CPU and this build have, slowest first */
-TS_API const char* ts_isa_name(uint32_t i); /* "scalar", "avx2", "avx512", "neon"; NULL past the end */
+TS_API const char* ts_isa_name(uint32_t i); /* "scalar", "avx2", "avx512", ...; NULL past the end */
 
 /* ---- time: sample n is at n / rate_hz seconds, frame k at k / fps ----
  *
@@ -144,7 +150,7 @@ typedef struct ts_image {
   uint32_t struct_size;
   ts_format format;
   uint32_t width, height;
-  int64_t stride_bytes; /* of a row (of both planes for NV12); 0: tightly packed */
+  int64_t stride_bytes; /* of a row (of both planes for NV12), whole floats for RGB_F32; 0: tightly packed */
   void* data;           /* caller's memory */
   float* alpha;         /* [height,width] accumulated weight. Nullable: not wanted */
   float* depth;         /* [height,width] sum of weight * camera depth. Nullable: not wanted */
@@ -185,7 +191,7 @@ typedef struct ts_rasterize_params {
   int32_t sh_stride;    /* coefficients stored per Gaussian, >= (sh_degree+1)^2; ignored for RGB */
   ts_camera camera;
   ts_background background;
-  float dilation; /* added to the diagonal of the 2-D covariance, px^2; 0.3 in the reference */
+  float dilation; /* added to the diagonal of the 2-D covariance, px^2; TS_DILATION in the reference */
   ts_precision precision;
 } ts_rasterize_params;
 
@@ -201,7 +207,7 @@ static inline ts_rasterize_params ts_rasterize_params_default(void) {
                                 0,
                                 {{1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}, 0, 0, 0, 0, 0.2f},
                                 {NULL, NULL},
-                                0.3f,
+                                TS_DILATION,
                                 TS_PRECISION_REFERENCE};
   return params;
 }
@@ -278,8 +284,8 @@ typedef struct ts_retargeted {
 } ts_retargeted;
 
 /* control [n,n_control]: what the face does not move has its default. Weights that the rig has no shape for go to the
- * nearest combination that it has, and on a FLAME avatar to jaw, eyes, neck and expression (docs/retargeting.md).
- * report: Nullable. */
+ * nearest combination that it has, and on a FLAME avatar to jaw, eyes, neck and expression (docs/retargeting.md). Every
+ * float is finite: sums beyond the largest float are that float. report: Nullable. */
 TS_API ts_status ts_avatar_retarget(const ts_avatar* avatar, const ts_face* face, float* control,
                                     const ts_retargeted* report);
 
@@ -294,7 +300,7 @@ typedef struct ts_frame_params {
 } ts_frame_params;
 
 static inline ts_frame_params ts_frame_params_default(void) {
-  ts_frame_params params = {sizeof(ts_frame_params), 0, 0, TS_FORMAT_RGBA8, TS_PRECISION_REFERENCE, 0, 0};
+  ts_frame_params params = {sizeof(ts_frame_params), 0, 0, TS_FORMAT_RGBA8, TS_PRECISION_DEFAULT, 0, 0};
   return params;
 }
 
@@ -306,7 +312,9 @@ typedef struct ts_frame_info {
   uint64_t bytes; /* its own memory; the avatar's is shared */
 } ts_frame_info;
 
-/* params: Nullable: the defaults. All memory is claimed here: calls on a frame allocate nothing. */
+/* params: Nullable: the defaults. A frame's memory is claimed here, but for the avatar's plate at its size, which the
+ * first draw over the avatar's own background makes; after it, calls on the frame allocate nothing. The engine's
+ * scratch memory grows when a frame needs more than any before. */
 TS_API ts_status ts_frame_create(const ts_avatar* avatar, const ts_frame_params* params, ts_frame** frame);
 TS_API void ts_frame_destroy(ts_frame* frame);
 TS_API ts_status ts_frame_get_info(const ts_frame* frame, ts_frame_info* info);
@@ -407,7 +415,7 @@ typedef struct ts_faces {
 
 /* Takes the next frames, as many as are ready and fit; *n_frames says how many. */
 TS_API ts_status ts_speech_read(ts_speech* speech, const ts_faces* faces, int64_t max_frames, int64_t* n_frames);
-/* The same frames as controls of an avatar that speaks, [max_frames,n_control]. */
+/* The same frames as controls of an avatar that speaks, [max_frames,n_control]; it may be of another engine. */
 TS_API ts_status ts_speech_read_control(ts_speech* speech, const ts_avatar* avatar, float* control, int64_t max_frames,
                                         int64_t* n_frames);
 TS_API int64_t ts_speech_ready(const ts_speech* speech); /* frames that can be read now */

@@ -12,4 +12,22 @@ TS_INLINE f32 exp_fast(f32 x) { return exp2_fast(clamp(x, f32(-87.0f), f32(87.0f
 TS_INLINE f32 sigmoid_fast(f32 x) { return f32(1.0f) / (f32(1.0f) + exp_fast(-x)); }
 TS_INLINE f32 silu_fast(f32 x) { return x * sigmoid_fast(x); }
 
+// e^x, relative error < 2e-7; clamped to e^+-87. Cody and Waite's reduction by ln 2 in two parts, then Taylor to the sixth.
+TS_INLINE f32 exp_accurate(f32 x) {
+  x = clamp(x, f32(-87.0f), f32(87.0f));
+  const i32 n = round_to_int(x * f32(1.4426950408889634f));
+  const f32 k = to_float(n);
+  const f32 r = fnma(k, f32(1.428606765330187e-6f), fnma(k, f32(0.693145751953125f), x));
+  f32 p = fma(r, f32(1.0f / 720), f32(1.0f / 120));
+  p = fma(p, r, f32(1.0f / 24));
+  p = fma(p, r, f32(1.0f / 6));
+  p = fma(p, r, f32(0.5f));
+  p = fma(p * r, r, r) + f32(1.0f);
+  return float_of(bits_of(p) + (n << 23));
+}
+
+// Absolute error < 2e-7.
+TS_INLINE f32 sigmoid_accurate(f32 x) { return f32(1.0f) / (f32(1.0f) + exp_accurate(-x)); }
+TS_INLINE f32 tanh_accurate(f32 x) { return f32(1.0f) - f32(2.0f) / (f32(1.0f) + exp_accurate(x + x)); }
+
 TS_TARGET_END

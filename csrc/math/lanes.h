@@ -26,7 +26,7 @@
 
 #include "math/target.h"
 
-#if defined(TS_TARGET_IS_AVX512)
+#if defined(TS_TARGET_IS_AVX512) || defined(TS_TARGET_IS_AVX512_BF16) || defined(TS_TARGET_IS_AVX512_AMX)
 #include "math/lanes_avx512.h"
 #elif defined(TS_TARGET_IS_AVX2)
 #include "math/lanes_avx2.h"

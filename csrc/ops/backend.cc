@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/backend.h"
 
-#include <unistd.h>
+#include "core/fork.h"
 
 namespace ts {
 
-Backend::Backend() : process_(static_cast<long>(getpid())) {}
-bool Backend::forked() const { return process_ != static_cast<long>(getpid()); }
+Backend::Backend() : forks_(fork_count()) {}
+bool Backend::forked() const { return forks_ != fork_count(); }
 
 }  // namespace ts

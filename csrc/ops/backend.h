@@ -25,7 +25,7 @@ struct ModelView {
   PoseSkeleton skeleton;
   PoseBinding binding;     // local: the Gaussians' mean, quaternion and scale at rest
   GaussianView gaussians;  // n, opacity and colour; mean, quat and scale are made by pose
-  DeformProgram program;
+  const DeformProgram* program = nullptr;
 };
 
 // What fixes the capacities of a frame.
@@ -38,7 +38,8 @@ struct Canvas {
 
 // One frame's input.
 struct FrameControl {
-  const float* vector = nullptr;  // the control, as the deform program reads it
+  const float* vector = nullptr;  // [n] the control, as the deform program reads it
+  int64_t n = 0;
   PoseControl pose;               // the same, added up by what it moves in the rig
 };
 
@@ -61,9 +62,9 @@ struct DrawCall {
   FrameControl control;
   Camera camera{};
   Background background;
-  float dilation = 0;  // px^2
+  float dilation = kDilation;  // px^2
   Image image;
-  Receipt* receipt = nullptr;
+  Receipt* receipt = nullptr;  // never nullptr in a call
 };
 
 struct BackendInfo {
@@ -101,7 +102,7 @@ class Backend {
   virtual std::unique_ptr<EncodeStream> make_encode_stream(std::shared_ptr<const EncodeModel> model) = 0;
 
  private:
-  const long process_;
+  const unsigned forks_;  // fork_count() when it was made
 };
 
 struct BackendParams {
@@ -110,8 +111,8 @@ struct BackendParams {
   const char* isa = nullptr;     // Nullable: TALKSPLAT_ISA if set, else the widest that the CPU has
 };
 
-// Opens a device of this build and machine (csrc/backends.cc, which alone knows them all). kDeviceError names what there
-// is. In a child of fork() the backend's last owner leaves its memory to the end of the process.
+// Opens a device of this build and machine (csrc/backends.cc, which alone knows them all). kDeviceError names what
+// there is. In a child of fork() the backend's last owner leaves its memory to the end of the process.
 Status open_backend(const BackendParams& params, std::shared_ptr<Backend>& backend);
 
 // Instruction sets that this CPU and this build have, slowest first; nullptr past the end.

@@ -2,6 +2,7 @@
 // Camera — a pinhole camera in OpenCV's axes: x right, y down, z forward.
 #pragma once
 #include "core/status.h"
+#include "math/target.h"
 
 namespace ts {
 
@@ -12,5 +13,11 @@ struct Camera {
 };
 
 Status check(const Camera& camera);
+
+// Its centre in the world, -R^T t for a rotation R.
+TS_INLINE void camera_position(const Camera& camera, float position[3]) {
+  const float* m = camera.cam_from_world;
+  for (int i = 0; i < 3; ++i) position[i] = -(m[i] * m[3] + m[4 + i] * m[7] + m[8 + i] * m[11]);
+}
 
 }  // namespace ts

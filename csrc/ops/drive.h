@@ -52,8 +52,8 @@ class Drive {
   // Face step j, j = 0, 1, 2, ...; channel [kVoiceChannels] in the order above. Numbers below 0 or not finite are 0,
   // those above 1 are 1. Allocates nothing: pop what is ready before kMaxWaiting steps wait for it.
   void push(const float* channel);
-  // The next frame, if its steps are there. `step` and `share` say where it lies: (1 - share) of `step` + share of step + 1,
-  // so that the caller can sample other curves alike.
+  // The next frame, if its steps are there. `step` and `share` say where it lies: (1 - share) of `step` and share of the
+  // one after it, so that the caller can sample other curves alike.
   bool pop(Face* face, int64_t* step, float* share);
   void reset();
 

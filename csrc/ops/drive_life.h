@@ -31,8 +31,8 @@ class Life {
   // Step j: how far speech has opened the mouth's gate, the jaw that the voice says, both 0..1, and whether a phrase
   // ends here.
   void step(double open, double jaw, bool phrase_ends);
-  // The face at time_s, which lies a `share` of the way from the step before the last to the last one. Writes head_pose and
-  // the weights of eyes and brows.
+  // The face at time_s, which lies a `share` of the way from the step before the last to the last one. Writes head_pose
+  // and the weights of eyes and brows.
   void at(double time_s, double share, Face* face) const;
 
  private:

@@ -63,8 +63,9 @@ EncodeLayer EncodeModel::pack(const LayerWeights& layer, const TowerWeights& t) 
   out.mix = pack(layer.mix, t.width, t.width);
   out.up = pack(layer.up, t.width, t.hidden);
   out.down = pack(layer.down, t.hidden, t.width);
-  // Slot s holds the step whose number is s modulo the window. With this step in slot `now`, the ages of slots 0, 1, ...
-  // fall from `now` to 0 and then go on from window - 1: entries (window - 1 - now), ... of the ages turned round, twice.
+  // Slot s holds the step whose number is s modulo the window. With this step in slot `now`, the ages of the slots
+  // from 0 on fall from `now` to 0 and then go on from window - 1: entries (window - 1 - now), ... of the ages turned
+  // round, twice.
   const int window_p = encode_padded(t.window);
   float* age_bias = floats(count(t.heads, 2 * window_p));
   for (int h = 0; h < t.heads; ++h) {

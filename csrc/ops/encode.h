@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // encode — 16 kHz sound to what a face does, 50 times a second: mel columns, then a small causal transformer.
 //
-// Maths    ops/mel.h; then one or more towers. A tower: a linear stem over two mel columns, layers of windowed attention,
-//          gated depthwise convolution and feed-forward, a linear head. "norm" has no gain: training folds it into the
-//          next linear. tests/reference/encode.py has it line by line
+// Maths    ops/mel.h; then one or more towers. A tower: a linear stem over two mel columns, layers of windowed
+//          attention, gated depthwise convolution and feed-forward, a linear head. "norm" has no gain: training folds
+//          it into the next linear. tests/reference/encode.py has it line by line
 // Layout   weights float32, in blocks of 16 rows: [rows/16][columns][16], so that a lane is an output row and a step
 //          streams each matrix once; rows and columns are padded with zeros. Keys lie [width][window], a lane is a
 //          step of the past; values [head][window][head width], a lane is a channel. Rings by step number

@@ -38,6 +38,9 @@ Status check(const Image& image) {
   if (image.stride_bytes < least)
     return error(invalid, "image: stride_bytes must be 0 or at least %lld for this width and format; got %lld.",
                  static_cast<long long>(least), static_cast<long long>(image.stride_bytes));
+  if (image.format == Format::kRgbF32 && image.stride_bytes % static_cast<int64_t>(sizeof(float)))
+    return error(invalid, "image: stride_bytes must be whole floats, a multiple of 4, for RGB_F32; got %lld.",
+                 static_cast<long long>(image.stride_bytes));
   return {};
 }
 

@@ -15,8 +15,9 @@ enum class Format {
 };
 
 enum class Precision {
-  kReference,  // the image that avatars were trained with: within 2e-5 of float64
-  kFast,       // within 1.5/255 of float64
+  kReference,  // the image that avatars were trained with: within 2e-5 of float64; the deform program in float32
+  kFast,       // within 1.5/255 of float64; the deform program in bfloat16
+  kDefault,    // pictures as in kReference, the deform program as was chosen when the avatar was imported
 };
 
 constexpr int kMaxSide = 16384;  // pixels
@@ -25,7 +26,7 @@ constexpr int kMaxSide = 16384;  // pixels
 struct Image {
   int width = 0, height = 0;  // pixels
   Format format = Format::kRgba8;
-  int64_t stride_bytes = 0;  // of a row, of both planes for NV12; at least row_bytes()
+  int64_t stride_bytes = 0;  // of a row, of both planes for NV12; at least row_bytes(), and whole floats for kRgbF32
   void* data = nullptr;
   float* alpha = nullptr;  // [height,width] accumulated weight; Nullable: not wanted
   float* depth = nullptr;  // [height,width] sum of weight * camera depth; Nullable: not wanted

@@ -103,9 +103,9 @@ struct PoseArgs {
 
 Status check(const PoseArgs& args);
 
-// What is done before any vertex moves, the same for every backend: corrective shapes get their weights from the joints'
-// rotations, shapes move the joints, and the joints' chains give world_from_joint and world_from_mesh. Some hundred
-// floating-point operations a joint, in float64.
+// What is done before any vertex moves, the same for every backend: corrective shapes get their weights from the
+// joints' rotations, shapes move the joints, and the joints' chains give world_from_joint and world_from_mesh. Some
+// hundred floating-point operations a joint, in float64.
 void move_joints(const PoseArgs& args);
 
 }  // namespace ts

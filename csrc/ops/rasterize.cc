@@ -11,7 +11,7 @@ Status check(const RasterizeArgs& args) {
   TS_RETURN_IF_ERROR(check(args.image));
   if (!(args.dilation > 0 && std::isfinite(args.dilation)))
     return error(StatusCode::kInvalidArgument,
-                 "rasterize: dilation must be positive px^2; got %g. The reference uses 0.3.", args.dilation);
+                 "rasterize: dilation must be positive px^2; got %g. The reference uses %g.", args.dilation, kDilation);
   return check(args.background);
 }
 

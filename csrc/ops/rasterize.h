@@ -9,11 +9,13 @@
 
 namespace ts {
 
+constexpr float kDilation = 0.3f;  // px^2; the reference's, which every supported trainer used
+
 struct RasterizeArgs {
   GaussianView gaussians;  // world; those that are not finite are skipped
   Camera camera;
   Background background;
-  float dilation = 0.3f;  // px^2, added to the diagonal of the 2-D covariance; 0.3 in the reference
+  float dilation = kDilation;  // px^2, added to the diagonal of the 2-D covariance
   Precision precision = Precision::kReference;
   Image image;
 };

@@ -43,6 +43,7 @@ class Format(_Enumeration):
 class Precision(_Enumeration):
     REFERENCE: Precision
     FAST: Precision
+    DEFAULT: Precision
 
 class Camera:
     def __init__(

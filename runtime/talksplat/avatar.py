@@ -8,20 +8,20 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._arrays import FloatArray, as_count
+from ._arrays import FloatArray, as_count, as_floats, shape_text
 from ._assets import DEMO, builtin_path
 from .arkit import ARKIT_NAMES
 from .audio import open_audio
 from .camera import Camera
 from .clips import Clip, clip_tensor, clips_of
 from .control import Input, control_vector, joined
-from .drawing import Drawing, Frames, checked_size
+from .drawing import Drawing, FramePool, checked_size
 from .driven import FaceControls
 from .engine import Engine, precision_of
 from .errors import MotionInvalid
@@ -45,8 +45,9 @@ def load(
 
     device, threads: of an engine of its own, as in talksplat.Engine: "auto" and one thread per CPU if not given.
     engine: one that is there already, instead of those; several avatars may share it.
-    precision: "reference" (also None): the image that the avatar was trained with; "fast": within 1.5/255. Every call
-    that draws may say otherwise.
+    precision: "default" (also None): the image that the avatar was trained with, its deform network as precise as was
+    chosen at import; "reference": the network in float32, too; "fast": within 1.5/255, and the network in bfloat16 where
+    the CPU is faster with it. Every call that draws may say otherwise.
     Raises AvatarNotFound, AvatarInvalid (the file), DeviceError, ValueError (an argument).
     """
     drawn = precision_of("load", precision)
@@ -79,10 +80,10 @@ class Avatar:
     def __init__(self, core: _core.Avatar, engine: Engine, precision: _core.Precision) -> None:
         """Made by load()."""
         self._core = core
-        self._frames = Frames(core)
+        self._frames = FramePool(core)
         self._precision = precision
         self.engine = engine
-        self._info = core.info
+        self._info = core.info  # constant, as the file is
         self.manifest: dict[str, Any] = json.loads(core.manifest)
         self.name: str = self.manifest["name"]
         self.size: tuple[int, int] = (self._info["width"], self._info["height"])
@@ -94,6 +95,9 @@ class Avatar:
         )
         self.clips: Mapping[str, Clip] = clips_of(self.manifest)
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("Avatar: an avatar on its engine cannot be pickled or copied. Load it in the other process.")
+
     def __repr__(self) -> str:
         width, height = self.size
         return f"Avatar({self.name!r}, {self.n_gaussians} Gaussians, {width}x{height})"
@@ -101,7 +105,7 @@ class Avatar:
     @property
     def info(self) -> dict[str, Any]:
         """Counts and sizes: n_source, n_vertices, n_triangles, n_joints, n_blendshapes, sh_degree, file_bytes, ..."""
-        return dict(self._core.info)
+        return dict(self._info)
 
     @property
     def threads(self) -> int:
@@ -136,20 +140,28 @@ class Avatar:
         """What a face makes of its inputs: ARKit weights, [T] by name, and a head pose, [T,3] axis-angle in radians.
 
         See docs/retargeting.md for what becomes of weights that its rig has no shape for.
-        Raises ValueError for names that are not ARKit's, lengths that differ, and numbers that are not finite.
+        Raises ValueError for names that are not ARKit's, other shapes, and numbers that are not finite.
         """
+        if not isinstance(weights, Mapping):
+            raise ValueError(f"face_controls: weights must map ARKit's names to arrays; got {type(weights).__name__}.")
         unknown = next((name for name in weights if name not in ARKIT_NAMES), None)
         if unknown is not None:
             raise ValueError(f"face_controls: weights must have ARKit's names; got {unknown!r}.")
-        lengths = {len(row) for row in weights.values()}
+        columns = {name: as_floats(f"face_controls: {name}", column) for name, column in weights.items()}
+        for name, column in columns.items():
+            if column.ndim != 1:
+                raise ValueError(
+                    f"face_controls: {name} must be [T], one number per frame; got {shape_text(column.shape)}."
+                )
+        lengths = {column.size for column in columns.values()}
         if len(lengths) > 1:
             raise ValueError(f"face_controls: weights must have equally many frames; got {sorted(lengths)}.")
         rows = None
-        if weights:
+        if columns:
             rows = np.zeros((lengths.pop(), len(ARKIT_NAMES)), np.float32)
-            for name, row in weights.items():
-                rows[:, ARKIT_NAMES.index(name)] = row
-        turn = None if head_pose is None else np.ascontiguousarray(head_pose, np.float32)
+            for name, column in columns.items():
+                rows[:, ARKIT_NAMES.index(name)] = column
+        turn = None if head_pose is None else as_floats("face_controls: head_pose", head_pose)
         control, places, moved = self._core.retarget(rows, [name in weights for name in ARKIT_NAMES], turn)
         pairs = zip(self.inputs.values(), moved, strict=True)
         inputs = {into.name: control[:, into.columns] for into, moves in pairs if moves}
@@ -168,7 +180,7 @@ class Avatar:
         mean, quat, scale = (np.empty((n, k), np.float32) for k in (3, 4, 3))
         opacity = np.empty(n, np.float32)
         color = np.empty((n, 3) if degree < 0 else (n, (degree + 1) ** 2, 3), np.float32)
-        vector = control_vector(self.inputs, control or {})
+        vector = control_vector(self.inputs, {} if control is None else control)
         with self._posing() as frame:
             frame.gaussians(vector, mean, quat, scale, opacity, color)
         return Gaussians(
@@ -178,7 +190,7 @@ class Avatar:
     def vertices(self, control: Mapping[str, Any] | None = None) -> FloatArray:
         """The posed mesh, [V,3]; control as in gaussians(). V is 0 for an avatar without a mesh."""
         out = np.empty((self._info["n_vertices"], 3), np.float32)
-        vector = control_vector(self.inputs, control or {})
+        vector = control_vector(self.inputs, {} if control is None else control)
         with self._posing() as frame:
             frame.vertices(vector, out)
         return out
@@ -224,11 +236,11 @@ class Avatar:
         background: "avatar" (its own plate or colour), None (transparent in rgba8, black in the others), one colour
         [3], or a picture [H,W,3]; RGB in 0..1.
         camera: None for the avatar's own.  out: array to draw into, of the format's shape and dtype.
-        precision: "reference" or "fast"; None for the one that the avatar was loaded with.
+        precision: as in load(); None for the one that the avatar was loaded with.
         Raises ValueError for arguments.
         """
         draw = self._drawing("render_frame", size, format, background, camera, precision)
-        return draw.frame(control_vector(self.inputs, control or {}), 0, 0.0, out)
+        return draw.frame(control_vector(self.inputs, {} if control is None else control), 0, 0.0, out)
 
     def render(
         self,

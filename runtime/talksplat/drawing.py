@@ -16,29 +16,29 @@ from .camera import Camera
 from .frame import Frame
 
 Canvas = tuple[int, int, _core.Format, _core.Precision]
-MAX_CANVASES = 4  # frames of so many are kept
+MAX_IDLE = 4  # frames of an avatar that wait for the next call, the last used
 
 
-class Frames:
+class FramePool:
     """An avatar's frames, lent to whoever draws: each belongs to one thread while it is lent."""
 
     def __init__(self, avatar: _core.Avatar) -> None:
         self._avatar = avatar
-        self._idle: dict[Canvas, list[_core.Frame]] = {}
+        self._idle: dict[int, tuple[Canvas, _core.Frame]] = {}  # by id, the one that has waited longest first
 
     @contextmanager
     def borrow(
         self, width: int, height: int, format: _core.Format, precision: _core.Precision
     ) -> Iterator[_core.Frame]:
         canvas = (width, height, format, precision)
-        try:
-            frame = self._idle[canvas].pop()  # one step: no two threads get the same
-        except (KeyError, IndexError):
-            frame = _core.Frame(self._avatar, width, height, format, precision)
+        fitting = [key for key, (of, _) in list(self._idle.items()) if of == canvas]
+        # pop() is one step: no two threads get the same frame.
+        lent = next(filter(None, (self._idle.pop(key, None) for key in fitting)), None)
+        frame = lent[1] if lent else _core.Frame(self._avatar, width, height, format, precision)
         yield frame  # not given back where drawing failed
-        if canvas not in self._idle and len(self._idle) >= MAX_CANVASES:
-            self._idle = {}
-        self._idle.setdefault(canvas, []).append(frame)
+        self._idle[id(frame)] = canvas, frame
+        for key in list(self._idle)[:-MAX_IDLE]:
+            self._idle.pop(key, None)
 
 
 class Drawing:
@@ -46,7 +46,7 @@ class Drawing:
 
     def __init__(
         self,
-        frames: Frames,
+        frames: FramePool,
         canvas: tuple[int, int],
         who: str,
         size: Any,

@@ -6,13 +6,14 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from typing import Any
+from typing import Any, NoReturn
 from weakref import WeakValueDictionary
 
 from . import _core
 from ._arrays import as_count
 
 PRECISIONS: dict[str, _core.Precision] = {
+    "default": _core.Precision.DEFAULT,
     "reference": _core.Precision.REFERENCE,
     "fast": _core.Precision.FAST,
 }
@@ -33,11 +34,15 @@ class Engine:
     """
 
     def __init__(self, device: str = "auto", threads: int = 0, isa: str | None = None) -> None:
-        if not isinstance(device, str):
+        # The core would end a string at a NUL, and reads UTF-8, which has no lone surrogates.
+        if not isinstance(device, str) or not device.isprintable():
             raise ValueError(f'Engine: device must be "auto" or "cpu"; got {device!r}.')
-        if not isinstance(isa, str | None):
+        if isa is not None and (not isinstance(isa, str) or not isa.isprintable()):
             raise ValueError(f"Engine: isa must be the name of an instruction set or None; got {isa!r}.")
         self._core = _core.Engine(as_count("Engine: threads", threads, 0), device, isa)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("Engine: its threads cannot be pickled or copied. Make an engine in the other process.")
 
     def __repr__(self) -> str:
         return f"Engine({self.device!r}, threads={self.threads}, isa={self.isa!r})"
@@ -64,23 +69,23 @@ class Engine:
 
 
 # Every shared engine that is still in use by somebody or kept, so that there is one for a number of threads.
-_alive: WeakValueDictionary[tuple[int, str | None, int], Engine] = WeakValueDictionary()
+_alive: WeakValueDictionary[tuple[int, str | None], Engine] = WeakValueDictionary()
 _kept: deque[Engine] = deque()
 _lock = threading.Lock()
 
 
-def precision_of(who: str, name: Any, default: _core.Precision = _core.Precision.REFERENCE) -> _core.Precision:
+def precision_of(who: str, name: Any, default: _core.Precision = _core.Precision.DEFAULT) -> _core.Precision:
     """None: the default."""
     if name is None:
         return default
     if not isinstance(name, str) or name not in PRECISIONS:
-        raise ValueError(f'{who}: precision must be "reference", "fast" or None (reference); got {name!r}.')
+        raise ValueError(f'{who}: precision must be "default" (also None), "reference" or "fast"; got {name!r}.')
     return PRECISIONS[name]
 
 
 def shared_engine(who: str, threads: Any) -> Engine:
     """The process's engine for this number of threads. A forked child and a new TALKSPLAT_ISA get their own."""
-    key = (as_count(f"{who}: threads", threads, 0), os.environ.get("TALKSPLAT_ISA"), os.getpid())
+    key = (as_count(f"{who}: threads", threads, 0), os.environ.get("TALKSPLAT_ISA"))
     with _lock:
         engine = _alive.get(key)
         if engine is None:
@@ -97,11 +102,11 @@ def _keep(engine: Engine) -> Engine | None:
     return _kept.popleft() if len(_kept) > KEPT else None
 
 
-# A child of os.fork() must not inherit the lock while another thread holds it.
-def _new_lock() -> None:
-    global _lock
-    _lock = threading.Lock()
+# A child of os.fork() has none of its parent's threads: no engine of it, and a lock that nobody holds.
+def _begin_anew() -> None:
+    global _alive, _kept, _lock
+    _alive, _kept, _lock = WeakValueDictionary(), deque(), threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_new_lock)
+    os.register_at_fork(after_in_child=_begin_anew)

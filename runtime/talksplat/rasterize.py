@@ -33,7 +33,7 @@ def rasterize(
     background: Any = None,
     near: float = 0.2,
     dilation: float = 0.3,
-    threads: int = 0,
+    threads: int | None = None,
     engine: Engine | None = None,
     precision: str | None = None,
     dtype: Any = "float32",
@@ -49,8 +49,8 @@ def rasterize(
     viewmat: [4,4] world to camera, OpenCV axes.  K: [3,3] in pixels, pixel centres at +0.5, no skew.
     background: None, one colour [3], or a picture [height,width,3]; RGB in 0..1, or uint8.
     near: Gaussians at camera depth <= near are not drawn.  dilation: px² added to the 2-D covariance's diagonal.
-    threads: 0 for one per CPU; the picture does not depend on it.  engine: draws, with its threads; None: one that is
-    shared by all calls with as many `threads`.
+    threads: None and 0 for one per CPU; the picture does not depend on it.  engine: draws, with its threads; None: one
+    that is shared by all calls with as many `threads`.
     precision: "reference" (also None; within 2e-5 of float64) or "fast" (within 1.5/255).
     dtype: "float32" for RGB [height,width,3], not clamped; "uint8" for RGBA [height,width,4], whose alpha is 255 over
     a background and straight coverage without one.
@@ -104,10 +104,10 @@ def rasterize(
 
 def _engine_of(engine: Any, threads: Any) -> Engine:
     if engine is None:
-        return shared_engine("rasterize", threads)
+        return shared_engine("rasterize", 0 if threads is None else threads)
     if not isinstance(engine, Engine):
         raise ValueError(f"rasterize: engine must be a talksplat.Engine or None; got {type(engine).__name__}.")
-    if threads != 0:
+    if threads is not None:
         raise ValueError(f"rasterize: threads are the engine's where one is given; got {threads!r}. Leave it out.")
     return engine
 

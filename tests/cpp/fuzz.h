@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the fuzzers of file readers share: mutations of a good safetensors file, and main(). A fuzzer defines kFuzzer, its
-// name, and check_one(). Meant to run under AddressSanitizer and UBSan.
+// What the fuzzers of file readers share: mutations of a good safetensors file, and main(). A fuzzer defines kFuzzer,
+// its name, and check_one(). Meant to run under AddressSanitizer and UBSan.
 //
 //   FUZZER FILE SECONDS SEED         mutates FILE, which is good, for so long
 //   FUZZER FILE SECONDS SEED RUN     repeats one run, as printed when it crashed

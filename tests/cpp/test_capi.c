@@ -240,6 +240,8 @@ static void test_rasterize_errors(ts_engine* engine) {
   image = image_of(TS_FORMAT_RGB_F32, pixels);
   image.stride_bytes = 8;
   CHECK_ERROR(ts_rasterize(engine, &params, &image, NULL), TS_INVALID_ARGUMENT, "stride");
+  image.stride_bytes = 12 * WIDTH + 2;
+  CHECK_ERROR(ts_rasterize(engine, &params, &image, NULL), TS_INVALID_ARGUMENT, "a multiple of 4, for RGB_F32");
   image = image_of(TS_FORMAT_NV12, pixels);
   image.height = HEIGHT - 1;
   CHECK_ERROR(ts_rasterize(engine, &params, &image, NULL), TS_INVALID_ARGUMENT, "even");
@@ -352,7 +354,8 @@ static void test_inputs(const ts_avatar* avatar, const ts_avatar_info* info) {
   }
   CHECK(info->n_blendshapes == 0 || named > 0);
   CHECK(floats == info->n_control);
-  CHECK_ERROR(ts_avatar_find_input(avatar, "nose", &input), TS_INVALID_ARGUMENT, "\"nose\" is not an input of this");
+  CHECK_ERROR(ts_avatar_find_input(avatar, "nose", &input), TS_INVALID_ARGUMENT,
+              "ts_avatar_find_input: \"nose\" is not an input");
 
   /* A program built before there were element names has no room for them. */
   CHECK(info->n_inputs > 0);

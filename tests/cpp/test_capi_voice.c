@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A plain C program that speaks with a voice file, its argument: load, push, read, finish, reset, and what is refused. */
+/* A plain C program that speaks with a voice file, its argument: load, push, read, finish, reset, what is refused. */
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>

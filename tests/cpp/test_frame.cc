@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Frames, Plate, pose and deform from inside: what they refuse, what a refusal leaves untouched, that a frame allocates
-// nothing, and that several are drawn in one call. Their numbers are tested from Python (tests/ops). Argument: an avatar
-// file, written by test_avatar_file.
+// nothing, and that several are drawn in one call. Their numbers are tested from Python (tests/ops). Argument: an
+// avatar file, written by test_avatar_file.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -224,7 +224,7 @@ void a_file_edited_in_place_writes_nowhere_else(const char* path) {
 void plates_have_the_size_of_the_canvas(Fixture& f) {
   const ts::AvatarFile& file = f.model->file();
   const auto all_200 = [&](int width, int height) {
-    const ts::Plate plate(file, width, height);
+    ts::Plate plate(file, width, height);
     return std::all_of(plate.pixels(), plate.pixels() + 3 * width * height, [](uint8_t c) { return c == 200; });
   };
   CHECK(ts::Plate(file, file.width, file.height).pixels() == file.plate);
@@ -233,11 +233,23 @@ void plates_have_the_size_of_the_canvas(Fixture& f) {
   CHECK(ts::Plate({}, 4, 3).pixels() == nullptr);
   bool failed = false;
   try {
-    ts::Plate(file, 1 << 30, 1 << 30);
+    ts::Plate(file, 1 << 30, 1 << 30).pixels();
   } catch (const std::bad_alloc&) {
     failed = true;
   }
   CHECK(failed);
+}
+
+void a_plate_is_made_by_the_first_draw_over_it(Fixture& f) {
+  const std::unique_ptr<ts::Frame> frame = f.make_frame();
+  const uint64_t bytes = frame->bytes();
+  const ts::Background nothing;
+  ts::RenderJob job = f.job();
+  job.frame = frame.get();
+  job.background = &nothing;
+  CHECK(ts::render(&job, 1).ok() && ts::read_gaussians(*frame, nullptr, {}).ok() && frame->bytes() == bytes);
+  job.background = nullptr;
+  CHECK(ts::render(&job, 1).ok() && frame->bytes() >= bytes + 3 * kSide * kSide);
 }
 
 void pose_checks_its_arguments() {
@@ -310,6 +322,7 @@ int main(int argc, char** argv) {
     images_must_be_of_the_canvas(fixture);
     planes_that_the_canvas_has(fixture);
     plates_have_the_size_of_the_canvas(fixture);
+    a_plate_is_made_by_the_first_draw_over_it(fixture);
     a_file_edited_in_place_writes_nowhere_else(argv[1]);
   }
   pose_checks_its_arguments();

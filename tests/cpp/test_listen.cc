@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// listen, by what a resampler must do: sines keep their phase to the sample, what would fold is gone, impulses stay where
-// they were, and however the audio is cut the same bits come out.
+// listen, by what a resampler must do: sines keep their phase to the sample, what would fold is gone, impulses stay
+// where they were, and however the audio is cut the same bits come out.
 #include <algorithm>
 #include <cmath>
 #include <random>

@@ -21,7 +21,7 @@ class OfFeatures final : public ts::MotionSource {
   ts::Status finish() override { return {}; }
   void reset() override { taken = 0; }
   int64_t ready() const override { return 0; }
-  ts::Status read(const ts::Model&, float*, int64_t, int64_t& n_frames) override {
+  ts::Status read_control(const ts::Model&, float*, int64_t, int64_t& n_frames) override {
     n_frames = 0;
     return {};
   }
@@ -47,7 +47,7 @@ int main(int argc, char** argv) {
   std::shared_ptr<ts::Backend> backend;
   if (!CHECK(argc == 2 && ts::Voice::load(argv[1], *voice).ok())) return ts_test::report("test_motion_source");
   CHECK(ts::open_backend({}, backend).ok());
-  ts::Speech speech(voice, {}, *backend);
+  ts::Speech speech(voice, {}, backend);
   ts::MotionSource& of_sound = speech;
   CHECK(of_sound.push_sound(ts::SampleFormat::kF32, numbers, 4).ok());
   refuses(of_sound.push_features(numbers, 2), "takes sound, not features. Push the sound itself");

@@ -449,16 +449,23 @@ void lips_move_to_the_side_that_is_meant() {
 }
 
 void lips_without_an_answer_stay_at_rest() {
-  const auto pucker = [](const FlameHead& head) {
-    return apply(Retarget(head.file({joints("jaw_pose", {0, 0, 0})}, {0.5f, 0, 0})), {{arkit::mouthPucker, 1.0f}});
+  const auto retarget_of = [](const FlameHead& head) {
+    return Retarget(head.file({joints("jaw_pose", {0, 0, 0})}, {0.5f, 0, 0}));
+  };
+  const Face puckered({{arkit::mouthPucker, 1.0f}});
+  const auto pucker = [&](const FlameHead& head) { return apply(retarget_of(head), puckered); };
+  const auto says_so = [&](const FlameHead& head) {
+    const Retarget retarget = retarget_of(head);
+    return !retarget.has_place(arkit::mouthPucker) && retarget.has_place(arkit::jawOpen) &&
+           !retarget.moves(0, puckered.rows()) && retarget.moves(1, puckered.rows());
   };
   const Row rest = {0.5f, 0, 0, 0, 0, 0};
   FlameHead head = puckering_head();
   std::fill(head.vertex.begin(), head.vertex.end(), 0.125f);
-  CHECK(pucker(head) == rest);  // a mouth without width
+  CHECK(pucker(head) == rest && says_so(head));  // a mouth without width
   head = puckering_head();
   std::fill(head.delta.begin(), head.delta.end(), 0.0f);
-  CHECK(pucker(head) == rest);  // expressions that move nothing
+  CHECK(pucker(head) == rest && says_so(head));  // expressions that move nothing
   for (const float size : {1e-30f, 1e30f}) {
     head = puckering_head();
     for (float& x : head.delta) x *= size;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A C program makes a FLAME avatar speak: sound in, controls of its rig, pictures out. Its arguments are the avatar and a
- * voice. */
+/* A C program makes a FLAME avatar speak: sound in, controls of its rig, pictures out. Its arguments are the avatar and
+ * a voice. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// TensorReader on tables that are made by hand: what it takes, what it counts, and the words and the code of its errors.
+// TensorReader on tables that are made by hand: what it takes, what it counts, and the words and code of its errors.
 #include <algorithm>
 
 #include "check.h"

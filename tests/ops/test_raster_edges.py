@@ -218,6 +218,15 @@ def test_out_with_rows_apart(dtype: str, channels: int, backend: Backend) -> Non
         assert (memory[:start] == 0xAB).all()
 
 
+@pytest.mark.parametrize(("start", "padding"), [(1, 0), (4, 2)])
+def test_floats_must_be_aligned(start: int, padding: int) -> None:
+    stride = 12 * VIEW.width + padding
+    memory = np.zeros(start + stride * VIEW.height, np.uint8)
+    out = np.ndarray((VIEW.height, VIEW.width, 3), np.float32, memory, start, (stride, 12, 4))
+    with pytest.raises(ValueError, match="image must be aligned to its float32 numbers"):
+        draw(ordinary(), VIEW, out=out)
+
+
 # ---- the same result, always ----
 
 

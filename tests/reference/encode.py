@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""encode in float64: mel frames, leveller and network one after the other, step by step."""
+"""encode in float64: mel columns, leveller and network one after the other, step by step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ class Encoded:
 
 def encode_ref(samples: np.ndarray, n_steps: int, manifest: Mapping[str, Any], tensors: Tensors) -> Encoded:
     """samples: [n] 16 kHz mono; as many zeros follow as n_steps need."""
-    frames = feature_frames(np.asarray(samples, np.float64), 2 * n_steps, manifest)
+    columns = mel_columns(np.asarray(samples, np.float64), 2 * n_steps, manifest)
     # The core hands features to its network as float32; so are the weights.
-    steps = frames.astype(np.float32).astype(np.float64).reshape(n_steps, -1)
+    steps = columns.astype(np.float32).astype(np.float64).reshape(n_steps, -1)
     towers = [Tower(tower, f"tower/{i}", tensors) for i, tower in enumerate(manifest["towers"])]
     channel, feature = [], []
     for step in steps:
@@ -41,18 +41,18 @@ def encode_ref(samples: np.ndarray, n_steps: int, manifest: Mapping[str, Any], t
 # ---- mel ----
 
 
-def feature_frames(x: np.ndarray, n_frames: int, manifest: Mapping[str, Any]) -> np.ndarray:
-    """[n_frames,n_mels] levelled log-mel features."""
+def mel_columns(x: np.ndarray, n_columns: int, manifest: Mapping[str, Any]) -> np.ndarray:
+    """[n_columns,n_mels] levelled log-mel features."""
     before = WINDOW - HOP
-    padded = np.zeros(before + n_frames * HOP)
-    n = min(len(x), n_frames * HOP)
+    padded = np.zeros(before + n_columns * HOP)
+    n = min(len(x), n_columns * HOP)
     padded[before : before + n] = x[:n]
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
     triangles = mel_triangles(manifest["n_mels"], manifest["f_min_hz"], manifest["f_max_hz"])
     leveller, feature = manifest["leveller"], manifest["feature"]
     level = leveller["start_db"]
     rows = []
-    for i in range(n_frames):
+    for i in range(n_columns):
         spectrum = np.fft.rfft(window * padded[i * HOP : i * HOP + WINDOW], FFT)
         band = triangles @ (np.abs(spectrum) ** 2 / (window**2).sum())
         loudness = 10 * np.log10(band.mean() + LEAST_POWER)
@@ -64,7 +64,7 @@ def feature_frames(x: np.ndarray, n_frames: int, manifest: Mapping[str, Any]) ->
         decibels = 10 * np.log10(band + LEAST_POWER)
         x_i = (decibels - level - feature["offset_db"]) / feature["scale_db"]
         rows.append(np.clip(x_i, feature["clip_low"], feature["clip_high"]))
-    return np.array(rows).reshape(n_frames, -1)
+    return np.array(rows).reshape(n_columns, -1)
 
 
 def mel_triangles(n_mels: int, f_min_hz: float, f_max_hz: float) -> np.ndarray:

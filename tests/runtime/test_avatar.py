@@ -88,6 +88,8 @@ WRONG_CONTROLS: list[tuple[Any, str]] = [
     ({"head_pose": np.zeros((1, 3))}, "control: head_pose must be [3] (joint_rotation, one frame); got [1,3]."),
     ({"head_pose": [0, math.inf, 0]}, "control: head_pose must be finite; got inf at [1]."),
     ({"head_pose": {"x": 1}}, "control: head_pose has no names for its 3 elements; pass an array [3]."),
+    (0, "control must map input names to arrays; got int."),
+    (np.zeros(0), "control must map input names to arrays; got ndarray."),
     ([1, 2], "control must map input names to arrays; got list. {} is neutral."),
 ]
 

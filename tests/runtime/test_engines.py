@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,14 @@ import numpy as np
 import pytest
 
 import talksplat
-from talksplat.drawing import MAX_CANVASES
+from talksplat.drawing import MAX_IDLE
 from talksplat.engine import KEPT, shared_engine
 
 SCENE: dict[str, Any] = {
     "means": [[0, 0, 2]], "quats": [[1, 0, 0, 0]], "scales": [[0.1, 0.1, 0.1]], "opacities": [1], "colors": [[1, 0, 0]],
     "viewmat": np.eye(4), "K": [[20, 0, 16], [0, 20, 16], [0, 0, 1]], "width": 32, "height": 32,
 }  # fmt: skip
+CANVAS = (16, 16, talksplat._core.Format.RGB8, talksplat._core.Precision.REFERENCE)
 
 
 def engine_threads() -> int:
@@ -123,6 +126,45 @@ def test_a_forked_child_drops_its_parents_engines() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_is_told_whatever_a_frame_was_doing(tiny_path: Path) -> None:
+    avatar = talksplat.load(tiny_path, threads=2)
+    core, side, stop = talksplat._core, 1024, threading.Event()
+    frame = core.Frame(avatar._core, side, side, core.Format.RGB8, core.Precision.FAST)
+    image = np.empty((side, side, 3), np.uint8)
+
+    def draw() -> None:
+        while not stop.is_set():
+            frame.render(None, None, False, None, image)
+
+    def told(call: Callable[[], Any]) -> bool:
+        try:
+            call()
+        except talksplat.DeviceError as error:
+            return "made before fork()" in str(error) and '"spawn"' in str(error)
+        return False
+
+    worker = threading.Thread(target=draw)
+    worker.start()
+    for _ in range(4):
+        time.sleep(0.01)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            calls = (
+                lambda: frame.render(None, None, False, None, image),
+                lambda: avatar.render_frame({}),
+                lambda: avatar.vertices(),
+                lambda: avatar.threads,
+            )
+            known = avatar.info["n_gaussians"] == avatar.n_gaussians and avatar.face_controls({}).inputs == {}
+            os._exit(0 if known and all(map(told, calls)) else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    stop.set()
+    worker.join()
+
+
 # ---- engines that are shared ----
 
 
@@ -179,6 +221,14 @@ def test_an_engine_has_its_own_threads(given: dict[str, Any], message: str, tiny
     [
         ({"device": "cuda:0"}, talksplat.DeviceError, 'device "cuda:0" is not in this build'),
         ({"device": 3}, ValueError, 'Engine: device must be "auto" or "cpu"; got 3'),
+        ({"device": "cpu\0x"}, ValueError, r'Engine: device must be "auto" or "cpu"; got .cpu\\x00x'),
+        ({"device": "\ud800"}, ValueError, 'Engine: device must be "auto" or "cpu"; got'),
+        (
+            {"isa": "scalar\0x"},
+            ValueError,
+            r"Engine: isa must be .* or None; got .scalar\\x00x",
+        ),
+        ({"isa": "\udcff"}, ValueError, "Engine: isa must be the name of an instruction set or None; got"),
         ({"threads": -1}, ValueError, "Engine: threads must be a whole number, at least 0; got -1"),
         ({"threads": 257}, ValueError, r"threads must be in 0\.\.256; got 257"),
         ({"isa": "mmx"}, talksplat.DeviceError, r"mmx requested by ts_engine_params\.isa"),
@@ -209,15 +259,38 @@ def test_every_frame_may_choose_its_precision() -> None:
 def test_rasterize_on_an_engine() -> None:
     engine = talksplat.Engine(threads=2)
     np.testing.assert_array_equal(talksplat.rasterize(**SCENE, engine=engine), talksplat.rasterize(**SCENE, threads=1))
-    with pytest.raises(ValueError, match="rasterize: threads are the engine's where one is given; got 2"):
-        talksplat.rasterize(**SCENE, engine=engine, threads=2)
+    for threads in (0, 2):
+        with pytest.raises(ValueError, match=f"rasterize: threads are the engine's where one is given; got {threads}"):
+            talksplat.rasterize(**SCENE, engine=engine, threads=threads)
     with pytest.raises(ValueError, match=r"rasterize: engine must be a talksplat\.Engine or None; got Engine"):
         talksplat.rasterize(**SCENE, engine=engine._core)  # type: ignore[arg-type]
 
 
-def test_frames_of_few_canvases_are_kept(tiny_path: Path) -> None:
+def test_few_frames_are_kept_the_last_used(tiny_path: Path) -> None:
     avatar = talksplat.load(tiny_path, threads=1)
     for side in range(16, 40):
         avatar.render_frame({}, size=(side, side))
     kept = avatar._frames._idle
-    assert len(kept) <= MAX_CANVASES and all(len(frames) == 1 for frames in kept.values())
+    assert [canvas[0] for canvas, _ in kept.values()] == [36, 37, 38, 39]
+    canvas = next(iter(kept.values()))[0]
+    before = {id(frame) for _, frame in kept.values()}
+    with avatar._frames.borrow(*canvas) as frame:
+        assert id(frame) in before and len(kept) == MAX_IDLE - 1
+    assert [canvas[0] for canvas, _ in kept.values()] == [37, 38, 39, 36]
+
+
+def test_few_frames_are_kept_however_many_were_drawn_at_once(tiny_path: Path) -> None:
+    avatar = talksplat.load(tiny_path, threads=1)
+    want = avatar.render_frame({}, size=(16, 16)).image
+    with ExitStack() as lent:
+        frames = [lent.enter_context(avatar._frames.borrow(*CANVAS)) for _ in range(3 * MAX_IDLE)]
+        assert len({id(frame) for frame in frames}) == 3 * MAX_IDLE
+    assert len(avatar._frames._idle) == MAX_IDLE
+    right: list[bool] = []
+
+    def draw() -> None:
+        for _ in range(50):
+            right.append(np.array_equal(avatar.render_frame({}, size=(16, 16)).image, want))
+
+    all_at_once([draw] * 12)
+    assert right == [True] * 600 and len(avatar._frames._idle) <= MAX_IDLE

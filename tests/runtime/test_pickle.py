@@ -68,6 +68,16 @@ def test_a_receipt_keeps_its_numbers(tiny: talksplat.Avatar) -> None:
         talksplat._core.Receipt.__new__(talksplat._core.Receipt).__setstate__((1, 2))
 
 
+def test_what_has_threads_says_so(tiny: talksplat.Avatar) -> None:
+    for value, message in (
+        (tiny, "Avatar: .* Load it in the other process"),
+        (tiny.engine, "Engine: .* Make an engine in"),
+    ):
+        for copied in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(TypeError, match=message):
+                copied(value)
+
+
 def _frame(path: Path) -> talksplat.Frame:
     return talksplat.load(path, threads=1).render_frame({}, size=(32, 24))
 

@@ -137,6 +137,7 @@ def test_no_gaussians() -> None:
 def test_threads_do_not_change_the_picture() -> None:
     np.testing.assert_array_equal(draw(threads=1), draw(threads=2))
     np.testing.assert_array_equal(draw(threads=1), draw(threads=0))
+    np.testing.assert_array_equal(draw(threads=1), draw(threads=None))
 
 
 def test_precision() -> None:
@@ -201,7 +202,7 @@ WRONG = [
     ({"near": -1}, "rasterize: near must be finite and positive; got -1."),
     ({"dilation": "much"}, "rasterize: dilation must be a number, finite and positive; got 'much'."),
     ({"threads": -1}, "rasterize: threads must be a whole number, at least 0; got -1."),
-    ({"precision": "double"}, 'rasterize: precision must be "reference", "fast" or None (reference); got \'double\'.'),
+    ({"precision": "double"}, 'precision must be "default" (also None), "reference" or "fast"; got \'double\'.'),
     ({"dtype": "float64"}, "rasterize: dtype must be \"float32\" or \"uint8\"; got 'float64'."),
     ({"dtype": "pixels"}, "rasterize: dtype must be \"float32\" or \"uint8\"; got 'pixels'."),
     ({"out": np.zeros((HEIGHT, WIDTH, 4), np.uint8)}, "out must be a [24,40,3] float32 array; got [24,40,4] uint8."),

@@ -4,6 +4,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -351,13 +352,25 @@ def test_flame_avatars_still_refuse_unknown_names(flo: talksplat.Avatar) -> None
 
 def test_faces_that_are_none(tiny: talksplat.Avatar) -> None:
     row = np.zeros(3, np.float32)
-    for weights, turn, message in (
+    wrong: list[tuple[Any, Any, str]] = [
         ({"jawOpne": row}, None, "weights must have ARKit's names; got 'jawOpne'"),
         ({"jawOpen": row, "mouthClose": row[:2]}, None, r"weights must have equally many frames; got \[2, 3\]"),
         ({"jawOpen": row * np.nan}, None, "weight must be finite; number 17 of row 0 is -?nan"),
         ({"jawOpen": row}, np.zeros((2, 3)), r"head_pose must be \[3,3\]; got \[2,3\]"),
         ({}, np.full((2, 3), np.inf), "head_pose must be finite; number 0 of row 0 is inf"),
-    ):
+        ([row], None, "weights must map ARKit's names to arrays; got list"),
+        (0.5, None, "weights must map ARKit's names to arrays; got float"),
+        ({"jawOpen": 0.5}, None, r"jawOpen must be \[T\], one number per frame; got \[\]"),
+        ({"jawOpen": [[0, 1]]}, None, r"jawOpen must be \[T\], one number per frame; got \[1,2\]"),
+        ({"jawOpen": ["wide"]}, None, "jawOpen must hold real numbers; got dtype <U4"),
+        ({"jawOpen": [[0], [0, 1]]}, None, "jawOpen must be an array of numbers"),
+        ({}, 0.5, r"head_pose must be \[0,3\]; got \[\]"),
+        ({}, [0, 0, 1], r"head_pose must be \[3,3\]; got \[3\]"),
+        ({"jawOpen": row}, [0, 0, 1], r"head_pose must be \[3,3\]; got \[3\]"),
+    ]
+    for weights, turn, message in wrong:
         with pytest.raises(ValueError, match=message):
             tiny.face_controls(weights, turn)
     assert tiny.face_controls({}).inputs == {}
+    of_lists = tiny.face_controls({"jawOpen": [0, 1]}, [[0, 0, 0], [0, 0, 1]])  # type: ignore[dict-item, arg-type]
+    assert {name: rows.shape for name, rows in of_lists.inputs.items()} == {"arkit": (2, 52), "head_pose": (2, 3)}

@@ -27,8 +27,8 @@ constexpr int kRegisters = kBlock * kBlock / kLanes;  // registers per block
 constexpr float kFastTransmittance = 1.0f / 255;
 constexpr int kTransmittance = 3;  // its plane
 
-// Column by column: lane i of register r is pixel (column n / 4, row n % 4) of the block, n = r * kLanes + i. So a register
-// of values that depend on the row alone is four floats repeated, which a load does for free.
+// Column by column: lane i of register r is pixel (column n / 4, row n % 4) of the block, n = r * kLanes + i. So a
+// register of values that depend on the row alone is four floats repeated, which a load does for free.
 TS_INLINE int column_of(int n) { return n / kBlock; }
 TS_INLINE int row_of(int n) { return n % kBlock; }
 

@@ -3,6 +3,7 @@
 #pragma once
 #include "cpu/bin.h"
 #include "cpu/blend.h"
+#include "cpu/deform.h"
 #include "cpu/pose.h"
 #include "cpu/project.h"
 #include "math/target.h"
@@ -15,6 +16,7 @@ void emit_spans(const BinArgs& args, int part, Span* spans, SpanRow* rows);
 void blend_tile(const BlendArgs& args, int tile, BlendScratch& scratch);
 void finish_tile(const FinishArgs& args, int tile, float* planes);
 PoseKernels pose_kernels();
+DeformKernels deform_kernels();
 void encode_step(const EncodeArgs& args);
 
 TS_TARGET_END

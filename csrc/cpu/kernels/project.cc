@@ -35,12 +35,6 @@ CameraLanes camera_lanes(const ProjectArgs& args) {
   return c;
 }
 
-// Camera centre in the world, -R^T t for a rotation R.
-void camera_position(const Camera& camera, float position[3]) {
-  const float* m = camera.cam_from_world;
-  for (int i = 0; i < 3; ++i) position[i] = -(m[i] * m[3] + m[4 + i] * m[7] + m[8 + i] * m[11]);
-}
-
 // colour = max(0, SH . basis(direction) + 0.5). Coefficients of kLanes Gaussians are `stride` floats apart.
 TS_INLINE void sh_color(int degree, int sh_stride, const float* sh, const f32 direction[3], f32 rgb[3]) {
   const f32 length2 = fma(direction[0], direction[0], fma(direction[1], direction[1], direction[2] * direction[2]));

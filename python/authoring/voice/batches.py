@@ -79,7 +79,7 @@ def draw(
 
 
 def _cut(out: Array, source: Array, bounds: Array | tuple[int, int], at: int) -> None:
-    """Frames from step `at` of the clip `bounds` into out; what lies outside of the clip is left alone."""
+    """Mel columns from step `at` of the clip `bounds` into out; what lies outside of the clip is left alone."""
     first, last = 2 * int(bounds[0]), 2 * int(bounds[1])
     begin = first + 2 * at
     a, b = max(first, begin), min(last, begin + len(out))
@@ -89,10 +89,10 @@ def _cut(out: Array, source: Array, bounds: Array | tuple[int, int], at: int) ->
 
 def _cover(rng: np.random.Generator, power: Array, corpus: Corpus, speech_db: Array, chosen: Array) -> None:
     """Lay a steady sound under the chosen examples, in place."""
-    frames = power.shape[1]
+    columns = power.shape[1]
     length = corpus.cover_db.shape[1]
     for i in np.flatnonzero(chosen):
         sound = corpus.cover_db[int(rng.integers(len(corpus.cover_db)))]
-        at = np.arange(frames) + int(rng.integers(length))
+        at = np.arange(columns) + int(rng.integers(length))
         level = speech_db[i] - rng.uniform(*augment.SNR_DB)
         power[i] += 10 ** ((sound[at % length].astype(np.float32) + level) / 10)

@@ -22,24 +22,24 @@ STEP_S = 2 * HOP / RATE_HZ
 PAUSE_S = (0.05, 0.8)  # silence before and after an utterance
 PEAK = 0.7
 NEGATIVE_S = 5.0
-SPEECH_DB_PERCENTILE = 90  # of the frames' loudness: what signal-to-noise ratios refer to
+SPEECH_DB_PERCENTILE = 90  # of the mel columns' loudness: what signal-to-noise ratios refer to
 CLASSES = GROUPS + 1  # the last one: pause
 
 
 @dataclass
 class Corpus:
-    """Clips one after another: frames at 100 Hz, steps at 50 Hz (two frames each)."""
+    """Clips one after another: mel columns at 100 Hz, steps at 50 Hz (two columns each)."""
 
-    mel_db: Array  # [frames,n_mels] float16, peak of the sound at PEAK
+    mel_db: Array  # [columns,n_mels] float16, peak of the sound at PEAK
     shape: Array  # [steps,len(SHAPES)] float16
     closure: Array  # [steps] float16
     voice: Array  # [steps] float16
     label: Array  # [steps] uint8, the phoneme's group
     start: Array  # [clips+1] int64, in steps
     speech_db: Array  # [clips] float32
-    other_db: Array  # [frames,n_mels] float16: sounds that are not speech, as they are
+    other_db: Array  # [columns,n_mels] float16: sounds that are not speech, as they are
     other_start: Array  # [sounds+1] int64, in steps
-    cover_db: Array  # [sounds,frames,n_mels] float16: steady ones of RMS 1, to lay over speech
+    cover_db: Array  # [sounds,columns,n_mels] float16: steady ones of RMS 1, to lay over speech
 
     def save(self, path: Path) -> None:
         np.savez(path, **{f.name: getattr(self, f.name) for f in fields(self)})
@@ -87,12 +87,12 @@ def make_clip(rng: np.random.Generator, espeak: Espeak) -> Clip | None:
     steps = int(np.ceil(len(x) / (2 * HOP)))
     filters = mel_filters(warp=round(float(rng.uniform(*augment.WARP)), 3))
     power = mel_power(x, 2 * steps, filters)
-    frame_db = decibels(power.mean(1))
+    column_db = decibels(power.mean(1))
     # Step k reads sound up to 20 (k + 1) ms; the look-ahead is applied when examples are drawn.
     t_s = (STEP_S * np.arange(1, steps + 1) - round(before * RATE_HZ) / RATE_HZ) / speed
     shape, closure, voice = targets(t_s, spans, loud)
     return Clip(decibels(power), shape, closure, voice, labels(t_s, spans),
-                float(np.percentile(frame_db, SPEECH_DB_PERCENTILE)))  # fmt: skip
+                float(np.percentile(column_db, SPEECH_DB_PERCENTILE)))  # fmt: skip
 
 
 def build(seed: int, hours: float = 3.0, other_hours: float = 1.5, covers: int = 240) -> Corpus:
@@ -108,13 +108,13 @@ def build(seed: int, hours: float = 3.0, other_hours: float = 1.5, covers: int =
             steps += len(clip.voice)
     n = int(NEGATIVE_S * RATE_HZ)
     filters = mel_filters()
-    frames = 2 * round(NEGATIVE_S / STEP_S)
+    columns = 2 * round(NEGATIVE_S / STEP_S)
     sounds = round(other_hours * 3600 / NEGATIVE_S)
-    other = [decibels(mel_power(negatives.draw(rng, n), frames, filters)) for _ in range(sounds)]
+    other = [decibels(mel_power(negatives.draw(rng, n), columns, filters)) for _ in range(sounds)]
     cover = []
     for _ in range(covers):
         x = negatives.draw(rng, n, steady=True)
-        cover.append(decibels(mel_power(x / np.sqrt(np.mean(x**2) + 1e-12), frames, filters)))
+        cover.append(decibels(mel_power(x / np.sqrt(np.mean(x**2) + 1e-12), columns, filters)))
     lengths = [len(c.voice) for c in clips]
     return Corpus(
         mel_db=np.concatenate([c.mel_db for c in clips]).astype(np.float16),
@@ -125,6 +125,6 @@ def build(seed: int, hours: float = 3.0, other_hours: float = 1.5, covers: int =
         start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         speech_db=np.array([c.speech_db for c in clips], np.float32),
         other_db=np.concatenate(other).astype(np.float16),
-        other_start=(np.arange(sounds + 1) * (frames // 2)).astype(np.int64),
+        other_start=(np.arange(sounds + 1) * (columns // 2)).astype(np.int64),
         cover_db=np.array(cover, np.float16),
     )

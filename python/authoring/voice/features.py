@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the network hears: log-mel bands relative to a running level, at 100 frames a second and causal.
+"""What the network hears: log-mel bands relative to a running level, at 100 mel columns a second and causal.
 
-Frame i covers samples [160 i - 240, 160 i + 160) of 16 kHz sound, zeros before the start and after the end.
-The core computes the same numbers one frame at a time; here whole files and batches are done at once.
+Mel column i covers samples [160 i - 240, 160 i + 160) of 16 kHz sound, zeros before the start and after the end.
+The core computes the same numbers one column at a time; here whole files and batches are done at once.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ def mel_filters(n_mels: int = 40, f_min_hz: float = 60.0, f_max_hz: float = 7600
     return np.asarray(triangles / triangles.sum(1, keepdims=True))
 
 
-def mel_power(samples: Array, n_frames: int, filters: Array) -> Array:
-    """[n_frames,n_mels] float32: power in each band; white noise of variance v has expectation v in every band.
+def mel_power(samples: Array, n_columns: int, filters: Array) -> Array:
+    """[n_columns,n_mels] float32: power in each band; white noise of variance v has expectation v in every band.
 
     samples: [n] float, 16 kHz mono.
     """
     before = WINDOW - HOP
-    padded = np.zeros(before + n_frames * HOP, np.float32)
-    kept = min(len(samples), n_frames * HOP)
+    padded = np.zeros(before + n_columns * HOP, np.float32)
+    kept = min(len(samples), n_columns * HOP)
     padded[before : before + kept] = samples[:kept]
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
-    out = np.empty((n_frames, len(filters)), np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
+    out = np.empty((n_columns, len(filters)), np.float32)
     scale = 1 / float(np.sum(window.astype(np.float64) ** 2))
-    for first in range(0, n_frames, 4096):  # bounds the memory of long files
-        spectrum = np.fft.rfft(frames[first : first + 4096] * window, FFT)
+    for first in range(0, n_columns, 4096):  # bounds the memory of long files
+        spectrum = np.fft.rfft(windows[first : first + 4096] * window, FFT)
         power = (spectrum.real**2 + spectrum.imag**2) * scale
         out[first : first + 4096] = power @ filters.T
     return out
@@ -66,8 +66,8 @@ def decibels(power: Array) -> Array:
 def levels(loudness_db: Array, leveller: Leveller, start_db: Array | float | None = None) -> Array:
     """The running level, dB: rises to speech in tens of milliseconds, falls over seconds, never below the floor.
 
-    loudness_db: [..., n_frames]; start_db: the level before the first frame, broadcast over the leading axes.
-    Returns the level of each frame after its own update, shaped like loudness_db.
+    loudness_db: [..., n_columns]; start_db: the level before the first column, broadcast over the leading axes.
+    Returns the level of each column after its own update, shaped like loudness_db.
     """
     rise = 1 - np.exp(-(HOP / RATE_HZ) / leveller["attack_s"])
     fall = leveller["release_db_per_s"] * HOP / RATE_HZ
@@ -85,14 +85,14 @@ def levels(loudness_db: Array, leveller: Leveller, start_db: Array | float | Non
 def features_of_power(
     power: Array, leveller: Leveller, feature: Feature, start_db: Array | float | None = None
 ) -> Array:
-    """[..., n_frames, n_mels] band powers -> the network's input, float32, same shape."""
+    """[..., n_columns, n_mels] band powers -> the network's input, float32, same shape."""
     level = levels(decibels(power.mean(-1, dtype=np.float64)), leveller, start_db)
     x = (decibels(power) - level[..., None] - feature["offset_db"]) / feature["scale_db"]
     return np.clip(x, feature["clip_low"], feature["clip_high"]).astype(np.float32)
 
 
 def features(samples: Array, n_steps: int, manifest: Manifest) -> Array:
-    """[n_steps, 2 n_mels] float32: what the network reads at each of its 20 ms steps (two frames side by side)."""
+    """[n_steps, 2 n_mels] float32: what the network reads at each of its 20 ms steps (two columns side by side)."""
     filters = mel_filters(manifest["n_mels"], manifest["f_min_hz"], manifest["f_max_hz"])
     power = mel_power(samples, 2 * n_steps, filters)
     return features_of_power(power, manifest["leveller"], manifest["feature"]).reshape(n_steps, -1)

@@ -26,7 +26,7 @@ def bench(
     ] = 300,
     size: Size = None,
     threads: Threads = 0,
-    precision: Precision = "reference",
+    precision: Precision = "default",
     motion: Annotated[
         str | None,
         typer.Option(

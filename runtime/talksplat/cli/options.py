@@ -56,7 +56,9 @@ Size = Annotated[
     ),
 ]
 Threads = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0 for one per CPU.")]
-Precision = Annotated[str, typer.Option("--precision", help="reference, or fast (within 1.5/255 of it).")]
+Precision = Annotated[
+    str, typer.Option("--precision", help="default, reference (networks in float32), or fast (within 1.5/255 of it).")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 MotionFps = Annotated[
     float | None,

@@ -77,7 +77,7 @@ def render(
     head: Head = 1.0,
     blink: Blink = 1.0,
     threads: Threads = 0,
-    precision: Precision = "reference",
+    precision: Precision = "default",
     seconds: Annotated[float | None, typer.Option("--seconds", min=0.0, help="Stop after so many seconds.")] = None,
     motion_fps: MotionFps = None,
     up: Up = None,

@@ -1,0 +1,483 @@
+// SPDX-License-Identifier: Apache-2.0
+// deform — the steps of a plan, block by block.
+// Maths    cpu/deform_plan.h; math/activation.h, math/sh.h
+// Launch   blocks of 48 Gaussians on one thread; a lane is a Gaussian
+// Reads    static rows once, 4 B a number (2 B in pairs); matrices from the caches     Writes  12 to 68 B a Gaussian
+// Cost     two FLOPs per weight and Gaussian; bound by multiply issue: kTile x kGroups sums stay in registers while the
+//          inputs stream by, so that a loaded value serves kTile products and a weight kGroups
+// Order    deterministic: sums run over the inputs in order, a block is computed by one thread
+// Edges    rows past the end compute on zeros and are not written; a rotation of length 0 becomes 1 0 0 0
+// Oracle   tests/reference/deform.py      Bench  bench/ops/bench_deform.py
+#include <cstring>
+
+#include "cpu/kernels/kernels.h"
+#include "math/activation.h"
+#include "math/sh.h"
+
+#if defined(TS_TARGET_IS_AVX512_BF16) || defined(TS_TARGET_IS_AVX512_AMX)
+#define TS_BF16 1
+#include "cpu/kernels/deform_bf16.h"
+#else
+#define TS_BF16 0
+#endif
+
+TS_TARGET_BEGIN
+
+namespace {
+
+// What fills the vector registers: 32 in AVX-512 and NEON, 16 otherwise.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kTile = 8;
+#else
+constexpr int kTile = 4;
+#endif
+constexpr int kGroups = 3;
+constexpr int kTileLanes = kGroups * kLanes;
+static_assert(kDeformBlock % kTileLanes == 0);
+
+using Sums = f32[kTile][kGroups];
+
+// One block on its way through the steps.
+struct Block {
+  const DeformBlocks& args;
+  int64_t index;
+  float* scratch;
+
+  const float* at(const DeformPlace& place) const {
+    if (place.rows) return place.rows + index * place.stride;
+    return place.at >= 0 ? scratch + place.at : nullptr;
+  }
+  const float* weight(const DeformStep& s) const { return s.frame_weight >= 0 ? args.frame + s.frame_weight : s.weight; }
+  const float* bias(const DeformStep& s) const { return s.frame_bias >= 0 ? args.frame + s.frame_bias : s.bias; }
+};
+
+TS_INLINE f32 activated(Activation activation, f32 slope, f32 x) {
+  const f32 zero(0.0f);
+  switch (activation) {
+    case Activation::kRelu:
+      return max(x, zero);
+    case Activation::kLeakyRelu:
+      return fma(slope, min(x, zero), max(x, zero));
+    case Activation::kTanh:
+      return tanh_accurate(x);
+    default:
+      return x;
+  }
+}
+
+// Rows o..o+J-1 of a step's outputs, lanes `lane` and after, to where the step wants them.
+template <int J>
+TS_INLINE void write(const DeformStep& s, const Block& b, int o, int lane, const f32 (&sum)[J][kGroups]) {
+  if (s.y >= 0) {
+    float* y = b.scratch + s.y + o * kDeformBlock + lane;
+    for (int j = 0; j < J; ++j) {
+      for (int g = 0; g < kGroups; ++g) store(y + j * kDeformBlock + g * kLanes, sum[j][g]);
+    }
+  }
+#if TS_BF16
+  if (s.y_pairs >= 0) {
+    float* y = b.scratch + s.y_pairs + o / 2 * kDeformBlock + lane;
+    for (int j = 0; j < J; j += 2) {
+      for (int g = 0; g < kGroups; ++g)
+        store_pairs(y + j / 2 * kDeformBlock + g * kLanes, sum[j][g], j + 1 < J ? sum[j + 1 < J ? j + 1 : j][g] : f32(0.0f));
+    }
+  }
+#endif
+}
+
+// The head that reads this layer alone, applied to J of its outputs in their registers.
+template <int J>
+TS_INLINE void narrow_head(const DeformStep& s, const Block& b, int o, int lane, const f32 (&sum)[J][kGroups]) {
+  for (int n = 0; n < s.narrow; ++n) {
+    float* y = b.scratch + s.narrow_y + n * kDeformBlock + lane;
+    const float* weight = s.narrow_weight + o * s.narrow + n;
+    f32 added[kGroups];
+    for (int g = 0; g < kGroups; ++g) added[g] = load(y + g * kLanes);
+    for (int j = 0; j < J; ++j) {
+      const f32 w(weight[j * s.narrow]);
+      for (int g = 0; g < kGroups; ++g) added[g] = fma(sum[j][g], w, added[g]);
+    }
+    for (int g = 0; g < kGroups; ++g) store(y + g * kLanes, added[g]);
+  }
+}
+
+// What is added to SH coefficients, with the coefficients, times their basis: the colour that the eye sees.
+template <int J>
+TS_INLINE void to_color(const Block& b, int o, int lane, const f32 (&sum)[J][kGroups]) {
+  const DeformPlan& plan = *b.args.plan;
+  const float* canonical = b.at(plan.canonical[static_cast<int>(DeformTarget::kSh)]) + o * kDeformBlock + lane;
+  for (int j = 0; j < J; ++j) {
+    const float* basis = b.scratch + plan.basis + (o + j) / 3 * kDeformBlock + lane;
+    float* color = b.scratch + plan.color + (o + j) % 3 * kDeformBlock + lane;
+    for (int g = 0; g < kGroups; ++g) {
+      const int at = g * kLanes;
+      store(color + at, fma(sum[j][g] + load(canonical + j * kDeformBlock + at), load(basis + at), load(color + at)));
+    }
+  }
+}
+
+template <int J>
+TS_INLINE void finish(const DeformStep& s, const Block& b, int o, int lane, f32 (&sum)[J][kGroups]) {
+  if (s.activation != Activation::kNone) {
+    const f32 slope(s.slope);
+    for (int j = 0; j < J; ++j) {
+      for (int g = 0; g < kGroups; ++g) sum[j][g] = activated(s.activation, slope, sum[j][g]);
+    }
+  }
+  if (s.narrow)
+    narrow_head(s, b, o, lane, sum);
+  else if (s.to_sh && b.args.eye_w)
+    to_color(b, o, lane, sum);
+  else
+    write(s, b, o, lane, sum);
+}
+
+// bias + plus, where sums begin: both are of a layer's size, unlike canonical values.
+template <int J>
+TS_INLINE void begin(const float* bias, const float* plus, int o, int lane, f32 (&sum)[J][kGroups]) {
+  for (int j = 0; j < J; ++j) {
+    const f32 first(bias ? bias[o + j] : 0.0f);
+    for (int g = 0; g < kGroups; ++g) {
+      sum[j][g] = first;
+      if (plus) sum[j][g] = sum[j][g] + load(plus + (o + j) * kDeformBlock + lane + g * kLanes);
+    }
+  }
+}
+
+template <int J>
+TS_INLINE void multiply(const float* x, const float* weight, int inputs, f32 (&sum)[J][kGroups]) {
+  for (int k = 0; k < inputs; ++k, x += kDeformBlock, weight += J) {
+    f32 value[kGroups];
+    for (int g = 0; g < kGroups; ++g) value[g] = load(x + g * kLanes);
+    for (int j = 0; j < J; ++j) {
+      const f32 w(weight[j]);
+      for (int g = 0; g < kGroups; ++g) sum[j][g] = fma(value[g], w, sum[j][g]);
+    }
+  }
+}
+
+// Calls body with std::integral_constant n, which is 1 to kTile.
+template <int J = kTile, class Body>
+TS_INLINE void with_outputs(int n, const Body& body) {
+  if constexpr (J == 1) {
+    body(std::integral_constant<int, 1>());
+  } else {
+    if (n == J)
+      body(std::integral_constant<int, J>());
+    else
+      with_outputs<J - 1>(n, body);
+  }
+}
+
+template <bool kPairs>
+void dense_in_registers(const DeformStep& s, const Block& b) {
+  const float *x = b.at(s.x), *plus = b.at(s.plus), *bias = b.bias(s), *weight = b.weight(s);
+  const int rows = kPairs ? (s.inputs + 1) / 2 : s.inputs;  // of x, and words of weight per output
+  for (int o = 0; o < s.outputs; o += kTile) {
+    with_outputs(s.outputs - o < kTile ? s.outputs - o : kTile, [&](auto outputs) {
+      constexpr int J = decltype(outputs)::value;
+      for (int lane = 0; lane < kDeformBlock; lane += kTileLanes) {
+        f32 sum[J][kGroups];
+        begin(bias, plus, o, lane, sum);
+#if defined(TS_TARGET_IS_AVX512_BF16)
+        if constexpr (kPairs)
+          multiply_pairs(x + lane, weight + o * rows, s.inputs, sum);
+        else
+#endif
+          multiply(x + lane, weight + o * rows, s.inputs, sum);
+        finish(s, b, o, lane, sum);
+      }
+    });
+  }
+}
+
+#if defined(TS_TARGET_IS_AVX512_AMX)
+// Two sets of sums: one is being computed while the other is finished.
+void dense_in_tiles(const DeformStep& s, const Block& b) {
+  const float *x = b.at(s.x), *plus = b.at(s.plus), *bias = b.bias(s), *weight = b.weight(s);
+  const int inputs = (s.inputs + 31) / 32 * 32;
+  float* tiles = b.scratch + b.args.plan->tiles;
+  multiply_tiles(x, weight, inputs, tiles);
+  for (int first = 0, set = 0; first < s.outputs; first += 16, set = 1 - set) {
+    if (first + 16 < s.outputs)
+      multiply_tiles(x, weight + (first + 16) * inputs / 2, inputs, tiles + (1 - set) * 16 * kDeformBlock);
+    const float* product = tiles + set * 16 * kDeformBlock;
+    for (int o = first; o < first + 16 && o < s.outputs; o += kTile, product += kTile * kDeformBlock) {
+      with_outputs(s.outputs - o < kTile ? s.outputs - o : kTile, [&](auto outputs) {
+        constexpr int J = decltype(outputs)::value;
+        f32 sum[J][kGroups];
+        begin(bias, plus, o, 0, sum);
+        for (int j = 0; j < J; ++j) {
+          for (int g = 0; g < kGroups; ++g) sum[j][g] = sum[j][g] + load(product + j * kDeformBlock + g * kLanes);
+        }
+        finish(s, b, o, 0, sum);
+      });
+    }
+  }
+}
+#endif
+
+void dense(const DeformStep& s, const Block& b) {
+  for (int n = 0; n < s.narrow; ++n) {
+    const f32 bias(s.narrow_bias ? s.narrow_bias[n] : 0.0f);
+    for (int i = 0; i < kDeformBlock; i += kLanes) store(b.scratch + s.narrow_y + n * kDeformBlock + i, bias);
+  }
+#if defined(TS_TARGET_IS_AVX512_AMX)
+  if (s.bf16) return dense_in_tiles(s, b);
+#elif defined(TS_TARGET_IS_AVX512_BF16)
+  if (s.bf16) return dense_in_registers<true>(s, b);
+#endif
+  dense_in_registers<false>(s, b);
+}
+
+void pointwise(const DeformStep& s, const Block& b) {
+  const float *plus = b.at(s.plus), *bias = b.bias(s);
+  for (int o = 0; o < s.outputs; o += kTile) {
+    with_outputs(s.outputs - o < kTile ? s.outputs - o : kTile, [&](auto outputs) {
+      for (int lane = 0; lane < kDeformBlock; lane += kTileLanes) {
+        f32 sum[decltype(outputs)::value][kGroups];
+        begin(bias, plus, o, lane, sum);
+        finish(s, b, o, lane, sum);
+      }
+    });
+  }
+}
+
+void softmax(const DeformStep& s, const Block& b) {
+  const int tokens = s.outputs / s.heads;
+  for (int head = 0; head < s.heads; ++head) {
+    for (int lane = 0; lane < kDeformBlock; lane += kLanes) {
+      float* score = b.scratch + s.y + head * tokens * kDeformBlock + lane;
+      f32 largest = load(score);
+      for (int t = 1; t < tokens; ++t) largest = max(load(score + t * kDeformBlock), largest);
+      f32 total(0.0f);
+      for (int t = 0; t < tokens; ++t) {
+        const f32 e = exp_accurate(load(score + t * kDeformBlock) - largest);
+        store(score + t * kDeformBlock, e);
+        total = total + e;
+      }
+      const f32 share = f32(1.0f) / total;
+      for (int t = 0; t < tokens; ++t) store(score + t * kDeformBlock, load(score + t * kDeformBlock) * share);
+    }
+  }
+}
+
+void norm(const DeformStep& s, const Block& b) {
+  const float* x = b.at(s.x);
+  const f32 one(1.0f), share(1.0f / static_cast<float>(s.outputs));
+  for (int lane = 0; lane < kDeformBlock; lane += kTileLanes) {
+    f32 mean[kGroups], scale[kGroups];
+    for (int g = 0; g < kGroups; ++g) mean[g] = scale[g] = f32(0.0f);
+    for (int k = 0; k < s.outputs; ++k) {
+      for (int g = 0; g < kGroups; ++g) mean[g] = mean[g] + load(x + k * kDeformBlock + lane + g * kLanes);
+    }
+    for (int g = 0; g < kGroups; ++g) mean[g] = mean[g] * share;
+    for (int k = 0; k < s.outputs; ++k) {
+      for (int g = 0; g < kGroups; ++g) {
+        const f32 d = load(x + k * kDeformBlock + lane + g * kLanes) - mean[g];
+        scale[g] = fma(d, d, scale[g]);
+      }
+    }
+    for (int g = 0; g < kGroups; ++g) scale[g] = one / sqrt(fma(scale[g], share, f32(s.epsilon)));
+    for (int o = 0; o < s.outputs; o += 2) {
+      with_outputs(s.outputs - o < 2 ? 1 : 2, [&](auto outputs) {
+        constexpr int J = decltype(outputs)::value;
+        if constexpr (J <= 2) {
+          f32 y[J][kGroups];
+          for (int j = 0; j < J; ++j) {
+            const f32 gamma(s.weight[o + j]), beta(s.bias[o + j]);
+            for (int g = 0; g < kGroups; ++g)
+              y[j][g] = fma((load(x + (o + j) * kDeformBlock + lane + g * kLanes) - mean[g]) * scale[g], gamma, beta);
+          }
+          finish(s, b, o, lane, y);
+        }
+      });
+    }
+  }
+}
+
+// Rows of the caller's arrays: where they are, or a copy with zeros behind the last Gaussian.
+struct Rows {
+  int64_t first;  // row
+  int n;          // of this block
+
+  template <int kColumns>
+  TS_INLINE const float* in(const float* rows, float* copy) const {
+    rows += first * kColumns;
+    if (n == kDeformBlock) return rows;
+    std::memcpy(copy, rows, sizeof(float) * kColumns * static_cast<size_t>(n));
+    std::memset(copy + kColumns * n, 0, sizeof(float) * kColumns * static_cast<size_t>(kDeformBlock - n));
+    return copy;
+  }
+  // write(to) fills kDeformBlock rows; those that there are reach `rows`.
+  template <int kColumns, class Write>
+  TS_INLINE void out(float* rows, const Write& write) const {
+    rows += first * kColumns;
+    if (n == kDeformBlock) return write(rows);
+    alignas(64) float copy[kColumns * kDeformBlock];
+    write(copy);
+    std::memcpy(rows, copy, sizeof(float) * kColumns * static_cast<size_t>(n));
+  }
+};
+
+Rows rows_of(const Block& b) {
+  const int64_t first = b.index * kDeformBlock, left = b.args.in.n - first;
+  return {first, static_cast<int>(left < kDeformBlock ? left : kDeformBlock)};
+}
+
+// x y z of posed rows, and what is added to them, for the lanes at `lane`.
+TS_INLINE void moved(const Block& b, DeformTarget target, const float* rows, int lane, f32& x, f32& y, f32& z) {
+  load3(rows + 3 * lane, x, y, z);
+  const int64_t at = b.args.plan->added[static_cast<int>(target)];
+  if (at < 0) return;
+  const float* added = b.scratch + at + lane;
+  x = x + load(added), y = y + load(added + kDeformBlock), z = z + load(added + 2 * kDeformBlock);
+}
+
+void basis(const DeformStep& s, const Block& b) {
+  if (!b.args.eye_w) return;
+  const DeformPlan& plan = *b.args.plan;
+  alignas(64) float copy[3 * kDeformBlock];
+  const float* mean = rows_of(b).in<3>(b.args.in.mean, copy);
+  for (int lane = 0; lane < kDeformBlock; lane += kLanes) {
+    f32 x, y, z;
+    moved(b, DeformTarget::kMean, mean, lane, x, y, z);
+    x = x - f32(b.args.eye_w[0]), y = y - f32(b.args.eye_w[1]), z = z - f32(b.args.eye_w[2]);
+    const f32 scale = f32(1.0f) / sqrt(max(fma(x, x, fma(y, y, z * z)), f32(1e-30f)));
+    f32 values[16];
+    for (f32& value : values) value = f32(0.0f);
+    sh_basis(plan.sh_degree, x * scale, y * scale, z * scale, values);
+    for (int k = 0; k < 16; ++k) store(b.scratch + s.y + k * kDeformBlock + lane, values[k]);
+    for (int c = 0; c < 3; ++c) store(b.scratch + plan.color + c * kDeformBlock + lane, f32(0.5f));
+  }
+}
+
+void zero(const DeformStep& s, const Block& b) {
+  std::memset(b.scratch + s.y, 0, sizeof(float) * kDeformBlock * static_cast<size_t>(s.outputs));
+}
+
+// canonical + added of a target, and then what it stands for.
+TS_INLINE f32 raw(const Block& b, DeformTarget target, int column, int lane) {
+  const auto t = static_cast<int>(target);
+  const int at = column * kDeformBlock + lane;
+  return load(b.at(b.args.plan->canonical[t]) + at) + load(b.scratch + b.args.plan->added[t] + at);
+}
+
+void write_rows(const Block& b) {
+  const GaussianRows& rows = b.args.rows;
+  const Rows block = rows_of(b);
+  alignas(64) float copy[3 * kDeformBlock];
+  if (rows.mean) {
+    const float* in = block.in<3>(b.args.in.mean, copy);
+    block.out<3>(rows.mean, [&](float* to) {
+      for (int lane = 0; lane < kDeformBlock; lane += kLanes) {
+        f32 x, y, z;
+        moved(b, DeformTarget::kMean, in, lane, x, y, z);
+        store3(to + 3 * lane, x, y, z);
+      }
+    });
+  }
+  if (rows.scale) {
+    block.out<3>(rows.scale, [&](float* to) {
+      for (int lane = 0; lane < kDeformBlock; lane += kLanes) {
+        f32 scale[3];
+        for (int c = 0; c < 3; ++c) scale[c] = exp_accurate(raw(b, DeformTarget::kLogScale, c, lane));
+        store3(to + 3 * lane, scale[0], scale[1], scale[2]);
+      }
+    });
+  }
+  if (rows.quat) {
+    block.out<4>(rows.quat, [&](float* to) {
+      for (int lane = 0; lane < kDeformBlock; lane += kLanes) {
+        f32 q[4], norm2(0.0f);
+        for (int c = 0; c < 4; ++c) q[c] = raw(b, DeformTarget::kRotation, c, lane), norm2 = fma(q[c], q[c], norm2);
+        const mask turns = norm2 > f32(1e-24f);
+        const f32 scale = f32(1.0f) / sqrt(max(norm2, f32(1e-24f)));
+        for (int c = 0; c < 4; ++c) q[c] = select(turns, q[c] * scale, f32(c == 0 ? 1.0f : 0.0f));
+        store4(to + 4 * lane, q[0], q[1], q[2], q[3]);
+      }
+    });
+  }
+  if (rows.opacity) {
+    block.out<1>(rows.opacity, [&](float* to) {
+      for (int lane = 0; lane < kDeformBlock; lane += kLanes)
+        store(to + lane, sigmoid_accurate(raw(b, DeformTarget::kLogit, 0, lane)));
+    });
+  }
+  if (!rows.color) return;
+  const DeformPlan& plan = *b.args.plan;
+  const int64_t sh = plan.added[static_cast<int>(DeformTarget::kSh)];
+  if (sh < 0) {
+    const float* in = block.in<3>(b.args.in.color, copy);
+    block.out<3>(rows.color, [&](float* to) {
+      for (int lane = 0; lane < kDeformBlock; lane += kLanes) {
+        f32 color[3];
+        moved(b, DeformTarget::kColor, in, lane, color[0], color[1], color[2]);
+        store3(to + 3 * lane, color[0], color[1], color[2]);
+      }
+    });
+  } else if (b.args.eye_w) {
+    block.out<3>(rows.color, [&](float* to) {
+      const f32 zero(0.0f);
+      const float* color = b.scratch + plan.color;
+      for (int lane = 0; lane < kDeformBlock; lane += kLanes)
+        store3(to + 3 * lane, max(load(color + lane), zero), max(load(color + kDeformBlock + lane), zero),
+               max(load(color + 2 * kDeformBlock + lane), zero));
+    });
+  } else {
+    const int columns = 3 * plan.sh_stride;
+    for (int i = 0; i < block.n; ++i) {
+      const int64_t row = (block.first + i) * columns;
+      for (int c = 0; c < columns; ++c)
+        rows.color[row + c] = b.args.in.color[row + c] + b.scratch[sh + c * kDeformBlock + i];
+    }
+  }
+}
+
+void deform_blocks(const DeformBlocks& args, int64_t first, int64_t last, float* scratch) {
+#if TS_BF16
+  const MatrixUnit unit;
+  (void)unit;
+#endif
+  for (int64_t block = first; block < last; ++block) {
+    const Block b{args, block, scratch};
+    for (const DeformStep& s : args.plan->steps) {
+      switch (s.kind) {
+        case DeformStepKind::kDense:
+          dense(s, b);
+          break;
+        case DeformStepKind::kPointwise:
+          pointwise(s, b);
+          break;
+        case DeformStepKind::kSoftmax:
+          softmax(s, b);
+          break;
+        case DeformStepKind::kNorm:
+          norm(s, b);
+          break;
+        case DeformStepKind::kZero:
+          zero(s, b);
+          break;
+        case DeformStepKind::kBasis:
+          basis(s, b);
+      }
+    }
+    write_rows(b);
+  }
+}
+
+}  // namespace
+
+DeformKernels deform_kernels() {
+  DeformKernels kernels;
+#if TS_BF16
+  kernels.bf16 = deform_blocks;
+  kernels.packing = kBf16Packing;
+#else
+  kernels.fp32 = deform_blocks;
+#endif
+  kernels.tile = kTile;
+  return kernels;
+}
+
+TS_TARGET_END
