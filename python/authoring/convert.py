@@ -10,6 +10,7 @@ from talksplat.errors import AvatarInvalid, AvatarNotFound
 
 from .gaussian_avatars import import_gaussian_avatars
 from .lam import import_lam
+from .methods.embed_talk.importer import CLOUD, FIELD, NETWORK, import_embed_talk
 from .packed import format_of
 from .ply import import_ply
 from .scene import turn
@@ -18,9 +19,12 @@ from .spec import Array, Manifest, write
 from .splat import import_splat
 from .spz import import_spz
 
+HEADER_BYTES = 64 << 10  # of a .ply
 Importer = Callable[[Path, str], tuple[Manifest, dict[str, Array]]]
-_PLAIN: dict[str, Importer] = {"lam": import_lam, "ply": import_ply, "splat": import_splat, "spz": import_spz}
-FORMATS = ("lam", "gaussian-avatars", "ply", "splat", "spz")
+_PLAIN: dict[str, Importer] = {
+    "lam": import_lam, "e-d3dgs": import_embed_talk, "ply": import_ply, "splat": import_splat, "spz": import_spz,
+}  # fmt: skip
+FORMATS = ("lam", "gaussian-avatars", "e-d3dgs", "ply", "splat", "spz")
 
 
 def convert(
@@ -87,10 +91,23 @@ def detect_format(source: str | Path) -> str:
     if source.is_dir():
         if (source / "skin.glb").is_file():
             return "lam"
+        if _has_embeddings(source):
+            return "e-d3dgs"
         if (source / "point_cloud.ply").is_file() or (source / "point_cloud").is_dir():
             return "gaussian-avatars"
-        raise AvatarInvalid(f"{source}: holds neither skin.glb (LAM) nor point_cloud.ply (GaussianAvatars).")
+        raise AvatarInvalid(f"{source}: holds neither skin.glb (LAM) nor point_cloud.ply (GaussianAvatars, E-D3DGS).")
     try:
         return format_of(source)
     except OSError as error:
         raise AvatarNotFound(f"{source}: cannot be read ({error.strerror or error}).") from error
+
+
+def _has_embeddings(folder: Path) -> bool:
+    """Whether a network lies beside a cloud whose Gaussians have embeddings."""
+    try:
+        if not ((folder / NETWORK).is_file() and (folder / CLOUD).is_file()):
+            return False
+        with open(folder / CLOUD, "rb") as file:
+            return f" {FIELD}0\n".encode() in file.read(HEADER_BYTES).split(b"end_header")[0].replace(b"\r", b"")
+    except OSError:
+        return False

@@ -17,11 +17,10 @@ from ..spec import Array
 from .students import Said, Student
 from .teacher import Lesson, Modes
 
-EAR_STEPS, EAR_BATCH, EAR_RATE = 5000, 256, 3e-3
+EAR_STEPS, EAR_BATCH, EAR_RATE = 8000, 256, 3e-3
 FRAMES, ROWS = 32, 768  # of a step
 RATE, EAR_SHARE, COARSE_SHARE = 3e-3, 0.1, 3.0  # Adam's, and what the ear and the tables have of it
 WARM_UP = 50
-STILL_SHARE = 0.06  # how often a Gaussian that never moves is asked, against one that does
 # Squared millimetres that an error of one weighs: a quaternion's 0.1 turns a splat of 2 mm by 0.4 mm at its rim.
 LEAP = 0.3
 ROTATION_MM2, LOG_SCALE_MM2, LOGIT_MM2 = 16.0, 4.0, 0.1
@@ -61,14 +60,14 @@ def train_ear(modules: tuple[nn.Module, ...], window: Array, weights: Array, log
 
 
 def train(
-    student: Student, targets: Targets, importance: Array, scale: float, steps: int, seed: int,
+    student: Student, targets: Targets, share: Array, scale: float, steps: int, seed: int,
     log: Callable[[str], None],
 ) -> None:  # fmt: skip
-    """importance [N]: 0 for Gaussians that are not the student's; scale: of its world, units per metre."""
+    """share [N]: how often each Gaussian is asked, 0 if it is another's; scale: of its world, units per metre."""
     rng = np.random.default_rng(seed)
-    where = np.full(len(importance), -1)
+    where = np.full(len(share), -1)
     where[targets.lesson.rows] = np.arange(len(targets.lesson.rows))
-    asked = torch.tensor(importance * np.where(where >= 0, 1.0, STILL_SHARE))
+    asked = torch.tensor(share, dtype=torch.float64)
     mm = 1e3 / scale
     spread = np.sqrt(np.mean(targets.lesson.rotation.code**2, axis=0))
     turns = np.sqrt(((targets.lesson.rotation.mode * spread[:, None, None]) ** 2).sum((0, 2)))

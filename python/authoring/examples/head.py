@@ -18,8 +18,8 @@ from ..spec import Array
 
 SMALLEST_M = 1e-7  # of a standard deviation, so that it has a logarithm
 INDEX = {name: i for i, name in enumerate(ARKIT_NAMES)}
-# Trained heads are canonical somewhere in the middle of their motion. Here the mouth and the lids are half open, so that
-# what touches at rest and then parts, which no field over space could tell apart, is apart.
+# Trained heads are canonical somewhere in the middle of their motion. Here the mouth and the lids are half open: what
+# touches at rest and then parts is apart, since no field over space could tell it apart.
 CANONICAL = {
     "jawOpen": 0.16, "mouthLowerDownLeft": 0.12, "mouthLowerDownRight": 0.12, "mouthUpperUpLeft": 0.08,
     "mouthUpperUpRight": 0.08, "eyeBlinkLeft": 0.4, "eyeBlinkRight": 0.4,
@@ -104,7 +104,7 @@ class Head:
 
     @cached_property
     def shape_deltas(self) -> Array:
-        """[N,3·52] float64: where a fifth of each ARKit weight moves every Gaussian from the canonical face, times five.
+        """[N,3·52] float64: how far each ARKit weight moves every Gaussian from the canonical face, by a fifth of it.
 
         What tells Gaussians apart by how they move, and nothing else.
         """

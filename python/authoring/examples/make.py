@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An example avatar: the built-in head's Gaussians at its canonical face, and a network that was fitted to its motion."""
+"""Example avatars: the built-in head's Gaussians at its canonical face, and a network fitted to its motion."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,23 @@ import numpy as np
 from talksplat.speech import builtin_voice
 
 from .. import spec
-from ..gaussians import Gaussians, gaussians, morton_sorted
+from ..deform_spec import Program
+from ..gaussians import SH_C0, Gaussians
+from ..methods.cloud import RawCloud, prepared
 from ..methods.embed_talk import bake as embed_talk
+from ..methods.embed_talk.config import shapes as embed_talk_shapes
+from ..methods.gaussian_talker import bake as gt
+from ..methods.gaussian_talker.config import shapes as gaussian_talker_shapes
+from ..methods.talking_gaussian import bake as tg
+from ..methods.talking_gaussian.config import face_shapes, mouth_shapes
+from ..methods.weights import Shapes, read_weights
 from ..spec import Array, Input, Manifest
 from . import knowledge, recipes
 from .head import Head, World
 from .speech import AFTER, FPS
 from .weights import Weights, load, path_of
 
+HEAD = "the built-in head"
 TOOL, VERSION = "talksplat.authoring.examples", "1"
 ENCODER = "talksplat-voice"
 SOLID = 0.999  # the largest opacity that still has a logit that a network can lower
@@ -44,33 +54,67 @@ def embedtalk(head: Head, weights: Weights) -> tuple[Manifest, dict[str, Array]]
     config, world = recipes.EMBED_TALK, recipes.EMBED_TALK_WORLD
     assert weights.projection is not None
     embedding = knowledge.embeddings(head, weights.projection, weights.marks)
-    cloud = _cloud(head, world)
-    cloud = morton_sorted(cloud, cloud.mean)
-    rows = cloud.source_index
-    program, tensors = embed_talk.bake(config, weights.networks["head"], embedding[rows], logits(head.opacity)[rows])
-    manifest = _manifest(head, "embedtalk", world, cloud, embed_talk.inputs(config))
-    manifest["deform"] = program
+    cloud, raw = prepared(HEAD, _raw(head, world))
+    state = _state(weights, "head", embed_talk_shapes(config))
+    program, tensors = embed_talk.bake(raw, embedding[cloud.source_index], state, config)
+    manifest = _manifest(head, "embedtalk", world, cloud, embed_talk.inputs(config), program)
     return manifest, {**cloud.tensors(), **tensors, **_plate(head)}
 
 
-def logits(opacity: Array) -> Array:
-    """[N] float64"""
-    solid = np.clip(np.asarray(opacity, np.float64), 1 - SOLID, SOLID)
-    return np.log(solid / (1 - solid))
+def gaussian_talker(head: Head, weights: Weights) -> tuple[Manifest, dict[str, Array]]:
+    config, world = recipes.GAUSSIAN_TALKER, recipes.GAUSSIAN_TALKER_WORLD
+    cloud, raw = prepared(HEAD, _raw(head, world))
+    state = _state(weights, "head", gaussian_talker_shapes(config))
+    program, tensors = gt.bake(raw, state, config)
+    manifest = _manifest(head, "gaussian-talker", world, cloud, gt.inputs(config), program)
+    return manifest, {**cloud.tensors(), **tensors, **_plate(head)}
 
 
-def _cloud(head: Head, world: World) -> Gaussians:
+def talking_gaussian(head: Head, weights: Weights) -> tuple[Manifest, dict[str, Array]]:
+    config, world = recipes.TALKING_GAUSSIAN, recipes.TALKING_GAUSSIAN_WORLD
+    raw, behind = _raw(head, world), weights.marks["behind"]
+    # Rows of the source are the face's, then the mouth's, as in a checkpoint of both.
+    face, raw_face = prepared(HEAD, raw[np.flatnonzero(~behind)])
+    mouth, raw_mouth = prepared(HEAD, raw[np.flatnonzero(behind)])
+    states = _state(weights, "face", face_shapes(config.face)), _state(weights, "mouth", mouth_shapes(config.mouth))
+    program, tensors = tg.bake(raw_face, raw_mouth, *states, config.face, config.mouth)
+    cloud = joined(face, mouth)
+    manifest = _manifest(head, "talking-gaussian", world, cloud, tg.inputs(config.face), program)
+    return manifest, {**cloud.tensors(), **tensors, **_plate(head)}
+
+
+def joined(front: Gaussians, back: Gaussians) -> Gaussians:
+    """Both clouds, one after the other; so are their sources' rows."""
+    columns = ("mean", "quat", "scale", "opacity", "color")
+    both = {name: np.concatenate([getattr(front, name), getattr(back, name)]) for name in columns}
+    rows = np.concatenate([front.source_index, back.source_index + np.uint32(front.source_count)])
+    return Gaussians(**both, source_index=rows, source_count=front.source_count + back.source_count)
+
+
+def _raw(head: Head, world: World) -> RawCloud:
+    """The head at its canonical face, as training would have it: logits, log-scales, SH coefficients."""
     at = head.canonical
-    return gaussians(
-        "the built-in head", world.of(at.mean), at.quat, np.exp(at.log_scale) * world.scale, head.opacity, head.color
+    solid = np.clip(head.opacity.astype(np.float64), 1 - SOLID, SOLID)
+    return RawCloud(
+        mean=world.of(at.mean),
+        log_scale=at.log_scale + math.log(world.scale),
+        rotation=at.quat,
+        logit=np.log(solid / (1 - solid)),
+        color=((head.color.astype(np.float64) - 0.5) / SH_C0)[:, None],
     )
+
+
+def _state(weights: Weights, network: str, shapes: Shapes) -> dict[str, Array]:
+    return read_weights(f"the example's network {network!r}", weights.networks[network], shapes)
 
 
 def _plate(head: Head) -> dict[str, Array]:
     return {"plate/background": np.array(head.avatar.tensors()["plate/background"])}
 
 
-def _manifest(head: Head, method: str, world: World, cloud: Gaussians, inputs: list[Input]) -> Manifest:
+def _manifest(
+    head: Head, method: str, world: World, cloud: Gaussians, inputs: list[Input], program: Program
+) -> Manifest:
     from_demo = head.avatar.manifest
     view: spec.Camera = dict(from_demo["camera"])  # type: ignore[assignment]
     view["cam_from_world"] = [float(x) for x in world.cam_from(view["cam_from_world"]).ravel()]
@@ -84,13 +128,14 @@ def _manifest(head: Head, method: str, world: World, cloud: Gaussians, inputs: l
         color=cloud.color_kind,
         source_count=cloud.source_count,
         inputs=inputs,
+        deform=program,
         encoder=ENCODER,
         look_ahead_ms=AFTER * 1e3 / FPS + builtin_voice().look_ahead_s * 1e3,
         licence=from_demo["licence"],
         subject_consent=from_demo["subject_consent"],
         provenance={"source_format": "generated", "files": [], "tool": TOOL, "tool_version": VERSION,
-                    "notes": "The head is made from formulas; its network was fitted to its rig and to synthetic speech."},
+                    "notes": "The head is made from formulas; its network was fitted to its rig, to synthetic speech."},
     )  # fmt: skip
 
 
-_MAKERS = {"embedtalk": embedtalk}
+_MAKERS = {"embedtalk": embedtalk, "gaussian-talker": gaussian_talker, "talking-gaussian": talking_gaussian}

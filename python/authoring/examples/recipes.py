@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sizes of the example networks and where their worlds lie: every choice that is a number and that a file must keep to."""
+"""Sizes of the example networks, and where their worlds lie."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ EMBED_TALK_WORLD = World(10.0)
 SHAPES_KNOWN = 28  # numbers of an embedding that say how a Gaussian moves; the others say what it is a part of
 
 GAUSSIAN_TALKER = GaussianTalkerConfig(
-    resolutions=(24, 48), plane_channels=16, ffn_hidden=64, net_width=64, token_hidden=32, dropout=0.0, sh_degree=0,
+    resolutions=(32, 64), plane_channels=16, ffn_hidden=64, net_width=64, token_hidden=32, dropout=0.0, sh_degree=0,
     audio=AUDIO,
 )  # fmt: skip
 # The method's cameras stand some seven units away, the head's 1.15 m.
 GAUSSIAN_TALKER_WORLD = World(6.0)
-# What moves lies within; the upper corner comes first, as the method has it. Metres.
-_BOX = ((0.070, 0.066, 0.106), (-0.070, -0.110, -0.004))
+# Metres; the upper corner comes first, as the method has it. Beyond the box the edge's features hold. Little moves
+# behind it, where z is below 28 mm; in it, lids and eyeballs are 2 mm apart and need fine cells.
+_BOX = ((0.070, 0.066, 0.106), (-0.070, -0.110, 0.028))
 GAUSSIAN_TALKER_BOX = GAUSSIAN_TALKER_WORLD.of(np.array(_BOX))
 
 # The face fills the box of the grids, whose side is 0.3, and what is beyond it has no features and never moves.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the networks learn from: sentences of eSpeak NG, as features of the built-in voice and the face that it makes."""
+"""What the networks learn from: sentences of eSpeak NG, as the built-in voice's features and the face that it makes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from talksplat.arkit import ARKIT_NAMES
 from ..spec import Array
 from ..voice import texts
 from ..voice.espeak import Espeak
-from .head import INDEX
+from .head import INDEX, face_of
 
 FPS = 25.0
 BEFORE, AFTER = 4, 3  # frames of a window: GaussianTalker's and TalkingGaussian's
@@ -23,6 +23,7 @@ PEAKS = (0.2, 0.9)
 # The voice's brows, lids and gaze are chance; the networks have inputs of their own for brows and lids.
 GAP = ("jawOpen", "mouthClose", "mouthLowerDownLeft", "mouthUpperUpLeft")
 LIPS = tuple(name for name in ARKIT_NAMES if name.startswith(("jaw", "mouth", "tongue")))
+WIDE_OPEN = face_of({"jawOpen": 0.5, "mouthPucker": 0.4})
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The three networks as pupils of the built-in head: their sizes, their worlds, and what each says of some Gaussians."""
+"""The networks as pupils of the built-in head, and what each says of some of its Gaussians."""
 
 from __future__ import annotations
 

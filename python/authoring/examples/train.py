@@ -13,19 +13,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..methods.audio.config import AudioConfig
 from ..methods.audio.module import AudioAttNet, AudioNet
 from ..spec import Array
 from . import knowledge, recipes, speech, weights
 from .fit import Targets, train, train_ear
 from .head import Head, faces_of_units
-from .parts import FADING, INSIDE, part_names
+from .parts import marks_of
 from .students import EmbedTalkStudent, FaceStudent, GaussianTalkerStudent, MouthStudent, Student
 from .teacher import BLINK, Lesson, lesson, random_units
 
 LESSON_FRAMES = 8000
-STEPS = {"embedtalk": 4000, "gaussian-talker": 4000, "face": 4000, "mouth": 2000}
-LIPS_IMPORTANCE, FADING_IMPORTANCE = 2.0, 1.5
+STEPS = {"embedtalk": 4000, "gaussian-talker": 5000, "face": 4000, "mouth": 2000}
+# How often Gaussians are asked. Teeth and eyeballs stand still close behind what moves, and everybody looks at them.
+STILL = 0.06
+SHARES = {"lips": 2.0, "lids": 2.0, "fading": 1.5, "eyes": 1.5}
 FADED_LOGIT = -5.0  # what closed lips add to the opacity of teeth and tongue
 CLOSED, OPEN = 0.015, 0.065  # the gap between the lips at which that ends and begins
 
@@ -35,10 +36,7 @@ class School:
 
     def __init__(self, seed: int) -> None:
         self.seed, self.head = seed, Head()
-        names = part_names()
-        self.marks = {
-            "inside": np.isin(names, INSIDE), "fading": np.isin(names, FADING), "lips": names == "mouth",
-        }  # fmt: skip
+        self.marks = marks_of(self.head)
         self.takes = speech.training(seed)
         rng = np.random.default_rng(seed)
         chosen = rng.permutation(len(self.takes.face))[:LESSON_FRAMES]
@@ -64,10 +62,12 @@ class School:
         targets = Targets(self.takes.window[self.chosen], units, told, faded)
         train(student, targets, share, scale, steps, self.seed, _log)
 
-    @property
-    def share(self) -> Array:
-        marks = self.marks
-        out: Array = np.where(marks["lips"], LIPS_IMPORTANCE, 1.0) * np.where(marks["fading"], FADING_IMPORTANCE, 1.0)
+    def share(self, told: Lesson) -> Array:
+        """[N]: how often each Gaussian is asked, against one of the skin that moves."""
+        out = np.full(len(self.head), STILL)
+        out[told.rows] = 1.0
+        for name, share in SHARES.items():
+            out[self.marks[name]] = share
         return out
 
 
@@ -77,8 +77,9 @@ def embedtalk(school: School) -> weights.Weights:
     known = knowledge.embeddings(school.head, project, school.marks)
     student = EmbedTalkStudent(known)
     told = school.lesson(school.units)
-    school.teach(student, school.units, told, recipes.EMBED_TALK_WORLD.scale, STEPS["embedtalk"], school.share)
-    return weights.Weights({"head": _state(student)}, school.marks, project)
+    school.teach(student, school.units, told, recipes.EMBED_TALK_WORLD.scale, STEPS["embedtalk"], school.share(told))
+    marks = {name: school.marks[name] for name in knowledge.MARKS}
+    return weights.Weights({"head": _state(student)}, marks, project)
 
 
 def gaussian_talker(school: School) -> weights.Weights:
@@ -87,16 +88,16 @@ def gaussian_talker(school: School) -> weights.Weights:
     student = GaussianTalkerStudent(school.head)
     told = school.lesson(blinks)
     scale, steps = recipes.GAUSSIAN_TALKER_WORLD.scale, STEPS["gaussian-talker"]
-    school.teach(student, blinks, told, scale, steps, school.share)
+    school.teach(student, blinks, told, scale, steps, school.share(told))
     return weights.Weights({"head": _state(student)}, {})
 
 
 def talking_gaussian(school: School) -> weights.Weights:
     told, scale = school.lesson(school.units), recipes.TALKING_GAUSSIAN_WORLD.scale
-    face, mouth, inside = FaceStudent(school.head), MouthStudent(school.head), school.marks["inside"]
-    school.teach(face, school.units, told, scale, STEPS["face"], school.share * ~inside)
-    school.teach(mouth, school.units, told, scale, STEPS["mouth"], school.share * inside)
-    return weights.Weights({"face": _state(face), "mouth": _state(mouth)}, {"inside": inside})
+    face, mouth, behind = FaceStudent(school.head), MouthStudent(school.head), school.marks["behind"]
+    school.teach(face, school.units, told, scale, STEPS["face"], school.share(told) * ~behind)
+    school.teach(mouth, school.units, told, scale, STEPS["mouth"], school.share(told) * behind)
+    return weights.Weights({"face": _state(face), "mouth": _state(mouth)}, {"behind": behind})
 
 
 METHODS = {"embedtalk": embedtalk, "gaussian-talker": gaussian_talker, "talking-gaussian": talking_gaussian}

@@ -21,7 +21,7 @@ MARK, NETWORK = "mark/", "network/"
 
 @dataclass(frozen=True)
 class Weights:
-    """networks: name of a network → its state dict, float32.  marks: name → [N] bool.  projection: see knowledge.py."""
+    """networks: name of a network → its state dict.  marks: name → [N] bool.  projection: see knowledge.py."""
 
     networks: dict[str, dict[str, Array]]
     marks: dict[str, Array]
@@ -35,7 +35,7 @@ def path_of(method: str, folder: Path = FOLDER) -> Path:
 def save(path: Path, weights: Weights, trained: dict[str, object]) -> None:
     """trained: how, for whoever looks into the file."""
     tensors = {
-        f"{NETWORK}{name}/{key}": value.astype(np.float16)
+        f"{NETWORK}{name}/{key}": value.astype(np.float16) if value.dtype.kind == "f" else value
         for name, state in weights.networks.items()
         for key, value in state.items()
     }
@@ -58,7 +58,7 @@ def load(path: Path, n_gaussians: int) -> Weights:
     for name, value in tensors.items():
         if name.startswith(NETWORK):
             network, key = name.removeprefix(NETWORK).split("/", 1)
-            networks.setdefault(network, {})[key] = value.astype(np.float32)
+            networks.setdefault(network, {})[key] = value
         elif name.startswith(MARK):
             if len(value) != -(-n_gaussians // 8):
                 raise AvatarInvalid(f"{path}: tensor {name} must have a bit for each of {n_gaussians} Gaussians.")

@@ -17,7 +17,7 @@ def convert(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="What to import.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="Avatar file to write (.tsplat).")],
     format: Annotated[
-        str | None, typer.Option("--from", help="lam, gaussian-avatars, ply, splat or spz; told by SRC if absent.")
+        str | None, typer.Option("--from", help="lam, gaussian-avatars, e-d3dgs, ply, splat or spz; by SRC if absent.")
     ] = None,
     flame: Annotated[
         Path | None, typer.Option("--flame", help="Your FLAME model (.pkl or .npz), for gaussian-avatars.")

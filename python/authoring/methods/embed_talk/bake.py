@@ -15,8 +15,10 @@ from ...deform_program import BranchProgram, Condition, program_of
 from ...deform_spec import Program
 from ...spec import Array, Input
 from ..audio.program import audio_input, audio_stages
+from ..cloud import RawCloud
 from .config import AU_NAMES, HEADS, SUFFIX, EmbedTalkConfig
 
+Weights = Mapping[str, Array]
 BRANCH = "head"
 
 
@@ -26,21 +28,20 @@ def inputs(config: EmbedTalkConfig) -> list[Input]:
 
 
 def bake(
-    config: EmbedTalkConfig, weights: Mapping[str, Array], embedding: Array, logit: Array
+    cloud: RawCloud, embedding: Array, weights: Weights, config: EmbedTalkConfig
 ) -> tuple[Program, dict[str, Array]]:
-    """The program and its tensors, for Gaussians in the order of embedding [N,embedding] and logit [N] of opacity.
+    """The program of the Gaussians in cloud's order, which is that of embedding [N,embedding], and its tensors.
 
-    weights: by the names and in the shapes of config.shapes(); all is computed in float64.
+    weights: float64 by the names of config.shapes().
     """
-    wide = {name: np.asarray(value, np.float64) for name, value in weights.items()}
 
     def layer(name: str) -> tuple[Array, Array]:
-        return wide[f"{name}.weight"], wide[f"{name}.bias"]
+        return weights[f"{name}.weight"], weights[f"{name}.bias"]
 
     condition = Condition()
     a, e = config.audio, config.au
     window = condition.input("audio", "audio", (a.frames, a.channels, a.length))
-    heard = audio_stages(condition, window, a, wide, "heard")
+    heard = audio_stages(condition, window, a, weights, "heard")
     units = condition.waves("seen", condition.input("au", "au", (1, e, 1)), frequencies(config.au_waves), keep=True)
     first, bias = layer(f"feature_out{SUFFIX}.0")
     of_own, of_frame = np.split(first, [config.embedding_size], axis=1)
@@ -54,7 +55,7 @@ def bake(
         x = branch.linear(f"feature_{i}", x, *layer(f"feature_out{SUFFIX}.{2 * i}"), activation="relu")
     for name, (to, _) in HEADS.items():
         hidden = branch.linear(name, x, *layer(f"{name}_deform{SUFFIX}.1"), activation="relu")
-        canonical = logit if to == "logit" else None
+        canonical = cloud.logit if to == "logit" else None
         branch.add(to, hidden, *layer(f"{name}_deform{SUFFIX}.3"), canonical=canonical)
     return program_of(condition, [branch])
 

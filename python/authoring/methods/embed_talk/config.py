@@ -17,6 +17,8 @@ AU_NAMES = ("AU01", "AU04", "AU05", "AU06", "AU07", "AU45")  # the order of the 
 HEADS: Mapping[str, tuple[str, int]] = {"pos": ("mean", 3), "opacity": ("logit", 1)}
 # E-D3DGS has a coarse and a fine network, one after the other; equation 9 of the paper has one.
 SUFFIX = "_c"
+# E-D3DGS's embeddings of time: its class has them, whether or not anything is moved by time.
+UNUSED = ("weight", "offsets")
 AUDIO_FIRST = "audio_net.encoder_conv.0.weight"  # whose columns tell the encoder
 
 

@@ -7,27 +7,27 @@ from pathlib import Path
 
 import numpy as np
 
-from talksplat._text import listed, shown
+from talksplat._text import shown
 from talksplat.errors import AvatarInvalid
 from talksplat.framing import scene_lens
 
 from ...camera import DEFAULT_CANVAS, of_lens
-from ...gaussians import morton_sorted
-from ...ply import read_cloud, vertex_rows, without_prefix
+from ...ply import vertex_rows, without_prefix
 from ...ply_file import columns, read_ply
 from ...source import Source, stated_licence
 from ...spec import Array, Manifest, manifest
-from ...torch_file import Tensor, load_torch
+from ...torch_file import load_torch
+from ..audio.config import Shaped
 from ..audio.program import ENCODERS, look_ahead_ms
+from ..cloud import prepared, raw_cloud
+from ..weights import WAY_OUT, config_of_weights, finite, read_weights
 from .bake import bake, inputs
-from .config import AUDIO_FIRST, EmbedTalkConfig, config_of, shapes
+from .config import AUDIO_FIRST, UNUSED, EmbedTalkConfig, config_of, shapes
 
 CLOUD, NETWORK = "point_cloud.ply", "deformation.pth"
 FPS = 25.0
 FIELD = "embedding_"
-# E-D3DGS's embeddings of time, which its class makes whether or not anything is moved by time.
-PASSED_OVER = ("weight", "offsets")
-BY_TIME = "feature_out_f.0.weight"
+BY_TIME = "weight"  # E-D3DGS's embeddings of time
 
 
 def import_embed_talk(folder: Path, name: str) -> tuple[Manifest, dict[str, Array]]:
@@ -40,15 +40,13 @@ def import_embed_talk(folder: Path, name: str) -> tuple[Manifest, dict[str, Arra
     where = str(folder / CLOUD)
     ply = read_ply(where, source.read(folder / CLOUD))
     rows = without_prefix(vertex_rows(where, ply.elements))
-    fields = _fields(where, rows)
+    embedding = _embedding(where, rows)
+    cloud, raw = prepared(where, raw_cloud(where, rows))
     network = folder / NETWORK
-    state = read_state(str(network), source.read(network))
-    config = _config(str(network), state, len(fields))
-    cloud = read_cloud(where, rows, notes=source.notes)
-    cloud = morton_sorted(cloud, cloud.mean)
-    embedding, logit = (columns(where, rows, names)[cloud.source_index] for names in (fields, ["opacity"]))
-    _require_finite(where, fields[0], embedding)
-    program, tensors = bake(config, state, embedding, logit[:, 0])
+    state = load_torch(str(network), source.read(network))
+    config, weights = _network(str(network), state, embedding.shape[1])
+    own = finite(f"{where}: {FIELD}*", embedding[cloud.source_index])
+    program, tensors = bake(raw, own, weights, config)
     encoder = ENCODERS[config.audio.channels]
     size = DEFAULT_CANVAS["width"], DEFAULT_CANVAS["height"]
     out = manifest(
@@ -70,64 +68,35 @@ def import_embed_talk(folder: Path, name: str) -> tuple[Manifest, dict[str, Arra
     return out, {**cloud.tensors(), **tensors}
 
 
-def read_state(where: str, data: bytes) -> dict[str, Array]:
-    """The weights of a file of torch.save(network.state_dict()), float32, without those that are PASSED_OVER."""
-    content = load_torch(where, data)
-    if not isinstance(content, dict) or not content or not all(isinstance(name, str) for name in content):
-        raise AvatarInvalid(f"{where}: must hold the state dict of a network; got {shown(content, 80)}.")
-    state: dict[str, Array] = {}
-    for name, value in content.items():
-        if name in PASSED_OVER:
-            continue
-        if not isinstance(value, Tensor):
-            raise AvatarInvalid(f"{where}: {shown(name)} must be a tensor; got {shown(value, 80)}.")
-        state[name] = value.array().astype(np.float32)
-    return state
-
-
-def _fields(where: str, rows: Array) -> list[str]:
-    """embedding_0, embedding_1, ... as far as they go."""
+def _embedding(where: str, rows: Array) -> Array:
+    """[n,embedding]: the fields embedding_0, embedding_1, ... as far as they go."""
     has = frozenset(rows.dtype.names or ())
-    count = sum(name.startswith(FIELD) for name in has)
-    fields = [f"{FIELD}{i}" for i in range(count)]
-    if not fields or not has.issuperset(fields):
-        wanted = next((name for name in fields if name not in has), f"{FIELD}0")
+    fields = [f"{FIELD}{i}" for i in range(max(1, sum(name.startswith(FIELD) for name in has)))]
+    missing = next((name for name in fields if name not in has), None)
+    if missing is not None:
         raise AvatarInvalid(
-            f"{where}: lacks the field {wanted}; every Gaussian of EmbedTalk has an embedding. Without any it is no "
-            "cloud of this method."
+            f"{where}: lacks the field {missing}: every Gaussian of EmbedTalk has an embedding. A cloud without any "
+            "was not trained with this method."
         )
-    return fields
+    return columns(where, rows, fields)
 
 
-def _config(where: str, state: dict[str, Array], embedding: int) -> EmbedTalkConfig:
-    try:
-        channels = int(state[AUDIO_FIRST].shape[1])
-        encoder = ENCODERS.get(channels)
-        if encoder is None:
-            known = ", ".join(f"{n} ({e.name})" for n, e in ENCODERS.items())
-            raise AvatarInvalid(f"{where}: {AUDIO_FIRST} must have one of {known} channels; got {channels}.")
-        config = config_of(state, embedding, length=encoder.length)
-    except KeyError as error:
-        time = " It is moved by time, not by sound: E-D3DGS's own." if BY_TIME in state else ""
-        raise AvatarInvalid(f"{where}: lacks the weight {error.args[0]}.{time}") from None
-    except (IndexError, ValueError) as error:
-        raise AvatarInvalid(f"{where}: {error}") from None
-    wanted = shapes(config)
-    for name, shape in wanted.items():
-        if name not in state:
-            raise AvatarInvalid(f"{where}: lacks the weight {name}, {list(shape)}.")
-        if state[name].shape != shape:
-            raise AvatarInvalid(f"{where}: {name} must be {list(shape)}; got {list(state[name].shape)}.")
-        _require_finite(where, name, state[name])
-    extra = sorted(set(state) - set(wanted))
-    if extra:
-        raise AvatarInvalid(
-            f"{where}: has {listed(map(shown, extra), len(extra))}, which EmbedTalk has no use for: its one network "
-            "adds to positions and opacities. A network that does more is another method's."
-        )
-    return config
+def _network(where: str, state: object, embedding: int) -> tuple[EmbedTalkConfig, dict[str, Array]]:
+    """The sizes and the weights of a state dict, for embeddings of that size."""
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise AvatarInvalid(f"{where}: must hold the state dict of a network; got {shown(state)}. {WAY_OUT}")
+    if BY_TIME in state and AUDIO_FIRST not in state:
+        raise AvatarInvalid(f"{where}: is moved by time and not by sound; it is a scene of E-D3DGS's own.")
 
+    def config_of_state(weights: Shaped) -> EmbedTalkConfig:
+        channels = int(weights[AUDIO_FIRST].shape[1])
+        if channels not in ENCODERS:
+            known = ", ".join(f"{n} ({encoder.name})" for n, encoder in ENCODERS.items())
+            raise AvatarInvalid(f"{where}: the weight {AUDIO_FIRST} must have channels of {known}; got {channels}.")
+        try:
+            return config_of(weights, embedding, length=ENCODERS[channels].length)
+        except ValueError as error:
+            raise AvatarInvalid(f"{where}: {error}") from None
 
-def _require_finite(where: str, name: str, value: Array) -> None:
-    if not np.isfinite(value).all():
-        raise AvatarInvalid(f"{where}: {name} must be finite; some of its {value.size} numbers are not.")
+    config = config_of_weights(where, state, shapes(EmbedTalkConfig()), config_of_state)
+    return config, read_weights(where, state, shapes(config), UNUSED)

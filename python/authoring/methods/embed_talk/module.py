@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """EmbedTalk's network, for training and as the reference of its bake: torch, equation 9 of the paper.
 
-    (d_mean, d_logit) = MLP(gamma(z), a, gamma(e)), z the Gaussian's embedding, a the sound, e the action units.
+(d_mean, d_logit) = MLP(gamma(z), a, gamma(e)), z the Gaussian's embedding, a the sound, e the action units.
 """
 
 from __future__ import annotations
