@@ -13,6 +13,7 @@
 #include "cpu/deform.h"
 #include "cpu/encode.h"
 #include "cpu/kernel_table.h"
+#include "cpu/layers.h"
 #include "cpu/pose.h"
 #include "cpu/rasterize.h"
 
@@ -233,21 +234,29 @@ class CpuBackend final : public Backend {
     args.dilation = call.dilation;
     args.precision = frame.precision;
     args.image = call.image;
-    TS_RETURN_IF_ERROR(raster(args, receipt));
+    TS_RETURN_IF_ERROR(layers_.draw(args, frame.program(), rasterizer_, pool_, receipt));
+    measure_scratch();
     receipt.total_us += whole.lap();
     return {};
   }
 
   Status raster(const RasterizeArgs& args, Receipt& receipt) {
     const Status drawn = rasterizer_.draw(args, receipt);
-    scratch_bytes_ = rasterizer_.scratch_bytes();
+    measure_scratch();
     return drawn;
+  }
+
+  void measure_scratch() {
+    uint64_t bytes = rasterizer_.scratch_bytes() + layers_.scratch_bytes();
+    for (const Buffer<float>& buffer : deform_scratch_) bytes += buffer.bytes();
+    scratch_bytes_ = bytes;
   }
 
   const KernelTable& kernels_;
   std::mutex busy_;  // held while a frame uses the threads or the scratch memory
   ThreadPool pool_;
   Rasterizer rasterizer_;
+  Layers layers_;
   std::vector<Buffer<float>> deform_scratch_;  // of each thread
   std::atomic<uint64_t> scratch_bytes_;  // the rasterizer's after its last frame
 };

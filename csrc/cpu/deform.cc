@@ -11,14 +11,6 @@ namespace {
 // 192 Gaussians: long enough that claiming them costs nothing beside them.
 constexpr int64_t kBlocksPerChunk = 4;
 
-GaussianView rows_of(GaussianView view, int64_t first, int64_t n) {
-  const auto at = [&](const float* rows, int64_t columns) { return rows ? rows + first * columns : nullptr; };
-  view.mean = at(view.mean, 3), view.quat = at(view.quat, 4), view.scale = at(view.scale, 3);
-  view.opacity = at(view.opacity, 1), view.color = at(view.color, color_stride(view));
-  view.n = n;
-  return view;
-}
-
 }  // namespace
 
 CpuDeform::CpuDeform(const DeformProgram& program, const GaussianView& at_rest, const DeformKernels& kernels,

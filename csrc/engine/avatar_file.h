@@ -22,7 +22,7 @@ class MappedFile;
 enum class RigKind { kNone, kArkit, kFlame, kMesh };
 enum class BindingKind { kStatic, kTriangle, kVertex };
 enum class ScaleRule { kLength, kInverseLength };
-enum class InputTarget { kBlendshape, kJointRotation, kJointTranslation, kTranslation, kDeform };
+enum class InputTarget { kBlendshape, kJointRotation, kJointTranslation, kTranslation, kDeform, kView };
 
 // Features of the frames around one, as an input of a deform program holds them: [frames,channels,length].
 struct FeatureWindow {
@@ -39,6 +39,7 @@ struct AvatarInput {
   std::vector<float> default_value;  // [size]
   FeatureWindow window;              // kDeform; channels 0: none
   bool follows_camera = false;       // kDeform: zeros stand for the frame's camera
+  std::array<float, 3> pivot_w{};    // kView
 };
 
 struct AvatarFile {

@@ -97,7 +97,8 @@ Status read_rig(const Node& root, AvatarFile& avatar) {
 Status check_target_keys(const Node& node, InputTarget target) {
   const bool shapes = target == InputTarget::kBlendshape, deform = target == InputTarget::kDeform;
   const bool joints = target == InputTarget::kJointRotation || target == InputTarget::kJointTranslation;
-  for (const auto& [key, allowed] : {std::pair("names", shapes || deform), std::pair("shapes", shapes),
+  const bool view = target == InputTarget::kView;
+  for (const auto& [key, allowed] : {std::pair("pivot", view), std::pair("names", shapes || deform), std::pair("shapes", shapes),
                                      std::pair("joints", joints), std::pair("window", deform),
                                      std::pair("follows", deform)}) {
     if (!allowed && !node.at(key).absent()) return node.at(key).require(false, "be absent for this target");
@@ -145,7 +146,7 @@ Status read_input(const Node& node, AvatarInput& input) {
   TS_RETURN_IF_ERROR(node.at("name").require(input.name.find('/') == std::string::npos, "not contain '/'"));
   TS_RETURN_IF_ERROR(node.at("size").integer(1, kMaxInputSize, input.size));
   TS_RETURN_IF_ERROR(
-      node.at("target").choice({"blendshape", "joint_rotation", "joint_translation", "translation", "deform"},
+      node.at("target").choice({"blendshape", "joint_rotation", "joint_translation", "translation", "deform", "view"},
                                input.target));
   TS_RETURN_IF_ERROR(check_target_keys(node, input.target));
   switch (input.target) {
@@ -165,6 +166,10 @@ Status read_input(const Node& node, AvatarInput& input) {
       break;
     case InputTarget::kDeform:
       TS_RETURN_IF_ERROR(read_deform_input(node, input));
+      break;
+    case InputTarget::kView:
+      TS_RETURN_IF_ERROR(node.at("size").require(input.size == 3, "be 3 for the target \"view\""));
+      TS_RETURN_IF_ERROR(node.at("pivot").numbers(3, input.pivot_w.data()));
   }
   // Only now is the size backed by lists of that length.
   input.default_value.assign(static_cast<size_t>(input.size), 0.0f);

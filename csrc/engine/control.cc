@@ -10,6 +10,33 @@
 namespace ts {
 namespace {
 
+// Turns the world by value, axis-angle in ARKit's axes, about the pivot, as the camera sees it: by moving the camera.
+void turn_view(const Camera& canvas, const float* pivot_w, const float* value, Camera& camera) {
+  if (value[0] == 0 && value[1] == 0 && value[2] == 0) return;  // to the bit
+  // ARKit's x is right, y up, z to the viewer; the camera's y is down and z away.
+  const float turn[3] = {value[0], -value[1], -value[2]};
+  double q[4], turn_c[9], turn_w[9] = {};
+  quat_of_axis_angle(turn, q);
+  rotation_of(q, turn_c);
+  const float* c = canvas.cam_from_world;
+  for (int i = 0; i < 9; ++i) {
+    for (int j = 0; j < 9; ++j) turn_w[i] += double{c[4 * (j / 3) + i / 3]} * turn_c[j] * double{c[4 * (j % 3) + i % 3]};
+  }
+  Camera moved = camera;
+  for (int row = 0; row < 3; ++row) {
+    const float* of = camera.cam_from_world + 4 * row;
+    double shift = of[3];
+    for (int column = 0; column < 3; ++column) {
+      double entry = 0;
+      for (int k = 0; k < 3; ++k) entry += double{of[k]} * turn_w[3 * k + column];
+      moved.cam_from_world[4 * row + column] = static_cast<float>(entry);
+      shift += (double{of[column]} - entry) * double{pivot_w[column]};
+    }
+    moved.cam_from_world[4 * row + 3] = static_cast<float>(shift);
+  }
+  camera = moved;
+}
+
 // value [12]: twelve zeros, which are no camera, become world_from_cam's rotation and cam_from_world's translation.
 void follow(const Camera& camera, float* value) {
   if (std::any_of(value, value + 12, [](float x) { return x != 0; })) return;
@@ -22,18 +49,24 @@ void follow(const Camera& camera, float* value) {
 
 }  // namespace
 
-Control::Control(const AvatarFile& file, const ControlLayout& layout) : layout_(layout), s_(file.s), j_(file.j) {
+Control::Control(const AvatarFile& file, const ControlLayout& layout)
+    : file_(file), layout_(layout), s_(file.s), j_(file.j) {
   vector_.reserve(static_cast<size_t>(layout.size()));
   weight_.reserve(static_cast<size_t>(s_));
   joint_quat_.reserve(static_cast<size_t>(4 * j_));
   joint_translation_.reserve(static_cast<size_t>(3 * j_));
 }
 
-Status Control::set(const float* vector, const Camera& camera, FrameControl& control) {
+Status Control::set(const float* vector, Camera& camera, FrameControl& control) {
   if (vector) TS_RETURN_IF_ERROR(layout_.check(vector));
   std::copy_n(vector ? vector : layout_.neutral(), layout_.size(), vector_.data());
-  for (size_t i = 0; i < layout_.inputs().size(); ++i) {
-    if (layout_.inputs()[i].follows_camera) follow(camera, vector_.data() + layout_.offset(i));
+  const std::vector<AvatarInput>& inputs = layout_.inputs();
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i].target == InputTarget::kView)
+      turn_view(file_.camera, inputs[i].pivot_w.data(), vector_.data() + layout_.offset(i), camera);
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i].follows_camera) follow(camera, vector_.data() + layout_.offset(i));
   }
   control.vector = vector_.data();
   control.n = layout_.size();
@@ -85,6 +118,7 @@ Status Control::add_up(FrameControl& control) {
         for (int axis = 0; axis < 3; ++axis) translation[axis] += value[axis];
         break;
       case InputTarget::kDeform:
+      case InputTarget::kView:
         break;
     }
   }

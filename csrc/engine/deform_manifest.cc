@@ -210,6 +210,7 @@ Status read_deform(const Node& node, const std::vector<AvatarInput>& inputs, Def
                                         find(program.branches, branch.name) < 0,
                                     "be a new name without '/', and not \"condition\""));
     TS_RETURN_IF_ERROR(read_branch(branches.at(i), program.condition, branch));
+    TS_RETURN_IF_ERROR(branches.at(i).require(i > 0 || branch.dilate_px == 0, "have dilate_px 0: nothing is before it"));
     program.branches.push_back(std::move(branch));
   }
   return node.at("precision").choice({"fp32", "bf16"}, program.precision);

@@ -73,7 +73,8 @@ Status render(const RenderJob* jobs, size_t n) {
 Status read_gaussians(Frame& frame, const float* control, const GaussianRows& rows) {
   const AvatarFile& file = frame.model().file();
   FrameControl posing;
-  TS_RETURN_IF_ERROR(frame.control().set(control, file.camera, posing));
+  Camera camera = file.camera;
+  TS_RETURN_IF_ERROR(frame.control().set(control, camera, posing));
   GaussianView posed;
   TS_RETURN_IF_ERROR(frame.model().backend().gaussians(frame.backend_frame(), posing, posed));
   bool inside = true;
@@ -110,7 +111,8 @@ Status read_gaussians(Frame& frame, const float* control, const GaussianRows& ro
 Status read_vertices(Frame& frame, const float* control, float* vertices) {
   const Model& model = frame.model();
   FrameControl posing;
-  TS_RETURN_IF_ERROR(frame.control().set(control, model.file().camera, posing));
+  Camera camera = model.file().camera;
+  TS_RETURN_IF_ERROR(frame.control().set(control, camera, posing));
   const float* position = nullptr;
   TS_RETURN_IF_ERROR(model.backend().vertices(frame.backend_frame(), posing, position));
   for (int64_t i = 0; i < model.file().v; ++i) {

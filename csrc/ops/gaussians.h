@@ -28,6 +28,15 @@ struct GaussianView {
 // Floats of a row of `color`.
 TS_INLINE int64_t color_stride(const GaussianView& g) { return g.sh_degree < 0 ? 3 : 3 * int64_t{g.sh_stride}; }
 
+// n rows from `first` on.
+TS_INLINE GaussianView rows_of(GaussianView view, int64_t first, int64_t n) {
+  const auto at = [&](const float* rows, int64_t columns) { return rows ? rows + first * columns : nullptr; };
+  view.mean = at(view.mean, 3), view.quat = at(view.quat, 4), view.scale = at(view.scale, 3);
+  view.opacity = at(view.opacity, 1), view.color = at(view.color, color_stride(view));
+  view.n = n;
+  return view;
+}
+
 struct GaussianRows {
   float* mean = nullptr;     // [n,3]
   float* quat = nullptr;     // [n,4] wxyz, unit

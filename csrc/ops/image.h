@@ -32,11 +32,14 @@ struct Image {
   float* depth = nullptr;  // [height,width] sum of weight * camera depth; Nullable: not wanted
 };
 
-// At most one is set; none: nothing behind the Gaussians.
+// At most one of the first three is set; none: nothing behind the Gaussians.
 struct Background {
   const float* color = nullptr;       // [3] finite
   const float* image_f32 = nullptr;   // [height,width,3]
   const uint8_t* image_u8 = nullptr;  // [height,width,3]
+  // Of an image_f32 that is a picture of Gaussians itself, over what lies behind those: their planes. Nullable: it has none.
+  const float *alpha = nullptr, *depth = nullptr;  // [height,width]
+  bool transparent = false;                        // nothing lies behind them: the picture is premultiplied
 };
 
 int64_t row_bytes(Format format, int width);  // of a packed row

@@ -22,8 +22,10 @@ MAX_HEADS = 64
 PRECISIONS = ("fp32", "bf16")
 ACTIVATIONS = ("none", "relu", "leaky_relu", "tanh")
 CONDITION_ACTIVATIONS = (*ACTIVATIONS, "softmax")
-WIDTHS = {"mean": 3, "log_scale": 3, "rotation": 4, "logit": 1, "color": 3}  # of what is added to; sh is wider
-CANONICAL = ("log_scale", "rotation", "logit")
+# Of what is added to; sh is wider.
+WIDTHS = {"mean": 3, "log_scale": 3, "softplus_scale": 3, "rotation": 4, "logit": 1, "color": 3}
+SCALES = ("log_scale", "softplus_scale")  # two activations of one thing
+CANONICAL = (*SCALES, "rotation", "logit")
 NO_STAGES: dict[str, Any] = {"stages": []}  # the program that changes nothing
 
 Stage = dict[str, Any]  # "kind" says which keys it has, in the tables below
@@ -306,8 +308,9 @@ class _Branch:
 
     def _add(self, stage: Stage, where: str, place: str, inputs: int) -> None:
         target = stage["to"]
-        free = isinstance(target, str) and target in self._widths and target not in self.added
-        require(free, f"{where}.to", f"one of {sorted(set(self._widths) - self.added)}, each once", target)
+        taken = self.added | (set(SCALES) if self.added & set(SCALES) else set())
+        free = isinstance(target, str) and target in self._widths and target not in taken
+        require(free, f"{where}.to", f"one of {sorted(set(self._widths) - taken)}, each once", target)
         self.added.add(target)
         self._tensors.get(f"{place}weight", self._widths[target], inputs)
         if self._tensors.has(f"{place}bias"):

@@ -100,6 +100,11 @@ def exp_scale(x: Array) -> Array:
         return np.exp(np.asarray(x, np.float64)).astype(np.float32)
 
 
+def softplus_scale(x: Array) -> Array:
+    """Standard deviation as TalkingGaussian activates it: log(1 + exp(x))."""
+    return np.logaddexp(0.0, np.asarray(x, np.float64)).astype(np.float32)
+
+
 def morton_sorted(g: Gaussians, mean_w: Array) -> Gaussians:
     """g reordered along the Morton curve of its rest-pose world positions mean_w [N,3]."""
     order = morton_order(mean_w)

@@ -110,7 +110,7 @@ def read_cloud(where: str, rows: Array, binding: Array | None = None, notes: lis
         quat=columns(where, rows, [f"rot_{i}" for i in range(4)]),
         scale=scale,
         opacity=opacity,
-        color=_color(where, rows, has, notes),
+        color=color_columns(where, rows, has, notes),
         binding=binding,
     )
 
@@ -135,7 +135,7 @@ def _filtered(scale: Array, opacity: Array, filter_3d: Array) -> tuple[Array, Ar
     return wide, opacity * peak
 
 
-def _color(where: str, rows: Array, has: frozenset[str], notes: list[str]) -> Array:
+def color_columns(where: str, rows: Array, has: frozenset[str], notes: list[str]) -> Array:
     """[n,K,3] SH coefficients, or [n,3] where the file has red, green and blue."""
     rgb = ["red", "green", "blue"]
     if "f_dc_0" not in has and has.issuperset(rgb):

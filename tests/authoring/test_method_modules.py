@@ -94,7 +94,9 @@ def test_talking_gaussian_is_the_original(fused: tuple[Any, Case]) -> None:
     close(deltas.mean, io["out_face_d_xyz"], 1e-6)
     close(deltas.rotation, io["out_face_d_rot"], 1e-5)
     close(deltas.logit, io["out_face_d_opa"], 1e-5)
-    close(deltas.log_scale, io["out_face_d_scale"], 1e-5)
+    close(deltas.scale, io["out_face_d_scale"], 1e-5)
+    raw = torch.from_numpy(io["in_face_scaling"]) + deltas.scale
+    close(torch.nn.functional.softplus(raw), io["out_face_scales"], 1e-5)
     close(module.mouth(torch.from_numpy(io["in_mouth_xyz"]), audio), io["out_mouth_d_xyz"], 1e-6)
 
 

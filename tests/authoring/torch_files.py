@@ -64,17 +64,6 @@ def torch_bytes(pickled: bytes, members: dict[str, bytes], root: str = "archive"
     return out.getvalue()
 
 
-def saved(arrays: dict[str, np.ndarray]) -> bytes:
-    """torch.save() of a state dict with the attributes that torch gives one."""
-    items, members = b"", {}
-    for i, (name, array) in enumerate(arrays.items()):
-        members[str(i)] = np.ascontiguousarray(array).tobytes()
-        kind = STORAGES[str(array.dtype)]
-        strides = [step // array.itemsize for step in np.ascontiguousarray(array).strides]
-        items += text(name) + view(storage(kind, str(i), array.size), 0, array.shape, strides)
-    return torch_bytes(b"\x80\x02" + ORDERED + b"(" + items + b"u}" + text("_metadata") + ORDERED + b"sb.", members)
-
-
 def as_torch_1(source: Path, scale: float | None = None) -> bytes:
     """A file of today's torch as torch 1.x wrote it on a GPU: devices, no records of its zip's layout.
 
@@ -92,3 +81,52 @@ def as_torch_1(source: Path, scale: float | None = None) -> bytes:
         assert pickled.count(plain) == 2
         pickled = pickled.replace(plain, scalar(np.float64(scale)))
     return torch_bytes(pickled, members)
+
+
+class Saver:
+    """Values one after another into one file of torch.save(), with a storage of its own for each array."""
+
+    def __init__(self) -> None:
+        self.members: dict[str, bytes] = {}
+
+    def tensor(self, array: np.ndarray) -> bytes:
+        key, array = str(len(self.members)), np.ascontiguousarray(array)
+        self.members[key] = array.tobytes()
+        strides = [step // array.itemsize for step in array.strides]
+        return view(storage(STORAGES[str(array.dtype)], key, array.size), 0, array.shape, strides)
+
+    def state(self, arrays: dict[str, np.ndarray]) -> bytes:
+        """A state dict, with the attributes that torch gives one."""
+        items = b"".join(text(name) + self.tensor(array) for name, array in arrays.items())
+        return ORDERED + b"(" + items + b"u}" + text("_metadata") + ORDERED + b"sb"
+
+    def file(self, pickled: bytes) -> bytes:
+        return torch_bytes(b"\x80\x02" + pickled + b".", self.members)
+
+
+def capture(saver: Saver, io: dict[str, np.ndarray], branch: str, degree: int) -> bytes:
+    """TalkingGaussian's gaussians.capture(), its optimiser's state a tensor that is not there."""
+    names = ("xyz", "features_dc", "features_rest", "identity", "scaling", "rotation", "opacity")
+    n = len(io[f"in_{branch}_xyz"])
+    arrays = {**{name: io.get(f"in_{branch}_{name}") for name in names}, "identity": np.zeros((n, 1), np.float32)}
+    parts = b"".join(parameter(saver.tensor(array)) for array in arrays.values())
+    lost = view(storage("Float", "lost", 1 << 30), 0, [1 << 30], [1])
+    return b"(" + number(degree) + parts + b"NNN}" + text("state") + lost + b"s" + scalar(np.float64(0.4)) + b"t"
+
+
+def fused_bytes(
+    io: dict[str, np.ndarray], states: list[dict[str, np.ndarray]], degrees: tuple[int, int] = (2, 2)
+) -> bytes:
+    """chkpnt_fuse_latest.pth, as torch 1.x wrote it: (face's Gaussians, its network, the mouth's, its network)."""
+    saver = Saver()
+    parts = [
+        capture(saver, io, branch, degree) + saver.state(state)
+        for branch, state, degree in zip(("face", "mouth"), states, degrees, strict=True)
+    ]
+    return saver.file(b"(" + b"".join(parts) + b"t")
+
+
+def saved(arrays: dict[str, np.ndarray]) -> bytes:
+    """torch.save() of a state dict."""
+    saver = Saver()
+    return saver.file(saver.state(arrays))

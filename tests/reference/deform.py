@@ -130,16 +130,21 @@ def branch_ref(file: Tsplat, branch: Mapping[str, Any], values: Mapping[str, Arr
     quat = start.quat
     if "rotation" in raw:
         quat = raw["rotation"] / np.linalg.norm(raw["rotation"], axis=1, keepdims=True)
+    scale = np.asarray(start.scale, np.float64)
+    if "log_scale" in raw:
+        scale = np.exp(raw["log_scale"])
+    if "softplus_scale" in raw:
+        scale = np.logaddexp(0.0, raw["softplus_scale"])
     return Deformed(
         mean=mean + added.get("mean", 0.0),
         quat=quat,
-        scale=np.exp(raw["log_scale"]) if "log_scale" in raw else np.asarray(start.scale, np.float64),
+        scale=scale,
         opacity=1 / (1 + np.exp(-raw["logit"].ravel())) if "logit" in raw else start.opacity,
         color=color,
     )
 
 
-CANONICAL = {"log_scale", "rotation", "logit"}
+CANONICAL = {"log_scale", "softplus_scale", "rotation", "logit"}
 
 
 def _branch_stage(file, stage, place, of, values):  # type: ignore[no-untyped-def]

@@ -55,6 +55,23 @@ TS_INLINE void over_color(const float* color, float* planes) {
   for (int i = 0; i < kTilePixels; i += kLanes) over(f32(color[0]), f32(color[1]), f32(color[2]), planes, i);
 }
 
+// The Gaussians of the picture behind: they are seen through these.
+TS_INLINE void over_planes(const FinishArgs& args, const Rect& rect, float* planes) {
+  const Background& behind = args.background;
+  alignas(64) float alpha[kTile] = {}, depth[kTile] = {};
+  for (int y = 0; y < rect.h; ++y) {
+    const int64_t first = static_cast<int64_t>(rect.y0 + y) * args.image.width + rect.x0;
+    copy_row<4>(alpha, behind.alpha + first, rect.w);
+    if (behind.depth) copy_row<4>(depth, behind.depth + first, rect.w);
+    for (int x = 0; x < kTile; x += kLanes) {
+      float *t = planes + 3 * kTilePixels + kTile * y + x, *d = t + kTilePixels;
+      const f32 through = load(t);
+      if (behind.depth) store(d, fma(through, load(depth + x), load(d)));
+      store(t, fnma(through, load(alpha + x), through));
+    }
+  }
+}
+
 // The picture is read in place, except where load3 would read beyond its row.
 TS_INLINE void over_f32(const FinishArgs& args, const Rect& rect, float* planes) {
   alignas(64) float copy[3 * kTile] = {};
@@ -212,15 +229,17 @@ void finish_tile(const FinishArgs& args, int tile, float* planes) {
   rect.w = args.image.width - rect.x0 < kTile ? args.image.width - rect.x0 : kTile;
   rect.h = args.image.height - rect.y0 < kTile ? args.image.height - rect.y0 : kTile;
 
-  if (args.image.alpha) write_plane(args, rect, planes + 3 * kTilePixels, true, args.image.alpha);
-  if (args.image.depth) write_plane(args, rect, planes + 4 * kTilePixels, false, args.image.depth);
-  const bool opaque = args.background.color || args.background.image_f32 || args.background.image_u8;
+  const bool opaque = !args.background.transparent &&
+                      (args.background.color || args.background.image_f32 || args.background.image_u8);
   if (args.background.color)
     over_color(args.background.color, planes);
   else if (args.background.image_f32)
     over_f32(args, rect, planes);
   else if (args.background.image_u8)
     over_u8(args, rect, planes);
+  if (args.background.alpha) over_planes(args, rect, planes);
+  if (args.image.alpha) write_plane(args, rect, planes + 3 * kTilePixels, true, args.image.alpha);
+  if (args.image.depth) write_plane(args, rect, planes + 4 * kTilePixels, false, args.image.depth);
   switch (args.image.format) {
     case Format::kRgbF32:
       return write_f32(args, rect, planes);

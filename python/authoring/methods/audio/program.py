@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from talksplat.errors import AvatarInvalid
+
 from ...deform_program import Condition
 from ...spec import Array, Input, Window
 from .config import PADDING, STRIDE, AudioConfig
@@ -27,6 +29,20 @@ ENCODERS = {
     44: Encoder("esperanto", 16, 160.0),
     1024: Encoder("hubert", 2, 40.0),
 }
+
+
+def encoder_of(where: str, config: AudioConfig, weight: str) -> Encoder:
+    """What makes the features that a network takes; weight is the name of the one that takes them.
+
+    Raises AvatarInvalid, which begins with where, if it is none that is known.
+    """
+    if config.channels not in ENCODERS:
+        known = ", ".join(f"{channels} ({encoder.name})" for channels, encoder in ENCODERS.items())
+        raise AvatarInvalid(
+            f"{where}: the weight {weight} must take the channels of an encoder that is known, {known}; got "
+            f"{config.channels}."
+        )
+    return ENCODERS[config.channels]
 
 
 def audio_input(config: AudioConfig, name: str = "audio") -> Input:

@@ -30,12 +30,15 @@ from .config import (
 
 
 class FaceDeltas(NamedTuple):
-    """What is added to the raw values of the face's Gaussians, [batch,N,...]; logit is what nothing uses."""
+    """What is added to the raw values of the face's Gaussians, [batch,N,...]; logit is what nothing uses.
+
+    Scales are activated by softplus, not by exp.
+    """
 
     mean: Tensor
     rotation: Tensor
     logit: Tensor
-    log_scale: Tensor
+    scale: Tensor
 
 
 class GridEncoder(nn.Module):
