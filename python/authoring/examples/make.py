@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from talksplat.speech import builtin_voice
 
 from .. import spec
 from ..deform_spec import Program
-from ..gaussians import SH_C0, Gaussians
+from ..gaussians import SH_C0, Gaussians, softplus_scale
 from ..methods.cloud import RawCloud, prepared
 from ..methods.embed_talk import bake as embed_talk
 from ..methods.embed_talk.config import shapes as embed_talk_shapes
@@ -73,9 +74,10 @@ def gaussian_talker(head: Head, weights: Weights) -> tuple[Manifest, dict[str, A
 def talking_gaussian(head: Head, weights: Weights) -> tuple[Manifest, dict[str, Array]]:
     config, world = recipes.TALKING_GAUSSIAN, recipes.TALKING_GAUSSIAN_WORLD
     raw, behind = _raw(head, world), weights.marks["behind"]
+    raw = replace(raw, scale=np.log(np.expm1(np.exp(raw.scale))))  # that softplus makes the same scale of
     # Rows of the source are the face's, then the mouth's, as in a checkpoint of both.
-    face, raw_face = prepared(HEAD, raw[np.flatnonzero(~behind)])
-    mouth, raw_mouth = prepared(HEAD, raw[np.flatnonzero(behind)])
+    face, raw_face = prepared(HEAD, raw[np.flatnonzero(~behind)], softplus_scale)
+    mouth, raw_mouth = prepared(HEAD, raw[np.flatnonzero(behind)], softplus_scale)
     states = _state(weights, "face", face_shapes(config.face)), _state(weights, "mouth", mouth_shapes(config.mouth))
     program, tensors = tg.bake(raw_face, raw_mouth, *states, config.face, config.mouth)
     cloud = joined(face, mouth)
@@ -97,7 +99,7 @@ def _raw(head: Head, world: World) -> RawCloud:
     solid = np.clip(head.opacity.astype(np.float64), 1 - SOLID, SOLID)
     return RawCloud(
         mean=world.of(at.mean),
-        log_scale=at.log_scale + math.log(world.scale),
+        scale=at.log_scale + math.log(world.scale),
         rotation=at.quat,
         logit=np.log(solid / (1 - solid)),
         color=((head.color.astype(np.float64) - 0.5) / SH_C0)[:, None],

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -21,15 +22,15 @@ from .teacher import BLINK
 Said = dict[str, Tensor]  # "mean" [T,R,3] world units, "rotation" [T,R,4], "log_scale" [T,R,3], "logit" [T,R,1]
 
 
-class Student(nn.Module):
+class Student(nn.Module, ABC):
     """A network with what it knows of each Gaussian by heart."""
 
     network: nn.Module
     audio: tuple[nn.Module, ...]  # the encoder's two modules
 
+    @abstractmethod
     def say(self, rows: Tensor, window: Tensor, units: Tensor, rng: np.random.Generator) -> Said:
         """rows [R] of the Gaussians, window [T,8,n,1], units [T,6] -> what is added to them."""
-        raise NotImplementedError
 
     def coarse(self) -> list[nn.Parameter]:
         """Tables over space, which learn faster than layers: each entry has few Gaussians."""
@@ -75,6 +76,8 @@ class GaussianTalkerStudent(Student):
 
 
 class FaceStudent(Student):
+    """Its scales are activated by softplus, which is exp for scales as small as these, to a thousandth."""
+
     def __init__(self, head: Head) -> None:
         super().__init__()
         self.network = MotionNetwork(recipes.TALKING_GAUSSIAN.face)
@@ -83,7 +86,7 @@ class FaceStudent(Student):
 
     def say(self, rows: Tensor, window: Tensor, units: Tensor, rng: np.random.Generator) -> Said:
         out = self.network(self.mean[rows], window, units)
-        return {"mean": out.mean, "rotation": out.rotation, "log_scale": out.log_scale}
+        return {"mean": out.mean, "rotation": out.rotation, "log_scale": out.scale}
 
     def coarse(self) -> list[nn.Parameter]:
         return [p for name, p in self.network.named_parameters() if name.endswith(".embeddings")]

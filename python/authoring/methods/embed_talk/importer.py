@@ -3,58 +3,68 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from talksplat._text import shown
 from talksplat.errors import AvatarInvalid
-from talksplat.framing import scene_lens
 
-from ...camera import DEFAULT_CANVAS, of_lens
-from ...ply import vertex_rows, without_prefix
-from ...ply_file import columns, read_ply
+from ...ply import vertex_rows
+from ...ply_file import columns, read_elements
 from ...source import Source, stated_licence
 from ...spec import Array, Manifest, manifest
 from ...torch_file import load_torch
 from ..audio.config import Shaped
-from ..audio.program import ENCODERS, look_ahead_ms
+from ..audio.program import Encoder, encoder_of, look_ahead_ms
 from ..cloud import prepared, raw_cloud
+from ..views import view_of
 from ..weights import WAY_OUT, config_of_weights, finite, read_weights
 from .bake import bake, inputs
 from .config import AUDIO_FIRST, UNUSED, EmbedTalkConfig, config_of, shapes
 
 CLOUD, NETWORK = "point_cloud.ply", "deformation.pth"
 FPS = 25.0
+TRANSFORMS_UNIT = 1.0  # the paper says nothing of one
 FIELD = "embedding_"
 BY_TIME = "weight"  # E-D3DGS's embeddings of time
 
 
-def import_embed_talk(folder: Path, name: str) -> tuple[Manifest, dict[str, Array]]:
+@dataclass(frozen=True)
+class Options:
+    """transforms, data: see views.view_of()."""
+
+    transforms: Path | None = None
+    data: Path | None = None
+
+
+def import_embed_talk(folder: Path, name: str, options: Options | None = None) -> tuple[Manifest, dict[str, Array]]:
     """The avatar of a folder with point_cloud.ply and deformation.pth, seen from its front.
 
     Raises AvatarNotFound for a file that cannot be read, AvatarInvalid naming the field or weight that is missing,
     unknown, of another shape or not finite.
     """
+    options = options or Options()
     source = Source()
     where = str(folder / CLOUD)
-    ply = read_ply(where, source.read(folder / CLOUD))
-    rows = without_prefix(vertex_rows(where, ply.elements))
+    rows = vertex_rows(where, read_elements(where, source.read(folder / CLOUD)))
     embedding = _embedding(where, rows)
     cloud, raw = prepared(where, raw_cloud(where, rows))
     network = folder / NETWORK
     state = load_torch(str(network), source.read(network))
-    config, weights = _network(str(network), state, embedding.shape[1])
+    config, weights, encoder = _network(str(network), state, embedding.shape[1])
     own = finite(f"{where}: {FIELD}*", embedding[cloud.source_index])
     program, tensors = bake(raw, own, weights, config)
-    encoder = ENCODERS[config.audio.channels]
-    size = DEFAULT_CANVAS["width"], DEFAULT_CANVAS["height"]
+    view = view_of(cloud.mean, options.transforms, options.data, TRANSFORMS_UNIT, source)
+    if view.plate is not None:
+        tensors["plate/background"] = np.rint(view.plate).astype(np.uint8)
     out = manifest(
         name=name,
         method="embedtalk",
         fps=FPS,
-        canvas=DEFAULT_CANVAS,
-        camera=of_lens(scene_lens(cloud.mean, np.array([0.0, -1.0, 0.0]), None, *size)),
+        canvas=view.canvas,
+        camera=view.camera,
         background=(0.0, 0.0, 0.0),
         color=cloud.color_kind,
         source_count=cloud.source_count,
@@ -81,7 +91,7 @@ def _embedding(where: str, rows: Array) -> Array:
     return columns(where, rows, fields)
 
 
-def _network(where: str, state: object, embedding: int) -> tuple[EmbedTalkConfig, dict[str, Array]]:
+def _network(where: str, state: object, embedding: int) -> tuple[EmbedTalkConfig, dict[str, Array], Encoder]:
     """The sizes and the weights of a state dict, for embeddings of that size."""
     if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise AvatarInvalid(f"{where}: must hold the state dict of a network; got {shown(state)}. {WAY_OUT}")
@@ -89,14 +99,12 @@ def _network(where: str, state: object, embedding: int) -> tuple[EmbedTalkConfig
         raise AvatarInvalid(f"{where}: is moved by time and not by sound; it is a scene of E-D3DGS's own.")
 
     def config_of_state(weights: Shaped) -> EmbedTalkConfig:
-        channels = int(weights[AUDIO_FIRST].shape[1])
-        if channels not in ENCODERS:
-            known = ", ".join(f"{n} ({encoder.name})" for n, encoder in ENCODERS.items())
-            raise AvatarInvalid(f"{where}: the weight {AUDIO_FIRST} must have channels of {known}; got {channels}.")
         try:
-            return config_of(weights, embedding, length=ENCODERS[channels].length)
+            return config_of(weights, embedding)
         except ValueError as error:
             raise AvatarInvalid(f"{where}: {error}") from None
 
     config = config_of_weights(where, state, shapes(EmbedTalkConfig()), config_of_state)
-    return config, read_weights(where, state, shapes(config), UNUSED)
+    encoder = encoder_of(where, config.audio, AUDIO_FIRST)
+    config = replace(config, audio=replace(config.audio, length=encoder.length))
+    return config, read_weights(where, state, shapes(config), UNUSED), encoder
