@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from ..methods.audio.module import encode_audio
 from ..spec import Array
-from .students import Said, Student
+from . import recipes
+from .students import Ear, Said, Student
 from .teacher import Lesson, Modes
 
 EAR_STEPS, EAR_BATCH, EAR_RATE = 8000, 256, 3e-3
@@ -36,7 +37,7 @@ class Targets:
     logit: tuple[Array, Array] | None = None  # [T] times [N], of networks that change opacity
 
 
-def train_ear(modules: tuple[nn.Module, ...], window: Array, weights: Array, log: Callable[[str], None]) -> None:
+def train_ear(modules: Ear, window: Array, weights: Array, log: Callable[[str], None]) -> None:
     """The audio encoder alone, so that a linear map of its vector gives weights [T,n]."""
     ear, attention = modules
     moving = np.flatnonzero(weights.std(0) > 1e-3)
@@ -47,7 +48,7 @@ def train_ear(modules: tuple[nn.Module, ...], window: Array, weights: Array, log
         for layer in ear.encoder_conv:  # of features of one step, the outer taps never see anything
             if isinstance(layer, nn.Conv1d):
                 layer.weight[..., 0] = layer.weight[..., 2] = 0
-    out = nn.Linear(ear.encoder_fc1[-1].out_features, y.shape[1])
+    out = nn.Linear(recipes.AUDIO.features, y.shape[1])
     parameters = [p for module in (ear, attention, out) for p in module.parameters()]
     optimiser = torch.optim.Adam(parameters, EAR_RATE)
     for step in range(EAR_STEPS):
@@ -118,7 +119,8 @@ class _Asked:
 
     def of(self, frames: Tensor, rows: Tensor) -> Tensor:
         code, mode = self._code[frames], self._mode[:, rows]
-        return (code @ mode.flatten(1)).unflatten(1, mode.shape[1:])
+        out: Tensor = (code @ mode.flatten(1)).unflatten(1, mode.shape[1:])
+        return out
 
 
 def _set_rates(optimiser: torch.optim.Optimizer, rates: list[float], step: int, steps: int) -> None:

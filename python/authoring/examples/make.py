@@ -119,7 +119,7 @@ def _manifest(
 ) -> Manifest:
     from_demo = head.avatar.manifest
     view: spec.Camera = dict(from_demo["camera"])  # type: ignore[assignment]
-    view["cam_from_world"] = [float(x) for x in world.cam_from(view["cam_from_world"]).ravel()]
+    view["cam_from_world"] = [float(x) for x in world.cam_from(np.array(view["cam_from_world"])).ravel()]
     return spec.manifest(
         name=f"{method} example",
         method=method,

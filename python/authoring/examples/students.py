@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..methods.audio.module import AudioAttNet, AudioNet
 from ..methods.embed_talk.module import EmbedTalk
 from ..methods.gaussian_talker.config import NET
 from ..methods.gaussian_talker.module import GaussianTalker
@@ -19,6 +20,7 @@ from . import recipes
 from .head import Head
 from .teacher import BLINK
 
+Ear = tuple[AudioNet, AudioAttNet]
 Said = dict[str, Tensor]  # "mean" [T,R,3] world units, "rotation" [T,R,4], "log_scale" [T,R,3], "logit" [T,R,1]
 
 
@@ -26,7 +28,7 @@ class Student(nn.Module, ABC):
     """A network with what it knows of each Gaussian by heart."""
 
     network: nn.Module
-    audio: tuple[nn.Module, ...]  # the encoder's two modules
+    audio: Ear
 
     @abstractmethod
     def say(self, rows: Tensor, window: Tensor, units: Tensor, rng: np.random.Generator) -> Said:

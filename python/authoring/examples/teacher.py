@@ -80,4 +80,5 @@ def _basis(samples: Array) -> Array:
     power, mix = np.linalg.eigh(flat @ flat.T)
     keep = np.argsort(power)[::-1][:MODES]
     keep = keep[power[keep] > 1e-9 * power.max()]
-    return (mix[:, keep].T @ flat / np.sqrt(power[keep])[:, None]).astype(np.float32)
+    out: Array = (mix[:, keep].T @ flat / np.sqrt(power[keep])[:, None]).astype(np.float32)
+    return out

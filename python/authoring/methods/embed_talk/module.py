@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +43,7 @@ class EmbedTalk(nn.Module):
         c = self.config
         own, seen = encoding(embedding, c.embedding_waves), encoding(au, c.au_waves)
         heard = encode_audio(self.audio_net, self.audio_att_net, audio)
-        first = self.get_submodule(f"feature_out{SUFFIX}")
+        first: Any = self.get_submodule(f"feature_out{SUFFIX}")
         # The first layer is linear in what it is given, so its parts meet after it: a Gaussian's own part is the same
         # in every frame, and a frame's part for every Gaussian.
         start = first[0]
