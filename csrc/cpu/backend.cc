@@ -29,7 +29,7 @@ T* zeros(Buffer<T>& buffer, int64_t n) {
 
 class CpuModel final : public BackendModel {
  public:
-  CpuModel(const ModelView& model, const DeformKernels& kernels) : view(model), kernels_(kernels) {}
+  CpuModel(const ModelView& model, const KernelTable& kernels) : view(model), kernels_(kernels) {}
   uint64_t bytes() const override {
     const std::lock_guard<std::mutex> lock(packing_);
     uint64_t bytes = 0;
@@ -48,7 +48,7 @@ class CpuModel final : public BackendModel {
   const ModelView view;
 
  private:
-  const DeformKernels& kernels_;
+  const KernelTable& kernels_;
   mutable std::mutex packing_;
   mutable std::unique_ptr<CpuDeform> deform_[2];  // by DeformPrecision
 };
@@ -172,7 +172,7 @@ class CpuBackend final : public Backend {
   BackendInfo info() const override { return {"cpu", kernels_.isa, pool_.threads(), scratch_bytes_}; }
 
   Status load(const ModelView& view, std::shared_ptr<const BackendModel>& model) override {
-    model = std::make_shared<CpuModel>(view, kernels_.deform);
+    model = std::make_shared<CpuModel>(view, kernels_);
     return {};
   }
 

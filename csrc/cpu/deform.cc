@@ -13,14 +13,15 @@ constexpr int64_t kBlocksPerChunk = 4;
 
 }  // namespace
 
-CpuDeform::CpuDeform(const DeformProgram& program, const GaussianView& at_rest, const DeformKernels& kernels,
+CpuDeform::CpuDeform(const DeformProgram& program, const GaussianView& at_rest, const KernelTable& kernels,
                      DeformPrecision precision)
-    : program_(&program), kernel_(kernels.fp32) {
+    : program_(&program), kernels_(kernels), kernel_(kernels.deform.fp32) {
   DeformPacking packing = DeformPacking::kFp32;
-  if (precision == DeformPrecision::kBf16 && allow_bf16(kernels)) kernel_ = kernels.bf16, packing = kernels.packing;
+  if (precision == DeformPrecision::kBf16 && allow_bf16(kernels.deform))
+    kernel_ = kernels.deform.bf16, packing = kernels.deform.packing;
   int64_t first = 0;
   for (const DeformBranch& branch : program.branches) {
-    branches_.emplace_back(program, branch, at_rest, first, packing, kernels.tile);
+    branches_.emplace_back(program, branch, at_rest, first, packing, kernels.deform.tile);
     first += branch.n;
   }
 }
@@ -40,7 +41,8 @@ uint64_t CpuDeform::bytes() const {
 DeformFrame::DeformFrame(const CpuDeform& deform) {
   int64_t packed = 0;
   for (const DeformPlan& plan : deform.branches()) packed += plan.frame_floats;
-  condition_.reserve(static_cast<size_t>(deform.program().condition.n_floats));
+  const ConditionProgram& condition = deform.program().condition;
+  condition_.reserve(static_cast<size_t>(condition.n_floats + condition.n_scratch));
   packed_.reserve(static_cast<size_t>(packed));
 }
 
@@ -53,7 +55,7 @@ Status DeformFrame::run(const DeformArgs& args, const CpuDeform& deform, ThreadP
   const bool to_rgb = args.eye_w && args.program->adds_to(DeformTarget::kSh);
   const int64_t color_columns = to_rgb ? 3 : color_stride(args.in);
 
-  condition(args.program->condition, args.control, condition_.data());
+  deform.kernels().condition(args.program->condition, args.control, condition_.data());
   DeformBlocks blocks[kMaxDeformBranches];
   int64_t chunk_end[kMaxDeformBranches] = {};
   float* packed = packed_.data();

@@ -37,17 +37,19 @@ struct DeformKernels {
 // A program as one instruction set runs it: constant, shared by frames. Nothing for a program of no branches.
 class CpuDeform {
  public:
-  CpuDeform(const DeformProgram& program, const GaussianView& at_rest, const DeformKernels& kernels,
+  CpuDeform(const DeformProgram& program, const GaussianView& at_rest, const KernelTable& kernels,
             DeformPrecision precision);
 
   const std::vector<DeformPlan>& branches() const { return branches_; }
   const DeformProgram& program() const { return *program_; }
+  const KernelTable& kernels() const { return kernels_; }
   DeformKernel kernel() const { return kernel_; }
   int64_t scratch_words() const;
   uint64_t bytes() const;
 
  private:
   const DeformProgram* program_;
+  const KernelTable& kernels_;
   DeformKernel kernel_;
   std::vector<DeformPlan> branches_;
 };

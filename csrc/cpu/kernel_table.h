@@ -19,6 +19,8 @@ struct KernelTable {
   void (*emit_spans)(const BinArgs& args, int part, Span* spans, SpanRow* rows);
   void (*blend_tile)(const BlendArgs& args, int tile, BlendScratch& scratch);
   PoseKernels pose;
+  // value: [n_floats + n_scratch]; all values are written.
+  void (*condition)(const ConditionProgram& program, const float* control, float* value);
   DeformKernels deform;
   void (*encode_step)(const EncodeArgs& args);
 };

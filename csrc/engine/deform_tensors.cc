@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/deform_tensors.h"
 
+#include <algorithm>
 #include <string>
+#include <utility>
 
 namespace ts {
 namespace {
@@ -82,6 +84,7 @@ class ProgramReader {
           return in_.invalid(key + " has more taps, " + std::to_string(stage.taps) + ", than its input with padding");
         out.length = (in.length + 2 * stage.padding - stage.taps) / stage.stride + 1;
         products = in.channels * stage.taps;
+        program_.condition.n_scratch = std::max(program_.condition.n_scratch, products);
         break;
       }
       case ConditionKind::kWaves: {

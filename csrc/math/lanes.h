@@ -39,6 +39,13 @@
 TS_TARGET_BEGIN
 
 TS_INLINE mask is_finite(f32 x) { return abs(x) < f32(3.402823466e38f) || abs(x) == f32(3.402823466e38f); }
+TS_INLINE float sum_of(f32 x) {
+  alignas(64) float lane[kLanes];
+  store(lane, x);
+  float sum = 0;
+  for (float v : lane) sum += v;
+  return sum;
+}
 TS_INLINE f32 clamp(f32 x, f32 low, f32 high) { return min(max(x, low), high); }
 
 // log2 of a positive normal number, absolute error < 2e-7 for results in [-8, 1]: 2/ln2 * atanh((m-1)/(m+1)) with

@@ -16,3 +16,10 @@
   }
 
 #define TS_INLINE inline __attribute__((always_inline))
+
+// Before a loop of a constant number of turns over registers: an array of them stays in registers only if it is unrolled.
+#if defined(__clang__)
+#define TS_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define TS_UNROLL _Pragma("GCC unroll 32")
+#endif

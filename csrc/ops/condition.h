@@ -5,7 +5,6 @@
 //
 // Maths    python/authoring/FORMAT.md, "Deform programs", condition
 // Cost     two FLOPs per weight and row: 1.1 MFLOP for GaussianTalker, 1.6 for a HuBERT window
-// Order    deterministic: a sum runs over columns sixteen apart, then over the sixteen
 // Oracle   tests/reference/deform.py
 #pragma once
 #include <cstdint>
@@ -49,10 +48,8 @@ struct ConditionStage {
 struct ConditionProgram {
   std::vector<ConditionValue> values;
   std::vector<ConditionStage> stages;
-  int64_t n_floats = 0;  // of all values
+  int64_t n_floats = 0;   // of all values
+  int64_t n_scratch = 0;  // floats of the largest kConv's taps over all channels
 };
-
-// value: [n_floats], all of which are written. Allocates nothing.
-void condition(const ConditionProgram& program, const float* control, float* value);
 
 }  // namespace ts

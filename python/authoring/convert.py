@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from talksplat.errors import AvatarInvalid, AvatarNotFound
 
 from .gaussian_avatars import import_gaussian_avatars
 from .lam import import_lam
-from .methods.embed_talk.importer import CLOUD, FIELD, NETWORK, import_embed_talk
+from .methods.embed_talk import importer as embed_talk
+from .methods.gaussian_talker import importer as gaussian_talker
+from .methods.talking_gaussian import importer as talking_gaussian
 from .packed import format_of
 from .ply import import_ply
 from .scene import turn
@@ -19,12 +23,18 @@ from .spec import Array, Manifest, write
 from .splat import import_splat
 from .spz import import_spz
 
-HEADER_BYTES = 64 << 10  # of a .ply
 Importer = Callable[[Path, str], tuple[Manifest, dict[str, Array]]]
-_PLAIN: dict[str, Importer] = {
-    "lam": import_lam, "e-d3dgs": import_embed_talk, "ply": import_ply, "splat": import_splat, "spz": import_spz,
-}  # fmt: skip
-FORMATS = ("lam", "gaussian-avatars", "e-d3dgs", "ply", "splat", "spz")
+_PLAIN: dict[str, Importer] = {"lam": import_lam, "ply": import_ply, "splat": import_splat, "spz": import_spz}
+FORMATS = ("lam", "gaussian-avatars", "gaussian-talker", "talking-gaussian", "e-d3dgs", "ply", "splat", "spz")
+# The arguments that some formats alone have a use for.
+_LEARNED = ("gaussian-talker", "talking-gaussian", "e-d3dgs")
+_USES = {
+    "flame": ("gaussian-avatars",),
+    "camera": ("gaussian-avatars", *_LEARNED),
+    "data": _LEARNED,
+    "n_head": ("gaussian-talker",),
+    "dilate": ("talking-gaussian",),
+}
 
 
 def convert(
@@ -35,6 +45,9 @@ def convert(
     name: str | None = None,
     flame: str | Path | None = None,
     camera: str | Path | None = None,
+    data: str | Path | None = None,
+    n_head: int | None = None,
+    dilate: bool = False,
     licence: str | None = None,
     up: object = None,
     front: object = None,
@@ -44,7 +57,12 @@ def convert(
     format: one of FORMATS; None or "auto" looks at the source.
     name: the avatar's name; source's name without its ending by default.
     flame: the user's own FLAME model (.pkl or .npz), for gaussian-avatars only, which needs it.
-    camera: a transforms.json of the training, for gaussian-avatars only; its most frontal camera is taken.
+    camera: a transforms.json of the training, for gaussian-avatars, whose most frontal camera is taken, and for
+    gaussian-talker, talking-gaussian and e-d3dgs, of which it is the one nearest the median.
+    data: the data folder of the training, for gaussian-talker, talking-gaussian and e-d3dgs: transforms_*.json, and
+    bc.jpg with the torso of torso_imgs for the background. Without it the head is framed, on black.
+    n_head: heads of the attention, for a gaussian-talker without cfg_args; 2, the default of its training, if None.
+    dilate: for talking-gaussian: the mouth covers what is just beyond its edge, as synthesis with --dilate.
     up, front: of a still scene, where its top is and where it is seen from: "x", "-x", "y", ... or three numbers; what
     the file says, or its format usually has, if None.
     licence: what the manifest states; by default the text of a licence file inside the source, or "not stated".
@@ -61,18 +79,14 @@ def convert(
         raise ValueError(f"out: the folder {out.parent} does not exist; create it first.")
     if out.exists() and source.is_file() and out.samefile(source):
         raise ValueError(f"out: {out} is the file that the source is; the avatar would take its place. Name another.")
-    name = name or readable(source.resolve().stem) or "avatar"
-    if format == "gaussian-avatars":
-        if flame is None:
+    given = {"flame": flame, "camera": camera, "data": data, "n_head": n_head, "dilate": dilate or None}
+    for argument, formats in _USES.items():
+        if given[argument] is not None and format not in formats:
             raise ValueError(
-                "flame must name your FLAME model (.pkl or .npz): GaussianAvatars moves with it, and its licence "
-                "lets nobody ship it. Get it at https://flame.is.tue.mpg.de."
+                f"{argument} must be left out: it is for {' and '.join(formats)}, and the source is {format}."
             )
-        manifest, tensors = import_gaussian_avatars(source, name, Path(flame), None if camera is None else Path(camera))
-    else:
-        if flame is not None or camera is not None:
-            raise ValueError(f"flame and camera are for gaussian-avatars; the source is {format}.")
-        manifest, tensors = _PLAIN[format](source, name)
+    name = name or _name_of(source, format)
+    manifest, tensors = _import(source, name, format, given)
     if up is not None or front is not None:
         if manifest["method"] != "static":
             raise ValueError(f"up and front are for still scenes; the source is {format}.")
@@ -80,6 +94,34 @@ def convert(
     if licence is not None:
         manifest["licence"] = licence
     return write(out, manifest, tensors)
+
+
+def _import(source: Path, name: str, format: str, given: dict[str, Any]) -> tuple[Manifest, dict[str, Array]]:
+    paths = {key: None if given[key] is None else Path(given[key]) for key in ("flame", "camera", "data")}
+    if format == "gaussian-avatars":
+        if paths["flame"] is None:
+            raise ValueError(
+                "flame must name your FLAME model (.pkl or .npz): GaussianAvatars moves with it, and its licence "
+                "lets nobody ship it. Get it at https://flame.is.tue.mpg.de."
+            )
+        return import_gaussian_avatars(source, name, paths["flame"], paths["camera"])
+    if format == "gaussian-talker":
+        options = gaussian_talker.Options(paths["camera"], paths["data"], given["n_head"])
+        return gaussian_talker.import_gaussian_talker(source, name, options)
+    if format == "talking-gaussian":
+        fused = talking_gaussian.Options(paths["camera"], paths["data"], bool(given["dilate"]))
+        return talking_gaussian.import_talking_gaussian(source, name, fused)
+    if format == "e-d3dgs":
+        return embed_talk.import_embed_talk(source, name, embed_talk.Options(paths["camera"], paths["data"]))
+    return _PLAIN[format](source, name)
+
+
+def _name_of(source: Path, format: str) -> str:
+    """The source's name; a checkpoint's, which all trainings share, is that of its folder."""
+    whole = source.resolve()
+    if format == "talking-gaussian" and not source.is_dir():
+        whole = whole.parent
+    return readable(whole.stem) or "avatar"
 
 
 def detect_format(source: str | Path) -> str:
@@ -91,23 +133,21 @@ def detect_format(source: str | Path) -> str:
     if source.is_dir():
         if (source / "skin.glb").is_file():
             return "lam"
-        if _has_embeddings(source):
+        if any(source.glob("chkpnt_fuse_*.pth")):
+            return "talking-gaussian"
+        if embed_talk.has_embeddings(source):
             return "e-d3dgs"
+        if (source / "deformation.pth").is_file() or any(source.glob("point_cloud/*iteration_*/deformation.pth")):
+            return "gaussian-talker"
         if (source / "point_cloud.ply").is_file() or (source / "point_cloud").is_dir():
             return "gaussian-avatars"
-        raise AvatarInvalid(f"{source}: holds neither skin.glb (LAM) nor point_cloud.ply (GaussianAvatars, E-D3DGS).")
+        raise AvatarInvalid(
+            f"{source}: holds neither skin.glb (LAM) nor point_cloud.ply (GaussianAvatars; GaussianTalker and "
+            "EmbedTalk with deformation.pth) nor chkpnt_fuse_latest.pth (TalkingGaussian)."
+        )
+    if re.fullmatch(r"chkpnt_fuse_\w+\.pth", source.name) and source.is_file():
+        return "talking-gaussian"
     try:
         return format_of(source)
     except OSError as error:
         raise AvatarNotFound(f"{source}: cannot be read ({error.strerror or error}).") from error
-
-
-def _has_embeddings(folder: Path) -> bool:
-    """Whether a network lies beside a cloud whose Gaussians have embeddings."""
-    try:
-        if not ((folder / NETWORK).is_file() and (folder / CLOUD).is_file()):
-            return False
-        with open(folder / CLOUD, "rb") as file:
-            return f" {FIELD}0\n".encode() in file.read(HEADER_BYTES).split(b"end_header")[0].replace(b"\r", b"")
-    except OSError:
-        return False

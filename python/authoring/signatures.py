@@ -45,7 +45,8 @@ _SIGNATURES: tuple[tuple[int, bytes, Kind], ...] = (
 _CHECKPOINT = Kind(
     None,
     "a PyTorch checkpoint",
-    "Avatars whose network moves them are not read yet; of a static scene, convert the point_cloud.ply beside it.",
+    "Of GaussianTalker convert the training's folder, of TalkingGaussian its folder or chkpnt_fuse_latest.pth, and of "
+    "a static scene the point_cloud.ply beside it.",
 )
 
 

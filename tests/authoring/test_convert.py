@@ -79,8 +79,14 @@ def test_arguments_that_do_not_fit(tmp_path: Path) -> None:
         convert(source, tmp_path / "o", format="obj")
     with pytest.raises(ValueError, match="does not exist; create it"):
         convert(source, tmp_path / "no/o.tsplat")
-    with pytest.raises(ValueError, match="flame and camera are for gaussian-avatars"):
-        convert(source, tmp_path / "o", flame=source)
+    arguments: dict[str, Any] = {"flame": source, "camera": source, "data": tmp_path, "n_head": 2, "dilate": True}
+    for argument, value in arguments.items():
+        with pytest.raises(ValueError, match=f"^{argument} must be left out: it is for .*, and the source is ply"):
+            convert(source, tmp_path / "o", **{argument: value})
+    folder = write_checkpoint(tmp_path / "eve")
+    for argument in ("data", "n_head", "dilate"):
+        with pytest.raises(ValueError, match=f"^{argument} must be left out: .*, and the source is gaussian-avatars"):
+            convert(folder, tmp_path / "o", flame=source, **{argument: arguments[argument]})
     with pytest.raises(ValueError, match="flame must name your FLAME model"):
         convert(write_checkpoint(tmp_path / "bo"), tmp_path / "o")
     assert not (tmp_path / "o").exists()

@@ -14,6 +14,7 @@ from ops.deform_programs import Program, embedtalk, talking_gaussian
 from reference import tsplat
 
 SIZE = 48
+FACE, MOUTH = 500, 900
 
 
 @pytest.fixture
@@ -23,11 +24,9 @@ def rng() -> np.random.Generator:
 
 def picture(g: talksplat.Gaussians, rows: slice, avatar: talksplat.Avatar, **rest: object):  # type: ignore[no-untyped-def]
     """Some rows' float picture by the avatar's canvas camera, and its coverage and depth."""
-    camera = avatar.info["camera"] if "camera" in avatar.info else avatar.manifest["camera"]
     view = np.array(avatar.manifest["camera"]["cam_from_world"], np.float32).reshape(4, 4)
     scale = SIZE / avatar.manifest["canvas"]["height"]
     f = avatar.manifest["camera"]["fx"] * scale
-    del camera
     return talksplat.rasterize(
         g.mean[rows], g.quat[rows], g.scale[rows], g.opacity[rows], g.color[rows], view,
         np.array([[f, 0, SIZE / 2], [0, f, SIZE / 2], [0, 0, 1]], np.float32), SIZE, SIZE,
@@ -48,7 +47,7 @@ def largest_around(x: np.ndarray, px: int) -> np.ndarray:
 
 def two_layers(path: Path, dilate_px: int = 0) -> Path:
     """A face with holes before a mouth, both thick."""
-    program = talking_gaussian(60, 40, seed=3, dilate_px=dilate_px)
+    program = talking_gaussian(FACE, MOUTH, seed=3, dilate_px=dilate_px)
     return program.write(path)
 
 
@@ -65,8 +64,8 @@ def test_first_branch_is_over_the_second(
         "color": np.broadcast_to([0.2, 0.9, 0.4], (SIZE, SIZE, 3)),
         "image": rng.uniform(0, 1, (SIZE, SIZE, 3)),
     }[background]
-    face, face_alpha, _ = picture(g, slice(0, 60), avatar)
-    mouth, mouth_alpha, _ = picture(g, slice(60, 100), avatar)
+    face, face_alpha, _ = picture(g, slice(0, FACE), avatar)
+    mouth, mouth_alpha, _ = picture(g, slice(FACE, FACE + MOUTH), avatar)
     assert 0.02 < face_alpha.mean() < 0.9 and 0.02 < mouth_alpha.mean() < 0.9
     reach = largest_around(mouth_alpha, dilate_px) if dilate_px else mouth_alpha
     over = mouth + (1 - reach)[..., None] * behind
@@ -85,12 +84,12 @@ def test_first_branch_is_over_the_second(
 
 def test_depth_order_is_of_each_layer(backend: Backend, tmp_path: Path) -> None:
     """A mouth in front of the face is drawn behind it all the same."""
-    program: Program = talking_gaussian(60, 40, seed=3)
+    program: Program = talking_gaussian(FACE, MOUTH, seed=3)
     path = program.write(tmp_path / "a.tsplat")
     avatar = load(path, backend)
     g = in_file_order(path, avatar)
-    assert g.mean[60:, 2].min() < g.mean[:60, 2].max()
-    one_sort = picture(g, slice(0, 100), avatar)[0]
+    assert g.mean[FACE:, 2].min() < g.mean[:FACE, 2].max()
+    one_sort = picture(g, slice(0, FACE + MOUTH), avatar)[0]
     got = avatar.render_frame(size=(SIZE, SIZE), background=(0, 0, 0)).image[..., :3].astype(np.float64) / 255
     assert np.abs(got - np.clip(one_sort, 0, 1)).max() > 0.1
 
@@ -98,6 +97,6 @@ def test_depth_order_is_of_each_layer(backend: Backend, tmp_path: Path) -> None:
 def test_counts_are_of_all_layers(backend: Backend, tmp_path: Path) -> None:
     avatar = load(two_layers(tmp_path / "a.tsplat"), backend)
     frame = avatar.render_frame(size=(SIZE, SIZE))
-    single = load(embedtalk(60).write(tmp_path / "b.tsplat"), backend).render_frame(size=(SIZE, SIZE))
-    assert frame.receipt.n_gaussians == 100 and single.receipt.n_gaussians == 60
-    assert 60 < frame.receipt.n_visible <= 100
+    single = load(embedtalk(FACE).write(tmp_path / "b.tsplat"), backend).render_frame(size=(SIZE, SIZE))
+    assert frame.receipt.n_gaussians == FACE + MOUTH and single.receipt.n_gaussians == FACE
+    assert FACE < frame.receipt.n_visible <= FACE + MOUTH

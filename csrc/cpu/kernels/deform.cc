@@ -35,7 +35,7 @@ constexpr int kGroups = 3;
 constexpr int kTileLanes = kGroups * kLanes;
 static_assert(kDeformBlock % kTileLanes == 0);
 
-using Sums = f32[kTile][kGroups];
+#define TS_ALWAYS __attribute__((always_inline))
 
 // One block on its way through the steps.
 struct Block {
@@ -70,14 +70,18 @@ template <int J>
 TS_INLINE void write(const DeformStep& s, const Block& b, int o, int lane, const f32 (&sum)[J][kGroups]) {
   if (s.y >= 0) {
     float* y = b.scratch + s.y + o * kDeformBlock + lane;
+    TS_UNROLL
     for (int j = 0; j < J; ++j) {
+      TS_UNROLL
       for (int g = 0; g < kGroups; ++g) store(y + j * kDeformBlock + g * kLanes, sum[j][g]);
     }
   }
 #if TS_BF16
   if (s.y_pairs >= 0) {
     float* y = b.scratch + s.y_pairs + o / 2 * kDeformBlock + lane;
+    TS_UNROLL
     for (int j = 0; j < J; j += 2) {
+      TS_UNROLL
       for (int g = 0; g < kGroups; ++g)
         store_pairs(y + j / 2 * kDeformBlock + g * kLanes, sum[j][g], j + 1 < J ? sum[j + 1 < J ? j + 1 : j][g] : f32(0.0f));
     }
@@ -92,11 +96,15 @@ TS_INLINE void narrow_head(const DeformStep& s, const Block& b, int o, int lane,
     float* y = b.scratch + s.narrow_y + n * kDeformBlock + lane;
     const float* weight = s.narrow_weight + o * s.narrow + n;
     f32 added[kGroups];
+    TS_UNROLL
     for (int g = 0; g < kGroups; ++g) added[g] = load(y + g * kLanes);
+    TS_UNROLL
     for (int j = 0; j < J; ++j) {
       const f32 w(weight[j * s.narrow]);
+      TS_UNROLL
       for (int g = 0; g < kGroups; ++g) added[g] = fma(sum[j][g], w, added[g]);
     }
+    TS_UNROLL
     for (int g = 0; g < kGroups; ++g) store(y + g * kLanes, added[g]);
   }
 }
@@ -106,9 +114,11 @@ template <int J>
 TS_INLINE void to_color(const Block& b, int o, int lane, const f32 (&sum)[J][kGroups]) {
   const DeformPlan& plan = *b.args.plan;
   const float* canonical = b.at(plan.canonical[static_cast<int>(DeformTarget::kSh)]) + o * kDeformBlock + lane;
+  TS_UNROLL
   for (int j = 0; j < J; ++j) {
     const float* basis = b.scratch + plan.basis + (o + j) / 3 * kDeformBlock + lane;
     float* color = b.scratch + plan.color + (o + j) % 3 * kDeformBlock + lane;
+    TS_UNROLL
     for (int g = 0; g < kGroups; ++g) {
       const int at = g * kLanes;
       store(color + at, fma(sum[j][g] + load(canonical + j * kDeformBlock + at), load(basis + at), load(color + at)));
@@ -120,7 +130,9 @@ template <int J>
 TS_INLINE void finish(const DeformStep& s, const Block& b, int o, int lane, f32 (&sum)[J][kGroups]) {
   if (s.activation != Activation::kNone) {
     const f32 slope(s.slope);
+    TS_UNROLL
     for (int j = 0; j < J; ++j) {
+      TS_UNROLL
       for (int g = 0; g < kGroups; ++g) sum[j][g] = activated(s.activation, slope, sum[j][g]);
     }
   }
@@ -135,8 +147,10 @@ TS_INLINE void finish(const DeformStep& s, const Block& b, int o, int lane, f32 
 // bias + plus, where sums begin: both are of a layer's size, unlike canonical values.
 template <int J>
 TS_INLINE void begin(const float* bias, const float* plus, int o, int lane, f32 (&sum)[J][kGroups]) {
+  TS_UNROLL
   for (int j = 0; j < J; ++j) {
     const f32 first(bias ? bias[o + j] : 0.0f);
+    TS_UNROLL
     for (int g = 0; g < kGroups; ++g) {
       sum[j][g] = first;
       if (plus) sum[j][g] = sum[j][g] + load(plus + (o + j) * kDeformBlock + lane + g * kLanes);
@@ -148,9 +162,12 @@ template <int J>
 TS_INLINE void multiply(const float* x, const float* weight, int inputs, f32 (&sum)[J][kGroups]) {
   for (int k = 0; k < inputs; ++k, x += kDeformBlock, weight += J) {
     f32 value[kGroups];
+    TS_UNROLL
     for (int g = 0; g < kGroups; ++g) value[g] = load(x + g * kLanes);
+    TS_UNROLL
     for (int j = 0; j < J; ++j) {
       const f32 w(weight[j]);
+      TS_UNROLL
       for (int g = 0; g < kGroups; ++g) sum[j][g] = fma(value[g], w, sum[j][g]);
     }
   }
@@ -174,7 +191,7 @@ void dense_in_registers(const DeformStep& s, const Block& b) {
   const float *x = b.at(s.x), *plus = b.at(s.plus), *bias = b.bias(s), *weight = b.weight(s);
   const int rows = kPairs ? (s.inputs + 1) / 2 : s.inputs;  // of x, and words of weight per output
   for (int o = 0; o < s.outputs; o += kTile) {
-    with_outputs(s.outputs - o < kTile ? s.outputs - o : kTile, [&](auto outputs) {
+    with_outputs(s.outputs - o < kTile ? s.outputs - o : kTile, [&](auto outputs) TS_ALWAYS {
       constexpr int J = decltype(outputs)::value;
       for (int lane = 0; lane < kDeformBlock; lane += kTileLanes) {
         f32 sum[J][kGroups];
@@ -203,11 +220,13 @@ void dense_in_tiles(const DeformStep& s, const Block& b) {
       multiply_tiles(x, weight + (first + 16) * inputs / 2, inputs, tiles + (1 - set) * 16 * kDeformBlock);
     const float* product = tiles + set * 16 * kDeformBlock;
     for (int o = first; o < first + 16 && o < s.outputs; o += kTile, product += kTile * kDeformBlock) {
-      with_outputs(s.outputs - o < kTile ? s.outputs - o : kTile, [&](auto outputs) {
+      with_outputs(s.outputs - o < kTile ? s.outputs - o : kTile, [&](auto outputs) TS_ALWAYS {
         constexpr int J = decltype(outputs)::value;
         f32 sum[J][kGroups];
         begin(bias, plus, o, 0, sum);
+        TS_UNROLL
         for (int j = 0; j < J; ++j) {
+          TS_UNROLL
           for (int g = 0; g < kGroups; ++g) sum[j][g] = sum[j][g] + load(product + j * kDeformBlock + g * kLanes);
         }
         finish(s, b, o, 0, sum);
@@ -233,7 +252,7 @@ void dense(const DeformStep& s, const Block& b) {
 void pointwise(const DeformStep& s, const Block& b) {
   const float *plus = b.at(s.plus), *bias = b.bias(s);
   for (int o = 0; o < s.outputs; o += kTile) {
-    with_outputs(s.outputs - o < kTile ? s.outputs - o : kTile, [&](auto outputs) {
+    with_outputs(s.outputs - o < kTile ? s.outputs - o : kTile, [&](auto outputs) TS_ALWAYS {
       for (int lane = 0; lane < kDeformBlock; lane += kTileLanes) {
         f32 sum[decltype(outputs)::value][kGroups];
         begin(bias, plus, o, lane, sum);
@@ -267,25 +286,32 @@ void norm(const DeformStep& s, const Block& b) {
   const f32 one(1.0f), share(1.0f / static_cast<float>(s.outputs));
   for (int lane = 0; lane < kDeformBlock; lane += kTileLanes) {
     f32 mean[kGroups], scale[kGroups];
+    TS_UNROLL
     for (int g = 0; g < kGroups; ++g) mean[g] = scale[g] = f32(0.0f);
     for (int k = 0; k < s.outputs; ++k) {
+      TS_UNROLL
       for (int g = 0; g < kGroups; ++g) mean[g] = mean[g] + load(x + k * kDeformBlock + lane + g * kLanes);
     }
+    TS_UNROLL
     for (int g = 0; g < kGroups; ++g) mean[g] = mean[g] * share;
     for (int k = 0; k < s.outputs; ++k) {
+      TS_UNROLL
       for (int g = 0; g < kGroups; ++g) {
         const f32 d = load(x + k * kDeformBlock + lane + g * kLanes) - mean[g];
         scale[g] = fma(d, d, scale[g]);
       }
     }
+    TS_UNROLL
     for (int g = 0; g < kGroups; ++g) scale[g] = one / sqrt(fma(scale[g], share, f32(s.epsilon)));
     for (int o = 0; o < s.outputs; o += 2) {
-      with_outputs(s.outputs - o < 2 ? 1 : 2, [&](auto outputs) {
+      with_outputs(s.outputs - o < 2 ? 1 : 2, [&](auto outputs) TS_ALWAYS {
         constexpr int J = decltype(outputs)::value;
         if constexpr (J <= 2) {
           f32 y[J][kGroups];
+          TS_UNROLL
           for (int j = 0; j < J; ++j) {
             const f32 gamma(s.weight[o + j]), beta(s.bias[o + j]);
+            TS_UNROLL
             for (int g = 0; g < kGroups; ++g)
               y[j][g] = fma((load(x + (o + j) * kDeformBlock + lane + g * kLanes) - mean[g]) * scale[g], gamma, beta);
           }

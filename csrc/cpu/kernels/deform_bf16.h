@@ -34,11 +34,14 @@ template <int J, int G>
 TS_INLINE void multiply_pairs(const float* x, const float* weight, int inputs, f32 (&sum)[J][G]) {
   for (int k = 0; k < inputs; k += 2, x += kDeformBlock, weight += J) {
     __m512bh value[G];
+    TS_UNROLL
     for (int g = 0; g < G; ++g) value[g] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(x + g * kLanes));
+    TS_UNROLL
     for (int j = 0; j < J; ++j) {
       int32_t pair;
       std::memcpy(&pair, weight + j, sizeof pair);
       const auto w = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
+      TS_UNROLL
       for (int g = 0; g < G; ++g) sum[j][g].v = _mm512_dpbf16_ps(sum[j][g].v, value[g], w);
     }
   }

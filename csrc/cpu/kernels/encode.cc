@@ -23,14 +23,6 @@ constexpr int kRegisters = kEncodeBlock / kLanes;               // registers of 
 constexpr int kColumns = kRegisters >= 8 ? 1 : 8 / kRegisters;  // columns at a time: eight sums that do not wait
 static_assert(kEncodeBlock % kColumns == 0);                    // columns are padded as rows are
 
-TS_INLINE float sum_of(f32 x) {
-  alignas(64) float lane[kLanes];
-  store(lane, x);
-  float sum = 0;
-  for (float v : lane) sum += v;
-  return sum;
-}
-
 TS_INLINE float max_of(f32 x) {
   alignas(64) float lane[kLanes];
   store(lane, x);

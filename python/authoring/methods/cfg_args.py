@@ -7,13 +7,14 @@ import re
 from pathlib import Path
 
 MAX_BYTES = 64 << 10
+_TEXTS = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*\"""")  # paths, which may hold anything
 
 
 class CfgArgs:
     """Options by name, out of "Namespace(name=value, ...)"; empty if there is no file."""
 
     def __init__(self, text: str = "") -> None:
-        self._text = text
+        self._text = _TEXTS.sub("", text)
 
     def flag(self, name: str) -> bool:
         """Whether an option is True."""

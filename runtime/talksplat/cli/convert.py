@@ -17,14 +17,39 @@ def convert(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="What to import.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="Avatar file to write (.tsplat).")],
     format: Annotated[
-        str | None, typer.Option("--from", help="lam, gaussian-avatars, e-d3dgs, ply, splat or spz; by SRC if absent.")
+        str | None,
+        typer.Option(
+            "--from",
+            help="lam, gaussian-avatars, gaussian-talker, talking-gaussian, e-d3dgs (EmbedTalk), ply, splat or spz; told "
+            "by SRC if absent.",
+        ),
     ] = None,
     flame: Annotated[
         Path | None, typer.Option("--flame", help="Your FLAME model (.pkl or .npz), for gaussian-avatars.")
     ] = None,
     camera: Annotated[
-        Path | None, typer.Option("--camera", help="transforms.json of the training, for gaussian-avatars.")
+        Path | None,
+        typer.Option(
+            "--camera",
+            help="transforms.json of the training, for gaussian-avatars, gaussian-talker, talking-gaussian, e-d3dgs.",
+        ),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="FOLDER",
+            help="Data of the training (transforms_train.json, bc.jpg, torso_imgs), for gaussian-talker, "
+            "talking-gaussian and e-d3dgs: the camera and the background.",
+        ),
+    ] = None,
+    n_head: Annotated[
+        int | None,
+        typer.Option("--n-head", min=1, help="Heads of a gaussian-talker's attention, where no cfg_args says it."),
+    ] = None,
+    dilate: Annotated[
+        bool, typer.Option("--dilate", help="A talking-gaussian's mouth covers what is just beyond its edge, too.")
+    ] = False,
     name: Annotated[str | None, typer.Option("--name", help="Name of the avatar; from SRC if absent.")] = None,
     licence: Annotated[
         str | None, typer.Option("--licence", help="Licence to record; what SRC states if absent.")
@@ -41,7 +66,18 @@ def convert(
     refuse_inputs(str(output), {"SRC": source, "--flame": flame, "--camera": camera})
     require_place(output)
     written = run(
-        source, output, format=format, name=name, flame=flame, camera=camera, licence=licence, up=up, front=front
+        source,
+        output,
+        format=format,
+        name=name,
+        flame=flame,
+        camera=camera,
+        data=data,
+        n_head=n_head,
+        dilate=dilate,
+        licence=licence,
+        up=up,
+        front=front,
     )
     if quiet:
         return

@@ -12,7 +12,7 @@ from talksplat._text import shown
 from talksplat.errors import AvatarInvalid
 
 from ...ply import vertex_rows
-from ...ply_file import columns, read_elements
+from ...ply_file import MAX_HEADER_BYTES, columns, read_elements
 from ...source import Source, stated_licence
 from ...spec import Array, Manifest, manifest
 from ...torch_file import load_torch
@@ -108,3 +108,15 @@ def _network(where: str, state: object, embedding: int) -> tuple[EmbedTalkConfig
     encoder = encoder_of(where, config.audio, AUDIO_FIRST)
     config = replace(config, audio=replace(config.audio, length=encoder.length))
     return config, read_weights(where, state, shapes(config), UNUSED), encoder
+
+
+def has_embeddings(folder: Path) -> bool:
+    """Whether it is a folder to import: a network beside a cloud whose Gaussians have embeddings."""
+    try:
+        if not ((folder / NETWORK).is_file() and (folder / CLOUD).is_file()):
+            return False
+        with open(folder / CLOUD, "rb") as file:
+            header = file.read(MAX_HEADER_BYTES).split(b"end_header")[0]
+    except OSError:
+        return False
+    return any(line.split()[-1:] == [f"{FIELD}0".encode()] for line in header.splitlines())

@@ -1,25 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ops/condition.h"
-
+// condition — the stages in order.
+// Maths    ops/condition.h
+// Launch   one thread; a lane is an input of a product, four outputs side by side
+// Reads    every weight once a row, and once a place for kConv     Cost  two FLOPs per weight and row or place
+// Order    deterministic: sums run over inputs kLanes apart, then over the lanes, then over what is left
+// Oracle   tests/reference/deform.py      Bench  bench/ops/bench_deform.py
 #include <algorithm>
 #include <cmath>
 
-namespace ts {
+#include "cpu/kernels/kernels.h"
+#include "math/lanes.h"
+
+TS_TARGET_BEGIN
+
 namespace {
 
-constexpr int64_t kSums = 16;  // partial sums that do not wait for each other, in whatever registers the compiler has
+constexpr int kOutputs = 4;  // products at a time: an input is loaded once for all of them, and none waits for another
 
-float dot(const float* a, const float* b, int64_t n) {
-  float sum[kSums] = {};
+// out[o] = weight[o] . x, rows of n numbers.
+template <int kRows>
+TS_INLINE void dot(const float* weight, const float* x, int64_t n, float* out) {
+  f32 sum[kRows];
+  for (f32& s : sum) s = f32(0.0f);
   int64_t i = 0;
-  for (; i + kSums <= n; i += kSums) {
-    for (int64_t s = 0; s < kSums; ++s) sum[s] += a[i + s] * b[i + s];
+  for (; i + kLanes <= n; i += kLanes) {
+    const f32 value = load(x + i);
+    for (int row = 0; row < kRows; ++row) sum[row] = fma(load(weight + row * n + i), value, sum[row]);
   }
-  for (int64_t s = 0; i < n; ++i, ++s) sum[s] += a[i] * b[i];
-  for (int64_t half = kSums / 2; half > 0; half /= 2) {
-    for (int64_t s = 0; s < half; ++s) sum[s] += sum[s + half];
+  for (int row = 0; row < kRows; ++row) {
+    out[row] = sum_of(sum[row]);
+    for (int64_t k = i; k < n; ++k) out[row] += weight[row * n + k] * x[k];
   }
-  return sum[0];
+}
+
+// out = weight [outputs,n] x + bias, `stride` floats apart.
+void multiply(const float* weight, const float* bias, const float* x, int64_t n, int64_t outputs, float* out,
+              int64_t stride) {
+  for (int64_t o = 0; o < outputs; o += kOutputs) {
+    float product[kOutputs];
+    const int64_t rows = std::min<int64_t>(kOutputs, outputs - o);
+    if (rows == kOutputs) {
+      dot<kOutputs>(weight + o * n, x, n, product);
+    } else {
+      for (int64_t row = 0; row < rows; ++row) dot<1>(weight + (o + row) * n, x, n, product + row);
+    }
+    for (int64_t row = 0; row < rows; ++row) out[(o + row) * stride] = product[row] + (bias ? bias[o + row] : 0.0f);
+  }
 }
 
 void softmax(float* x, int64_t n) {
@@ -49,28 +75,24 @@ void activate(const ConditionStage& stage, float* x, int64_t rows, int64_t row_s
 }
 
 void linear(const ConditionStage& stage, const ConditionValue& in, const float* x, int64_t outputs, float* y) {
-  const int64_t n = in.row_size();
-  for (int64_t row = 0; row < in.rows; ++row) {
-    for (int64_t o = 0; o < outputs; ++o)
-      *y++ = dot(x + row * n, stage.weight + o * n, n) + (stage.bias ? stage.bias[o] : 0.0f);
-  }
+  for (int64_t row = 0; row < in.rows; ++row)
+    multiply(stage.weight, stage.bias, x + row * in.row_size(), in.row_size(), outputs, y + row * outputs, 1);
 }
 
-void conv(const ConditionStage& stage, const ConditionValue& in, const float* x, const ConditionValue& out, float* y) {
+// patch [channels,taps]: what the taps see at one place; beyond the ends is zero.
+void conv(const ConditionStage& stage, const ConditionValue& in, const float* x, const ConditionValue& out, float* y,
+          float* patch) {
   const int64_t taps = stage.taps;
   for (int64_t row = 0; row < in.rows; ++row, x += in.row_size(), y += out.row_size()) {
     for (int64_t t = 0; t < out.length; ++t) {
-      // The taps that lie inside; beyond the ends is zero.
       const int64_t start = t * stage.stride - stage.padding;
-      const int64_t low = std::max<int64_t>(0, -start), high = std::min(taps, in.length - start);
-      for (int64_t o = 0; o < out.channels; ++o) {
-        const float* weight = stage.weight + o * in.channels * taps;
-        float sum[4] = {};
-        for (int64_t c = 0; c < in.channels; ++c) {
-          for (int64_t k = low; k < high; ++k) sum[c % 4] += weight[c * taps + k] * x[c * in.length + start + k];
+      for (int64_t c = 0; c < in.channels; ++c) {
+        for (int64_t k = 0; k < taps; ++k) {
+          const int64_t at = start + k;
+          patch[c * taps + k] = at >= 0 && at < in.length ? x[c * in.length + at] : 0.0f;
         }
-        y[o * out.length + t] = (sum[0] + sum[1]) + (sum[2] + sum[3]) + stage.bias[o];
       }
+      multiply(stage.weight, stage.bias, patch, in.channels * taps, out.channels, y + t, out.length);
     }
   }
 }
@@ -107,7 +129,7 @@ void condition(const ConditionProgram& program, const float* control, float* val
         linear(stage, in, x, out.channels, y);
         break;
       case ConditionKind::kConv:
-        conv(stage, in, x, out, y);
+        conv(stage, in, x, out, y, value + program.n_floats);
         break;
       case ConditionKind::kWaves:
         waves(stage, x, in.size(), y);
@@ -135,4 +157,4 @@ void condition(const ConditionProgram& program, const float* control, float* val
   }
 }
 
-}  // namespace ts
+TS_TARGET_END
