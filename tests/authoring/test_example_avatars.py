@@ -30,7 +30,7 @@ from talksplat.errors import AvatarInvalid
 Array = np.ndarray[Any, Any]
 RESTING = np.zeros(6, np.float32)
 CLOSED_EYES = np.array([0, 0, 0, 0, 0, 2], np.float32)
-# Root mean squares of errors in millimetres, on a sentence that no network was trained on: what was measured, and a fifth.
+# Root mean squares of errors in millimetres, on a sentence that no network was trained on: measured, and a fifth more.
 LIPS_MM = {"embedtalk": 9.9, "gaussian-talker": 9.9, "talking-gaussian": 9.9}
 STILL_MM = 0.15
 

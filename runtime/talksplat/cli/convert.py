@@ -20,8 +20,8 @@ def convert(
         str | None,
         typer.Option(
             "--from",
-            help="lam, gaussian-avatars, gaussian-talker, talking-gaussian, e-d3dgs (EmbedTalk), ply, splat or spz; told "
-            "by SRC if absent.",
+            help="lam, gaussian-avatars, gaussian-talker, talking-gaussian, e-d3dgs (EmbedTalk), ply, splat or spz; "
+            "told by SRC if absent.",
         ),
     ] = None,
     flame: Annotated[
