@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save as serialize
 
 from talksplat.errors import AvatarInvalid
 
@@ -43,7 +43,9 @@ def save(path: Path, weights: Weights, trained: dict[str, object]) -> None:
     if weights.projection is not None:
         tensors["projection"] = weights.projection.astype(np.float16)
     path.parent.mkdir(exist_ok=True)
-    save_file(dict(sorted(tensors.items())), path, metadata={"trained": json.dumps(trained, sort_keys=True)})
+    # The library writes an array's memory as it lies, whatever its strides say.
+    whole = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
+    path.write_bytes(serialize(whole, metadata={"trained": json.dumps(trained, sort_keys=True)}))
 
 
 def load(path: Path, n_gaussians: int) -> Weights:
