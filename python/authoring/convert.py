@@ -13,6 +13,7 @@ from talksplat.errors import AvatarInvalid, AvatarNotFound
 from . import sh
 from .gaussian_avatars import import_gaussian_avatars
 from .lam import import_lam
+from .methods.embed_talk import importer as embed_talk
 from .methods.gaussian_talker import importer as gaussian_talker
 from .methods.talking_gaussian import importer as talking_gaussian
 from .packed import format_of
@@ -26,9 +27,9 @@ from .spz import import_spz
 
 Importer = Callable[[Path, str], tuple[Manifest, dict[str, Array]]]
 _PLAIN: dict[str, Importer] = {"lam": import_lam, "ply": import_ply, "splat": import_splat, "spz": import_spz}
-FORMATS = ("lam", "gaussian-avatars", "gaussian-talker", "talking-gaussian", "ply", "splat", "spz")
+FORMATS = ("lam", "gaussian-avatars", "gaussian-talker", "talking-gaussian", "e-d3dgs", "ply", "splat", "spz")
 # The arguments that some formats alone have a use for.
-_LEARNED = ("gaussian-talker", "talking-gaussian")
+_LEARNED = ("gaussian-talker", "talking-gaussian", "e-d3dgs")
 _USES = {
     "flame": ("gaussian-avatars",),
     "camera": ("gaussian-avatars", *_LEARNED),
@@ -60,9 +61,9 @@ def convert(
     name: the avatar's name; source's name without its ending by default.
     flame: the user's own FLAME model (.pkl or .npz), for gaussian-avatars only, which needs it.
     camera: a transforms.json of the training, for gaussian-avatars, whose most frontal camera is taken, and for
-    gaussian-talker and talking-gaussian, of which it is the one nearest the median.
-    data: the data folder of the training, for gaussian-talker and talking-gaussian: transforms_*.json, and bc.jpg with
-    the torso of torso_imgs for the background. Without it the head is framed, on black.
+    gaussian-talker, talking-gaussian and e-d3dgs, of which it is the one nearest the median.
+    data: the data folder of the training, for gaussian-talker, talking-gaussian and e-d3dgs: transforms_*.json, and
+    bc.jpg with the torso of torso_imgs for the background. Without it the head is framed, on black.
     n_head: heads of the attention, for a gaussian-talker without cfg_args; 2, the default of its training, if None.
     dilate: for talking-gaussian: the mouth covers what is just beyond its edge, as synthesis with --dilate.
     bake_color: keep of each Gaussian's colours the one that the canvas's camera sees: smaller and faster, right from the
@@ -118,6 +119,8 @@ def _import(source: Path, name: str, format: str, given: dict[str, Any]) -> tupl
     if format == "talking-gaussian":
         fused = talking_gaussian.Options(paths["camera"], paths["data"], bool(given["dilate"]))
         return talking_gaussian.import_talking_gaussian(source, name, fused)
+    if format == "e-d3dgs":
+        return embed_talk.import_embed_talk(source, name, embed_talk.Options(paths["camera"], paths["data"]))
     return _PLAIN[format](source, name)
 
 
@@ -140,13 +143,15 @@ def detect_format(source: str | Path) -> str:
             return "lam"
         if any(source.glob("chkpnt_fuse_*.pth")):
             return "talking-gaussian"
+        if embed_talk.has_embeddings(source):
+            return "e-d3dgs"
         if (source / "deformation.pth").is_file() or any(source.glob("point_cloud/*iteration_*/deformation.pth")):
             return "gaussian-talker"
         if (source / "point_cloud.ply").is_file() or (source / "point_cloud").is_dir():
             return "gaussian-avatars"
         raise AvatarInvalid(
-            f"{source}: holds neither skin.glb (LAM) nor point_cloud.ply (GaussianAvatars; GaussianTalker with "
-            "deformation.pth) nor chkpnt_fuse_latest.pth (TalkingGaussian)."
+            f"{source}: holds neither skin.glb (LAM) nor point_cloud.ply (GaussianAvatars; GaussianTalker and "
+            "EmbedTalk with deformation.pth) nor chkpnt_fuse_latest.pth (TalkingGaussian)."
         )
     if re.fullmatch(r"chkpnt_fuse_\w+\.pth", source.name) and source.is_file():
         return "talking-gaussian"
