@@ -107,7 +107,7 @@ CpuFrame::CpuFrame(std::shared_ptr<const CpuModel> model, Precision of_pictures)
   const PoseBinding& binding = view.binding;
   const bool triangles = binding.follow == PoseFollow::kTriangle;
   const int64_t j = view.skeleton.j, n_axes = kPoseBlock * pose_blocks(axes_of(binding, view.mesh));
-  const int64_t rows = kPoseBlock * pose_blocks(binding.n);
+  const int64_t padded = kPoseBlock * pose_blocks(binding.n);
   pose_.mesh = view.mesh;
   pose_.skeleton = view.skeleton;
   pose_.binding = binding;
@@ -118,9 +118,9 @@ CpuFrame::CpuFrame(std::shared_ptr<const CpuModel> model, Precision of_pictures)
   pose_.axes = zeros(axes_, 3 * 4 * n_axes);
   pose_.axes_quat = zeros(axes_quat_, 4 * n_axes);
   pose_.axes_size = zeros(axes_size_, triangles ? n_axes : 0);
-  pose_.rows.mean = zeros(mean_, 3 * rows);
-  pose_.rows.quat = zeros(quat_, 4 * rows);
-  pose_.rows.scale = zeros(scale_, 3 * rows);
+  pose_.rows.mean = zeros(mean_, 3 * padded);
+  pose_.rows.quat = zeros(quat_, 4 * padded);
+  pose_.rows.scale = zeros(scale_, 3 * padded);
   // What the binding does not move is constant: pose never writes it.
   for (int64_t i = 0; i < binding.n; ++i) {
     const float* local = binding.local + i / kPoseBlock * kPoseLocal * kPoseBlock + i % kPoseBlock;
@@ -128,15 +128,15 @@ CpuFrame::CpuFrame(std::shared_ptr<const CpuModel> model, Precision of_pictures)
     for (int c = 0; c < 3; ++c) pose_.rows.scale[3 * i + c] = local[(7 + c) * kPoseBlock];
   }
   const DeformProgram& adds = program();
-  const auto added_to = [&](DeformTarget target, Buffer<float>& buffer, int64_t columns) {
-    return adds.adds_to(target) ? zeros(buffer, binding.n * columns) : nullptr;
+  const auto rows = [&](bool added, Buffer<float>& buffer, int64_t columns) {
+    return added ? zeros(buffer, binding.n * columns) : nullptr;
   };
-  rows_.mean = added_to(DeformTarget::kMean, deformed_mean_, 3);
-  rows_.quat = added_to(DeformTarget::kRotation, deformed_quat_, 4);
-  rows_.scale = added_to(DeformTarget::kLogScale, deformed_scale_, 3);
-  rows_.opacity = added_to(DeformTarget::kLogit, opacity_, 1);
-  rows_.color = added_to(adds.adds_to(DeformTarget::kSh) ? DeformTarget::kSh : DeformTarget::kColor, color_,
-                         color_stride(view.gaussians));
+  rows_.mean = rows(adds.adds_to(DeformTarget::kMean), deformed_mean_, 3);
+  rows_.quat = rows(adds.adds_to(DeformTarget::kRotation), deformed_quat_, 4);
+  rows_.scale = rows(adds.adds_to_scale(), deformed_scale_, 3);
+  rows_.opacity = rows(adds.adds_to(DeformTarget::kLogit), opacity_, 1);
+  rows_.color = rows(adds.adds_to(DeformTarget::kColor) || adds.adds_to(DeformTarget::kSh), color_,
+                     color_stride(view.gaussians));
 }
 
 Status CpuFrame::deform(const FrameControl& control, const float* eye_w, ThreadPool& pool,
@@ -204,6 +204,12 @@ class CpuBackend final : public Backend {
     return posed.pose(control, kernels_, pool_);
   }
 
+  Peak measure_peak() override {
+    const std::lock_guard<std::mutex> turn(busy_);
+    const DeformKernels& kernels = kernels_.deform;
+    return {peak_of(kernels.fp32_peak), allow_bf16(kernels) ? peak_of(kernels.bf16_peak) : 0};
+  }
+
   Status rasterize(const RasterizeArgs& args, Receipt& receipt) override {
     const std::lock_guard<std::mutex> turn(busy_);
     Stopwatch watch;
@@ -217,6 +223,19 @@ class CpuBackend final : public Backend {
   }
 
  private:
+  // The best of ten rounds of all threads: the others shared the CPU with somebody.
+  double peak_of(int64_t (*products)(int64_t)) {
+    constexpr int64_t kTurns = 100000;
+    double best = 0;
+    for (int round = 0; round < 10; ++round) {
+      std::atomic<int64_t> flops{0};
+      Stopwatch watch;
+      pool_.run(pool_.threads(), [&](int64_t, int) { flops += products(kTurns); });
+      best = std::max(best, static_cast<double>(flops.load()) / watch.lap() / 1e3);
+    }
+    return best;
+  }
+
   Status draw_one(const DrawCall& call) {
     auto& frame = static_cast<CpuFrame&>(*call.frame);
     Receipt& receipt = *call.receipt;

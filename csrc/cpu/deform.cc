@@ -80,7 +80,7 @@ Status DeformFrame::run(const DeformArgs& args, const CpuDeform& deform, ThreadP
     const auto adds = [&](DeformTarget target) { return branch.adds_to(target); };
     of.rows.mean = rows(adds(DeformTarget::kMean), of.in.mean, args.rows.mean, 3);
     of.rows.quat = rows(adds(DeformTarget::kRotation), of.in.quat, args.rows.quat, 4);
-    of.rows.scale = rows(adds(DeformTarget::kLogScale), of.in.scale, args.rows.scale, 3);
+    of.rows.scale = rows(branch.adds_to_scale(), of.in.scale, args.rows.scale, 3);
     of.rows.opacity = rows(adds(DeformTarget::kLogit), of.in.opacity, args.rows.opacity, 1);
     of.rows.color = rows(adds(DeformTarget::kColor) || adds(DeformTarget::kSh), of.in.color, args.rows.color,
                          color_columns);

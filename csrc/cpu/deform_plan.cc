@@ -414,6 +414,7 @@ class DeformPlanner {
       if (rows && branch_.adds_to(target)) plan_.canonical[static_cast<int>(target)] = blocked(rows, columns, false);
     };
     take(DeformTarget::kLogScale, branch_.log_scale, 3);
+    take(DeformTarget::kSoftplusScale, branch_.softplus_scale, 3);
     take(DeformTarget::kRotation, branch_.rotation, 4);
     take(DeformTarget::kLogit, branch_.logit, 1);
     if (at_rest_.sh_degree < 0) return;

@@ -80,7 +80,7 @@ class DeformPlan {
   std::vector<DeformStep> steps;
   int64_t scratch_words = 0, frame_floats = 0;
   int64_t added[kDeformTargets];           // scratch: what is added, [width][48]; -1: nothing
-  DeformPlace canonical[kDeformTargets];   // of log_scale, rotation, logit and sh where they are added to
+  DeformPlace canonical[kDeformTargets];   // of scales, rotation, logit and sh where they are added to
   int sh_degree = -1, sh_stride = 0;
   int64_t basis = -1, color = -1;          // scratch: [16][48], [3][48]
   int64_t tiles = -1;                      // scratch: [2][16][48] sums of kTiles

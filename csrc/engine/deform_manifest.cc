@@ -140,8 +140,10 @@ Status read_branch_stage(const Node& node, const ConditionProgram& condition, De
                             : read_value(node.at("in"), values, stage.in));
   if (stage.kind == DeformKind::kAdd) {
     TS_RETURN_IF_ERROR(
-        node.at("to").choice({"mean", "log_scale", "rotation", "logit", "color", "sh"}, stage.target));
-    return node.at("to").require(!branch.adds_to(stage.target), "be added to once");
+        node.at("to").choice(
+        {"mean", "log_scale", "softplus_scale", "rotation", "logit", "color", "sh"}, stage.target));
+    const bool scale = stage.target == DeformTarget::kLogScale || stage.target == DeformTarget::kSoftplusScale;
+    return node.at("to").require(!(scale ? branch.adds_to_scale() : branch.adds_to(stage.target)), "be added to once");
   }
   if (stage.kind != DeformKind::kNorm) TS_RETURN_IF_ERROR(read_optional(node.at("plus"), values, stage.plus));
   if (linear) {

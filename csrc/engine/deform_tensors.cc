@@ -162,6 +162,7 @@ class ProgramReader {
       int64_t columns;
       const float** out;
     } canonical[] = {{DeformTarget::kLogScale, "log_scale", 3, &branch.log_scale},
+                     {DeformTarget::kSoftplusScale, "softplus_scale", 3, &branch.softplus_scale},
                      {DeformTarget::kRotation, "rotation", 4, &branch.rotation},
                      {DeformTarget::kLogit, "logit", 1, &branch.logit}};
     for (const auto& raw : canonical) {
@@ -253,7 +254,7 @@ class ProgramReader {
     const bool rgb = gaussians_.sh_degree < 0;
     if ((stage.target == DeformTarget::kColor && !rgb) || (stage.target == DeformTarget::kSh && rgb))
       return in_.invalid(key + ".to must fit the manifest's color, which is " + (rgb ? "\"rgb\"" : "spherical harmonics"));
-    constexpr int kWidths[] = {3, 3, 4, 1, 3};
+    constexpr int kWidths[] = {3, 3, 3, 4, 1, 3};
     stage.outputs = stage.target == DeformTarget::kSh ? static_cast<int>(color_stride(gaussians_))
                                                       : kWidths[static_cast<int>(stage.target)];
     const std::string weight = place + "weight";

@@ -30,4 +30,19 @@ TS_INLINE f32 exp_accurate(f32 x) {
 TS_INLINE f32 sigmoid_accurate(f32 x) { return f32(1.0f) / (f32(1.0f) + exp_accurate(-x)); }
 TS_INLINE f32 tanh_accurate(f32 x) { return f32(1.0f) - f32(2.0f) / (f32(1.0f) + exp_accurate(x + x)); }
 
+// log(1 + e^x) = max(x, 0) + log1p(e^-|x|), relative error < 1e-6: log1p(y) = 2 atanh(y / (2 + y)), whose series ends early
+// since y <= 1.
+TS_INLINE f32 softplus_accurate(f32 x) {
+  const f32 y = exp_accurate(-abs(x));
+  const f32 s = y / (f32(2.0f) + y), s2 = s * s;
+  f32 p = fma(s2, f32(1.0f / 15), f32(1.0f / 13));
+  p = fma(p, s2, f32(1.0f / 11));
+  p = fma(p, s2, f32(1.0f / 9));
+  p = fma(p, s2, f32(1.0f / 7));
+  p = fma(p, s2, f32(1.0f / 5));
+  p = fma(p, s2, f32(1.0f / 3));
+  p = fma(p, s2, f32(1.0f));
+  return fma(s + s, p, max(x, f32(0.0f)));
+}
+
 TS_TARGET_END

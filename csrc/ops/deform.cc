@@ -71,7 +71,7 @@ Status check(const DeformArgs& args) {
   } arrays[] = {
       {"mean", in.mean, args.rows.mean, 3, program.adds_to(DeformTarget::kMean)},
       {"quat", in.quat, args.rows.quat, 4, program.adds_to(DeformTarget::kRotation)},
-      {"scale", in.scale, args.rows.scale, 3, program.adds_to(DeformTarget::kLogScale)},
+      {"scale", in.scale, args.rows.scale, 3, program.adds_to_scale()},
       {"opacity", in.opacity, args.rows.opacity, 1, program.adds_to(DeformTarget::kLogit)},
       {"color", in.color, args.rows.color, color_stride(in),
        program.adds_to(DeformTarget::kColor) || program.adds_to(DeformTarget::kSh)},

@@ -20,8 +20,8 @@
 namespace ts {
 
 enum class DeformKind { kLinear, kAttention, kNorm, kAdd };
-enum class DeformTarget { kMean, kLogScale, kRotation, kLogit, kColor, kSh };
-constexpr int kDeformTargets = 6;
+enum class DeformTarget { kMean, kLogScale, kSoftplusScale, kRotation, kLogit, kColor, kSh };
+constexpr int kDeformTargets = 7;
 constexpr int kMaxDeformBranches = 8;
 // How the matrices of branches are multiplied; all else is float32. bfloat16 where the CPU is faster with it.
 enum class DeformPrecision { kFp32, kBf16 };
@@ -63,9 +63,10 @@ struct DeformBranch {
   int n_static = 0;
   std::vector<DeformStage> stages;
   // Canonical values of what is added to; nullptr otherwise.
-  const float *log_scale = nullptr, *rotation = nullptr, *logit = nullptr;  // [n,3], [n,4], [n]
+  const float *log_scale = nullptr, *softplus_scale = nullptr, *rotation = nullptr, *logit = nullptr;
 
   bool adds_to(DeformTarget target) const;
+  bool adds_to_scale() const { return adds_to(DeformTarget::kLogScale) || adds_to(DeformTarget::kSoftplusScale); }
 };
 
 struct DeformProgram {
@@ -74,6 +75,7 @@ struct DeformProgram {
   DeformPrecision precision = DeformPrecision::kFp32;  // what import chose
 
   bool adds_to(DeformTarget target) const;  // in any branch
+  bool adds_to_scale() const { return adds_to(DeformTarget::kLogScale) || adds_to(DeformTarget::kSoftplusScale); }
 };
 
 // What attention comes to for one frame's tokens: query and key fold into the scores, value and mix into the output.

@@ -10,6 +10,7 @@ from typing import Any
 
 from talksplat.errors import AvatarInvalid, AvatarNotFound
 
+from . import sh
 from .gaussian_avatars import import_gaussian_avatars
 from .lam import import_lam
 from .methods.embed_talk import importer as embed_talk
@@ -17,6 +18,7 @@ from .methods.gaussian_talker import importer as gaussian_talker
 from .methods.talking_gaussian import importer as talking_gaussian
 from .packed import format_of
 from .ply import import_ply
+from .precision import choose_precision
 from .scene import turn
 from .source import readable
 from .spec import Array, Manifest, write
@@ -48,6 +50,7 @@ def convert(
     data: str | Path | None = None,
     n_head: int | None = None,
     dilate: bool = False,
+    bake_color: bool = False,
     licence: str | None = None,
     up: object = None,
     front: object = None,
@@ -63,6 +66,8 @@ def convert(
     bc.jpg with the torso of torso_imgs for the background. Without it the head is framed, on black.
     n_head: heads of the attention, for a gaussian-talker without cfg_args; 2, the default of its training, if None.
     dilate: for talking-gaussian: the mouth covers what is just beyond its edge, as synthesis with --dilate.
+    bake_color: keep of each Gaussian's colours the one that the canvas's camera sees: smaller and faster, right from the
+    front; what it costs is measured and stated in the notes. For still scenes and networks that leave colours alone.
     up, front: of a still scene, where its top is and where it is seen from: "x", "-x", "y", ... or three numbers; what
     the file says, or its format usually has, if None.
     licence: what the manifest states; by default the text of a licence file inside the source, or "not stated".
@@ -91,8 +96,11 @@ def convert(
         if manifest["method"] != "static":
             raise ValueError(f"up and front are for still scenes; the source is {format}.")
         turn(manifest, tensors, up, front)
+    if bake_color:
+        sh.bake_color(manifest, tensors)
     if licence is not None:
         manifest["licence"] = licence
+    choose_precision(manifest, tensors)
     return write(out, manifest, tensors)
 
 

@@ -129,12 +129,12 @@ class Branch:
         return out
 
     def add(self, to: str, x: str, inputs: int, size: float, outputs: int | None = None, bias: bool = True) -> None:
-        outputs = outputs or {"mean": 3, "log_scale": 3, "rotation": 4, "logit": 1, "color": 3}[to]
+        outputs = outputs or {"mean": 3, "log_scale": 3, "softplus_scale": 3, "rotation": 4, "logit": 1, "color": 3}[to]
         tensors = {"weight": self.program.random(outputs, inputs, size=size * inputs**-0.5)}
         if bias:
             tensors["bias"] = self.program.random(outputs, size=0.3 * size)
         self.stage("add", tensors, to=to, **{"in": x})
-        raw = {"log_scale": (3, -4.0), "rotation": (4, 0.0), "logit": (1, 1.0)}.get(to)
+        raw = {"log_scale": (3, -4.0), "softplus_scale": (3, -4.0), "rotation": (4, 0.0), "logit": (1, 1.0)}.get(to)
         if raw:
             rows = self.program.random(self.made["rows"], raw[0]) + np.float32(raw[1])
             self.program.tensors[f"deform/{self.made['name']}/canonical/{to}"] = rows.squeeze(1) if raw[0] == 1 else rows
@@ -170,7 +170,7 @@ def talking_gaussian(n_face: int, n_mouth: int, seed: int = 0, dilate_px: int = 
     h = b.linear("h2", h, 64, 64, bias=False)
     b.add("mean", h, 64, MOTION, bias=False)
     b.add("rotation", h, 64, 0.2, bias=False)
-    b.add("log_scale", h, 64, 0.2, bias=False)
+    b.add("softplus_scale", h, 64, 0.2, bias=False)
     b = p.branch("mouth", n_mouth, {"base": 32}, dilate_px=dilate_px)
     h = b.linear("h1", None, 0, 32, plus="base", frame="shared", bias=False)
     b.add("mean", b.linear("h2", h, 32, 32, bias=False), 32, MOTION, bias=False)

@@ -404,10 +404,13 @@ void write_rows(const Block& b) {
     });
   }
   if (rows.scale) {
+    const bool softplus = b.args.plan->added[static_cast<int>(DeformTarget::kSoftplusScale)] >= 0;
     block.out<3>(rows.scale, [&](float* to) {
       for (int lane = 0; lane < kDeformBlock; lane += kLanes) {
         f32 scale[3];
-        for (int c = 0; c < 3; ++c) scale[c] = exp_accurate(raw(b, DeformTarget::kLogScale, c, lane));
+        for (int c = 0; c < 3; ++c)
+          scale[c] = softplus ? softplus_accurate(raw(b, DeformTarget::kSoftplusScale, c, lane))
+                              : exp_accurate(raw(b, DeformTarget::kLogScale, c, lane));
         store3(to + 3 * lane, scale[0], scale[1], scale[2]);
       }
     });
@@ -498,9 +501,11 @@ DeformKernels deform_kernels() {
   DeformKernels kernels;
 #if TS_BF16
   kernels.bf16 = deform_blocks;
+  kernels.bf16_peak = peak_products;
   kernels.packing = kBf16Packing;
 #else
   kernels.fp32 = deform_blocks;
+  kernels.fp32_peak = peak_products;
 #endif
   kernels.tile = kTile;
   return kernels;

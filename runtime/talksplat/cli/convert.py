@@ -50,6 +50,9 @@ def convert(
     dilate: Annotated[
         bool, typer.Option("--dilate", help="A talking-gaussian's mouth covers what is just beyond its edge, too.")
     ] = False,
+    bake_color: Annotated[
+        bool, typer.Option("--bake-color", help="Keep colours as the camera sees them, without spherical harmonics.")
+    ] = False,
     name: Annotated[str | None, typer.Option("--name", help="Name of the avatar; from SRC if absent.")] = None,
     licence: Annotated[
         str | None, typer.Option("--licence", help="Licence to record; what SRC states if absent.")
@@ -75,6 +78,7 @@ def convert(
         data=data,
         n_head=n_head,
         dilate=dilate,
+        bake_color=bake_color,
         licence=licence,
         up=up,
         front=front,
