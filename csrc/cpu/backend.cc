@@ -67,8 +67,8 @@ class CpuFrame final : public BackendFrame {
     return pose_cpu(pose_, kernels, pool);
   }
   // eye_w: [3] where SH is seen from; nullptr: the view has coefficients.
-  Status deform(const FrameControl& control, const float* eye_w, ThreadPool& pool,
-                std::vector<Buffer<float>>& scratch, GaussianView& view);
+  Status deform(const FrameControl& control, const float* eye_w, ThreadPool& pool, std::vector<Buffer<float>>& scratch,
+                GaussianView& view);
   const float* position_w() const { return pose_.position_w; }
   const DeformProgram& program() const { return *model_->view.program; }
   const Precision precision;
@@ -91,7 +91,8 @@ class CpuFrame final : public BackendFrame {
   DeformFrame deform_frame_;
   Buffer<float> deformed_mean_, deformed_quat_, deformed_scale_, opacity_, color_;
   GaussianRows rows_;  // of those; nullptr where the program adds nothing
-  // What the rows were made from; an empty control: nothing.
+  // What the rows were made from, once they were.
+  bool deformed_ = false;
   std::vector<float> last_control_;
   float last_eye_w_[3] = {};
   bool last_has_eye_ = false;
@@ -135,16 +136,15 @@ CpuFrame::CpuFrame(std::shared_ptr<const CpuModel> model, Precision of_pictures)
   rows_.quat = rows(adds.adds_to(DeformTarget::kRotation), deformed_quat_, 4);
   rows_.scale = rows(adds.adds_to_scale(), deformed_scale_, 3);
   rows_.opacity = rows(adds.adds_to(DeformTarget::kLogit), opacity_, 1);
-  rows_.color = rows(adds.adds_to(DeformTarget::kColor) || adds.adds_to(DeformTarget::kSh), color_,
-                     color_stride(view.gaussians));
+  rows_.color =
+      rows(adds.adds_to(DeformTarget::kColor) || adds.adds_to(DeformTarget::kSh), color_, color_stride(view.gaussians));
 }
 
 Status CpuFrame::deform(const FrameControl& control, const float* eye_w, ThreadPool& pool,
                         std::vector<Buffer<float>>& scratch, GaussianView& view) {
   // A pause, or a paused picture: nothing that it depends on has changed.
   const bool same_eye = eye_w ? last_has_eye_ && std::equal(eye_w, eye_w + 3, last_eye_w_) : !last_has_eye_;
-  if (!last_control_.empty() && same_eye &&
-      std::equal(last_control_.begin(), last_control_.end(), control.vector)) {
+  if (deformed_ && same_eye && std::equal(last_control_.begin(), last_control_.end(), control.vector)) {
     view = last_;
     return {};
   }
@@ -157,6 +157,7 @@ Status CpuFrame::deform(const FrameControl& control, const float* eye_w, ThreadP
   args.eye_w = eye_w;
   TS_RETURN_IF_ERROR(deform_frame_.run(args, deform_, pool, scratch, view));
   if (args.program->branches.empty()) return {};
+  deformed_ = true;
   last_control_.assign(control.vector, control.vector + control.n);
   last_has_eye_ = eye_w != nullptr;
   if (eye_w) std::copy_n(eye_w, 3, last_eye_w_);
@@ -277,7 +278,7 @@ class CpuBackend final : public Backend {
   Rasterizer rasterizer_;
   Layers layers_;
   std::vector<Buffer<float>> deform_scratch_;  // of each thread
-  std::atomic<uint64_t> scratch_bytes_;  // the rasterizer's after its last frame
+  std::atomic<uint64_t> scratch_bytes_;        // the rasterizer's after its last frame
 };
 
 }  // namespace

@@ -26,8 +26,7 @@ void block_rows(const float* rows, int64_t n, int width, bool pairs, float* out)
       for (int c = 0; c < width; ++c) to[c * kDeformBlock] = row[c];
       continue;
     }
-    for (int c = 0; c < width; c += 2)
-      to[c / 2 * kDeformBlock] = bf16_pair(row[c], c + 1 < width ? row[c + 1] : 0.0f);
+    for (int c = 0; c < width; c += 2) to[c / 2 * kDeformBlock] = bf16_pair(row[c], c + 1 < width ? row[c + 1] : 0.0f);
   }
 }
 
@@ -135,8 +134,8 @@ class DeformPlanner {
  private:
   struct Value {
     int readers = 0;
-    size_t last_reader = 0;                // stage
-    bool floats = false, pairs = false;    // how it is read
+    size_t last_reader = 0;              // stage
+    bool floats = false, pairs = false;  // how it is read
     DeformPlace as_floats, as_pairs;
   };
 
@@ -168,15 +167,15 @@ class DeformPlanner {
       const bool product = stage.kind == DeformKind::kLinear || stage.kind == DeformKind::kAdd;
       // SH is added after all other stages.
       const bool last = stage.kind == DeformKind::kAdd && stage.target == DeformTarget::kSh;
-      for (const int read : {stage.in, stage.plus}) {
-        if (read < 0) continue;
-        Value& v = value(read);
+      const auto read = [&](int which, bool pairs) {
+        if (which < 0) return;
+        Value& v = value(which);
         ++v.readers;
         v.last_reader = std::max(v.last_reader, last ? branch_.stages.size() : i);
-        if (done_[i]) continue;  // in registers
-        const bool pairs = bf16_ && product && read == stage.in && !is_narrow(stage);
-        (pairs ? v.pairs : v.floats) = true;
-      }
+        if (!done_[i]) (pairs ? v.pairs : v.floats) = true;  // else in registers
+      };
+      read(stage.in, bf16_ && product && !is_narrow(stage));
+      read(stage.plus, false);
     }
   }
 
@@ -227,7 +226,8 @@ class DeformPlanner {
     if (!v.pairs) return;
     v.as_pairs.at = scratch_.take(block_words(width(out), true));
     const int64_t written = (width(out) + 1) / 2, rows = pair_rows(width(out));
-    if (rows > written) step(DeformStepKind::kZero, 0, static_cast<int>(rows - written)).y = v.as_pairs.at + written * kDeformBlock;
+    if (rows > written)
+      step(DeformStepKind::kZero, 0, static_cast<int>(rows - written)).y = v.as_pairs.at + written * kDeformBlock;
   }
 
   void give_back(size_t i) {
@@ -245,7 +245,8 @@ class DeformPlanner {
     if (stage.kind == DeformKind::kNorm) {
       place(i, stage.out, stage.in);
       // The input's place may be the output's by now.
-      const int64_t in = value(stage.in).as_floats.at >= 0 ? value(stage.in).as_floats.at : value(stage.out).as_floats.at;
+      const int64_t in =
+          value(stage.in).as_floats.at >= 0 ? value(stage.in).as_floats.at : value(stage.out).as_floats.at;
       DeformStep& norm = step(DeformStepKind::kNorm, stage.outputs, stage.outputs);
       norm.x = value(stage.in).as_floats;
       if (!norm.x.rows) norm.x.at = in;
@@ -256,7 +257,8 @@ class DeformPlanner {
     }
     const DeformPlace plus = stage.plus >= 0 ? value(stage.plus).as_floats : DeformPlace{};
     const DeformStage* head = fused_[i];
-    if (!head) place(i, stage.out, stage.plus);
+    // Every output reads all of the input: what is both is not written over.
+    if (!head) place(i, stage.out, stage.plus == stage.in ? -1 : stage.plus);
     DeformStep& made = stage.in < 0 ? step(DeformStepKind::kPointwise, 0, stage.outputs) : product(stage);
     made.plus = plus;
     bias(made, stage);
@@ -309,7 +311,8 @@ class DeformPlanner {
     const DeformStage& stage = branch_.stages[i];
     const int d = stage.outputs, n_scores = stage.heads * static_cast<int>(stage.tokens.size());
     const int64_t score = scratch_.take(int64_t{n_scores} * kDeformBlock);
-    const int64_t weight = frame(int64_t{n_scores} * d), score_bias = frame(n_scores), mix = frame(int64_t{n_scores} * d);
+    const int64_t weight = frame(int64_t{n_scores} * d), score_bias = frame(n_scores),
+                  mix = frame(int64_t{n_scores} * d);
     DeformPlan::Fill& folded = fill(stage);
     folded.weight = weight, folded.bias = score_bias, folded.mix = mix;
     folded.raw = frame(2 * int64_t{n_scores} * d);
@@ -423,8 +426,8 @@ class DeformPlanner {
   }
 };
 
-DeformPlan::DeformPlan(const DeformProgram& program, const DeformBranch& of, const GaussianView& at_rest,
-                       int64_t first, DeformPacking packing, int tile)
+DeformPlan::DeformPlan(const DeformProgram& program, const DeformBranch& of, const GaussianView& at_rest, int64_t first,
+                       DeformPacking packing, int tile)
     : branch(&of),
       first_row(first),
       sh_degree(at_rest.sh_degree),

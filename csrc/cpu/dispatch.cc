@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "core/text.h"
 #include "cpu/kernel_table.h"
@@ -95,11 +96,12 @@ struct Tables {
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
       const KernelTable avx512 = avx512::kernel_table();
       const bool bf16 = __builtin_cpu_supports("avx512bf16");
-      const KernelTable pairs = with_bf16(avx512, "avx512_bf16", avx512_bf16::deform_kernels());
-      // Intel's VDPBF16PS takes four times an FMA (Sapphire Rapids, measured): avx512 is faster there.
-      if (bf16 && !is_amd()) table[count++] = pairs;
       table[count++] = avx512;
-      if (bf16 && is_amd()) table[count++] = pairs;
+      if (bf16) {
+        table[count++] = with_bf16(avx512, "avx512_bf16", avx512_bf16::deform_kernels());
+        // Intel's VDPBF16PS takes four times an FMA (Sapphire Rapids, measured): avx512 is faster there.
+        if (!is_amd()) std::swap(table[count - 2], table[count - 1]);
+      }
       if (bf16 && has_amx()) table[count++] = with_bf16(avx512, "avx512_amx", avx512_amx::deform_kernels());
     }
 #endif

@@ -140,7 +140,9 @@ class Branch:
         raw = {"log_scale": (3, -4.0), "softplus_scale": (3, -4.0), "rotation": (4, 0.0), "logit": (1, 1.0)}.get(to)
         if raw:
             rows = self.program.random(self.made["rows"], raw[0]) + np.float32(raw[1])
-            self.program.tensors[f"deform/{self.made['name']}/canonical/{to}"] = rows.squeeze(1) if raw[0] == 1 else rows
+            self.program.tensors[f"deform/{self.made['name']}/canonical/{to}"] = (
+                rows.squeeze(1) if raw[0] == 1 else rows
+            )
 
 
 def embedtalk(n: int, width: int = 64, seed: int = 0) -> Program:
@@ -220,6 +222,7 @@ def everything(n: int, seed: int = 0) -> Program:
     h = b.linear("h", "a", 5, 33, "leaky_relu", plus="b", gain=small, frame="flat")
     b.linear("dead", h, 33, 7)
     k = b.linear("k", h, 33, 9, "tanh", plus="c")
+    k = b.linear("k2", k, 9, 9, "tanh", plus=k)
     k = b.attention("read", k, 9, tokens, heads=3)
     k = b.norm("normed", k, 9, "leaky_relu")
     point = b.linear("point", None, 0, 9, "tanh", plus=k, bias=True)
