@@ -12,7 +12,8 @@ TS_TARGET_BEGIN
 
 namespace {
 
-constexpr int kSums = 12;  // more than a product's latency times what begins in a cycle, and fewer than there are registers
+constexpr int kSums =
+    12;  // more than a product's latency times what begins in a cycle, and fewer than there are registers
 
 }  // namespace
 
