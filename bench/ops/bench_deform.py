@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Deform networks in the sizes of the three methods, with random weights: a control to an RGBA8 frame at 512x512.
 
-Every frame has another control. extra_info has the median and p99 of the stage deform (condition included), what that is
-of the machine's register peak, and the unbaked torch module's median on as many threads where torch is installed.
+Every frame has another control. extra_info has the median and p99 of the stage deform (condition included), what that
+is of the machine's register peak, and the unbaked torch module's median on as many threads where torch is installed.
 """
 
 from __future__ import annotations

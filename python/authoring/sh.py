@@ -43,8 +43,8 @@ CONE_DEG = 15.0  # how far heads turn when they speak
 def bake_color(manifest: Manifest, tensors: dict[str, Array]) -> None:
     """Keeps of each Gaussian's colours the one that the canvas's camera sees, and notes what that costs.
 
-    The note in the provenance has the largest and the rms difference of colour (0..1, weighted by opacity) as the camera
-    goes round the head by CONE_DEG to each side. Raises ValueError for colours that are RGB already, that a deform
+    The note in the provenance has the largest and the rms difference of colour (0..1, weighted by opacity) as the
+    camera goes round the head by CONE_DEG to each side. Raises ValueError for colours that are RGB already, that a deform
     program adds to, or that turn with a rig.
     """
     if manifest["color"] == "rgb":

@@ -206,8 +206,8 @@ def _show(result: dict[str, Any]) -> None:
     if deform is not None:
         unbaked = deform["torch_us"]
         console.print(
-            f"network: {deform['flops'] / 1e9:.2f} GFLOP in {deform['precision']}, {deform['gflops_per_s']:.0f} GFLOP/s, "
-            f"{100 * deform['of_peak']:.0f} % of what these threads can do from registers; "
+            f"network: {deform['flops'] / 1e9:.2f} GFLOP in {deform['precision']}, "
+            f"{deform['gflops_per_s']:.0f} GFLOP/s, {100 * deform['of_peak']:.0f} % of what these threads can do from registers; "
             + (f"unbaked in torch {unbaked / 1e3:.1f} ms" if unbaked else "torch is not installed to compare with")
         )
     console.print(
