@@ -31,8 +31,8 @@ Array = np.ndarray[Any, Any]
 RESTING = np.zeros(6, np.float32)
 CLOSED_EYES = np.array([0, 0, 0, 0, 0, 2], np.float32)
 # Root mean squares of errors in millimetres, on a sentence that no network was trained on: measured, and a fifth more.
-LIPS_MM = {"embedtalk": 9.9, "gaussian-talker": 9.9, "talking-gaussian": 9.9}
-STILL_MM = 0.15
+LIPS_MM = {"embedtalk": 0.69, "gaussian-talker": 0.92, "talking-gaussian": 0.59}
+STILL_MM = {"embedtalk": 0.06, "gaussian-talker": 0.38, "talking-gaussian": 0.07}
 
 
 class Made(dict[str, Path]):
@@ -119,7 +119,7 @@ def test_lips_move_as_the_rig_moves_them(
     )  # fmt: skip
     assert found["lips"].error_mm < LIPS_MM[method]
     assert found["lips"].motion_mm > 3
-    assert found["still"].error_mm < STILL_MM
+    assert found["still"].error_mm < STILL_MM[method]
 
 
 @pytest.mark.parametrize("method", NAMES)
