@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fits the example networks and writes their files: python -m talksplat.authoring.examples.train
 
-Needs torch and eSpeak NG, and some ten minutes for each method on one core. A seed fixes every draw.
+Needs torch and eSpeak NG, and ten to twenty minutes for each method on one core. A seed fixes every draw.
 """
 
 from __future__ import annotations
