@@ -198,7 +198,7 @@ void manifests() {
       {"\"padding\": 1", "\"padding\": 0", "deform.condition[1] has more taps, 3, than its input with padding"},
       {"\"padding\": 1", "\"padding\": 1048576", "deform.condition[1] makes the condition larger than 1048576 numbers"},
       {"\"padding\": 1", "\"padding\": 3",
-       "\"deform/condition/4/weight\" must be [o,36] F32; got [3,12] F32"},  // what follows of the length
+       "\"deform/condition/2/weight\" must be [o,15] F32; got [4,5] F32"},  // what follows of the length
       {"\"leaky_relu\", \"slope\": 0.25", "\"elu\", \"slope\": 0.25", "deform.condition[1].activation must be one of"},
       {"\"slope\": 0.25, ", "", "deform.condition[1].slope is missing"},
       {"\"slope\": 0.25", "\"slope\": 1e39", "deform.condition[1].slope must be a number that a 32-bit float can hold"},
