@@ -73,6 +73,7 @@ bool request_matrix_unit() { return false; }
 KernelTable with_bf16(KernelTable table, const char* isa, const DeformKernels& deform) {
   table.isa = isa;
   table.deform.bf16 = deform.bf16, table.deform.packing = deform.packing;
+  table.deform.bf16_peak = deform.bf16_peak;
   return table;
 }
 

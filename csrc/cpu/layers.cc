@@ -13,7 +13,8 @@ Background Layers::Picture::as_background(bool transparent) const {
   return background;
 }
 
-Layers::Picture Layers::picture(Buffer<float>& memory, const Image& like) {
+// like: its size, and whether it has a depth.
+Layers::Picture Layers::picture(Buffer<float>& memory, const Image& like, bool alpha) {
   const int64_t pixels = int64_t{like.width} * like.height;
   Picture made;
   made.image.width = like.width, made.image.height = like.height;
@@ -21,7 +22,7 @@ Layers::Picture Layers::picture(Buffer<float>& memory, const Image& like) {
   made.image.stride_bytes = row_bytes(Format::kRgbF32, like.width);
   float* data = memory.reserve(static_cast<size_t>(5 * pixels));
   made.image.data = data;
-  made.image.alpha = data + 3 * pixels;
+  if (alpha) made.image.alpha = data + 3 * pixels;
   if (like.depth) made.image.depth = data + 4 * pixels;
   return made;
 }
@@ -33,7 +34,8 @@ Status Layers::draw(const RasterizeArgs& args, const DeformProgram& program, Ras
   TS_RETURN_IF_ERROR(check(args));
   const Background& given = args.background;
   const bool transparent = !given.color && !given.image_f32 && !given.image_u8;
-  Picture behind = picture(behind_, args.image);
+  // Coverage is memory to be written and read again: only where somebody asks for it.
+  Picture behind = picture(behind_, args.image, transparent || args.image.alpha || args.image.depth);
   receipt.n_gaussians = receipt.n_visible = 0, receipt.n_instances = 0;
   RasterizeArgs of = args;  // a layer's
   Receipt layer;            // and what it took
@@ -49,7 +51,7 @@ Status Layers::draw(const RasterizeArgs& args, const DeformProgram& program, Ras
         TS_RETURN_IF_ERROR(rasterizer.draw(of, layer));
         of.gaussians.n = branch.n;
       }
-      Picture alone = picture(layer_, args.image);
+      Picture alone = picture(layer_, args.image, true);
       of.image = alone.image;
       of.background = Background{};
       TS_RETURN_IF_ERROR(rasterizer.draw(of, layer));
@@ -84,7 +86,7 @@ void Layers::dilate(const Picture& layer, int px, const Picture& behind, ThreadP
       for (int64_t row = low; row < high; ++row) covered = std::max(covered, reach[row * width + x]);
       const int64_t i = y * width + x;
       for (int c = 0; c < 3; ++c) out[3 * i + c] = color[3 * i + c] + (1 - covered) * out[3 * i + c];
-      behind.image.alpha[i] = alpha[i] + (1 - alpha[i]) * behind.image.alpha[i];
+      if (behind.image.alpha) behind.image.alpha[i] = alpha[i] + (1 - alpha[i]) * behind.image.alpha[i];
       if (behind.image.depth) behind.image.depth[i] = layer.image.depth[i] + (1 - alpha[i]) * behind.image.depth[i];
     }
   });

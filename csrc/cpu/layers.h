@@ -25,7 +25,7 @@ class Layers {
     Image image;
     Background as_background(bool transparent) const;
   };
-  static Picture picture(Buffer<float>& memory, const Image& like);
+  static Picture picture(Buffer<float>& memory, const Image& like, bool alpha);
   void dilate(const Picture& layer, int px, const Picture& behind, ThreadPool& pool);
 
   Buffer<float> behind_, layer_, reach_;

@@ -47,7 +47,7 @@ def avatar(color: str = "sh1") -> Avatar:
     c.linear("drive", "joined", rows(6, 11), activation="relu")
     c.input("view", "view", (1, 12, 1))
     c.linear("token", "view", rows(4, 12))
-    face = BranchProgram("face", 3, dilate_px=5)
+    face = BranchProgram("face", 3)
     face.static("x", rows(3, 4))
     face.static("base", rows(3, 6))
     maps = dict.fromkeys(("query", "key", "value", "out"), (rows(4, 4), rows(4)))
@@ -58,7 +58,7 @@ def avatar(color: str = "sh1") -> Avatar:
     for to, size in (("mean", 3), ("log_scale", 3), ("rotation", 4), ("logit", 1)):
         canonical = {"log_scale": rows(3, 3), "rotation": rows(3, 4), "logit": rows(3)}.get(to)
         face.add(to, "sum", rows(size, 6) * 0.1, rows(size) * 0.1, canonical)
-    mouth = BranchProgram("mouth", 2)
+    mouth = BranchProgram("mouth", 2, dilate_px=5)
     mouth.static("x", rows(2, 6))
     mouth.linear("h", "x", rows(2, 6), activation="leaky_relu", slope=0.1)
     for branch, source, width in ((face, "sum", 6), (mouth, "h", 2)):
@@ -237,7 +237,8 @@ BAD: dict[str, tuple[Change, str]] = {
              "manifest.deform.branches' rows must be 5 in all, the rows of gaussians/mean; got 4."),
     "rows not static's": (at("branches.1.rows", 3), "tensor deform/mouth/static/x must be float32 [3,w]; got float32 "),
     "rows below nothing": (at("branches.0.rows", -1), "branch face.rows must be 0..16777215; got -1."),
-    "dilation": (at("branches.0.dilate_px", 4), "branch face.dilate_px must be 0 or odd, up to 255; got 4."),
+    "dilation in front": (at("branches.0.dilate_px", 5), "dilate_px must be 0 for the first, which nothing is"),
+    "dilation": (at("branches.1.dilate_px", 4), "branch mouth.dilate_px must be 0 or odd, up to 255; got 4."),
     "static": (at("branches.0.static", "x"), "branch face.static must be a list of at most 64 names"),
     "static twice": (at("branches.0.static", ["x", "x"]), "branch face.static must be a new name"),
     "static missing": (drop("deform/face/static/x"), "deform/face/static/x is missing; it must be float32 [3,w]."),

@@ -16,6 +16,10 @@ Array = np.ndarray
 MOTION = 0.02  # of what networks add to means, in the world's unit: 10 px on a picture of 512
 
 
+def activated(kind: str, slope: float) -> dict[str, Any]:
+    return {"activation": kind, "slope": slope} if kind == "leaky_relu" else {"activation": kind}
+
+
 class Program:
     """A program that is being put together. Weights keep values at the size of 1, as in trained networks."""
 
@@ -46,7 +50,7 @@ class Program:
         tensors = {"weight": self.random(outputs, inputs, size=inputs**-0.5)}
         if bias:
             tensors["bias"] = self.random(outputs, size=0.1)
-        return self.frame("linear", out, tensors, **{"in": x, "activation": act, "slope": 0.02})
+        return self.frame("linear", out, tensors, **{"in": x}, **activated(act, 0.02))
 
     def audio(self, root: str, channels: int = 29, length: int = 16) -> str:
         """AudioNet and its attention, as in gaussian_talker.md section 5; a value of 32 numbers."""
@@ -66,12 +70,11 @@ class Program:
 
     def conv(self, out: str, x: str, inputs: int, outputs: int, stride: int) -> str:
         tensors = {"weight": self.random(outputs, inputs, 3, size=(3 * inputs) ** -0.5), "bias": self.random(outputs)}
-        return self.frame("conv", out, tensors, **{
-            "in": x, "stride": stride, "padding": 1, "activation": "leaky_relu", "slope": 0.02,
-        })  # fmt: skip
+        keys = activated("leaky_relu", 0.02)
+        return self.frame("conv", out, tensors, stride=stride, padding=1, **{"in": x}, **keys)
 
     def branch(self, name: str, n: int, static: dict[str, int], **keys: Any) -> Branch:
-        self.branches.append({"name": name, "rows": n, "static": list(static), "stages": [], **keys})
+        self.branches.append({"name": name, "rows": n, "dilate_px": 0, "static": list(static), "stages": [], **keys})
         for value, width in static.items():
             self.tensors[f"deform/{name}/static/{value}"] = self.random(n, width)
         self.n += n
@@ -111,7 +114,7 @@ class Branch:
             keys["in"] = x
         if bias:
             tensors["bias"] = self.program.random(outputs, size=0.1)
-        self.stage("linear", tensors, out=out, activation=act, slope=0.01, **keys)
+        self.stage("linear", tensors, out=out, **activated(act, 0.01), **keys)
         return out
 
     def attention(self, out: str, x: str, d: int, tokens: list[str], heads: int = 2, plus: str | None = None) -> str:
@@ -125,7 +128,7 @@ class Branch:
 
     def norm(self, out: str, x: str, width: int, act: str = "none") -> str:
         tensors = {"gamma": 1 + self.program.random(width, size=0.1), "beta": self.program.random(width, size=0.1)}
-        self.stage("norm", tensors, out=out, activation=act, slope=0.3, epsilon=1e-12, **{"in": x})
+        self.stage("norm", tensors, out=out, epsilon=1e-12, **{"in": x}, **activated(act, 0.3))
         return out
 
     def add(self, to: str, x: str, inputs: int, size: float, outputs: int | None = None, bias: bool = True) -> None:
@@ -198,7 +201,7 @@ def gaussian_talker(n: int, layers: int = 1, seed: int = 0) -> Program:
         wide = b.linear(f"wide{i}", x, 64, 128)
         last = i == layers - 1
         x = b.norm(f"x{i}", b.linear(f"deep{i}", wide, 128, 64, "none", plus=x), 64, "relu" if last else "none")
-    for to, size in (("mean", MOTION), ("log_scale", 0.2), ("rotation", 0.2), ("logit", 0.5)):
+    for to, size in (("mean", MOTION), ("log_scale", 0.2), ("rotation", 0.2), ("logit", 0.3)):
         b.add(to, b.linear(f"h_{to}", x, 64, 128), 128, size)
     b.add("sh", b.linear("h_sh", x, 64, 128), 128, 0.1, outputs=48)
     return p

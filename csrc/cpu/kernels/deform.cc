@@ -501,9 +501,11 @@ DeformKernels deform_kernels() {
   DeformKernels kernels;
 #if TS_BF16
   kernels.bf16 = deform_blocks;
+  kernels.bf16_peak = peak_products;
   kernels.packing = kBf16Packing;
 #else
   kernels.fp32 = deform_blocks;
+  kernels.fp32_peak = peak_products;
 #endif
   kernels.tile = kTile;
   return kernels;
