@@ -79,22 +79,14 @@ class DeformPlan {
   int64_t first_row;
   std::vector<DeformStep> steps;
   int64_t scratch_words = 0, frame_floats = 0;
-  int64_t added[kDeformTargets];           // scratch: what is added, [width][48]; -1: nothing
-  DeformPlace canonical[kDeformTargets];   // of scales, rotation, logit and sh where they are added to
+  int64_t added[kDeformTargets];          // scratch: what is added, [width][48]; -1: nothing
+  DeformPlace canonical[kDeformTargets];  // of scales, rotation, logit and sh where they are added to
   int sh_degree = -1, sh_stride = 0;
-  int64_t basis = -1, color = -1;          // scratch: [16][48], [3][48]
-  int64_t tiles = -1;                      // scratch: [2][16][48] sums of kTiles
+  int64_t basis = -1, color = -1;  // scratch: [16][48], [3][48]
+  int64_t tiles = -1;              // scratch: [2][16][48] sums of kTiles
 
  private:
   friend class DeformPlanner;
-  struct Fill;
-
-  const float* keep(const float* values, int64_t n);
-
-  const DeformProgram* program_;
-  DeformPacking packing_;
-  int tile_;
-  std::vector<Buffer<float>> memory_;  // constants and blocked rows
   // What is packed for each frame.
   struct Fill {
     const DeformStage* stage = nullptr;
@@ -104,6 +96,13 @@ class DeformPlan {
     int64_t mix = -1;     // attention
     int64_t raw = -1;     // attention: both matrices before they are packed
   };
+
+  const float* keep(const float* values, int64_t n);
+
+  const DeformProgram* program_;
+  DeformPacking packing_;
+  int tile_;
+  std::vector<Buffer<float>> memory_;  // constants and blocked rows
   std::vector<Fill> fills_;
 };
 

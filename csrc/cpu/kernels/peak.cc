@@ -35,10 +35,13 @@ int64_t peak_products(int64_t turns) {
   }
   return turns * 4 * 2 * 16 * 16 * 32;
 #else
-  f32 sum[kSums];
-  for (int s = 0; s < kSums; ++s) sum[s] = f32(0.0f);
-  f32 a(0.0f);
-  asm volatile("" : "+m"(a));  // a number that the compiler does not know
+  // Numbers that the compiler does not know: it must not find that all sums are one.
+  f32 a(0.0f), sum[kSums];
+  asm volatile("" : "+m"(a));
+  for (f32& s : sum) {
+    s = f32(0.0f);
+    asm volatile("" : "+m"(s));
+  }
   for (int64_t i = 0; i < turns; ++i) {
     TS_UNROLL
     for (int s = 0; s < kSums; ++s) {
