@@ -10,12 +10,6 @@
 
 TS_TARGET_BEGIN
 
-namespace {
-
-constexpr int kSums = 12;  // more than a product's latency times what begins in a cycle, and fewer than there are registers
-
-}  // namespace
-
 // FLOPs done.
 int64_t peak_products(int64_t turns) {
 #if defined(TS_TARGET_IS_AVX512_AMX)
@@ -35,6 +29,7 @@ int64_t peak_products(int64_t turns) {
   }
   return turns * 4 * 2 * 16 * 16 * 32;
 #else
+  constexpr int kSums = 12;  // more than begin in the time that one takes, and fewer than there are registers
   // Numbers that the compiler does not know: it must not find that all sums are one.
   f32 a(0.0f), sum[kSums];
   asm volatile("" : "+m"(a));
