@@ -129,6 +129,7 @@ class DeformPlanner {
     for (const DeformStage& stage : branch_.stages) {
       if (stage.kind == DeformKind::kAdd && stage.target == DeformTarget::kSh) add_sh(stage);
     }
+    canonical();
     plan_.scratch_words = scratch_.high();
   }
 
@@ -278,18 +279,10 @@ class DeformPlanner {
   // A matrix product whose outputs are not yet placed.
   DeformStep& product(const DeformStage& stage) {
     const int inputs = width(stage.in);
-    DeformStep& made = step(DeformStepKind::kDense, inputs, stage.outputs);
-    made.bf16 = bf16_;
-    made.x = bf16_ ? value(stage.in).as_pairs : value(stage.in).as_floats;
-    const int64_t words = packed_words(plan_.packing_, stage.outputs, inputs);
-    if (stage.gain >= 0) {
-      made.frame_weight = frame(words);
-      fill(stage).weight = made.frame_weight;
-    } else {
-      float* to = plan_.memory_.emplace_back(static_cast<size_t>(words)).data();
-      pack(plan_.packing_, plan_.at_once_, stage.outputs, inputs, stage.map.weight, nullptr, to);
-      made.weight = to;
-    }
+    if (stage.gain < 0) return dense(stage.map.weight, inputs, stage.outputs, bf16_, stage.in);
+    DeformStep& made = dense(nullptr, inputs, stage.outputs, bf16_, stage.in);
+    made.frame_weight = frame(packed_words(plan_.packing_, stage.outputs, inputs));
+    fill(stage).weight = made.frame_weight;
     return made;
   }
 
@@ -366,10 +359,12 @@ class DeformPlanner {
     made.y = y;
   }
 
+  // weight: [outputs,inputs]; nullptr: it is of the frame.
   DeformStep& dense(const float* weight, int inputs, int outputs, bool bf16, int in) {
     DeformStep& made = step(DeformStepKind::kDense, inputs, outputs);
     made.bf16 = bf16;
     made.x = bf16 ? value(in).as_pairs : value(in).as_floats;
+    if (!weight) return made;
     const DeformPacking packing = bf16 ? plan_.packing_ : DeformPacking::kFp32;
     float* to = plan_.memory_.emplace_back(static_cast<size_t>(packed_words(packing, outputs, inputs))).data();
     pack(packing, plan_.at_once_, outputs, inputs, weight, nullptr, to);
@@ -386,6 +381,19 @@ class DeformPlanner {
     made.bias = plan_.keep(stage.map.bias, stage.outputs);
     made.y = added(DeformTarget::kSh);
     made.to_sh = true;
+  }
+
+  void canonical() {
+    const auto take = [&](DeformTarget target, const float* rows, int columns) {
+      if (rows && branch_.adds_to(target)) plan_.canonical[static_cast<int>(target)] = blocked(rows, columns, false);
+    };
+    take(DeformTarget::kLogScale, branch_.log_scale, 3);
+    take(DeformTarget::kSoftplusScale, branch_.softplus_scale, 3);
+    take(DeformTarget::kRotation, branch_.rotation, 4);
+    take(DeformTarget::kLogit, branch_.logit, 1);
+    if (at_rest_.sh_degree < 0) return;
+    const int columns = static_cast<int>(color_stride(at_rest_));
+    take(DeformTarget::kSh, at_rest_.color + plan_.first_row * columns, columns);
   }
 
   int64_t frame(int64_t floats) {
@@ -411,20 +419,6 @@ class DeformPlanner {
   std::vector<const DeformStage*> fused_;  // by layer: its head
   std::vector<bool> done_;                 // heads that are in another's step
   Scratch scratch_;
-
- public:
-  void canonical() {
-    const auto take = [&](DeformTarget target, const float* rows, int columns) {
-      if (rows && branch_.adds_to(target)) plan_.canonical[static_cast<int>(target)] = blocked(rows, columns, false);
-    };
-    take(DeformTarget::kLogScale, branch_.log_scale, 3);
-    take(DeformTarget::kSoftplusScale, branch_.softplus_scale, 3);
-    take(DeformTarget::kRotation, branch_.rotation, 4);
-    take(DeformTarget::kLogit, branch_.logit, 1);
-    if (at_rest_.sh_degree < 0) return;
-    const int columns = static_cast<int>(color_stride(at_rest_));
-    take(DeformTarget::kSh, at_rest_.color + plan_.first_row * columns, columns);
-  }
 };
 
 DeformPlan::DeformPlan(const DeformProgram& program, const DeformBranch& of, const GaussianView& at_rest, int64_t first,
@@ -437,9 +431,7 @@ DeformPlan::DeformPlan(const DeformProgram& program, const DeformBranch& of, con
       packing_(packing),
       at_once_(outputs_at_once) {
   std::fill(std::begin(added), std::end(added), -1);
-  DeformPlanner planner(*this, at_rest);
-  planner.run();
-  planner.canonical();
+  DeformPlanner(*this, at_rest).run();
 }
 
 const float* DeformPlan::keep(const float* values, int64_t n) {

@@ -87,14 +87,6 @@ class DeformPlan {
 
  private:
   friend class DeformPlanner;
-  struct Fill;
-
-  const float* keep(const float* values, int64_t n);
-
-  const DeformProgram* program_;
-  DeformPacking packing_;
-  int at_once_;
-  std::vector<Buffer<float>> memory_;  // constants and blocked rows
   // What is packed for each frame.
   struct Fill {
     const DeformStage* stage = nullptr;
@@ -104,6 +96,13 @@ class DeformPlan {
     int64_t mix = -1;     // attention
     int64_t raw = -1;     // attention: both matrices before they are packed
   };
+
+  const float* keep(const float* values, int64_t n);
+
+  const DeformProgram* program_;
+  DeformPacking packing_;
+  int at_once_;
+  std::vector<Buffer<float>> memory_;  // constants and blocked rows
   std::vector<Fill> fills_;
 };
 

@@ -69,6 +69,7 @@ bool request_matrix_unit() { return false; }
 #endif
 #endif
 
+#if defined(TS_HAVE_AVX512)
 // avx512's kernels, with what another instruction set does better.
 KernelTable with_bf16(KernelTable table, const char* isa, const DeformKernels& deform) {
   table.isa = isa;
@@ -76,6 +77,7 @@ KernelTable with_bf16(KernelTable table, const char* isa, const DeformKernels& d
   table.deform.bf16_peak = deform.bf16_peak;
   return table;
 }
+#endif
 
 // The tables that this build has and this CPU can run, slowest first.
 struct Tables {

@@ -99,10 +99,7 @@ class ProgramReader {
         out.channels = in.channels, out.length = in.rows;
         break;
       case ConditionKind::kPool:
-        if (value(stage.in[1]).size() != in.rows) {
-          return in_.invalid(key + ".weights must have a number for each of the " + std::to_string(in.rows) +
-                             " rows; got " + std::to_string(value(stage.in[1]).size()));
-        }
+        TS_RETURN_IF_ERROR(require_vector(stage.in[1], in.rows, key + ".weights"));
         out.channels = in.channels, out.length = in.length;
         products = in.rows;
         break;

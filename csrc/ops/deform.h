@@ -87,7 +87,7 @@ struct AttentionFold {
   float* score_bias = nullptr;    // [heads * tokens]
   float* mix_weight = nullptr;    // [d,heads * tokens]
 };
-// condition: the values of the condition. Sums are in float64.
+// condition: the values of the condition. Keys and values of tokens are summed in float64, what they fold into in float32.
 void fold_attention(const DeformStage& stage, const ConditionProgram& program, const float* condition,
                     const AttentionFold& fold);
 

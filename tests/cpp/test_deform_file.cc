@@ -198,7 +198,7 @@ void manifests() {
       {"\"padding\": 1", "\"padding\": 0", "deform.condition[1] has more taps, 3, than its input with padding"},
       {"\"padding\": 1", "\"padding\": 1048576", "deform.condition[1] makes the condition larger than 1048576 numbers"},
       {"\"padding\": 1", "\"padding\": 3",
-       "\"deform/condition/4/weight\" must be [o,36] F32; got [3,12] F32"},  // what follows of the length
+       "\"deform/condition/2/weight\" must be [o,15] F32; got [4,5] F32"},  // what follows of the length
       {"\"leaky_relu\", \"slope\": 0.25", "\"elu\", \"slope\": 0.25", "deform.condition[1].activation must be one of"},
       {"\"slope\": 0.25, ", "", "deform.condition[1].slope is missing"},
       {"\"slope\": 0.25", "\"slope\": 1e39", "deform.condition[1].slope must be a number that a 32-bit float can hold"},
@@ -210,7 +210,9 @@ void manifests() {
       {"\"weights\": \"weights\"", "\"weights\": \"weight\"",
        "deform.condition[5].weights must be the name of a value"},
       {"\"weights\": \"weights\"", "\"weights\": \"turned\"",
-       "deform.condition[5].weights must have a number for each of the 3 rows; got 12"},
+       "deform.condition[5].weights must be a value of one row of 3 numbers; got 1 of 12"},
+      {"\"in\": \"each\", \"weights\": \"weights\"", "\"in\": \"weights\", \"weights\": \"each\"",
+       "deform.condition[5].weights must be a value of one row of 1 numbers; got 3 of 4"},
       {"\"in\": \"au\", \"first\"", "\"in\": \"each\", \"first\"",
        "deform.condition[7] must end inside its input of one row; that has 3 rows of 4"},
       {"\"first\": 1", "\"first\": 2",

@@ -176,7 +176,7 @@ TS_INLINE void multiply(const float* x, const float* weight, int inputs, f32 (&s
   }
 }
 
-// Calls body with std::integral_constant n, which is 1 to kOutputs.
+// Calls body with std::integral_constant n, which is 1 to J.
 template <int J = kOutputs, class Body>
 TS_INLINE void with_outputs(int n, const Body& body) {
   if constexpr (J == 1) {
@@ -307,19 +307,17 @@ void norm(const DeformStep& s, const Block& b) {
     TS_UNROLL
     for (int g = 0; g < kGroups; ++g) scale[g] = one / sqrt(fma(scale[g], share, f32(s.epsilon)));
     for (int o = 0; o < s.outputs; o += 2) {
-      with_outputs(s.outputs - o < 2 ? 1 : 2, [&](auto outputs) TS_ALWAYS {
+      with_outputs<2>(s.outputs - o < 2 ? 1 : 2, [&](auto outputs) TS_ALWAYS {
         constexpr int J = decltype(outputs)::value;
-        if constexpr (J <= 2) {
-          f32 y[J][kGroups];
+        f32 y[J][kGroups];
+        TS_UNROLL
+        for (int j = 0; j < J; ++j) {
+          const f32 gamma(s.weight[o + j]), beta(s.bias[o + j]);
           TS_UNROLL
-          for (int j = 0; j < J; ++j) {
-            const f32 gamma(s.weight[o + j]), beta(s.bias[o + j]);
-            TS_UNROLL
-            for (int g = 0; g < kGroups; ++g)
-              y[j][g] = fma((load(x + (o + j) * kDeformBlock + lane + g * kLanes) - mean[g]) * scale[g], gamma, beta);
-          }
-          finish(s, b, o, lane, y);
+          for (int g = 0; g < kGroups; ++g)
+            y[j][g] = fma((load(x + (o + j) * kDeformBlock + lane + g * kLanes) - mean[g]) * scale[g], gamma, beta);
         }
+        finish(s, b, o, lane, y);
       });
     }
   }
@@ -468,8 +466,7 @@ void write_rows(const Block& b) {
 
 void deform_blocks(const DeformBlocks& args, int64_t first, int64_t last, float* scratch) {
 #if TS_BF16
-  const MatrixUnit unit;
-  (void)unit;
+  [[maybe_unused]] const MatrixUnit unit;
 #endif
   for (int64_t block = first; block < last; ++block) {
     const Block b{args, block, scratch};

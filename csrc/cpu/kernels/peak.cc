@@ -10,13 +10,6 @@
 
 TS_TARGET_BEGIN
 
-namespace {
-
-constexpr int kSums =
-    12;  // more than a product's latency times what begins in a cycle, and fewer than there are registers
-
-}  // namespace
-
 // FLOPs done.
 int64_t peak_products(int64_t turns) {
 #if defined(TS_TARGET_IS_AVX512_AMX)
@@ -36,10 +29,14 @@ int64_t peak_products(int64_t turns) {
   }
   return turns * 4 * 2 * 16 * 16 * 32;
 #else
-  f32 sum[kSums];
-  for (int s = 0; s < kSums; ++s) sum[s] = f32(0.0f);
-  f32 a(0.0f);
-  asm volatile("" : "+m"(a));  // a number that the compiler does not know
+  constexpr int kSums = 12;  // more than begin in the time that one takes, and fewer than there are registers
+  // Numbers that the compiler does not know: it must not find that all sums are one.
+  f32 a(0.0f), sum[kSums];
+  asm volatile("" : "+m"(a));
+  for (f32& s : sum) {
+    s = f32(0.0f);
+    asm volatile("" : "+m"(s));
+  }
   for (int64_t i = 0; i < turns; ++i) {
     TS_UNROLL
     for (int s = 0; s < kSums; ++s) {
