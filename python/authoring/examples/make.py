@@ -21,6 +21,7 @@ from ..methods.gaussian_talker import bake as gt
 from ..methods.gaussian_talker.config import shapes as gaussian_talker_shapes
 from ..methods.talking_gaussian import bake as tg
 from ..methods.talking_gaussian.config import face_shapes, mouth_shapes
+from ..methods.views import head_turn
 from ..methods.weights import Shapes, read_weights
 from ..precision import choose_precision
 from ..spec import Array, Input, Manifest
@@ -32,6 +33,7 @@ from .weights import Weights, load, path_of
 HEAD = "the built-in head"
 TOOL, VERSION = "talksplat.authoring.examples", "1"
 ENCODER = "talksplat-voice"
+NECK = (0.0, -0.066, -0.020)  # metres, the demo's joint
 SOLID = 0.999  # the largest opacity that still has a logit that a network can lower
 
 
@@ -131,7 +133,7 @@ def _manifest(
         background=from_demo["background"],
         color=cloud.color_kind,
         source_count=cloud.source_count,
-        inputs=inputs,
+        inputs=[*inputs, head_turn(world.of(np.array([NECK]))[0])],
         deform=program,
         encoder=ENCODER,
         look_ahead_ms=AFTER * 1e3 / FPS + builtin_voice().look_ahead_s * 1e3,

@@ -19,7 +19,7 @@ from ...torch_file import load_torch
 from ..audio.config import Shaped
 from ..audio.program import Encoder, encoder_of, look_ahead_ms
 from ..cloud import prepared, raw_cloud
-from ..views import view_of
+from ..views import head_turn, neck_of, view_of
 from ..weights import WAY_OUT, config_of_weights, finite, read_weights
 from .bake import bake, inputs
 from .config import AUDIO_FIRST, UNUSED, EmbedTalkConfig, config_of, shapes
@@ -68,7 +68,7 @@ def import_embed_talk(folder: Path, name: str, options: Options | None = None) -
         background=(0.0, 0.0, 0.0),
         color=cloud.color_kind,
         source_count=cloud.source_count,
-        inputs=inputs(config),
+        inputs=[*inputs(config), head_turn(neck_of(cloud.mean, view.camera))],
         deform=program,
         encoder=encoder.name,
         look_ahead_ms=look_ahead_ms(config.audio, encoder, FPS),
