@@ -362,7 +362,7 @@ void manifests() {
       {"[0.5, 0, 0]", "[0.5, 0]", "inputs[0].default must have 3 entries"},
       {"[0.5, 0, 0]", "[0.5, 0, 1e39]", "inputs[0].default[2]"},
       {"\"stages\": []", "\"stages\": [{\"kind\": \"linear\"}]",
-       "deform.stages[0] (\"linear\") needs a newer talksplat"},
+       "deform.stages must have 0 entries"},
       {"\"stages\": []", "\"stages\": {}", "deform.stages must be a list"},
       {"\"look_ahead_ms\": 0", "\"look_ahead_ms\": 10", "look_ahead_ms must be 0 where encoder is null"},
       {"\"encoder\": null", "\"encoder\": []", "encoder must be null or a text"},
