@@ -13,7 +13,7 @@
 #include "cpu/deform.h"
 #include "cpu/encode.h"
 #include "cpu/kernel_table.h"
-#include "cpu/layers.h"
+#include "cpu/overlay.h"
 #include "cpu/pose.h"
 #include "cpu/rasterize.h"
 
@@ -254,7 +254,7 @@ class CpuBackend final : public Backend {
     args.dilation = call.dilation;
     args.precision = frame.precision;
     args.image = call.image;
-    TS_RETURN_IF_ERROR(layers_.draw(args, frame.program(), rasterizer_, pool_, receipt));
+    TS_RETURN_IF_ERROR(overlay_.draw(args, frame.program(), rasterizer_, pool_, receipt));
     measure_scratch();
     receipt.total_us += whole.lap();
     return {};
@@ -267,7 +267,7 @@ class CpuBackend final : public Backend {
   }
 
   void measure_scratch() {
-    uint64_t bytes = rasterizer_.scratch_bytes() + layers_.scratch_bytes();
+    uint64_t bytes = rasterizer_.scratch_bytes() + overlay_.scratch_bytes();
     for (const Buffer<float>& buffer : deform_scratch_) bytes += buffer.bytes();
     scratch_bytes_ = bytes;
   }
@@ -276,7 +276,7 @@ class CpuBackend final : public Backend {
   std::mutex busy_;  // held while a frame uses the threads or the scratch memory
   ThreadPool pool_;
   Rasterizer rasterizer_;
-  Layers layers_;
+  Overlay overlay_;
   std::vector<Buffer<float>> deform_scratch_;  // of each thread
   std::atomic<uint64_t> scratch_bytes_;        // the rasterizer's after its last frame
 };

@@ -11,7 +11,7 @@ namespace {
 
 int64_t up_to(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-// Pairs of a value: a multiple of the 16 that kTiles reads at a time.
+// Pairs of a value: a multiple of the 16 that kSquares reads at a time.
 int64_t pair_rows(int width) { return up_to((width + 1) / 2, 16); }
 int64_t block_words(int width, bool pairs) { return kDeformBlock * (pairs ? pair_rows(width) : width); }
 
@@ -36,20 +36,21 @@ int64_t packed_words(DeformPacking packing, int outputs, int inputs) {
       return int64_t{outputs} * inputs;
     case DeformPacking::kPairs:
       return int64_t{outputs} * ((inputs + 1) / 2);
-    case DeformPacking::kTiles:
+    case DeformPacking::kSquares:
       break;
   }
   return up_to(outputs, 16) * pair_rows(inputs);
 }
 
 // weight [outputs,inputs], times gain [inputs] (Nullable), as kernels read it.
-void pack(DeformPacking packing, int tile, int outputs, int inputs, const float* weight, const float* gain, float* to) {
+void pack(DeformPacking packing, int outputs_at_once, int outputs, int inputs, const float* weight, const float* gain,
+          float* to) {
   const auto at = [&](int o, int i) {
     if (o >= outputs || i >= inputs) return 0.0f;
     const float w = weight[int64_t{o} * inputs + i];
     return gain ? w * gain[i] : w;
   };
-  if (packing == DeformPacking::kTiles) {
+  if (packing == DeformPacking::kSquares) {
     for (int o = 0; o < outputs; o += 16) {
       for (int i = 0; i < 2 * pair_rows(inputs); i += 32) {
         for (int row = o; row < o + 16; ++row) {
@@ -60,8 +61,8 @@ void pack(DeformPacking packing, int tile, int outputs, int inputs, const float*
     return;
   }
   const bool pairs = packing == DeformPacking::kPairs;
-  for (int first = 0; first < outputs; first += tile) {
-    const int end = std::min(first + tile, outputs);
+  for (int first = 0; first < outputs; first += outputs_at_once) {
+    const int end = std::min(first + outputs_at_once, outputs);
     for (int i = 0; i < inputs; i += pairs ? 2 : 1) {
       for (int o = first; o < end; ++o) *to++ = pairs ? bf16_pair(at(o, i), at(o, i + 1)) : at(o, i);
     }
@@ -107,7 +108,7 @@ class DeformPlanner {
         done_(branch_.stages.size(), false) {}
 
   void run() {
-    if (plan_.packing_ == DeformPacking::kTiles) plan_.tiles = scratch_.take(2 * 16 * kDeformBlock);
+    if (plan_.packing_ == DeformPacking::kSquares) plan_.squares = scratch_.take(2 * 16 * kDeformBlock);
     for (const DeformStage& stage : branch_.stages) {
       if (stage.kind == DeformKind::kAdd && stage.target != DeformTarget::kSh)
         added(stage.target) = scratch_.take(int64_t{stage.outputs} * kDeformBlock);
@@ -366,7 +367,7 @@ class DeformPlanner {
     if (!weight) return made;
     const DeformPacking packing = bf16 ? plan_.packing_ : DeformPacking::kFp32;
     float* to = plan_.memory_.emplace_back(static_cast<size_t>(packed_words(packing, outputs, inputs))).data();
-    pack(packing, plan_.tile_, outputs, inputs, weight, nullptr, to);
+    pack(packing, plan_.at_once_, outputs, inputs, weight, nullptr, to);
     made.weight = to;
     return made;
   }
@@ -421,14 +422,14 @@ class DeformPlanner {
 };
 
 DeformPlan::DeformPlan(const DeformProgram& program, const DeformBranch& of, const GaussianView& at_rest, int64_t first,
-                       DeformPacking packing, int tile)
+                       DeformPacking packing, int outputs_at_once)
     : branch(&of),
       first_row(first),
       sh_degree(at_rest.sh_degree),
       sh_stride(at_rest.sh_stride),
       program_(&program),
       packing_(packing),
-      tile_(tile) {
+      at_once_(outputs_at_once) {
   std::fill(std::begin(added), std::end(added), -1);
   DeformPlanner(*this, at_rest).run();
 }
@@ -448,12 +449,12 @@ void DeformPlan::fill(const float* condition, float* frame) const {
       const int d = stage.outputs, n_scores = stage.heads * static_cast<int>(stage.tokens.size());
       float *scores = frame + fill.raw, *mix = scores + int64_t{n_scores} * d;
       fold_attention(stage, program_->condition, condition, {scores, frame + fill.bias, mix});
-      pack(DeformPacking::kFp32, tile_, n_scores, d, scores, nullptr, frame + fill.weight);
-      pack(DeformPacking::kFp32, tile_, d, n_scores, mix, nullptr, frame + fill.mix);
+      pack(DeformPacking::kFp32, at_once_, n_scores, d, scores, nullptr, frame + fill.weight);
+      pack(DeformPacking::kFp32, at_once_, d, n_scores, mix, nullptr, frame + fill.mix);
       continue;
     }
     if (fill.weight >= 0)
-      pack(packing_, tile_, stage.outputs, fill.inputs, stage.map.weight, of(stage.gain), frame + fill.weight);
+      pack(packing_, at_once_, stage.outputs, fill.inputs, stage.map.weight, of(stage.gain), frame + fill.weight);
     if (fill.bias < 0) continue;
     const float* added_bias = of(stage.frame);
     for (int o = 0; o < stage.outputs; ++o)

@@ -122,7 +122,7 @@ const Tables& tables() {
 
 bool allow_bf16(const DeformKernels& kernels) {
 #if defined(TS_HAVE_AVX2)
-  if (kernels.packing == DeformPacking::kTiles) return kernels.bf16 && request_matrix_unit();
+  if (kernels.packing == DeformPacking::kSquares) return kernels.bf16 && request_matrix_unit();
 #endif
   return kernels.bf16;
 }

@@ -40,7 +40,7 @@ struct Canvas {
 struct FrameControl {
   const float* vector = nullptr;  // [n] the control, as the deform program reads it
   int64_t n = 0;
-  PoseControl pose;               // the same, added up by what it moves in the rig
+  PoseControl pose;  // the same, added up by what it moves in the rig
 };
 
 class BackendModel {

@@ -66,8 +66,8 @@ def convert(
     bc.jpg with the torso of torso_imgs for the background. Without it the head is framed, on black.
     n_head: heads of the attention, for a gaussian-talker without cfg_args; 2, the default of its training, if None.
     dilate: for talking-gaussian: the mouth covers what is just beyond its edge, as synthesis with --dilate.
-    bake_color: keep of each Gaussian's colours the one that the canvas's camera sees: smaller and faster, right from the
-    front; what it costs is measured and stated in the notes. For still scenes and networks that leave colours alone.
+    bake_color: keep of each Gaussian's colours the one that the canvas's camera sees: smaller and faster, right from
+    the front; what it costs is measured and stated in the notes. For still scenes, and networks that leave colours be.
     up, front: of a still scene, where its top is and where it is seen from: "x", "-x", "y", ... or three numbers; what
     the file says, or its format usually has, if None.
     licence: what the manifest states; by default the text of a licence file inside the source, or "not stated".

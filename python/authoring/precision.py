@@ -18,7 +18,7 @@ from .spec import Array, Manifest, Tensors, write
 
 CONTROLS = 8
 ISAS = ("avx512_amx", "avx512_bf16")  # that multiply bfloat16
-# What bfloat16 may be off by float32 (issue of the budgets: 0.2 px at 30 px of motion on 512 px, half a step of 8 bits).
+# What bfloat16 may be off by float32: 0.2 px at 30 px of motion on 512 px, and half a step of 8 bits.
 MEAN_PX, MEAN_PX_RMS, MOTION_PX, HEIGHT = 0.2, 0.03, 30.0, 512
 COLOR, LOGIT = 0.5 / 255, 5e-3
 

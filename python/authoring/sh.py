@@ -20,7 +20,8 @@ def sh_color(sh: Array, mean_w: Array, eye_w: Array) -> Array:
     towards = np.asarray(mean_w, np.float64) - eye_w
     towards /= np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-30)
     basis = _basis(towards, sh.shape[1])
-    return np.maximum(np.einsum("nk,nkc->nc", basis, np.asarray(sh, np.float64)) + 0.5, 0)
+    color: Array = np.maximum(np.einsum("nk,nkc->nc", basis, np.asarray(sh, np.float64)) + 0.5, 0)
+    return color
 
 
 def _basis(direction: Array, coefficients: int) -> Array:
@@ -43,9 +44,9 @@ CONE_DEG = 15.0  # how far heads turn when they speak
 def bake_color(manifest: Manifest, tensors: dict[str, Array]) -> None:
     """Keeps of each Gaussian's colours the one that the canvas's camera sees, and notes what that costs.
 
-    The note in the provenance has the largest and the rms difference of colour (0..1, weighted by opacity) as the camera
-    goes round the head by CONE_DEG to each side. Raises ValueError for colours that are RGB already, that a deform
-    program adds to, or that turn with a rig.
+    The note in the provenance has the largest and the rms difference of colour (0..1, weighted by opacity) as the
+    camera goes round the head by CONE_DEG to each side. Raises ValueError for colours that are RGB already, that a
+    deform program adds to, or that turn with a rig.
     """
     if manifest["color"] == "rgb":
         raise ValueError("bake_color has nothing to do: the avatar's colours are RGB, without spherical harmonics.")

@@ -62,7 +62,7 @@ def _condition(stages: list[dict[str, Any]], tensors: Tensors) -> list[StageCost
             out = (1, stage["count"], 1)
         else:
             out = (1, sum(shapes[name][1] * shapes[name][2] for name in stage["in"]), 1)
-        shapes[stage["out"]] = out  # type: ignore[assignment]
+        shapes[stage["out"]] = out
         costs.append(StageCost("condition", kind, f"{stage['out']} {list(out)}", products, 0))
     return costs
 

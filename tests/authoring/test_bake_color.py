@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""convert --bake-color: one colour instead of spherical harmonics, as the camera sees it, with its error in the notes."""
+"""convert --bake-color: what the camera sees instead of spherical harmonics, with its error in the notes."""
 
 from __future__ import annotations
 

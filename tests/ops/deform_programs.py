@@ -54,7 +54,8 @@ class Program:
 
     def audio(self, root: str, channels: int = 29, length: int = 16) -> str:
         """AudioNet and its attention, as in gaussian_talker.md section 5; a value of 32 numbers."""
-        x = self.input("audio", (8, channels, length), f"{root}audio")
+        window = {"before": 4, "after": 3, "channels": channels, "length": length}
+        x = self.input("audio", (8, channels, length), f"{root}audio", window=window)
         inputs = channels
         for i, outputs in enumerate((32, 32, 64, 64)):
             x = self.conv(f"{root}conv{i}", x, inputs, outputs, stride=2)

@@ -22,6 +22,7 @@ from ..methods.gaussian_talker.config import shapes as gaussian_talker_shapes
 from ..methods.talking_gaussian import bake as tg
 from ..methods.talking_gaussian.config import face_shapes, mouth_shapes
 from ..methods.weights import Shapes, read_weights
+from ..precision import choose_precision
 from ..spec import Array, Input, Manifest
 from . import knowledge, recipes
 from .head import Head, World
@@ -48,6 +49,7 @@ def example(method: str, out: str | Path) -> Path:
     head = Head()
     weights = load(path_of(method), len(head))
     manifest, tensors = _MAKERS[method](head, weights)
+    choose_precision(manifest, tensors)
     return spec.write(out, manifest, tensors)
 
 

@@ -204,10 +204,10 @@ def _show(result: dict[str, Any]) -> None:
     console.print(table)
     deform = result.get("deform")
     if deform is not None:
-        unbaked = deform["torch_us"]
+        unbaked, share = deform["torch_us"], 100 * deform["of_peak"]
         console.print(
-            f"network: {deform['flops'] / 1e9:.2f} GFLOP in {deform['precision']}, {deform['gflops_per_s']:.0f} GFLOP/s, "
-            f"{100 * deform['of_peak']:.0f} % of what these threads can do from registers; "
+            f"network: {deform['flops'] / 1e9:.2f} GFLOP in {deform['precision']}, "
+            f"{deform['gflops_per_s']:.0f} GFLOP/s, {share:.0f} % of what these threads can do from registers; "
             + (f"unbaked in torch {unbaked / 1e3:.1f} ms" if unbaked else "torch is not installed to compare with")
         )
     console.print(
