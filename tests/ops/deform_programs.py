@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ class Program:
         return self.frame("conv", out, tensors, stride=stride, padding=1, **{"in": x}, **keys)
 
     def branch(self, name: str, n: int, static: dict[str, int], **keys: Any) -> Branch:
-        self.branches.append({"name": name, "rows": n, "dilate_px": 0, "static": list(static), "stages": [], **keys})
+        self.branches.append({"name": name, "rows": n, "dilate_px": 0, "static": list(static), "stages": []} | keys)
         for value, width in static.items():
             self.tensors[f"deform/{name}/static/{value}"] = self.random(n, width)
         self.n += n
@@ -89,6 +90,7 @@ class Program:
             tensors["gaussians/sh"] = self.random(self.n, (sh_degree + 1) ** 2, 3, size=0.3)
             made["color"] = f"sh{sh_degree}"
         tensors["gaussians/scale"] *= np.float32(0.02)
+        made["camera"] = copy.deepcopy(made["camera"])
         made["camera"]["cam_from_world"][11] = 2.0
         made["deform"] = {
             "condition": self.condition, "branches": self.branches, "precision": precision, "error": None,
