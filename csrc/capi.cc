@@ -140,6 +140,18 @@ ts_status ts_engine_get_info(const ts_engine* engine, ts_engine_info* info) {
   });
 }
 
+ts_status ts_engine_measure_peak(ts_engine* engine, double* fp32_gflops, double* bf16_gflops) {
+  return guarded([&]() -> Status {
+    if (!engine) return null_argument("ts_engine_measure_peak", "engine");
+    if (!fp32_gflops) return null_argument("ts_engine_measure_peak", "fp32_gflops");
+    if (!bf16_gflops) return null_argument("ts_engine_measure_peak", "bf16_gflops");
+    TS_RETURN_IF_ERROR(made_here("ts_engine_measure_peak", *engine->backend));
+    const ts::Peak peak = engine->backend->measure_peak();
+    *fp32_gflops = peak.fp32, *bf16_gflops = peak.bf16;
+    return {};
+  });
+}
+
 /* ---- rasterise ---- */
 
 ts_status ts_rasterize(ts_engine* engine, const ts_rasterize_params* params, const ts_image* image,

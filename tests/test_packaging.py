@@ -18,6 +18,7 @@ import pytest
 
 from conftest import ROOT, in_ci
 from talksplat.audio import open_audio
+from talksplat.authoring.examples.recipes import NAMES
 
 pytestmark = pytest.mark.slow
 
@@ -132,7 +133,8 @@ def test_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
     assert {name.split("/")[0] for name in names} == {"talksplat", f"talksplat-{wheel.name.split('-')[1]}.dist-info"}
     assert [name for name in names if re.fullmatch(r"talksplat/_core\.[^/]*(so|pyd)", name)]
     assets = ("assets/voice.safetensors", "assets/demo.tsplat", "assets/hello.flac")
-    for needed in ("__init__.py", "_core.pyi", "py.typed", "authoring/__init__.py", *assets):
+    networks = [f"authoring/examples/weights/{method}.safetensors" for method in NAMES]
+    for needed in ("__init__.py", "_core.pyi", "py.typed", "authoring/__init__.py", *assets, *networks):
         assert f"talksplat/{needed}" in names
     assert [name for name in names if name.endswith("LICENSE")]
     assert not [name for name in names if re.search(r"(^|/)tests?/|\.(cc|h|a|pyc)$", name)]

@@ -66,7 +66,10 @@ void register_types(py::module_& m) {
       .value("RGBA8", TS_FORMAT_RGBA8)
       .value("RGB8", TS_FORMAT_RGB8)
       .value("NV12", TS_FORMAT_NV12);
-  py::enum_<ts_precision>(m, "Precision").value("REFERENCE", TS_PRECISION_REFERENCE).value("FAST", TS_PRECISION_FAST).value("DEFAULT", TS_PRECISION_DEFAULT);
+  py::enum_<ts_precision>(m, "Precision")
+      .value("REFERENCE", TS_PRECISION_REFERENCE)
+      .value("FAST", TS_PRECISION_FAST)
+      .value("DEFAULT", TS_PRECISION_DEFAULT);
 
   py::class_<ts_camera>(m, "Camera")
       .def(py::init(&make_camera), py::arg("cam_from_world").noconvert(), py::arg("fx"), py::arg("fy"), py::arg("cx"),

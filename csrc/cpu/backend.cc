@@ -13,7 +13,7 @@
 #include "cpu/deform.h"
 #include "cpu/encode.h"
 #include "cpu/kernel_table.h"
-#include "cpu/layers.h"
+#include "cpu/overlay.h"
 #include "cpu/pose.h"
 #include "cpu/rasterize.h"
 
@@ -67,8 +67,8 @@ class CpuFrame final : public BackendFrame {
     return pose_cpu(pose_, kernels, pool);
   }
   // eye_w: [3] where SH is seen from; nullptr: the view has coefficients.
-  Status deform(const FrameControl& control, const float* eye_w, ThreadPool& pool,
-                std::vector<Buffer<float>>& scratch, GaussianView& view);
+  Status deform(const FrameControl& control, const float* eye_w, ThreadPool& pool, std::vector<Buffer<float>>& scratch,
+                GaussianView& view);
   const float* position_w() const { return pose_.position_w; }
   const DeformProgram& program() const { return *model_->view.program; }
   const Precision precision;
@@ -91,7 +91,8 @@ class CpuFrame final : public BackendFrame {
   DeformFrame deform_frame_;
   Buffer<float> deformed_mean_, deformed_quat_, deformed_scale_, opacity_, color_;
   GaussianRows rows_;  // of those; nullptr where the program adds nothing
-  // What the rows were made from; an empty control: nothing.
+  // What the rows were made from, once they were.
+  bool deformed_ = false;
   std::vector<float> last_control_;
   float last_eye_w_[3] = {};
   bool last_has_eye_ = false;
@@ -135,16 +136,15 @@ CpuFrame::CpuFrame(std::shared_ptr<const CpuModel> model, Precision of_pictures)
   rows_.quat = rows(adds.adds_to(DeformTarget::kRotation), deformed_quat_, 4);
   rows_.scale = rows(adds.adds_to_scale(), deformed_scale_, 3);
   rows_.opacity = rows(adds.adds_to(DeformTarget::kLogit), opacity_, 1);
-  rows_.color = rows(adds.adds_to(DeformTarget::kColor) || adds.adds_to(DeformTarget::kSh), color_,
-                     color_stride(view.gaussians));
+  rows_.color =
+      rows(adds.adds_to(DeformTarget::kColor) || adds.adds_to(DeformTarget::kSh), color_, color_stride(view.gaussians));
 }
 
 Status CpuFrame::deform(const FrameControl& control, const float* eye_w, ThreadPool& pool,
                         std::vector<Buffer<float>>& scratch, GaussianView& view) {
   // A pause, or a paused picture: nothing that it depends on has changed.
   const bool same_eye = eye_w ? last_has_eye_ && std::equal(eye_w, eye_w + 3, last_eye_w_) : !last_has_eye_;
-  if (!last_control_.empty() && same_eye &&
-      std::equal(last_control_.begin(), last_control_.end(), control.vector)) {
+  if (deformed_ && same_eye && std::equal(last_control_.begin(), last_control_.end(), control.vector)) {
     view = last_;
     return {};
   }
@@ -157,6 +157,7 @@ Status CpuFrame::deform(const FrameControl& control, const float* eye_w, ThreadP
   args.eye_w = eye_w;
   TS_RETURN_IF_ERROR(deform_frame_.run(args, deform_, pool, scratch, view));
   if (args.program->branches.empty()) return {};
+  deformed_ = true;
   last_control_.assign(control.vector, control.vector + control.n);
   last_has_eye_ = eye_w != nullptr;
   if (eye_w) std::copy_n(eye_w, 3, last_eye_w_);
@@ -204,6 +205,12 @@ class CpuBackend final : public Backend {
     return posed.pose(control, kernels_, pool_);
   }
 
+  Peak measure_peak() override {
+    const std::lock_guard<std::mutex> turn(busy_);
+    const DeformKernels& kernels = kernels_.deform;
+    return {peak_of(kernels.fp32_peak), allow_bf16(kernels) ? peak_of(kernels.bf16_peak) : 0};
+  }
+
   Status rasterize(const RasterizeArgs& args, Receipt& receipt) override {
     const std::lock_guard<std::mutex> turn(busy_);
     Stopwatch watch;
@@ -217,6 +224,19 @@ class CpuBackend final : public Backend {
   }
 
  private:
+  // The best of ten rounds of all threads: the others shared the CPU with somebody.
+  double peak_of(int64_t (*products)(int64_t)) {
+    constexpr int64_t kTurns = 100000;
+    double best = 0;
+    for (int round = 0; round < 10; ++round) {
+      std::atomic<int64_t> flops{0};
+      Stopwatch watch;
+      pool_.run(pool_.threads(), [&](int64_t, int) { flops += products(kTurns); });
+      best = std::max(best, static_cast<double>(flops.load()) / watch.lap() / 1e3);
+    }
+    return best;
+  }
+
   Status draw_one(const DrawCall& call) {
     auto& frame = static_cast<CpuFrame&>(*call.frame);
     Receipt& receipt = *call.receipt;
@@ -234,7 +254,7 @@ class CpuBackend final : public Backend {
     args.dilation = call.dilation;
     args.precision = frame.precision;
     args.image = call.image;
-    TS_RETURN_IF_ERROR(layers_.draw(args, frame.program(), rasterizer_, pool_, receipt));
+    TS_RETURN_IF_ERROR(overlay_.draw(args, frame.program(), rasterizer_, pool_, receipt));
     measure_scratch();
     receipt.total_us += whole.lap();
     return {};
@@ -247,7 +267,7 @@ class CpuBackend final : public Backend {
   }
 
   void measure_scratch() {
-    uint64_t bytes = rasterizer_.scratch_bytes() + layers_.scratch_bytes();
+    uint64_t bytes = rasterizer_.scratch_bytes() + overlay_.scratch_bytes();
     for (const Buffer<float>& buffer : deform_scratch_) bytes += buffer.bytes();
     scratch_bytes_ = bytes;
   }
@@ -256,9 +276,9 @@ class CpuBackend final : public Backend {
   std::mutex busy_;  // held while a frame uses the threads or the scratch memory
   ThreadPool pool_;
   Rasterizer rasterizer_;
-  Layers layers_;
+  Overlay overlay_;
   std::vector<Buffer<float>> deform_scratch_;  // of each thread
-  std::atomic<uint64_t> scratch_bytes_;  // the rasterizer's after its last frame
+  std::atomic<uint64_t> scratch_bytes_;        // the rasterizer's after its last frame
 };
 
 }  // namespace

@@ -21,7 +21,7 @@ CpuDeform::CpuDeform(const DeformProgram& program, const GaussianView& at_rest, 
     kernel_ = kernels.deform.bf16, packing = kernels.deform.packing;
   int64_t first = 0;
   for (const DeformBranch& branch : program.branches) {
-    branches_.emplace_back(program, branch, at_rest, first, packing, kernels.deform.tile);
+    branches_.emplace_back(program, branch, at_rest, first, packing, kernels.deform.outputs);
     first += branch.n;
   }
 }
@@ -82,8 +82,8 @@ Status DeformFrame::run(const DeformArgs& args, const CpuDeform& deform, ThreadP
     of.rows.quat = rows(adds(DeformTarget::kRotation), of.in.quat, args.rows.quat, 4);
     of.rows.scale = rows(branch.adds_to_scale(), of.in.scale, args.rows.scale, 3);
     of.rows.opacity = rows(adds(DeformTarget::kLogit), of.in.opacity, args.rows.opacity, 1);
-    of.rows.color = rows(adds(DeformTarget::kColor) || adds(DeformTarget::kSh), of.in.color, args.rows.color,
-                         color_columns);
+    of.rows.color =
+        rows(adds(DeformTarget::kColor) || adds(DeformTarget::kSh), of.in.color, args.rows.color, color_columns);
     packed += plan.frame_floats;
     chunks += (plan.blocks() + kBlocksPerChunk - 1) / kBlocksPerChunk;
     chunk_end[b] = chunks;

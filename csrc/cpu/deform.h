@@ -29,9 +29,12 @@ using DeformKernel = void (*)(const DeformBlocks& args, int64_t first, int64_t l
 
 struct DeformKernels {
   DeformKernel fp32 = nullptr;
-  DeformKernel bf16 = nullptr;  // Nullable: float32 is no slower here
+  DeformKernel bf16 = nullptr;                   // Nullable: float32 is no slower here
   DeformPacking packing = DeformPacking::kFp32;  // of bf16
-  int tile = 0;                 // outputs that kFp32 and kPairs compute at a time
+  // Products from registers alone, `turns` times; returns the FLOPs. What the others are measured against.
+  int64_t (*fp32_peak)(int64_t turns) = nullptr;
+  int64_t (*bf16_peak)(int64_t turns) = nullptr;  // Nullable, as bf16
+  int outputs = 0;                                // outputs that kFp32 and kPairs compute at a time
 };
 
 // A program as one instruction set runs it: constant, shared by frames. Nothing for a program of no branches.

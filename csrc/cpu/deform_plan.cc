@@ -11,7 +11,7 @@ namespace {
 
 int64_t up_to(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-// Pairs of a value: a multiple of the 16 that kTiles reads at a time.
+// Pairs of a value: a multiple of the 16 that kSquares reads at a time.
 int64_t pair_rows(int width) { return up_to((width + 1) / 2, 16); }
 int64_t block_words(int width, bool pairs) { return kDeformBlock * (pairs ? pair_rows(width) : width); }
 
@@ -26,8 +26,7 @@ void block_rows(const float* rows, int64_t n, int width, bool pairs, float* out)
       for (int c = 0; c < width; ++c) to[c * kDeformBlock] = row[c];
       continue;
     }
-    for (int c = 0; c < width; c += 2)
-      to[c / 2 * kDeformBlock] = bf16_pair(row[c], c + 1 < width ? row[c + 1] : 0.0f);
+    for (int c = 0; c < width; c += 2) to[c / 2 * kDeformBlock] = bf16_pair(row[c], c + 1 < width ? row[c + 1] : 0.0f);
   }
 }
 
@@ -37,20 +36,21 @@ int64_t packed_words(DeformPacking packing, int outputs, int inputs) {
       return int64_t{outputs} * inputs;
     case DeformPacking::kPairs:
       return int64_t{outputs} * ((inputs + 1) / 2);
-    case DeformPacking::kTiles:
+    case DeformPacking::kSquares:
       break;
   }
   return up_to(outputs, 16) * pair_rows(inputs);
 }
 
 // weight [outputs,inputs], times gain [inputs] (Nullable), as kernels read it.
-void pack(DeformPacking packing, int tile, int outputs, int inputs, const float* weight, const float* gain, float* to) {
+void pack(DeformPacking packing, int outputs_at_once, int outputs, int inputs, const float* weight, const float* gain,
+          float* to) {
   const auto at = [&](int o, int i) {
     if (o >= outputs || i >= inputs) return 0.0f;
     const float w = weight[int64_t{o} * inputs + i];
     return gain ? w * gain[i] : w;
   };
-  if (packing == DeformPacking::kTiles) {
+  if (packing == DeformPacking::kSquares) {
     for (int o = 0; o < outputs; o += 16) {
       for (int i = 0; i < 2 * pair_rows(inputs); i += 32) {
         for (int row = o; row < o + 16; ++row) {
@@ -61,8 +61,8 @@ void pack(DeformPacking packing, int tile, int outputs, int inputs, const float*
     return;
   }
   const bool pairs = packing == DeformPacking::kPairs;
-  for (int first = 0; first < outputs; first += tile) {
-    const int end = std::min(first + tile, outputs);
+  for (int first = 0; first < outputs; first += outputs_at_once) {
+    const int end = std::min(first + outputs_at_once, outputs);
     for (int i = 0; i < inputs; i += pairs ? 2 : 1) {
       for (int o = first; o < end; ++o) *to++ = pairs ? bf16_pair(at(o, i), at(o, i + 1)) : at(o, i);
     }
@@ -108,7 +108,7 @@ class DeformPlanner {
         done_(branch_.stages.size(), false) {}
 
   void run() {
-    if (plan_.packing_ == DeformPacking::kTiles) plan_.tiles = scratch_.take(2 * 16 * kDeformBlock);
+    if (plan_.packing_ == DeformPacking::kSquares) plan_.squares = scratch_.take(2 * 16 * kDeformBlock);
     for (const DeformStage& stage : branch_.stages) {
       if (stage.kind == DeformKind::kAdd && stage.target != DeformTarget::kSh)
         added(stage.target) = scratch_.take(int64_t{stage.outputs} * kDeformBlock);
@@ -129,14 +129,15 @@ class DeformPlanner {
     for (const DeformStage& stage : branch_.stages) {
       if (stage.kind == DeformKind::kAdd && stage.target == DeformTarget::kSh) add_sh(stage);
     }
+    canonical();
     plan_.scratch_words = scratch_.high();
   }
 
  private:
   struct Value {
     int readers = 0;
-    size_t last_reader = 0;                // stage
-    bool floats = false, pairs = false;    // how it is read
+    size_t last_reader = 0;              // stage
+    bool floats = false, pairs = false;  // how it is read
     DeformPlace as_floats, as_pairs;
   };
 
@@ -168,15 +169,15 @@ class DeformPlanner {
       const bool product = stage.kind == DeformKind::kLinear || stage.kind == DeformKind::kAdd;
       // SH is added after all other stages.
       const bool last = stage.kind == DeformKind::kAdd && stage.target == DeformTarget::kSh;
-      for (const int read : {stage.in, stage.plus}) {
-        if (read < 0) continue;
-        Value& v = value(read);
+      const auto read = [&](int which, bool pairs) {
+        if (which < 0) return;
+        Value& v = value(which);
         ++v.readers;
         v.last_reader = std::max(v.last_reader, last ? branch_.stages.size() : i);
-        if (done_[i]) continue;  // in registers
-        const bool pairs = bf16_ && product && read == stage.in && !is_narrow(stage);
-        (pairs ? v.pairs : v.floats) = true;
-      }
+        if (!done_[i]) (pairs ? v.pairs : v.floats) = true;  // else in registers
+      };
+      read(stage.in, bf16_ && product && !is_narrow(stage));
+      read(stage.plus, false);
     }
   }
 
@@ -227,7 +228,8 @@ class DeformPlanner {
     if (!v.pairs) return;
     v.as_pairs.at = scratch_.take(block_words(width(out), true));
     const int64_t written = (width(out) + 1) / 2, rows = pair_rows(width(out));
-    if (rows > written) step(DeformStepKind::kZero, 0, static_cast<int>(rows - written)).y = v.as_pairs.at + written * kDeformBlock;
+    if (rows > written)
+      step(DeformStepKind::kZero, 0, static_cast<int>(rows - written)).y = v.as_pairs.at + written * kDeformBlock;
   }
 
   void give_back(size_t i) {
@@ -245,7 +247,8 @@ class DeformPlanner {
     if (stage.kind == DeformKind::kNorm) {
       place(i, stage.out, stage.in);
       // The input's place may be the output's by now.
-      const int64_t in = value(stage.in).as_floats.at >= 0 ? value(stage.in).as_floats.at : value(stage.out).as_floats.at;
+      const int64_t in =
+          value(stage.in).as_floats.at >= 0 ? value(stage.in).as_floats.at : value(stage.out).as_floats.at;
       DeformStep& norm = step(DeformStepKind::kNorm, stage.outputs, stage.outputs);
       norm.x = value(stage.in).as_floats;
       if (!norm.x.rows) norm.x.at = in;
@@ -256,7 +259,8 @@ class DeformPlanner {
     }
     const DeformPlace plus = stage.plus >= 0 ? value(stage.plus).as_floats : DeformPlace{};
     const DeformStage* head = fused_[i];
-    if (!head) place(i, stage.out, stage.plus);
+    // Every output reads all of the input: what is both is not written over.
+    if (!head) place(i, stage.out, stage.plus == stage.in ? -1 : stage.plus);
     DeformStep& made = stage.in < 0 ? step(DeformStepKind::kPointwise, 0, stage.outputs) : product(stage);
     made.plus = plus;
     bias(made, stage);
@@ -275,18 +279,10 @@ class DeformPlanner {
   // A matrix product whose outputs are not yet placed.
   DeformStep& product(const DeformStage& stage) {
     const int inputs = width(stage.in);
-    DeformStep& made = step(DeformStepKind::kDense, inputs, stage.outputs);
-    made.bf16 = bf16_;
-    made.x = bf16_ ? value(stage.in).as_pairs : value(stage.in).as_floats;
-    const int64_t words = packed_words(plan_.packing_, stage.outputs, inputs);
-    if (stage.gain >= 0) {
-      made.frame_weight = frame(words);
-      fill(stage).weight = made.frame_weight;
-    } else {
-      float* to = plan_.memory_.emplace_back(static_cast<size_t>(words)).data();
-      pack(plan_.packing_, plan_.tile_, stage.outputs, inputs, stage.map.weight, nullptr, to);
-      made.weight = to;
-    }
+    if (stage.gain < 0) return dense(stage.map.weight, inputs, stage.outputs, bf16_, stage.in);
+    DeformStep& made = dense(nullptr, inputs, stage.outputs, bf16_, stage.in);
+    made.frame_weight = frame(packed_words(plan_.packing_, stage.outputs, inputs));
+    fill(stage).weight = made.frame_weight;
     return made;
   }
 
@@ -309,7 +305,8 @@ class DeformPlanner {
     const DeformStage& stage = branch_.stages[i];
     const int d = stage.outputs, n_scores = stage.heads * static_cast<int>(stage.tokens.size());
     const int64_t score = scratch_.take(int64_t{n_scores} * kDeformBlock);
-    const int64_t weight = frame(int64_t{n_scores} * d), score_bias = frame(n_scores), mix = frame(int64_t{n_scores} * d);
+    const int64_t weight = frame(int64_t{n_scores} * d), score_bias = frame(n_scores),
+                  mix = frame(int64_t{n_scores} * d);
     DeformPlan::Fill& folded = fill(stage);
     folded.weight = weight, folded.bias = score_bias, folded.mix = mix;
     folded.raw = frame(2 * int64_t{n_scores} * d);
@@ -362,13 +359,15 @@ class DeformPlanner {
     made.y = y;
   }
 
+  // weight: [outputs,inputs]; nullptr: it is of the frame.
   DeformStep& dense(const float* weight, int inputs, int outputs, bool bf16, int in) {
     DeformStep& made = step(DeformStepKind::kDense, inputs, outputs);
     made.bf16 = bf16;
     made.x = bf16 ? value(in).as_pairs : value(in).as_floats;
+    if (!weight) return made;
     const DeformPacking packing = bf16 ? plan_.packing_ : DeformPacking::kFp32;
     float* to = plan_.memory_.emplace_back(static_cast<size_t>(packed_words(packing, outputs, inputs))).data();
-    pack(packing, plan_.tile_, outputs, inputs, weight, nullptr, to);
+    pack(packing, plan_.at_once_, outputs, inputs, weight, nullptr, to);
     made.weight = to;
     return made;
   }
@@ -382,6 +381,19 @@ class DeformPlanner {
     made.bias = plan_.keep(stage.map.bias, stage.outputs);
     made.y = added(DeformTarget::kSh);
     made.to_sh = true;
+  }
+
+  void canonical() {
+    const auto take = [&](DeformTarget target, const float* rows, int columns) {
+      if (rows && branch_.adds_to(target)) plan_.canonical[static_cast<int>(target)] = blocked(rows, columns, false);
+    };
+    take(DeformTarget::kLogScale, branch_.log_scale, 3);
+    take(DeformTarget::kSoftplusScale, branch_.softplus_scale, 3);
+    take(DeformTarget::kRotation, branch_.rotation, 4);
+    take(DeformTarget::kLogit, branch_.logit, 1);
+    if (at_rest_.sh_degree < 0) return;
+    const int columns = static_cast<int>(color_stride(at_rest_));
+    take(DeformTarget::kSh, at_rest_.color + plan_.first_row * columns, columns);
   }
 
   int64_t frame(int64_t floats) {
@@ -407,35 +419,19 @@ class DeformPlanner {
   std::vector<const DeformStage*> fused_;  // by layer: its head
   std::vector<bool> done_;                 // heads that are in another's step
   Scratch scratch_;
-
- public:
-  void canonical() {
-    const auto take = [&](DeformTarget target, const float* rows, int columns) {
-      if (rows && branch_.adds_to(target)) plan_.canonical[static_cast<int>(target)] = blocked(rows, columns, false);
-    };
-    take(DeformTarget::kLogScale, branch_.log_scale, 3);
-    take(DeformTarget::kSoftplusScale, branch_.softplus_scale, 3);
-    take(DeformTarget::kRotation, branch_.rotation, 4);
-    take(DeformTarget::kLogit, branch_.logit, 1);
-    if (at_rest_.sh_degree < 0) return;
-    const int columns = static_cast<int>(color_stride(at_rest_));
-    take(DeformTarget::kSh, at_rest_.color + plan_.first_row * columns, columns);
-  }
 };
 
-DeformPlan::DeformPlan(const DeformProgram& program, const DeformBranch& of, const GaussianView& at_rest,
-                       int64_t first, DeformPacking packing, int tile)
+DeformPlan::DeformPlan(const DeformProgram& program, const DeformBranch& of, const GaussianView& at_rest, int64_t first,
+                       DeformPacking packing, int outputs_at_once)
     : branch(&of),
       first_row(first),
       sh_degree(at_rest.sh_degree),
       sh_stride(at_rest.sh_stride),
       program_(&program),
       packing_(packing),
-      tile_(tile) {
+      at_once_(outputs_at_once) {
   std::fill(std::begin(added), std::end(added), -1);
-  DeformPlanner planner(*this, at_rest);
-  planner.run();
-  planner.canonical();
+  DeformPlanner(*this, at_rest).run();
 }
 
 const float* DeformPlan::keep(const float* values, int64_t n) {
@@ -453,12 +449,12 @@ void DeformPlan::fill(const float* condition, float* frame) const {
       const int d = stage.outputs, n_scores = stage.heads * static_cast<int>(stage.tokens.size());
       float *scores = frame + fill.raw, *mix = scores + int64_t{n_scores} * d;
       fold_attention(stage, program_->condition, condition, {scores, frame + fill.bias, mix});
-      pack(DeformPacking::kFp32, tile_, n_scores, d, scores, nullptr, frame + fill.weight);
-      pack(DeformPacking::kFp32, tile_, d, n_scores, mix, nullptr, frame + fill.mix);
+      pack(DeformPacking::kFp32, at_once_, n_scores, d, scores, nullptr, frame + fill.weight);
+      pack(DeformPacking::kFp32, at_once_, d, n_scores, mix, nullptr, frame + fill.mix);
       continue;
     }
     if (fill.weight >= 0)
-      pack(packing_, tile_, stage.outputs, fill.inputs, stage.map.weight, of(stage.gain), frame + fill.weight);
+      pack(packing_, at_once_, stage.outputs, fill.inputs, stage.map.weight, of(stage.gain), frame + fill.weight);
     if (fill.bias < 0) continue;
     const float* added_bias = of(stage.frame);
     for (int o = 0; o < stage.outputs; ++o)

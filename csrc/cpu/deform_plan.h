@@ -22,9 +22,9 @@ constexpr int kMaxNarrow = 4;  // outputs of a head that is fused with the layer
 
 // How a matrix of `outputs` by `inputs` lies, and what it is multiplied with.
 enum class DeformPacking {
-  kFp32,   // [outputs / tile][inputs][tile] floats; values are [inputs][48] floats
-  kPairs,  // [outputs / tile][inputs / 2][tile] pairs of bfloat16; values are [inputs / 2][48] pairs
-  kTiles,  // [outputs / 16][inputs / 32][16][16] pairs; values as for kPairs
+  kFp32,     // [outputs / at once][inputs][at once] floats; values are [inputs][48] floats
+  kPairs,    // [outputs / at once][inputs / 2][at once] pairs of bfloat16; values are [inputs / 2][48] pairs
+  kSquares,  // [outputs / 16][inputs / 32][16][16] pairs; values as for kPairs
 };
 
 // Words of a block, static or in the thread's scratch memory.
@@ -64,10 +64,10 @@ struct DeformStep {
 
 class DeformPlan {
  public:
-  // What program and branch point to must outlive this. first_row: of the branch among all Gaussians. tile: outputs that
+  // What program and branch point to must outlive this. first_row: of the branch among all Gaussians. outputs_at_once: that
   // the kernels compute at a time.
   DeformPlan(const DeformProgram& program, const DeformBranch& branch, const GaussianView& at_rest, int64_t first_row,
-             DeformPacking packing, int tile);
+             DeformPacking packing, int outputs_at_once);
 
   // condition: the values of the condition; frame: [frame_floats], what steps read of it.
   void fill(const float* condition, float* frame) const;
@@ -79,22 +79,14 @@ class DeformPlan {
   int64_t first_row;
   std::vector<DeformStep> steps;
   int64_t scratch_words = 0, frame_floats = 0;
-  int64_t added[kDeformTargets];           // scratch: what is added, [width][48]; -1: nothing
-  DeformPlace canonical[kDeformTargets];   // of scales, rotation, logit and sh where they are added to
+  int64_t added[kDeformTargets];          // scratch: what is added, [width][48]; -1: nothing
+  DeformPlace canonical[kDeformTargets];  // of scales, rotation, logit and sh where they are added to
   int sh_degree = -1, sh_stride = 0;
-  int64_t basis = -1, color = -1;          // scratch: [16][48], [3][48]
-  int64_t tiles = -1;                      // scratch: [2][16][48] sums of kTiles
+  int64_t basis = -1, color = -1;  // scratch: [16][48], [3][48]
+  int64_t squares = -1;            // scratch: [2][16][48] sums of kSquares
 
  private:
   friend class DeformPlanner;
-  struct Fill;
-
-  const float* keep(const float* values, int64_t n);
-
-  const DeformProgram* program_;
-  DeformPacking packing_;
-  int tile_;
-  std::vector<Buffer<float>> memory_;  // constants and blocked rows
   // What is packed for each frame.
   struct Fill {
     const DeformStage* stage = nullptr;
@@ -104,6 +96,13 @@ class DeformPlan {
     int64_t mix = -1;     // attention
     int64_t raw = -1;     // attention: both matrices before they are packed
   };
+
+  const float* keep(const float* values, int64_t n);
+
+  const DeformProgram* program_;
+  DeformPacking packing_;
+  int at_once_;
+  std::vector<Buffer<float>> memory_;  // constants and blocked rows
   std::vector<Fill> fills_;
 };
 

@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "core/text.h"
 #include "cpu/kernel_table.h"
@@ -68,12 +69,15 @@ bool request_matrix_unit() { return false; }
 #endif
 #endif
 
+#if defined(TS_HAVE_AVX512)
 // avx512's kernels, with what another instruction set does better.
 KernelTable with_bf16(KernelTable table, const char* isa, const DeformKernels& deform) {
   table.isa = isa;
   table.deform.bf16 = deform.bf16, table.deform.packing = deform.packing;
+  table.deform.bf16_peak = deform.bf16_peak;
   return table;
 }
+#endif
 
 // The tables that this build has and this CPU can run, slowest first.
 struct Tables {
@@ -94,11 +98,12 @@ struct Tables {
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
       const KernelTable avx512 = avx512::kernel_table();
       const bool bf16 = __builtin_cpu_supports("avx512bf16");
-      const KernelTable pairs = with_bf16(avx512, "avx512_bf16", avx512_bf16::deform_kernels());
-      // Intel's VDPBF16PS takes four times an FMA (Sapphire Rapids, measured): avx512 is faster there.
-      if (bf16 && !is_amd()) table[count++] = pairs;
       table[count++] = avx512;
-      if (bf16 && is_amd()) table[count++] = pairs;
+      if (bf16) {
+        table[count++] = with_bf16(avx512, "avx512_bf16", avx512_bf16::deform_kernels());
+        // Intel's VDPBF16PS takes four times an FMA (Sapphire Rapids, measured): avx512 is faster there.
+        if (!is_amd()) std::swap(table[count - 2], table[count - 1]);
+      }
       if (bf16 && has_amx()) table[count++] = with_bf16(avx512, "avx512_amx", avx512_amx::deform_kernels());
     }
 #endif
@@ -117,7 +122,7 @@ const Tables& tables() {
 
 bool allow_bf16(const DeformKernels& kernels) {
 #if defined(TS_HAVE_AVX2)
-  if (kernels.packing == DeformPacking::kTiles) return kernels.bf16 && request_matrix_unit();
+  if (kernels.packing == DeformPacking::kSquares) return kernels.bf16 && request_matrix_unit();
 #endif
   return kernels.bf16;
 }

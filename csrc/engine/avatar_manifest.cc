@@ -98,9 +98,9 @@ Status check_target_keys(const Node& node, InputTarget target) {
   const bool shapes = target == InputTarget::kBlendshape, deform = target == InputTarget::kDeform;
   const bool joints = target == InputTarget::kJointRotation || target == InputTarget::kJointTranslation;
   const bool view = target == InputTarget::kView;
-  for (const auto& [key, allowed] : {std::pair("pivot", view), std::pair("names", shapes || deform), std::pair("shapes", shapes),
-                                     std::pair("joints", joints), std::pair("window", deform),
-                                     std::pair("follows", deform)}) {
+  for (const auto& [key, allowed] :
+       {std::pair("pivot", view), std::pair("names", shapes || deform), std::pair("shapes", shapes),
+        std::pair("joints", joints), std::pair("window", deform), std::pair("follows", deform)}) {
     if (!allowed && !node.at(key).absent()) return node.at(key).require(false, "be absent for this target");
   }
   return Status();
@@ -145,9 +145,8 @@ Status read_input(const Node& node, AvatarInput& input) {
   // clip/CLIP/INPUT must split in one way only.
   TS_RETURN_IF_ERROR(node.at("name").require(input.name.find('/') == std::string::npos, "not contain '/'"));
   TS_RETURN_IF_ERROR(node.at("size").integer(1, kMaxInputSize, input.size));
-  TS_RETURN_IF_ERROR(
-      node.at("target").choice({"blendshape", "joint_rotation", "joint_translation", "translation", "deform", "view"},
-                               input.target));
+  TS_RETURN_IF_ERROR(node.at("target").choice(
+      {"blendshape", "joint_rotation", "joint_translation", "translation", "deform", "view"}, input.target));
   TS_RETURN_IF_ERROR(check_target_keys(node, input.target));
   switch (input.target) {
     case InputTarget::kBlendshape:
@@ -283,9 +282,9 @@ Status read_manifest(const std::string& text, AvatarFile& avatar, std::vector<Mo
   int method = 0;
   TS_RETURN_IF_ERROR(root.at("format").integer(1, kFormat, avatar.format));
   TS_RETURN_IF_ERROR(root.at("name").text(avatar.name));
-  TS_RETURN_IF_ERROR(root.at("method").choice({"lam", "gaussian-avatars", "ggtalker", "static", "mesh",
-                                               "gaussian-talker", "talking-gaussian", "embedtalk"},
-                                              method));
+  TS_RETURN_IF_ERROR(root.at("method").choice(
+      {"lam", "gaussian-avatars", "ggtalker", "static", "mesh", "gaussian-talker", "talking-gaussian", "embedtalk"},
+      method));
   TS_RETURN_IF_ERROR(read_picture(root, avatar));
   TS_RETURN_IF_ERROR(read_rig(root, avatar));
   TS_RETURN_IF_ERROR(read_inputs(root.at("inputs"), avatar.inputs));
@@ -293,8 +292,8 @@ Status read_manifest(const std::string& text, AvatarFile& avatar, std::vector<Mo
   TS_RETURN_IF_ERROR(read_deform(deform, avatar.inputs, avatar.program));
   if (!avatar.program.branches.empty()) {
     TS_RETURN_IF_ERROR(deform.at("branches").require(avatar.format > 1, "be absent in format 1"));
-    TS_RETURN_IF_ERROR(root.at("rig").at("kind").require(avatar.rig == RigKind::kNone,
-                                                         "be \"none\" where there is a deform program"));
+    TS_RETURN_IF_ERROR(
+        root.at("rig").at("kind").require(avatar.rig == RigKind::kNone, "be \"none\" where there is a deform program"));
   }
   TS_RETURN_IF_ERROR(read_encoder(root, avatar.encoder));
   TS_RETURN_IF_ERROR(read_recorded_motion(root, avatar, clips));

@@ -20,7 +20,8 @@ void turn_view(const Camera& canvas, const float* pivot_w, const float* value, C
   rotation_of(q, turn_c);
   const float* c = canvas.cam_from_world;
   for (int i = 0; i < 9; ++i) {
-    for (int j = 0; j < 9; ++j) turn_w[i] += double{c[4 * (j / 3) + i / 3]} * turn_c[j] * double{c[4 * (j % 3) + i % 3]};
+    for (int j = 0; j < 9; ++j)
+      turn_w[i] += double{c[4 * (j / 3) + i / 3]} * turn_c[j] * double{c[4 * (j % 3) + i % 3]};
   }
   Camera moved = camera;
   for (int row = 0; row < 3; ++row) {

@@ -20,7 +20,9 @@ class Control {
   // finite, and those whose sum overflows.
   Status set(const float* vector, Camera& camera, FrameControl& control);
 
-  uint64_t bytes() const { return vector_.bytes() + weight_.bytes() + joint_quat_.bytes() + joint_translation_.bytes(); }
+  uint64_t bytes() const {
+    return vector_.bytes() + weight_.bytes() + joint_quat_.bytes() + joint_translation_.bytes();
+  }
 
  private:
   Status add_up(FrameControl& control);

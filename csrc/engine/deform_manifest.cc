@@ -90,11 +90,12 @@ Status read_condition_stage(const Node& node, const std::vector<AvatarInput>& in
       ConditionValue value;
       size_t count = 0;
       TS_RETURN_IF_ERROR(node.at("shape").list(3, count));
-      for (const auto& [i, out] : {std::pair(0, &value.rows), std::pair(1, &value.channels), std::pair(2, &value.length)})
+      for (const auto& [i, out] :
+           {std::pair(0, &value.rows), std::pair(1, &value.channels), std::pair(2, &value.length)})
         TS_RETURN_IF_ERROR(node.at("shape").at(static_cast<size_t>(i)).integer(1, kMaxSide, *out));
       const int size = inputs[static_cast<size_t>(stage.input)].size;
-      TS_RETURN_IF_ERROR(node.at("shape").require(value.size() == size,
-                                                  "have the " + std::to_string(size) + " numbers of its input"));
+      TS_RETURN_IF_ERROR(
+          node.at("shape").require(value.size() == size, "have the " + std::to_string(size) + " numbers of its input"));
       TS_RETURN_IF_ERROR(read_out(node.at("out"), values, stage.out));
       value.name = values.back().name;
       values.back() = std::move(value);
@@ -139,9 +140,8 @@ Status read_branch_stage(const Node& node, const ConditionProgram& condition, De
   TS_RETURN_IF_ERROR(linear ? read_optional(node.at("in"), values, stage.in)
                             : read_value(node.at("in"), values, stage.in));
   if (stage.kind == DeformKind::kAdd) {
-    TS_RETURN_IF_ERROR(
-        node.at("to").choice(
-        {"mean", "log_scale", "softplus_scale", "rotation", "logit", "color", "sh"}, stage.target));
+    TS_RETURN_IF_ERROR(node.at("to").choice({"mean", "log_scale", "softplus_scale", "rotation", "logit", "color", "sh"},
+                                            stage.target));
     const bool scale = stage.target == DeformTarget::kLogScale || stage.target == DeformTarget::kSoftplusScale;
     return node.at("to").require(!(scale ? branch.adds_to_scale() : branch.adds_to(stage.target)), "be added to once");
   }
@@ -212,7 +212,8 @@ Status read_deform(const Node& node, const std::vector<AvatarInput>& inputs, Def
                                         find(program.branches, branch.name) < 0,
                                     "be a new name without '/', and not \"condition\""));
     TS_RETURN_IF_ERROR(read_branch(branches.at(i), program.condition, branch));
-    TS_RETURN_IF_ERROR(branches.at(i).require(i > 0 || branch.dilate_px == 0, "have dilate_px 0: nothing is before it"));
+    TS_RETURN_IF_ERROR(
+        branches.at(i).require(i > 0 || branch.dilate_px == 0, "have dilate_px 0: nothing is before it"));
     program.branches.push_back(std::move(branch));
   }
   return node.at("precision").choice({"fp32", "bf16"}, program.precision);

@@ -76,8 +76,7 @@ class ProgramReader {
       case ConditionKind::kConv: {
         Count outputs{"o", kMaxConditionFloats, &out.channels, 1}, taps{"k", kMaxConditionFloats, &stage.taps, 1};
         TS_RETURN_IF_ERROR(in_.get(place + "weight", {outputs, in.channels, taps}, stage.weight));
-        TS_RETURN_IF_ERROR(
-            in_.check_finite(place + "weight", stage.weight, out.channels, in.channels * stage.taps));
+        TS_RETURN_IF_ERROR(in_.check_finite(place + "weight", stage.weight, out.channels, in.channels * stage.taps));
         TS_RETURN_IF_ERROR(vector(place + "bias", out.channels, stage.bias));
         out.rows = in.rows;
         if (in.length + 2 * stage.padding < stage.taps)
@@ -100,10 +99,7 @@ class ProgramReader {
         out.channels = in.channels, out.length = in.rows;
         break;
       case ConditionKind::kPool:
-        if (value(stage.in[1]).size() != in.rows) {
-          return in_.invalid(key + ".weights must have a number for each of the " + std::to_string(in.rows) +
-                             " rows; got " + std::to_string(value(stage.in[1]).size()));
-        }
+        TS_RETURN_IF_ERROR(require_vector(stage.in[1], in.rows, key + ".weights"));
         out.channels = in.channels, out.length = in.length;
         products = in.rows;
         break;
@@ -137,7 +133,6 @@ class ProgramReader {
 
   Status branch(DeformBranch& branch) {
     const std::string root = "deform/" + branch.name + "/";
-    int64_t numbers = 0;
     for (int i = 0; i < branch.n_static; ++i) {
       DeformValue& rows = branch.values[static_cast<size_t>(i)];
       const std::string name = root + "static/" + rows.name;
@@ -146,15 +141,15 @@ class ProgramReader {
       TS_RETURN_IF_ERROR(in_.get(name, {branch.n, columns}, rows.rows));
       TS_RETURN_IF_ERROR(in_.check_finite(name, rows.rows, branch.n, width));
       rows.width = static_cast<int>(width);
-      numbers += width;
     }
-    for (size_t i = 0; i < branch.stages.size(); ++i) {
+    for (size_t i = 0; i < branch.stages.size(); ++i)
       TS_RETURN_IF_ERROR(branch_stage(branch, i, root + std::to_string(i) + "/"));
-      numbers += branch.stages[i].outputs;
-      if (numbers > kMaxBlockNumbers) {
-        return in_.invalid("manifest: deform branch " + branch.name + " has values of more than " +
-                           std::to_string(kMaxBlockNumbers) + " numbers a Gaussian");
-      }
+    int64_t numbers = 0;
+    for (const DeformValue& value : branch.values) numbers += value.width;
+    if (numbers > kMaxBlockNumbers) {
+      return in_.invalid("manifest: deform branch " + branch.name + " must have values of at most " +
+                         std::to_string(kMaxBlockNumbers) + " numbers a Gaussian in all; got " +
+                         std::to_string(numbers));
     }
     const struct {
       DeformTarget target;
@@ -236,8 +231,9 @@ class ProgramReader {
     stage.outputs = d;
     const auto scores = static_cast<int64_t>(stage.heads) * static_cast<int64_t>(stage.tokens.size());
     if (d % stage.heads != 0 || scores > kMaxWidth) {
-      return in_.invalid(key + ".heads must divide the width " + std::to_string(d) + ", and times the tokens be at most " +
-                         std::to_string(kMaxWidth) + "; got " + std::to_string(stage.heads));
+      return in_.invalid(key + ".heads must divide the width " + std::to_string(d) +
+                         ", and times the tokens be at most " + std::to_string(kMaxWidth) + "; got " +
+                         std::to_string(stage.heads));
     }
     for (const int token : stage.tokens) TS_RETURN_IF_ERROR(require_vector(token, d, key + ".tokens"));
     for (const auto& [name, map] : {std::pair("query", &stage.query), std::pair("key", &stage.key),
@@ -253,7 +249,8 @@ class ProgramReader {
   Status add(DeformStage& stage, int inputs, const std::string& key, const std::string& place) {
     const bool rgb = gaussians_.sh_degree < 0;
     if ((stage.target == DeformTarget::kColor && !rgb) || (stage.target == DeformTarget::kSh && rgb))
-      return in_.invalid(key + ".to must fit the manifest's color, which is " + (rgb ? "\"rgb\"" : "spherical harmonics"));
+      return in_.invalid(key + ".to must fit the manifest's color, which is " +
+                         (rgb ? "\"rgb\"" : "spherical harmonics"));
     constexpr int kWidths[] = {3, 3, 3, 4, 1, 3};
     stage.outputs = stage.target == DeformTarget::kSh ? static_cast<int>(color_stride(gaussians_))
                                                       : kWidths[static_cast<int>(stage.target)];

@@ -86,8 +86,8 @@ typedef enum ts_status {
 
 typedef enum ts_precision {
   TS_PRECISION_REFERENCE = 0, /* the image that avatars were trained with: within 2e-5 of float64; all in float32 */
-  TS_PRECISION_FAST = 1,      /* within 1.5/255 of float64; deform networks in bfloat16 where the CPU is faster with it */
-  TS_PRECISION_DEFAULT = 2    /* pictures as in reference; deform networks as was chosen when the avatar was imported */
+  TS_PRECISION_FAST = 1,   /* within 1.5/255 of float64; deform networks in bfloat16 where the CPU is faster with it */
+  TS_PRECISION_DEFAULT = 2 /* pictures as in reference; deform networks as was chosen when the avatar was imported */
 } ts_precision;
 
 typedef enum ts_format {
@@ -143,6 +143,9 @@ static inline ts_engine_params ts_engine_params_default(void) {
 TS_API ts_status ts_engine_create(const ts_engine_params* params, ts_engine** engine);
 TS_API void ts_engine_destroy(ts_engine* engine);
 TS_API ts_status ts_engine_get_info(const ts_engine* engine, ts_engine_info* info);
+/* What its threads can multiply and add at most, from registers alone, in 1e9 floating-point operations per second: what a
+ * deform network's speed is a fraction of. bf16_gflops: 0 where bfloat16 is not used. Takes a twentieth of a second. */
+TS_API ts_status ts_engine_measure_peak(ts_engine* engine, double* fp32_gflops, double* bf16_gflops);
 
 /* ---- images ---- */
 

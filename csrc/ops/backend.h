@@ -40,7 +40,7 @@ struct Canvas {
 struct FrameControl {
   const float* vector = nullptr;  // [n] the control, as the deform program reads it
   int64_t n = 0;
-  PoseControl pose;               // the same, added up by what it moves in the rig
+  PoseControl pose;  // the same, added up by what it moves in the rig
 };
 
 class BackendModel {
@@ -74,6 +74,12 @@ struct BackendInfo {
   uint64_t scratch_bytes = 0;    // high-water mark of the memory that its frames share
 };
 
+// 1e9 floating-point operations per second.
+struct Peak {
+  double fp32 = 0;
+  double bf16 = 0;  // 0: bfloat16 is not used here
+};
+
 class Backend {
  public:
   Backend();
@@ -96,6 +102,8 @@ class Backend {
   virtual Status gaussians(BackendFrame& frame, const FrameControl& control, GaussianView& view) = 0;
   // Poses, and shows the vertices, [slots,4] x y z 0; valid until the frame's next call.
   virtual Status vertices(BackendFrame& frame, const FrameControl& control, const float*& position) = 0;
+  // What its threads can multiply together at most, from registers alone; takes a twentieth of a second.
+  virtual Peak measure_peak() = 0;
   // Gaussians without a model. Adds its stages to the receipt.
   virtual Status rasterize(const RasterizeArgs& args, Receipt& receipt) = 0;
 

@@ -39,7 +39,7 @@ struct ConditionStage {
   const float* bias = nullptr;  // [o]; Nullable for kLinear
   int64_t taps = 0, stride = 1, padding = 0;
   int64_t n_frequencies = 0;
-  bool keep = false;      // kWaves: the number itself comes before its waves
+  bool keep = false;             // kWaves: the number itself comes before its waves
   int64_t first = 0, count = 0;  // kSlice
   Activation activation = Activation::kNone;
   float slope = 0;  // kLeakyRelu

@@ -62,7 +62,10 @@ Status check(const DeformArgs& args) {
   if (rows != in.n)
     return error(invalid, "deform: branches must have n=%lld Gaussians in all; they have %lld.",
                  static_cast<long long>(in.n), static_cast<long long>(rows));
-  if (!args.control) return error(invalid, "deform: control must not be NULL.");
+  const std::vector<ConditionStage>& stages = program.condition.stages;
+  const bool driven = std::any_of(stages.begin(), stages.end(),
+                                  [](const ConditionStage& s) { return s.kind == ConditionKind::kInput; });
+  if (driven && !args.control) return error(invalid, "deform: control must not be NULL: the program has inputs.");
   const struct {
     const char* name;
     const float *in, *out;

@@ -46,19 +46,19 @@ struct DeformStage {
   int gain = -1, frame = -1;
   std::vector<int> tokens;
   int heads = 0;
-  DeformMap map;                      // kLinear, kAdd; kNorm: gamma and beta
-  DeformMap query, key, value, mix;   // kAttention
-  int outputs = 0;                    // numbers that it writes or adds
+  DeformMap map;                     // kLinear, kAdd; kNorm: gamma and beta
+  DeformMap query, key, value, mix;  // kAttention
+  int outputs = 0;                   // numbers that it writes or adds
   Activation activation = Activation::kNone;
   float slope = 0;
-  float epsilon = 0;                            // kNorm
-  DeformTarget target = DeformTarget::kMean;    // kAdd
+  float epsilon = 0;                          // kNorm
+  DeformTarget target = DeformTarget::kMean;  // kAdd
 };
 
 struct DeformBranch {
   std::string name;
-  int64_t n = 0;      // Gaussians
-  int dilate_px = 0;  // FORMAT.md; 0: not at all
+  int64_t n = 0;                    // Gaussians
+  int dilate_px = 0;                // FORMAT.md; 0: not at all
   std::vector<DeformValue> values;  // static ones first
   int n_static = 0;
   std::vector<DeformStage> stages;
@@ -87,13 +87,13 @@ struct AttentionFold {
   float* score_bias = nullptr;    // [heads * tokens]
   float* mix_weight = nullptr;    // [d,heads * tokens]
 };
-// condition: the values of the condition. Sums are in float64.
+// condition: the values of the condition. Keys and values of tokens are summed in float64, what they fold into in float32.
 void fold_attention(const DeformStage& stage, const ConditionProgram& program, const float* condition,
                     const AttentionFold& fold);
 
 struct DeformArgs {
   const DeformProgram* program = nullptr;
-  const float* control = nullptr;  // the frame's control vector
+  const float* control = nullptr;  // the frame's control vector; Nullable: the program has no inputs
   GaussianView in;                 // posed
   GaussianRows rows;               // [in.n]; those of the program's targets
   // [3] where SH is seen from: a program that adds to `sh` writes RGB to rows.color. Nullable: it writes coefficients.

@@ -10,12 +10,15 @@ from typing import Any
 
 from talksplat.errors import AvatarInvalid, AvatarNotFound
 
+from . import sh
 from .gaussian_avatars import import_gaussian_avatars
 from .lam import import_lam
+from .methods.embed_talk import importer as embed_talk
 from .methods.gaussian_talker import importer as gaussian_talker
 from .methods.talking_gaussian import importer as talking_gaussian
 from .packed import format_of
 from .ply import import_ply
+from .precision import choose_precision
 from .scene import turn
 from .source import readable
 from .spec import Array, Manifest, write
@@ -24,9 +27,9 @@ from .spz import import_spz
 
 Importer = Callable[[Path, str], tuple[Manifest, dict[str, Array]]]
 _PLAIN: dict[str, Importer] = {"lam": import_lam, "ply": import_ply, "splat": import_splat, "spz": import_spz}
-FORMATS = ("lam", "gaussian-avatars", "gaussian-talker", "talking-gaussian", "ply", "splat", "spz")
+FORMATS = ("lam", "gaussian-avatars", "gaussian-talker", "talking-gaussian", "e-d3dgs", "ply", "splat", "spz")
 # The arguments that some formats alone have a use for.
-_LEARNED = ("gaussian-talker", "talking-gaussian")
+_LEARNED = ("gaussian-talker", "talking-gaussian", "e-d3dgs")
 _USES = {
     "flame": ("gaussian-avatars",),
     "camera": ("gaussian-avatars", *_LEARNED),
@@ -47,6 +50,7 @@ def convert(
     data: str | Path | None = None,
     n_head: int | None = None,
     dilate: bool = False,
+    bake_color: bool = False,
     licence: str | None = None,
     up: object = None,
     front: object = None,
@@ -57,11 +61,13 @@ def convert(
     name: the avatar's name; source's name without its ending by default.
     flame: the user's own FLAME model (.pkl or .npz), for gaussian-avatars only, which needs it.
     camera: a transforms.json of the training, for gaussian-avatars, whose most frontal camera is taken, and for
-    gaussian-talker and talking-gaussian, of which it is the one nearest the median.
-    data: the data folder of the training, for gaussian-talker and talking-gaussian: transforms_*.json, and bc.jpg with
-    the torso of torso_imgs for the background. Without it the head is framed, on black.
+    gaussian-talker, talking-gaussian and e-d3dgs, of which it is the one nearest the median.
+    data: the data folder of the training, for gaussian-talker, talking-gaussian and e-d3dgs: transforms_*.json, and
+    bc.jpg with the torso of torso_imgs for the background. Without it the head is framed, on black.
     n_head: heads of the attention, for a gaussian-talker without cfg_args; 2, the default of its training, if None.
     dilate: for talking-gaussian: the mouth covers what is just beyond its edge, as synthesis with --dilate.
+    bake_color: keep of each Gaussian's colours the one that the canvas's camera sees: smaller and faster, right from
+    the front; what it costs is measured and stated in the notes. For still scenes, and networks that leave colours be.
     up, front: of a still scene, where its top is and where it is seen from: "x", "-x", "y", ... or three numbers; what
     the file says, or its format usually has, if None.
     licence: what the manifest states; by default the text of a licence file inside the source, or "not stated".
@@ -90,8 +96,11 @@ def convert(
         if manifest["method"] != "static":
             raise ValueError(f"up and front are for still scenes; the source is {format}.")
         turn(manifest, tensors, up, front)
+    if bake_color:
+        sh.bake_color(manifest, tensors)
     if licence is not None:
         manifest["licence"] = licence
+    choose_precision(manifest, tensors)
     return write(out, manifest, tensors)
 
 
@@ -110,6 +119,8 @@ def _import(source: Path, name: str, format: str, given: dict[str, Any]) -> tupl
     if format == "talking-gaussian":
         fused = talking_gaussian.Options(paths["camera"], paths["data"], bool(given["dilate"]))
         return talking_gaussian.import_talking_gaussian(source, name, fused)
+    if format == "e-d3dgs":
+        return embed_talk.import_embed_talk(source, name, embed_talk.Options(paths["camera"], paths["data"]))
     return _PLAIN[format](source, name)
 
 
@@ -132,13 +143,15 @@ def detect_format(source: str | Path) -> str:
             return "lam"
         if any(source.glob("chkpnt_fuse_*.pth")):
             return "talking-gaussian"
+        if embed_talk.has_embeddings(source):
+            return "e-d3dgs"
         if (source / "deformation.pth").is_file() or any(source.glob("point_cloud/*iteration_*/deformation.pth")):
             return "gaussian-talker"
         if (source / "point_cloud.ply").is_file() or (source / "point_cloud").is_dir():
             return "gaussian-avatars"
         raise AvatarInvalid(
-            f"{source}: holds neither skin.glb (LAM) nor point_cloud.ply (GaussianAvatars; GaussianTalker with "
-            "deformation.pth) nor chkpnt_fuse_latest.pth (TalkingGaussian)."
+            f"{source}: holds neither skin.glb (LAM) nor point_cloud.ply (GaussianAvatars; GaussianTalker and "
+            "EmbedTalk with deformation.pth) nor chkpnt_fuse_latest.pth (TalkingGaussian)."
         )
     if re.fullmatch(r"chkpnt_fuse_\w+\.pth", source.name) and source.is_file():
         return "talking-gaussian"

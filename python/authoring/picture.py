@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from talksplat._pyav import FAILURES, open_sound
+from talksplat._pyav import FAILURES
+from talksplat._pyav import open_sound as open_media
 from talksplat._text import shortened
 from talksplat.errors import AvatarInvalid
 
@@ -45,7 +46,7 @@ def read_picture(path: Path, source: Source) -> Array:
 
 
 def _first_frame(data: bytes) -> Any:
-    with open_sound(io.BytesIO(data)) as container:
+    with open_media(io.BytesIO(data)) as container:
         return next(islice(container.decode(video=0), 1), None) if container.streams.video else None
 
 

@@ -48,7 +48,7 @@ COLORS = ("rgb", "sh0", "sh1", "sh2", "sh3")
 RIGS = ("none", "arkit", "flame", "mesh")
 BINDINGS = ("static", "triangle", "vertex")
 SCALE_RULES = ("length", "inverse_length")
-TARGETS = ("blendshape", "joint_rotation", "joint_translation", "translation", "deform")
+TARGETS = ("blendshape", "joint_rotation", "joint_translation", "translation", "deform", "view")
 NOT_STATED = "not stated"
 MAX_CANVAS = 8192
 MAX_FPS = 1000.0
@@ -110,6 +110,7 @@ class Input(_NamedInput, total=False):
     default: list[float]
     window: Window
     follows: str
+    pivot: list[float]
 
 
 class Clip(TypedDict):
@@ -418,7 +419,7 @@ def _check_blendshapes(tensors: Tensors, counts: dict[str, int]) -> None:
 def _check_inputs(m: Manifest, tensors: Tensors, counts: dict[str, int]) -> None:
     some = isinstance(m["inputs"], list) and len(m["inputs"]) <= MAX_INPUTS
     require(some, "manifest.inputs", f"a list of at most {MAX_INPUTS}", m["inputs"])
-    optional = frozenset(("names", "shapes", "joints", "default", "window", "follows"))
+    optional = frozenset(("names", "shapes", "joints", "default", "window", "follows", "pivot"))
     seen: set[str] = set()
     for i, item in enumerate(m["inputs"]):
         where = f"manifest.inputs[{i}]"
@@ -445,6 +446,7 @@ _TARGET_KEYS: dict[str, tuple[set[str], set[str]]] = {
     "joint_translation": ({"joints"}, set()),
     "translation": (set(), set()),
     "deform": (set(), {"names", "window", "follows"}),
+    "view": ({"pivot"}, set()),
 }
 
 
@@ -459,8 +461,10 @@ def _check_target(item: Input, where: str, counts: dict[str, int]) -> None:
         valid = isinstance(shapes, list) and len(shapes) == size
         valid = valid and all(is_integer(s, -1, counts["S"] - 1) for s in shapes)
         require(valid, f"{where}.shapes", f"{size} shapes in -1..{counts['S'] - 1}", shapes)
-    elif target == "translation":
+    elif target in ("translation", "view"):
         require(size == 3, f"{where}.size", "3", size)
+        if "pivot" in item:
+            require(is_numbers(item["pivot"], 3), f"{where}.pivot", "three numbers", item["pivot"])
     elif target != "deform":
         joints = item["joints"]
         valid = isinstance(joints, list) and all(is_integer(j, 0, counts["J"] - 1) for j in joints)

@@ -49,8 +49,8 @@ def load(
     device, threads: of an engine of its own, as in talksplat.Engine: "auto" and one thread per CPU if not given.
     engine: one that is there already, instead of those; several avatars may share it.
     precision: "default" (also None): the image that the avatar was trained with, its deform network as precise as was
-    chosen at import; "reference": the network in float32, too; "fast": within 1.5/255, and the network in bfloat16 where
-    the CPU is faster with it. Every call that draws may say otherwise.
+    chosen at import; "reference": the network in float32, too; "fast": within 1.5/255, and the network in bfloat16
+    where the CPU is faster with it. Every call that draws may say otherwise.
     Raises AvatarNotFound, AvatarInvalid (the file), DeviceError, ValueError (an argument).
     """
     drawn = precision_of("load", precision)

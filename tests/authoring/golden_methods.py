@@ -23,3 +23,8 @@ def case(shared_dir: Path, method: str, name: str) -> Case:
 
 def part(weights: Arrays, prefix: str) -> Arrays:
     return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+
+
+def states(fused: Case) -> list[Arrays]:
+    """The state dicts of a TalkingGaussian's face and mouth."""
+    return [part(fused.weights, branch) for branch in ("face.", "mouth.")]

@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import pickle
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,11 @@ def test_converts_a_checkpoint(tmp_path: Path) -> None:
     assert detect_format(folder) == "gaussian-avatars"
     manifest = manifest_of(convert(folder, tmp_path / "bo.tsplat", flame=tmp_path / "flame.npz"))
     assert (manifest["name"], manifest["method"]) == ("bo", "gaussian-avatars")
+
+
+def test_nothing_that_converts_needs_torch() -> None:
+    code = "import sys, talksplat.authoring.convert; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_arguments_that_do_not_fit(tmp_path: Path) -> None:

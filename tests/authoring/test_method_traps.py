@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from authoring.golden_methods import Arrays, Case, case, part
+from authoring.golden_methods import Arrays, Case, case, states
 from authoring.torch_files import fused_bytes
 from reference.deform import Deformed, condition_ref, deform_ref
 from reference.pose import pose_ref
@@ -150,7 +150,7 @@ def fused_misses(fused: Case, folder: Path, **control: np.ndarray) -> float:
     """How far the second frame is from the original, in units of its largest motion and of 0.1 of all else."""
     io, n = fused.io, len(fused.io["in_face_xyz"])
     path = folder / "chkpnt_fuse_latest.pth"
-    path.write_bytes(fused_bytes(io, [part(fused.weights, branch) for branch in ("face.", "mouth.")]))
+    path.write_bytes(fused_bytes(io, states(fused)))
     imported = fused_importer.import_talking_gaussian(path, "golden")
     given = {"audio": io["in_aud_window"][1].ravel(), "au": io["in_au_exp"][1], **control}
     found, row = deformed(imported, given), imported[1]["gaussians/source_index"].astype(int)
@@ -228,7 +228,7 @@ def test_action_units_in_another_order_are_another_face(fused: Case, tmp_path: P
 def test_an_opacity_that_is_used_would_be_seen(fused: Case, tmp_path: Path) -> None:
     """The seventh output is dropped: of the outputs, only positions, rotations and scales are in the file."""
     path = tmp_path / "chkpnt_fuse_latest.pth"
-    path.write_bytes(fused_bytes(fused.io, [part(fused.weights, branch) for branch in ("face.", "mouth.")]))
+    path.write_bytes(fused_bytes(fused.io, states(fused)))
     manifest, tensors = fused_importer.import_talking_gaussian(path, "golden")
     adds = [[stage["to"] for stage in branch["stages"] if stage["kind"] == "add"]
             for branch in manifest["deform"]["branches"]]  # fmt: skip

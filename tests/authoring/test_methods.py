@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from authoring.golden_methods import Arrays, case, part
+from authoring.golden_methods import Arrays, Case, case, states
 from authoring.makers import cloud_fields, ply_bytes
 from authoring.torch_files import fused_bytes, saved
 from reference.deform import Deformed, condition_ref, deform_ref
@@ -126,7 +126,7 @@ def fused(request: pytest.FixtureRequest, shared_dir: Path, tmp_path_factory: py
     path = shared_dir / "golden/talking_gaussian" / request.param
     if name == request.param:
         path = tmp_path_factory.mktemp("fused") / "chkpnt_fuse_latest.pth"
-        path.write_bytes(fused_bytes(io, [part(weights, prefix) for prefix in ("face.", "mouth.")]))
+        path.write_bytes(fused_bytes(io, states(Case(io, weights))))
     return avatar(import_talking_gaussian(path, "golden"), io)
 
 

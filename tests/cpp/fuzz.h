@@ -149,10 +149,17 @@ class Mutator {
                                          "static",   "vertex",     "9223372036854775808"};
     const std::string token = tokens[below(std::size(tokens))];
     const size_t at = below(header.size());
-    switch (below(5)) {
+    switch (below(6)) {
       case 0:
         header.insert(at, token);
         break;
+      case 3: {  // a word of the manifest, between \" and \", becomes another
+        const std::string word = word_at(header, below(header.size()));
+        const size_t begin = header.find("\\\"", at);
+        const size_t end = begin == std::string::npos ? begin : header.find("\\\"", begin + 2);
+        if (end != std::string::npos) header.replace(begin + 2, end - begin - 2, word);
+        break;
+      }
       case 1:
         header.erase(at, 1 + below(40));
         break;
@@ -166,6 +173,12 @@ class Mutator {
         header.replace(begin, end == std::string::npos ? end : end - begin, token);
       }
     }
+  }
+
+  static std::string word_at(const std::string& header, size_t at) {
+    const size_t begin = header.find("\\\"", at);
+    const size_t end = begin == std::string::npos ? begin : header.find("\\\"", begin + 2);
+    return end == std::string::npos ? "" : header.substr(begin + 2, end - begin - 2);
   }
 
   Bytes file_;

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fuzzer of the .tsplat reader. Whatever the bytes, parse_avatar_file() must refuse them with kAvatarInvalid and a
-// message, or accept them, and then every count and index in the AvatarFile must be safe to use.
+// message, or accept them, and then every count and index in the AvatarFile must be safe to use: a frame is drawn too.
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+
 #include "engine/avatar_file.h"
+#include "engine/renderer.h"
 #include "fuzz.h"
 
 const char* const kFuzzer = "fuzz_avatar_file";
@@ -58,6 +65,9 @@ void use(const ts::AvatarFile& a) {
     REQUIRE(static_cast<int64_t>(input.default_value.size()) == input.size);
     for (const int id : input.index) REQUIRE(id >= (shapes ? -1 : 0) && id < (shapes ? a.s : a.j));
   }
+  for (const ts::ConditionStage& stage : a.program.condition.stages) {
+    for (const int value : stage.in) REQUIRE(value < stage.out);
+  }
   for (const ts::SafetensorsTensor& tensor : a.tensors) {
     auto bytes = static_cast<int64_t>(ts::dtype_bytes(tensor.dtype));
     for (int i = 0; i < tensor.ndim; ++i) bytes *= tensor.shape[i];
@@ -67,6 +77,60 @@ void use(const ts::AvatarFile& a) {
   REQUIRE(std::strlen(a.manifest.c_str()) == a.manifest.size());
 }
 
+// One for each instruction set, with two threads.
+const std::vector<std::shared_ptr<ts::Backend>>& engines() {
+  static const auto all = [] {
+    std::vector<std::shared_ptr<ts::Backend>> made(static_cast<size_t>(ts::isa_count()));
+    for (int i = 0; i < ts::isa_count(); ++i)
+      REQUIRE(ts::open_backend({"cpu", 2, ts::isa_name(i)}, made[static_cast<size_t>(i)]).ok());
+    return made;
+  }();
+  return all;
+}
+
+// From a file, as there is no other way to load one.
+std::shared_ptr<const ts::Model> load(const uint8_t* data, size_t size, std::shared_ptr<ts::Backend> engine) {
+  std::string path = (std::filesystem::temp_directory_path() / "talksplat_fuzz_XXXXXX").string();
+  const int file = mkstemp(path.data());
+  REQUIRE(file >= 0 && write(file, data, size) == static_cast<ssize_t>(size));
+  std::shared_ptr<const ts::Model> model;
+  const ts::Status status = ts::Model::load(path.c_str(), std::move(engine), model);
+  close(file);
+  std::remove(path.c_str());
+  REQUIRE(status.ok());
+  return model;
+}
+
+// Neutral, then by numbers whose sums and products overflow, then neutral again: the same picture.
+void draw(const uint8_t* data, size_t size) {
+  constexpr int kWidth = 16, kHeight = 12;
+  const size_t pick = size / 8;
+  const auto model = load(data, size, engines()[pick % engines().size()]);
+  std::unique_ptr<ts::Frame> frame;
+  const ts::Precision precision = pick / engines().size() % 2 ? ts::Precision::kFast : ts::Precision::kDefault;
+  REQUIRE(ts::Frame::make(model, {kWidth, kHeight, ts::Format::kRgba8, precision, false, false}, frame).ok());
+  std::vector<float> huge(static_cast<size_t>(model->layout().size()));
+  for (size_t i = 0; i < huge.size(); ++i) huge[i] = i % 3 ? 3e38f : -1e30f;
+  uint8_t pixels[3][4 * kWidth * kHeight];
+  for (int i = 0; i < 3; ++i) {
+    ts::Receipt receipt;
+    ts::RenderJob job;
+    job.frame = frame.get();
+    job.control = i == 1 ? huge.data() : nullptr;
+    job.image = {kWidth, kHeight, ts::Format::kRgba8, 4 * kWidth, pixels[i], nullptr, nullptr};
+    job.receipt = &receipt;
+    const ts::Status status = ts::render(&job, 1);
+    REQUIRE(status.ok() || (i == 1 && status.code() == ts::StatusCode::kInvalidArgument));
+  }
+  REQUIRE(std::equal(pixels[0], pixels[1], pixels[2]));
+  const int64_t rows = model->file().source_count;
+  if (rows > 1000) return;  // a file of a few rows may say that its source had millions
+  std::vector<float> mean(static_cast<size_t>(3 * rows)), color(static_cast<size_t>(48 * rows));
+  ts::GaussianRows out;
+  out.mean = mean.data(), out.color = color.data();
+  REQUIRE(ts::read_gaussians(*frame, nullptr, out).ok());
+}
+
 }  // namespace
 
 bool check_one(const uint8_t* data, size_t size) {
@@ -74,6 +138,7 @@ bool check_one(const uint8_t* data, size_t size) {
   const ts::Status status = ts::parse_avatar_file(data, size, avatar);
   if (status.ok()) {
     use(avatar);
+    draw(data, size);
   } else {
     REQUIRE(status.code() == ts::StatusCode::kAvatarInvalid && !status.message().empty());
     REQUIRE(status.message().size() < 1000);  // names from the file are shortened

@@ -189,6 +189,12 @@ static void test_precision_and_sh(ts_engine* engine) {
   CHECK(ts_rasterize(engine, &params, &image, NULL) == TS_OK);
   for (i = 0; i < HEIGHT * WIDTH * 3; ++i) worst = fmaxf(worst, fabsf(reference[i] - other[i]));
   CHECK(worst <= 1.5f / 255);
+  params.precision = TS_PRECISION_DEFAULT; /* no deform network here: the reference's picture */
+  CHECK(ts_rasterize(engine, &params, &image, NULL) == TS_OK);
+  CHECK(memcmp(reference, other, sizeof reference) == 0);
+  params.precision = (ts_precision)3;
+  CHECK_ERROR(ts_rasterize(engine, &params, &image, NULL), TS_INVALID_ARGUMENT,
+              "precision must be one of ts_precision");
 
   /* Constant harmonics of the same colours; three more are stored than used. */
   memset(sh, 0, sizeof sh);
@@ -477,7 +483,7 @@ static void test_frames(ts_engine* engine, ts_avatar* avatar, const ts_avatar_in
   CHECK(ts_frame_create(avatar, NULL, &frame) == TS_OK);
   CHECK(ts_frame_get_info(frame, &about) == TS_OK);
   CHECK(about.width == info->width && about.height == info->height && about.format == TS_FORMAT_RGBA8);
-  CHECK(about.precision == TS_PRECISION_REFERENCE && about.bytes > 0);
+  CHECK(about.precision == TS_PRECISION_DEFAULT && about.bytes > 0);
   ts_frame_destroy(frame);
   frame = NULL;
   CHECK_ERROR(ts_frame_create(NULL, NULL, &frame), TS_INVALID_ARGUMENT, "avatar");
@@ -490,9 +496,17 @@ static void test_frames(ts_engine* engine, ts_avatar* avatar, const ts_avatar_in
   params.format = (ts_format)4;
   CHECK_ERROR(ts_frame_create(avatar, &params, &frame), TS_INVALID_ARGUMENT, "format must be one of ts_format");
   params.format = TS_FORMAT_RGB_F32;
-  params.precision = (ts_precision)2;
+  params.precision = (ts_precision)3;
+  CHECK_ERROR(ts_frame_create(avatar, &params, &frame), TS_INVALID_ARGUMENT, "or 2 (default); got 3");
+  params.precision = (ts_precision)-1;
   CHECK_ERROR(ts_frame_create(avatar, &params, &frame), TS_INVALID_ARGUMENT, "precision must be one of ts_precision");
   CHECK(frame == NULL);
+  params.struct_size = offsetof(ts_frame_params, precision); /* an older header's: the default */
+  CHECK(ts_frame_create(avatar, &params, &frame) == TS_OK);
+  CHECK(ts_frame_get_info(frame, &about) == TS_OK && about.precision == TS_PRECISION_DEFAULT);
+  ts_frame_destroy(frame);
+  frame = NULL;
+  params.struct_size = sizeof params;
   params.precision = TS_PRECISION_REFERENCE;
   CHECK(ts_frame_create(avatar, &params, &frame) == TS_OK);
   if (frame) test_render(engine, frame, info);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Frames, Plate, pose and deform from inside: what they refuse, what a refusal leaves untouched, that a frame allocates
+// Frames, Plate and pose from inside: what they refuse, what a refusal leaves untouched, that a frame allocates
 // nothing, and that several are drawn in one call. Their numbers are tested from Python (tests/ops). Argument: an
 // avatar file, written by test_avatar_file.
 #include <algorithm>
@@ -17,12 +17,10 @@
 #include "check.h"
 #include "core/text.h"
 #include "core/thread_pool.h"
-#include "cpu/deform.h"
 #include "cpu/kernel_table.h"
 #include "cpu/pose.h"
 #include "engine/plate.h"
 #include "engine/renderer.h"
-#include "ops/deform.h"
 
 using ts_test::contains;
 
@@ -280,33 +278,6 @@ void pose_checks_its_arguments() {
   expect(pose(args), "vertex axes need joints; got j=0");
 }
 
-void deform_without_stages_is_the_identity() {
-  std::vector<float> mean(6), quat(8), scale(6), opacity(2), color(6);
-  ts::DeformProgram program;
-  ts::DeformArgs args;
-  ts::GaussianView out;
-  args.program = &program;
-  CHECK(ts::deform_cpu(args, out).ok() && out.n == 0);
-  args.in = {2, mean.data(), quat.data(), scale.data(), opacity.data(), color.data(), -1, 0};
-  CHECK(ts::deform_cpu(args, out).ok());
-  CHECK(out.n == 2 && out.mean == mean.data() && out.quat == quat.data() && out.scale == scale.data());
-  CHECK(out.opacity == opacity.data() && out.color == color.data());
-  args.rows.opacity = opacity.data() + 1;
-  expect(ts::deform_cpu(args, out), "rows.opacity must not overlap in.opacity");
-  args.rows.opacity = opacity.data() + 2;
-  args.rows.color = color.data() - 5;
-  expect(ts::deform_cpu(args, out), "rows.color must not overlap in.color");
-  args.rows.color = nullptr;
-  CHECK(ts::deform_cpu(args, out).ok());
-  program.n_stages = 1;
-  expect(ts::deform_cpu(args, out), "must have 0 stages (the identity); got 1");
-  args.in.n = -1;
-  expect(ts::deform_cpu(args, out), "n must be >= 0; got -1");
-  args.in.n = 0;
-  args.program = nullptr;
-  expect(ts::deform_cpu(args, out), "program must not be NULL");
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -327,6 +298,5 @@ int main(int argc, char** argv) {
   }
   pose_checks_its_arguments();
   messages_are_printable_text();
-  deform_without_stages_is_the_identity();
   return ts_test::report("test_frame");
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// lanes, exp2_fast, log2_accurate and the transposing loads of one instruction set, against plain double arithmetic.
+// lanes, the elementary functions and the transposing loads of one instruction set, against plain double arithmetic.
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "check.h"
@@ -76,6 +78,49 @@ void elementary_functions() {
   }
 }
 
+template <class F, class Exact>
+double worst_error(const std::vector<float>& x, const F& f, const Exact& exact, bool relative) {
+  const std::vector<float> y = map(x, f);
+  double worst = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double want = exact(static_cast<double>(x[i])), off = std::fabs(y[i] - want);
+    worst = std::fmax(worst, relative ? off / want : off);
+  }
+  return worst;
+}
+
+void accurate_functions() {
+  const auto whole = ramp(-87, 87, 1 << 16), middle = ramp(-4, 4, 1 << 16);
+  const auto exp = [](double x) { return std::exp(x); };
+  const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
+  const auto tanh = [](double x) { return std::tanh(x); };
+  const auto softplus = [](double x) { return std::log1p(std::exp(x)); };
+  for (const auto& x : {whole, middle}) {
+    const double power = worst_error(x, [](f32 v) { return ts::exp_accurate(v); }, exp, true);
+    const double share = worst_error(x, [](f32 v) { return ts::sigmoid_accurate(v); }, sigmoid, false);
+    const double turn = worst_error(x, [](f32 v) { return ts::tanh_accurate(v); }, tanh, false);
+    const double size = worst_error(x, [](f32 v) { return ts::softplus_accurate(v); }, softplus, true);
+    CHECK_MESSAGE(power < 3e-7, "exp_accurate: relative error " + std::to_string(power * 1e7) + "e-7");
+    CHECK_MESSAGE(share < 2e-7, "sigmoid_accurate: absolute error " + std::to_string(share * 1e7) + "e-7");
+    CHECK_MESSAGE(turn < 2e-7, "tanh_accurate: absolute error " + std::to_string(turn * 1e7) + "e-7");
+    CHECK_MESSAGE(size < 1e-6, "softplus_accurate: relative error " + std::to_string(size * 1e7) + "e-7");
+  }
+  std::vector<float> ends(16, 0.0f);
+  const float values[] = {kNan, kInf, -kInf, 3e38f, -3e38f};
+  std::memcpy(ends.data(), values, sizeof values);
+  const auto powers = map(ends, [](f32 v) { return ts::exp_accurate(v); });
+  const auto turns = map(ends, [](f32 v) { return ts::tanh_accurate(v); });
+  const auto shares = map(ends, [](f32 v) { return ts::sigmoid_accurate(v); });
+  const auto sizes = map(ends, [](f32 v) { return ts::softplus_accurate(v); });
+  for (size_t i = 0; i < std::size(values); ++i) {
+    const float up = values[i] > 0 ? 1.0f : 0.0f;  // no number is as the least
+    CHECK(powers[i] >= 0 && std::isfinite(powers[i]) && (powers[i] > 1) == (up > 0));
+    CHECK(i == 0 || (std::fabs(shares[i] - up) < 1e-6f && std::fabs(turns[i] - (2 * up - 1)) < 1e-6f));
+    CHECK(shares[i] >= 0 && shares[i] <= 1 && std::fabs(turns[i]) <= 1);
+    CHECK(sizes[i] >= 0 && (i == 0 || up == 0 || sizes[i] == values[i]));
+  }
+}
+
 void special_values() {
   std::vector<float> x(16, 0.0f);
   const float values[] = {kNan, kInf, -kInf, 0.0f, -0.0f, 1.5f, -1.5f, 2.5f, std::numeric_limits<float>::max(), 1e-40f};
@@ -133,6 +178,7 @@ int main() {
     return 0;
   }
   elementary_functions();
+  accurate_functions();
   special_values();
   masks();
   interleaving<3>([](const float* p, f32* v) { load3(p, v[0], v[1], v[2]); },

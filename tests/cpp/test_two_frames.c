@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two frames of one model at once, from two threads: each bit-equal to a lone one, and the model is held once. Its
- * argument is an avatar file. */
+/* Frames of one model at once, one of each precision and each from a thread of its own: each bit-equal to a lone one,
+ * and the model is held once. Its argument is an avatar file. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "check_c.h"
 #include "talksplat.h"
 
-enum { SIDE = 80, STEPS = 12, ROUNDS = 40 };
+enum { SIDE = 80, STEPS = 12, ROUNDS = 30, DRAWERS = 3 };
 
 typedef struct drawer {
   ts_frame* frame;
@@ -30,10 +30,11 @@ static ts_status draw(ts_frame* frame, const float* control, unsigned char* pixe
   return ts_frame_render(frame, &params, &image, NULL);
 }
 
-static ts_frame* frame_of(const ts_avatar* avatar) {
+static ts_frame* frame_of(const ts_avatar* avatar, int precision) {
   ts_frame_params params = ts_frame_params_default();
   ts_frame* frame = NULL;
   params.width = params.height = SIDE;
+  params.precision = (ts_precision)precision;
   CHECK(ts_frame_create(avatar, &params, &frame) == TS_OK);
   return frame;
 }
@@ -66,8 +67,8 @@ int main(int argc, char** argv) {
   ts_avatar_info info;
   ts_input_info input;
   ts_frame_info about;
-  drawer d[2];
-  pthread_t threads[2];
+  drawer d[DRAWERS];
+  pthread_t threads[DRAWERS];
   uint64_t model_bytes;
   uint32_t k;
   int i, step;
@@ -82,11 +83,10 @@ int main(int argc, char** argv) {
   memset(&input, 0, sizeof input);
   input.struct_size = sizeof input;
   CHECK(ts_avatar_find_input(avatar, "translation", &input) == TS_OK);
-  model_bytes = resident_bytes(avatar);
 
-  /* Two motions, each drawn by a frame that is alone. */
-  for (i = 0; i < 2; ++i) {
-    ts_frame* lone = frame_of(avatar);
+  /* A motion for each, each drawn by a frame that is alone. */
+  for (i = 0; i < DRAWERS; ++i) {
+    ts_frame* lone = frame_of(avatar, i);
     d[i].n_control = info.n_control;
     d[i].control = calloc((size_t)STEPS * info.n_control, sizeof(float));
     d[i].lone = malloc((size_t)STEPS * SIDE * SIDE * 4);
@@ -94,7 +94,7 @@ int main(int argc, char** argv) {
     for (step = 0; step < STEPS; ++step) {
       float* control = d[i].control + (size_t)step * info.n_control;
       for (k = 0; k < info.n_control; ++k) control[k] = 0.01f * (float)((step * 7 + (int)k * 3 + i * 11) % 13);
-      control[input.offset + (uint32_t)i] += 0.02f * (float)step;
+      control[input.offset + (uint32_t)i % input.size] += 0.02f * (float)step;
       CHECK(draw(lone, control, d[i].lone + (size_t)step * SIDE * SIDE * 4) == TS_OK);
     }
     CHECK(memcmp(d[i].lone, d[i].lone + (size_t)SIDE * SIDE * 4, SIDE * SIDE * 4) != 0); /* it moves */
@@ -102,14 +102,15 @@ int main(int argc, char** argv) {
   }
   CHECK(memcmp(d[0].lone + (size_t)SIDE * SIDE * 4, d[1].lone + (size_t)SIDE * SIDE * 4, SIDE * SIDE * 4) != 0);
 
-  for (i = 0; i < 2; ++i) d[i].frame = frame_of(avatar);
+  model_bytes = resident_bytes(avatar); /* with what its first frame of a precision has packed */
+  for (i = 0; i < DRAWERS; ++i) d[i].frame = frame_of(avatar, i);
   CHECK(resident_bytes(avatar) == model_bytes);
   memset(&about, 0, sizeof about);
   about.struct_size = sizeof about;
   CHECK(ts_frame_get_info(d[0].frame, &about) == TS_OK && about.bytes > 0);
-  for (i = 0; i < 2; ++i) CHECK(pthread_create(&threads[i], NULL, draw_rounds, &d[i]) == 0);
-  for (i = 0; i < 2; ++i) CHECK(pthread_join(threads[i], NULL) == 0);
-  for (i = 0; i < 2; ++i) {
+  for (i = 0; i < DRAWERS; ++i) CHECK(pthread_create(&threads[i], NULL, draw_rounds, &d[i]) == 0);
+  for (i = 0; i < DRAWERS; ++i) CHECK(pthread_join(threads[i], NULL) == 0);
+  for (i = 0; i < DRAWERS; ++i) {
     CHECK(d[i].wrong == 0);
     ts_frame_destroy(d[i].frame);
     free(d[i].control);

@@ -16,6 +16,10 @@ Array = np.ndarray
 MOTION = 0.02  # of what networks add to means, in the world's unit: 10 px on a picture of 512
 
 
+def activated(kind: str, slope: float) -> dict[str, Any]:
+    return {"activation": kind, "slope": slope} if kind == "leaky_relu" else {"activation": kind}
+
+
 class Program:
     """A program that is being put together. Weights keep values at the size of 1, as in trained networks."""
 
@@ -46,11 +50,12 @@ class Program:
         tensors = {"weight": self.random(outputs, inputs, size=inputs**-0.5)}
         if bias:
             tensors["bias"] = self.random(outputs, size=0.1)
-        return self.frame("linear", out, tensors, **{"in": x, "activation": act, "slope": 0.02})
+        return self.frame("linear", out, tensors, **{"in": x}, **activated(act, 0.02))
 
     def audio(self, root: str, channels: int = 29, length: int = 16) -> str:
         """AudioNet and its attention, as in gaussian_talker.md section 5; a value of 32 numbers."""
-        x = self.input("audio", (8, channels, length), f"{root}audio")
+        window = {"before": 4, "after": 3, "channels": channels, "length": length}
+        x = self.input("audio", (8, channels, length), f"{root}audio", window=window)
         inputs = channels
         for i, outputs in enumerate((32, 32, 64, 64)):
             x = self.conv(f"{root}conv{i}", x, inputs, outputs, stride=2)
@@ -66,12 +71,11 @@ class Program:
 
     def conv(self, out: str, x: str, inputs: int, outputs: int, stride: int) -> str:
         tensors = {"weight": self.random(outputs, inputs, 3, size=(3 * inputs) ** -0.5), "bias": self.random(outputs)}
-        return self.frame("conv", out, tensors, **{
-            "in": x, "stride": stride, "padding": 1, "activation": "leaky_relu", "slope": 0.02,
-        })  # fmt: skip
+        keys = activated("leaky_relu", 0.02)
+        return self.frame("conv", out, tensors, stride=stride, padding=1, **{"in": x}, **keys)
 
     def branch(self, name: str, n: int, static: dict[str, int], **keys: Any) -> Branch:
-        self.branches.append({"name": name, "rows": n, "static": list(static), "stages": [], **keys})
+        self.branches.append({"name": name, "rows": n, "dilate_px": 0, "static": list(static), "stages": [], **keys})
         for value, width in static.items():
             self.tensors[f"deform/{name}/static/{value}"] = self.random(n, width)
         self.n += n
@@ -111,7 +115,7 @@ class Branch:
             keys["in"] = x
         if bias:
             tensors["bias"] = self.program.random(outputs, size=0.1)
-        self.stage("linear", tensors, out=out, activation=act, slope=0.01, **keys)
+        self.stage("linear", tensors, out=out, **activated(act, 0.01), **keys)
         return out
 
     def attention(self, out: str, x: str, d: int, tokens: list[str], heads: int = 2, plus: str | None = None) -> str:
@@ -125,7 +129,7 @@ class Branch:
 
     def norm(self, out: str, x: str, width: int, act: str = "none") -> str:
         tensors = {"gamma": 1 + self.program.random(width, size=0.1), "beta": self.program.random(width, size=0.1)}
-        self.stage("norm", tensors, out=out, activation=act, slope=0.3, epsilon=1e-12, **{"in": x})
+        self.stage("norm", tensors, out=out, epsilon=1e-12, **{"in": x}, **activated(act, 0.3))
         return out
 
     def add(self, to: str, x: str, inputs: int, size: float, outputs: int | None = None, bias: bool = True) -> None:
@@ -137,7 +141,9 @@ class Branch:
         raw = {"log_scale": (3, -4.0), "softplus_scale": (3, -4.0), "rotation": (4, 0.0), "logit": (1, 1.0)}.get(to)
         if raw:
             rows = self.program.random(self.made["rows"], raw[0]) + np.float32(raw[1])
-            self.program.tensors[f"deform/{self.made['name']}/canonical/{to}"] = rows.squeeze(1) if raw[0] == 1 else rows
+            self.program.tensors[f"deform/{self.made['name']}/canonical/{to}"] = (
+                rows.squeeze(1) if raw[0] == 1 else rows
+            )
 
 
 def embedtalk(n: int, width: int = 64, seed: int = 0) -> Program:
@@ -196,7 +202,7 @@ def gaussian_talker(n: int, layers: int = 1, seed: int = 0) -> Program:
         wide = b.linear(f"wide{i}", x, 64, 128)
         last = i == layers - 1
         x = b.norm(f"x{i}", b.linear(f"deep{i}", wide, 128, 64, "none", plus=x), 64, "relu" if last else "none")
-    for to, size in (("mean", MOTION), ("log_scale", 0.2), ("rotation", 0.2), ("logit", 0.5)):
+    for to, size in (("mean", MOTION), ("log_scale", 0.2), ("rotation", 0.2), ("logit", 0.3)):
         b.add(to, b.linear(f"h_{to}", x, 64, 128), 128, size)
     b.add("sh", b.linear("h_sh", x, 64, 128), 128, 0.1, outputs=48)
     return p
@@ -217,6 +223,7 @@ def everything(n: int, seed: int = 0) -> Program:
     h = b.linear("h", "a", 5, 33, "leaky_relu", plus="b", gain=small, frame="flat")
     b.linear("dead", h, 33, 7)
     k = b.linear("k", h, 33, 9, "tanh", plus="c")
+    k = b.linear("k2", k, 9, 9, "tanh", plus=k)
     k = b.attention("read", k, 9, tokens, heads=3)
     k = b.norm("normed", k, 9, "leaky_relu")
     point = b.linear("point", None, 0, 9, "tanh", plus=k, bias=True)

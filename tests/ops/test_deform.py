@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import talksplat
 from backends import DEFORM_BACKENDS, Backend, load, missing
 from ops.deform_programs import MOTION, Program, embedtalk, everything, gaussian_talker, talking_gaussian
 from ops.pose_avatars import rigged_avatar, static_avatar
@@ -75,7 +76,7 @@ def test_counts_around_a_block(backend: Backend, n: int, precision: str, tmp_pat
         compare(path, backend, random_control(tsplat.read(path), n), precision)
 
 
-@pytest.mark.parametrize("maker", ["talking_gaussian", "gaussian_talker"])
+@pytest.mark.parametrize("maker", MAKERS)
 def test_threads_change_no_bit(backend: Backend, maker: str, tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsplat", maker, 2000, "bf16")
     control = random_control(tsplat.read(path), 0)
@@ -83,6 +84,19 @@ def test_threads_change_no_bit(backend: Backend, maker: str, tmp_path: Path) -> 
     assert images[0].any()
     np.testing.assert_array_equal(images[0], images[1])
     np.testing.assert_array_equal(images[0], images[2])
+
+
+def test_a_million_gaussians(tmp_path: Path) -> None:
+    n = 1_000_000
+    avatar = talksplat.load(embedtalk(n, 8).write(tmp_path / "a.tsplat"))
+    still = avatar.gaussians()
+    moved = avatar.gaussians({"au": np.full(6, 0.5, np.float32)})
+    assert moved.mean.shape == (n, 3) and np.isfinite(moved.mean).all() and np.isfinite(moved.opacity).all()
+    # Rows of one program: all of them move, the last as far as the first.
+    shift = np.abs(moved.mean - still.mean).max(1)
+    assert (shift > 0).mean() > 0.99 and 0.5 < shift[: n // 2].mean() / shift[n // 2 :].mean() < 2
+    frame = avatar.render_frame(size=(64, 64))
+    assert frame.receipt.n_gaussians == n and frame.image.any()
 
 
 def test_no_stages_change_nothing(backend: Backend, tmp_path: Path) -> None:

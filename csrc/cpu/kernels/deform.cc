@@ -3,8 +3,8 @@
 // Maths    cpu/deform_plan.h; math/activation.h, math/sh.h
 // Launch   blocks of 48 Gaussians on one thread; a lane is a Gaussian
 // Reads    static rows once, 4 B a number (2 B in pairs); matrices from the caches     Writes  12 to 68 B a Gaussian
-// Cost     two FLOPs per weight and Gaussian; bound by multiply issue: kTile x kGroups sums stay in registers while the
-//          inputs stream by, so that a loaded value serves kTile products and a weight kGroups
+// Cost     two FLOPs per weight and Gaussian; bound by multiply issue: kOutputs x kGroups sums stay in registers while the
+//          inputs stream by, so that a loaded value serves kOutputs products and a weight kGroups
 // Order    deterministic: sums run over the inputs in order, a block is computed by one thread
 // Edges    rows past the end compute on zeros and are not written; a rotation of length 0 becomes 1 0 0 0
 // Oracle   tests/reference/deform.py      Bench  bench/ops/bench_deform.py
@@ -27,13 +27,13 @@ namespace {
 
 // What fills the vector registers: 32 in AVX-512 and NEON, 16 otherwise.
 #if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int kTile = 8;
+constexpr int kOutputs = 8;
 #else
-constexpr int kTile = 4;
+constexpr int kOutputs = 4;
 #endif
 constexpr int kGroups = 3;
-constexpr int kTileLanes = kGroups * kLanes;
-static_assert(kDeformBlock % kTileLanes == 0);
+constexpr int kGroupLanes = kGroups * kLanes;
+static_assert(kDeformBlock % kGroupLanes == 0);
 
 #define TS_ALWAYS __attribute__((always_inline))
 
@@ -47,7 +47,9 @@ struct Block {
     if (place.rows) return place.rows + index * place.stride;
     return place.at >= 0 ? scratch + place.at : nullptr;
   }
-  const float* weight(const DeformStep& s) const { return s.frame_weight >= 0 ? args.frame + s.frame_weight : s.weight; }
+  const float* weight(const DeformStep& s) const {
+    return s.frame_weight >= 0 ? args.frame + s.frame_weight : s.weight;
+  }
   const float* bias(const DeformStep& s) const { return s.frame_bias >= 0 ? args.frame + s.frame_bias : s.bias; }
 };
 
@@ -83,7 +85,8 @@ TS_INLINE void write(const DeformStep& s, const Block& b, int o, int lane, const
     for (int j = 0; j < J; j += 2) {
       TS_UNROLL
       for (int g = 0; g < kGroups; ++g)
-        store_pairs(y + j / 2 * kDeformBlock + g * kLanes, sum[j][g], j + 1 < J ? sum[j + 1 < J ? j + 1 : j][g] : f32(0.0f));
+        store_pairs(y + j / 2 * kDeformBlock + g * kLanes, sum[j][g],
+                    j + 1 < J ? sum[j + 1 < J ? j + 1 : j][g] : f32(0.0f));
     }
   }
 #endif
@@ -173,8 +176,8 @@ TS_INLINE void multiply(const float* x, const float* weight, int inputs, f32 (&s
   }
 }
 
-// Calls body with std::integral_constant n, which is 1 to kTile.
-template <int J = kTile, class Body>
+// Calls body with std::integral_constant n, which is 1 to J.
+template <int J = kOutputs, class Body>
 TS_INLINE void with_outputs(int n, const Body& body) {
   if constexpr (J == 1) {
     body(std::integral_constant<int, 1>());
@@ -190,10 +193,10 @@ template <bool kPairs>
 void dense_in_registers(const DeformStep& s, const Block& b) {
   const float *x = b.at(s.x), *plus = b.at(s.plus), *bias = b.bias(s), *weight = b.weight(s);
   const int rows = kPairs ? (s.inputs + 1) / 2 : s.inputs;  // of x, and words of weight per output
-  for (int o = 0; o < s.outputs; o += kTile) {
-    with_outputs(s.outputs - o < kTile ? s.outputs - o : kTile, [&](auto outputs) TS_ALWAYS {
+  for (int o = 0; o < s.outputs; o += kOutputs) {
+    with_outputs(s.outputs - o < kOutputs ? s.outputs - o : kOutputs, [&](auto outputs) TS_ALWAYS {
       constexpr int J = decltype(outputs)::value;
-      for (int lane = 0; lane < kDeformBlock; lane += kTileLanes) {
+      for (int lane = 0; lane < kDeformBlock; lane += kGroupLanes) {
         f32 sum[J][kGroups];
         begin(bias, plus, o, lane, sum);
 #if defined(TS_TARGET_IS_AVX512_BF16)
@@ -210,17 +213,17 @@ void dense_in_registers(const DeformStep& s, const Block& b) {
 
 #if defined(TS_TARGET_IS_AVX512_AMX)
 // Two sets of sums: one is being computed while the other is finished.
-void dense_in_tiles(const DeformStep& s, const Block& b) {
+void dense_in_squares(const DeformStep& s, const Block& b) {
   const float *x = b.at(s.x), *plus = b.at(s.plus), *bias = b.bias(s), *weight = b.weight(s);
   const int inputs = (s.inputs + 31) / 32 * 32;
-  float* tiles = b.scratch + b.args.plan->tiles;
-  multiply_tiles(x, weight, inputs, tiles);
+  float* squares = b.scratch + b.args.plan->squares;
+  multiply_squares(x, weight, inputs, squares);
   for (int first = 0, set = 0; first < s.outputs; first += 16, set = 1 - set) {
     if (first + 16 < s.outputs)
-      multiply_tiles(x, weight + (first + 16) * inputs / 2, inputs, tiles + (1 - set) * 16 * kDeformBlock);
-    const float* product = tiles + set * 16 * kDeformBlock;
-    for (int o = first; o < first + 16 && o < s.outputs; o += kTile, product += kTile * kDeformBlock) {
-      with_outputs(s.outputs - o < kTile ? s.outputs - o : kTile, [&](auto outputs) TS_ALWAYS {
+      multiply_squares(x, weight + (first + 16) * inputs / 2, inputs, squares + (1 - set) * 16 * kDeformBlock);
+    const float* product = squares + set * 16 * kDeformBlock;
+    for (int o = first; o < first + 16 && o < s.outputs; o += kOutputs, product += kOutputs * kDeformBlock) {
+      with_outputs(s.outputs - o < kOutputs ? s.outputs - o : kOutputs, [&](auto outputs) TS_ALWAYS {
         constexpr int J = decltype(outputs)::value;
         f32 sum[J][kGroups];
         begin(bias, plus, o, 0, sum);
@@ -242,7 +245,7 @@ void dense(const DeformStep& s, const Block& b) {
     for (int i = 0; i < kDeformBlock; i += kLanes) store(b.scratch + s.narrow_y + n * kDeformBlock + i, bias);
   }
 #if defined(TS_TARGET_IS_AVX512_AMX)
-  if (s.bf16) return dense_in_tiles(s, b);
+  if (s.bf16) return dense_in_squares(s, b);
 #elif defined(TS_TARGET_IS_AVX512_BF16)
   if (s.bf16) return dense_in_registers<true>(s, b);
 #endif
@@ -251,9 +254,9 @@ void dense(const DeformStep& s, const Block& b) {
 
 void pointwise(const DeformStep& s, const Block& b) {
   const float *plus = b.at(s.plus), *bias = b.bias(s);
-  for (int o = 0; o < s.outputs; o += kTile) {
-    with_outputs(s.outputs - o < kTile ? s.outputs - o : kTile, [&](auto outputs) TS_ALWAYS {
-      for (int lane = 0; lane < kDeformBlock; lane += kTileLanes) {
+  for (int o = 0; o < s.outputs; o += kOutputs) {
+    with_outputs(s.outputs - o < kOutputs ? s.outputs - o : kOutputs, [&](auto outputs) TS_ALWAYS {
+      for (int lane = 0; lane < kDeformBlock; lane += kGroupLanes) {
         f32 sum[decltype(outputs)::value][kGroups];
         begin(bias, plus, o, lane, sum);
         finish(s, b, o, lane, sum);
@@ -284,7 +287,7 @@ void softmax(const DeformStep& s, const Block& b) {
 void norm(const DeformStep& s, const Block& b) {
   const float* x = b.at(s.x);
   const f32 one(1.0f), share(1.0f / static_cast<float>(s.outputs));
-  for (int lane = 0; lane < kDeformBlock; lane += kTileLanes) {
+  for (int lane = 0; lane < kDeformBlock; lane += kGroupLanes) {
     f32 mean[kGroups], scale[kGroups];
     TS_UNROLL
     for (int g = 0; g < kGroups; ++g) mean[g] = scale[g] = f32(0.0f);
@@ -304,19 +307,17 @@ void norm(const DeformStep& s, const Block& b) {
     TS_UNROLL
     for (int g = 0; g < kGroups; ++g) scale[g] = one / sqrt(fma(scale[g], share, f32(s.epsilon)));
     for (int o = 0; o < s.outputs; o += 2) {
-      with_outputs(s.outputs - o < 2 ? 1 : 2, [&](auto outputs) TS_ALWAYS {
+      with_outputs<2>(s.outputs - o < 2 ? 1 : 2, [&](auto outputs) TS_ALWAYS {
         constexpr int J = decltype(outputs)::value;
-        if constexpr (J <= 2) {
-          f32 y[J][kGroups];
+        f32 y[J][kGroups];
+        TS_UNROLL
+        for (int j = 0; j < J; ++j) {
+          const f32 gamma(s.weight[o + j]), beta(s.bias[o + j]);
           TS_UNROLL
-          for (int j = 0; j < J; ++j) {
-            const f32 gamma(s.weight[o + j]), beta(s.bias[o + j]);
-            TS_UNROLL
-            for (int g = 0; g < kGroups; ++g)
-              y[j][g] = fma((load(x + (o + j) * kDeformBlock + lane + g * kLanes) - mean[g]) * scale[g], gamma, beta);
-          }
-          finish(s, b, o, lane, y);
+          for (int g = 0; g < kGroups; ++g)
+            y[j][g] = fma((load(x + (o + j) * kDeformBlock + lane + g * kLanes) - mean[g]) * scale[g], gamma, beta);
         }
+        finish(s, b, o, lane, y);
       });
     }
   }
@@ -465,8 +466,7 @@ void write_rows(const Block& b) {
 
 void deform_blocks(const DeformBlocks& args, int64_t first, int64_t last, float* scratch) {
 #if TS_BF16
-  const MatrixUnit unit;
-  (void)unit;
+  [[maybe_unused]] const MatrixUnit unit;
 #endif
   for (int64_t block = first; block < last; ++block) {
     const Block b{args, block, scratch};
@@ -501,11 +501,13 @@ DeformKernels deform_kernels() {
   DeformKernels kernels;
 #if TS_BF16
   kernels.bf16 = deform_blocks;
+  kernels.bf16_peak = peak_products;
   kernels.packing = kBf16Packing;
 #else
   kernels.fp32 = deform_blocks;
+  kernels.fp32_peak = peak_products;
 #endif
-  kernels.tile = kTile;
+  kernels.outputs = kOutputs;
   return kernels;
 }
 

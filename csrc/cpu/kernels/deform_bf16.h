@@ -49,7 +49,7 @@ TS_INLINE void multiply_pairs(const float* x, const float* weight, int inputs, f
 
 #else
 
-constexpr DeformPacking kBf16Packing = DeformPacking::kTiles;
+constexpr DeformPacking kBf16Packing = DeformPacking::kSquares;
 
 // The shape of the matrix unit's registers, eight of 16 rows of 64 bytes, while a thread works with them.
 class MatrixUnit {
@@ -69,7 +69,7 @@ class MatrixUnit {
 };
 
 // Sixteen outputs of a block: sum [16][48] = weight [inputs / 32][16][16] times x [inputs / 2][48].
-TS_INLINE void multiply_tiles(const float* x, const float* weight, int inputs, float* sum) {
+TS_INLINE void multiply_squares(const float* x, const float* weight, int inputs, float* sum) {
   constexpr size_t kRowBytes = kDeformBlock * sizeof(float);
   asm volatile("" ::: "memory");  // GCC 12 does not know that tiles are loaded from memory
   _tile_zero(0);

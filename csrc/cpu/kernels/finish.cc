@@ -229,8 +229,8 @@ void finish_tile(const FinishArgs& args, int tile, float* planes) {
   rect.w = args.image.width - rect.x0 < kTile ? args.image.width - rect.x0 : kTile;
   rect.h = args.image.height - rect.y0 < kTile ? args.image.height - rect.y0 : kTile;
 
-  const bool opaque = !args.background.transparent &&
-                      (args.background.color || args.background.image_f32 || args.background.image_u8);
+  const bool opaque =
+      !args.background.transparent && (args.background.color || args.background.image_f32 || args.background.image_u8);
   if (args.background.color)
     over_color(args.background.color, planes);
   else if (args.background.image_f32)

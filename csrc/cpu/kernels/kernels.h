@@ -17,6 +17,7 @@ void blend_tile(const BlendArgs& args, int tile, BlendScratch& scratch);
 void finish_tile(const FinishArgs& args, int tile, float* planes);
 PoseKernels pose_kernels();
 DeformKernels deform_kernels();
+int64_t peak_products(int64_t turns);
 void condition(const ConditionProgram& program, const float* control, float* value);
 void encode_step(const EncodeArgs& args);
 

@@ -8,7 +8,8 @@
 TS_TARGET_BEGIN
 
 KernelTable kernel_table() {
-  return {TS_NAME(TS_TARGET), project_part, emit_spans, blend_tile, pose_kernels(), condition, deform_kernels(), encode_step};
+  return {TS_NAME(TS_TARGET), project_part, emit_spans,       blend_tile,
+          pose_kernels(),     condition,    deform_kernels(), encode_step};
 }
 
 TS_TARGET_END

@@ -23,7 +23,7 @@ from talksplat.framing import frame_box
 from .. import camera as cameras
 from ..picture import read_picture
 from ..source import Source
-from ..spec import MAX_CANVAS, Array, Camera, Canvas
+from ..spec import MAX_CANVAS, Array, Camera, Canvas, Input
 
 FOV_RAD = math.radians(20)  # a portrait lens
 FILL = 0.85
@@ -49,6 +49,20 @@ class _Poses:
     ids: list[int]
     focal_px: float
     canvas: Canvas
+
+
+def head_turn(pivot_w: Array) -> Input:
+    """The input `head_pose`: the head turns about pivot_w [3], and the camera that the network is told of with it."""
+    return {"name": "head_pose", "size": 3, "target": "view", "pivot": [float(x) for x in pivot_w]}
+
+
+def neck_of(mean: Array, camera: Camera) -> Array:
+    """[3] where a head at mean [N,3] turns: in the middle of its width and depth, as the camera sees it, and of the
+    lower half of its height."""
+    view = np.array(camera["cam_from_world"], np.float64).reshape(4, 4)
+    seen = np.asarray(mean, np.float64) @ view[:3, :3].T + view[:3, 3]
+    at: Array = np.percentile(seen, (50, 75, 50), axis=0).diagonal()
+    return view[:3, :3].T @ (at - view[:3, 3])
 
 
 def view_of(mean: Array, transforms: Path | None, data: Path | None, unit: float, source: Source) -> View:

@@ -19,6 +19,7 @@ from ..errors import TalksplatError
 from .bench import bench
 from .convert import convert
 from .doctor import doctor
+from .example import example
 from .inspect import inspect
 from .motion import motion
 from .render import render
@@ -79,7 +80,7 @@ def _with_options(message: str, flags: dict[str, str]) -> str:
     return message.replace("Choose a smaller size.", "Choose a smaller --size.")
 
 
-for command in (render, motion, convert, inspect, bench, doctor):
+for command in (render, motion, convert, example, inspect, bench, doctor):
     app.command()(_guarded(command))
 
 

@@ -52,13 +52,15 @@ def bench(
         note(f"note: {remark}")
     result = {
         "avatar": head.name,
-        "motion": motion or "neutral",
+        "motion": motion or ("random features" if _networked(head) else "neutral"),
         "precision": precision,
         "load_ms": load_ms,
         **_measure(head, moves, frames, pixels or head.size),
         "gaussians": head.n_gaussians,
         "machine": _machine(head),
     }
+    if _networked(head):
+        result["deform"] = _deform(head, precision, result["stages_us"]["deform"]["p50"])
     if json:
         import json as text
 
@@ -75,8 +77,8 @@ def _measure(head: Avatar, moves: Motion | None, frames: int, size: tuple[int, i
 
     width, height = size
     out = np.empty((height, width, 4), np.uint8)
-    controls = {} if moves is None else fit_motion(moves, head).controls
-    length = 1 if moves is None else moves.frames
+    controls = _random_controls(head) if moves is None else fit_motion(moves, head).controls
+    length = min((len(rows) for rows in controls.values()), default=1)
     stage_us = np.empty((frames, len(STAGES)))
     wall_us = np.empty(frames)
     visible, instances = np.empty(frames), np.empty(frames)
@@ -109,6 +111,59 @@ def _measure(head: Avatar, moves: Motion | None, frames: int, size: tuple[int, i
         "resident_bytes": resident_bytes(),
         "scratch_bytes": head.scratch_bytes,
     }
+
+
+def _networked(head: Avatar) -> bool:
+    return bool(head.manifest["deform"].get("branches"))
+
+
+def _random_controls(head: Avatar) -> dict[str, Any]:
+    """Another control for each of some frames: a network is skipped while its control stays the same."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    items = [i for i in head.manifest["inputs"] if i["target"] == "deform" and "follows" not in i]
+    return {i["name"]: rng.uniform(0, 1, (16, i["size"])).astype(np.float32) for i in items}
+
+
+def _deform(head: Avatar, precision: str, deform_us: float) -> dict[str, Any]:
+    """What the network's time is of what the machine can do, and the same network in torch where that is installed."""
+    from ..deform_cost import deform_cost
+
+    fp32, bf16 = head.engine.measure_peak()
+    chosen = {"default": head.manifest["deform"]["precision"], "fast": "bf16"}.get(precision, "fp32")
+    used = "bf16" if chosen == "bf16" and bf16 else "fp32"
+    flops = 2 * sum(stage.products for stage in deform_cost(head.manifest, head.tensors()))
+    peak = bf16 if used == "bf16" else fp32
+    gflops = flops / deform_us / 1e3
+    return {
+        "precision": used,
+        "flops": flops,
+        "gflops_per_s": gflops,
+        "peak_gflops_per_s": peak,
+        "of_peak": gflops / peak,
+        "torch_us": _torch_us(head),
+    }
+
+
+def _torch_us(head: Avatar, runs: int = 15) -> float | None:
+    """The median of the unbaked torch module, on as many threads; None where torch is not installed."""
+    import statistics
+
+    from ..authoring.methods.unbaked import unbaked
+
+    try:
+        frame = unbaked(head.manifest, head.tensors(), head.threads)
+    except ImportError:
+        return None
+    if frame is None:
+        return None
+    times = []
+    for _ in range(runs + 3):
+        begin = time.perf_counter()
+        frame()
+        times.append((time.perf_counter() - begin) * 1e6)
+    return statistics.median(times[3:])
 
 
 def _machine(head: Avatar) -> dict[str, Any]:
@@ -147,6 +202,14 @@ def _show(result: dict[str, Any]) -> None:
     names = printable(f"{result['avatar']}, {result['motion']}")
     console.print(f"{names}: {result['frames']} frames of {width}x{height}")
     console.print(table)
+    deform = result.get("deform")
+    if deform is not None:
+        unbaked, share = deform["torch_us"], 100 * deform["of_peak"]
+        console.print(
+            f"network: {deform['flops'] / 1e9:.2f} GFLOP in {deform['precision']}, "
+            f"{deform['gflops_per_s']:.0f} GFLOP/s, {share:.0f} % of what these threads can do from registers; "
+            + (f"unbaked in torch {unbaked / 1e3:.1f} ms" if unbaked else "torch is not installed to compare with")
+        )
     console.print(
         f"{result['frames_per_second']:.1f} frames per second; {result['gaussians']} Gaussians, "
         f"{result['visible']:.0f} visible, {result['instances']:.0f} instances\n"

@@ -20,7 +20,8 @@ def convert(
         str | None,
         typer.Option(
             "--from",
-            help="lam, gaussian-avatars, gaussian-talker, talking-gaussian, ply, splat or spz; told by SRC if absent.",
+            help="lam, gaussian-avatars, gaussian-talker, talking-gaussian, e-d3dgs (EmbedTalk), ply, splat or spz; "
+            "told by SRC if absent.",
         ),
     ] = None,
     flame: Annotated[
@@ -29,7 +30,8 @@ def convert(
     camera: Annotated[
         Path | None,
         typer.Option(
-            "--camera", help="transforms.json of the training, for gaussian-avatars, gaussian-talker, talking-gaussian."
+            "--camera",
+            help="transforms.json of the training, for gaussian-avatars, gaussian-talker, talking-gaussian, e-d3dgs.",
         ),
     ] = None,
     data: Annotated[
@@ -37,8 +39,8 @@ def convert(
         typer.Option(
             "--data",
             metavar="FOLDER",
-            help="Data of the training (transforms_train.json, bc.jpg, torso_imgs), for gaussian-talker and "
-            "talking-gaussian: the camera and the background.",
+            help="Data of the training (transforms_train.json, bc.jpg, torso_imgs), for gaussian-talker, "
+            "talking-gaussian and e-d3dgs: the camera and the background.",
         ),
     ] = None,
     n_head: Annotated[
@@ -47,6 +49,9 @@ def convert(
     ] = None,
     dilate: Annotated[
         bool, typer.Option("--dilate", help="A talking-gaussian's mouth covers what is just beyond its edge, too.")
+    ] = False,
+    bake_color: Annotated[
+        bool, typer.Option("--bake-color", help="Keep colours as the camera sees them, without spherical harmonics.")
     ] = False,
     name: Annotated[str | None, typer.Option("--name", help="Name of the avatar; from SRC if absent.")] = None,
     licence: Annotated[
@@ -73,6 +78,7 @@ def convert(
         data=data,
         n_head=n_head,
         dilate=dilate,
+        bake_color=bake_color,
         licence=licence,
         up=up,
         front=front,

@@ -57,6 +57,7 @@ def _describe(head: Avatar) -> dict[str, Any]:
             }
             for into in head.inputs.values()
         ],
+        "deform": _deform(head),
         "clips": [
             {"name": c.name, "fps": c.fps, "frames": c.frames, "inputs": list(c.inputs)} for c in head.clips.values()
         ],
@@ -68,6 +69,37 @@ def _describe(head: Avatar) -> dict[str, Any]:
         "resident_bytes": info["resident_bytes"],
         "format": manifest["format"],
     }
+
+
+def _deform(head: Avatar) -> dict[str, Any] | None:
+    """The deform network: its stages with what they cost in a frame, and its precision as it was chosen at import."""
+    from ..deform_cost import deform_cost
+
+    stages = deform_cost(head.manifest, head.tensors())
+    if not stages:
+        return None
+    program = head.manifest["deform"]
+    return {
+        "stages": [
+            {"part": s.part, "kind": s.kind, "text": s.text, "flops": 2 * s.products, "bytes": s.bytes} for s in stages
+        ],
+        "branches": {branch["name"]: branch["rows"] for branch in program["branches"]},
+        "flops": 2 * sum(s.products for s in stages),
+        "bytes": sum(s.bytes for s in stages),
+        "precision": program["precision"],
+        "error": program["error"],
+    }
+
+
+def _precision_text(deform: dict[str, Any]) -> str:
+    error = deform["error"]
+    if error is None:
+        return f"{deform['precision']}; bf16 was not measured at import"
+    return (
+        f"{deform['precision']}; bf16 is off by {error['mean_px']:.3f} px at most ({error['mean_px_rms']:.3f} rms, of "
+        f"{error['motion_px']:.1f} px of motion), colour by {255 * error['color']:.2f}/255, logit by "
+        f"{error['logit']:.1g}, over {error['controls']} controls"
+    )
 
 
 def _supports(head: Avatar) -> dict[str, Any]:
@@ -147,6 +179,25 @@ def _show(found: dict[str, Any]) -> None:
         (f"{_name(into['name'])} [{into['size']}] {into['target']}{_coverage(into)}" for into in inputs),
         len(inputs),
     )
+    deform = found["deform"]
+    if deform is not None:
+        branches = ", ".join(f"{_name(name)} {n}" for name, n in deform["branches"].items())
+        row("network", f"{branches}; {deform['flops'] / 1e6:.1f} MFLOP and {deform['bytes'] / 1e6:.1f} MB a frame")
+        shared = [s for s in deform["stages"] if s["part"] == "condition"]
+        flops = sum(s["flops"] for s in shared)
+        row("", f"once a frame: {len(shared)} stages, {flops / 1e6:.3g} MFLOP; --json lists them")
+        each = [s for s in deform["stages"] if s["part"] != "condition"]
+        rows(
+            "",
+            (
+                f"{_name(s['part'])}: {s['kind']} {_name(s['text'])}"
+                + (f", {s['flops'] / 1e6:.3g} MFLOP" if s["flops"] else "")
+                + (f", {s['bytes'] / 1e6:.3g} MB" if s["bytes"] else "")
+                for s in each
+            ),
+            len(each),
+        )
+        row("precision", _precision_text(deform))
     rows(
         "clips",
         (

@@ -20,7 +20,7 @@ from ...torch_file import load_torch
 from ..audio.program import Encoder, encoder_of, look_ahead_ms
 from ..cfg_args import CfgArgs, read_cfg_args
 from ..cloud import prepared, raw_cloud
-from ..views import view_of
+from ..views import head_turn, neck_of, view_of
 from ..weights import config_of_weights, read_weights
 from .bake import bake, inputs
 from .config import HEADS, NET, SH_HEAD, UNUSED, GaussianTalkerConfig, config_of, shapes
@@ -77,7 +77,7 @@ def import_gaussian_talker(
         background=(1.0, 1.0, 1.0) if white else (0.0, 0.0, 0.0),
         color=cloud.color_kind,
         source_count=cloud.source_count,
-        inputs=inputs(config),
+        inputs=[*inputs(config), head_turn(neck_of(cloud.mean, view.camera))],
         deform=program,
         encoder=encoder.name,
         look_ahead_ms=look_ahead_ms(config.audio, encoder, FPS),

@@ -22,7 +22,7 @@ from ..audio.config import Shaped
 from ..audio.program import Encoder, encoder_of, look_ahead_ms
 from ..cfg_args import read_cfg_args
 from ..cloud import RawCloud, prepared
-from ..views import view_of
+from ..views import head_turn, neck_of, view_of
 from ..weights import Shapes, config_of_weights, read_weights
 from .bake import bake, inputs
 from .config import (
@@ -105,7 +105,7 @@ def import_talking_gaussian(path: Path, name: str, options: Options | None = Non
         background=(0.0, 0.0, 0.0),
         color=cloud.color_kind,
         source_count=cloud.source_count,
-        inputs=inputs(face_config),
+        inputs=[*inputs(face_config), head_turn(neck_of(cloud.mean, view.camera))],
         deform=program,
         encoder=encoder.name,
         look_ahead_ms=look_ahead_ms(face_config.audio, encoder, FPS),

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cpu/layers.h"
+#include "cpu/overlay.h"
 
 #include <algorithm>
 
 namespace ts {
 
-Background Layers::Picture::as_background(bool transparent) const {
+Background Overlay::Picture::as_background(bool transparent) const {
   Background background;
   background.image_f32 = static_cast<const float*>(image.data);
   background.alpha = image.alpha, background.depth = image.depth;
@@ -13,7 +13,8 @@ Background Layers::Picture::as_background(bool transparent) const {
   return background;
 }
 
-Layers::Picture Layers::picture(Buffer<float>& memory, const Image& like) {
+// like: its size, and whether it has a depth.
+Overlay::Picture Overlay::picture(Buffer<float>& memory, const Image& like, bool alpha) {
   const int64_t pixels = int64_t{like.width} * like.height;
   Picture made;
   made.image.width = like.width, made.image.height = like.height;
@@ -21,22 +22,23 @@ Layers::Picture Layers::picture(Buffer<float>& memory, const Image& like) {
   made.image.stride_bytes = row_bytes(Format::kRgbF32, like.width);
   float* data = memory.reserve(static_cast<size_t>(5 * pixels));
   made.image.data = data;
-  made.image.alpha = data + 3 * pixels;
+  if (alpha) made.image.alpha = data + 3 * pixels;
   if (like.depth) made.image.depth = data + 4 * pixels;
   return made;
 }
 
-Status Layers::draw(const RasterizeArgs& args, const DeformProgram& program, Rasterizer& rasterizer, ThreadPool& pool,
-                    Receipt& receipt) {
+Status Overlay::draw(const RasterizeArgs& args, const DeformProgram& program, Rasterizer& rasterizer, ThreadPool& pool,
+                     Receipt& receipt) {
   const std::vector<DeformBranch>& branches = program.branches;
   if (branches.size() < 2) return rasterizer.draw(args, receipt);
   TS_RETURN_IF_ERROR(check(args));
   const Background& given = args.background;
   const bool transparent = !given.color && !given.image_f32 && !given.image_u8;
-  Picture behind = picture(behind_, args.image);
+  // Coverage is memory to be written and read again: only where somebody asks for it.
+  Picture behind = picture(behind_, args.image, transparent || args.image.alpha || args.image.depth);
   receipt.n_gaussians = receipt.n_visible = 0, receipt.n_instances = 0;
-  RasterizeArgs of = args;  // a layer's
-  Receipt layer;            // and what it took
+  RasterizeArgs of = args;  // a branch's
+  Receipt taken;            // and what it took
   int64_t end = args.gaussians.n;
   for (size_t b = branches.size(); b-- > 0;) {
     const DeformBranch& branch = branches[b];
@@ -44,32 +46,32 @@ Status Layers::draw(const RasterizeArgs& args, const DeformProgram& program, Ras
     of.gaussians = rows_of(args.gaussians, end, branch.n);
     of.image = b == 0 ? args.image : behind.image;
     if (branch.dilate_px > 1) {
-      if (b + 1 == branches.size()) {  // what lies behind the last layer, as a picture
+      if (b + 1 == branches.size()) {  // what lies behind the last branch, as a picture
         of.gaussians.n = 0;
-        TS_RETURN_IF_ERROR(rasterizer.draw(of, layer));
+        TS_RETURN_IF_ERROR(rasterizer.draw(of, taken));
         of.gaussians.n = branch.n;
       }
-      Picture alone = picture(layer_, args.image);
+      Picture alone = picture(alone_, args.image, true);
       of.image = alone.image;
       of.background = Background{};
-      TS_RETURN_IF_ERROR(rasterizer.draw(of, layer));
+      TS_RETURN_IF_ERROR(rasterizer.draw(of, taken));
       dilate(alone, branch.dilate_px, behind, pool);
     } else {
-      TS_RETURN_IF_ERROR(rasterizer.draw(of, layer));
+      TS_RETURN_IF_ERROR(rasterizer.draw(of, taken));
     }
     of.background = behind.as_background(transparent);
-    receipt.n_gaussians += layer.n_gaussians, receipt.n_visible += layer.n_visible;
-    receipt.n_instances += layer.n_instances;
+    receipt.n_gaussians += taken.n_gaussians, receipt.n_visible += taken.n_visible;
+    receipt.n_instances += taken.n_instances;
   }
-  receipt.project_us += layer.project_us, receipt.bin_us += layer.bin_us, receipt.blend_us += layer.blend_us;
+  receipt.project_us += taken.project_us, receipt.bin_us += taken.bin_us, receipt.blend_us += taken.blend_us;
   return {};
 }
 
-// behind = layer over behind, as if the layer covered a pixel as much as it does the most covered one of a square of px
+// behind = top over behind, as if the top covered a pixel as much as it does the most covered one of a square of px
 // pixels around it: this closes the gaps between a mouth's Gaussians.
-void Layers::dilate(const Picture& layer, int px, const Picture& behind, ThreadPool& pool) {
-  const int width = layer.image.width, height = layer.image.height, radius = px / 2;
-  const float *color = static_cast<const float*>(layer.image.data), *alpha = layer.image.alpha;
+void Overlay::dilate(const Picture& top, int px, const Picture& behind, ThreadPool& pool) {
+  const int width = top.image.width, height = top.image.height, radius = px / 2;
+  const float *color = static_cast<const float*>(top.image.data), *alpha = top.image.alpha;
   float* reach = reach_.reserve(static_cast<size_t>(int64_t{width} * height));  // the largest along its row
   pool.run(height, [&](int64_t y, int) {
     const float* row = alpha + y * width;
@@ -84,8 +86,8 @@ void Layers::dilate(const Picture& layer, int px, const Picture& behind, ThreadP
       for (int64_t row = low; row < high; ++row) covered = std::max(covered, reach[row * width + x]);
       const int64_t i = y * width + x;
       for (int c = 0; c < 3; ++c) out[3 * i + c] = color[3 * i + c] + (1 - covered) * out[3 * i + c];
-      behind.image.alpha[i] = alpha[i] + (1 - alpha[i]) * behind.image.alpha[i];
-      if (behind.image.depth) behind.image.depth[i] = layer.image.depth[i] + (1 - alpha[i]) * behind.image.depth[i];
+      if (behind.image.alpha) behind.image.alpha[i] = alpha[i] + (1 - alpha[i]) * behind.image.alpha[i];
+      if (behind.image.depth) behind.image.depth[i] = top.image.depth[i] + (1 - alpha[i]) * behind.image.depth[i];
     }
   });
 }

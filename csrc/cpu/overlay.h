@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Layers — the branches of a deform program drawn one over the other, from the last to the first: each is a picture of its
+// Overlay — the branches of a deform program drawn one over the other, from the last to the first: each is a picture of its
 // own, with its own depth order, over what lies behind it (TalkingGaussian: mouth over torso, face over both).
 #pragma once
 #include <cstdint>
@@ -11,13 +11,13 @@
 
 namespace ts {
 
-class Layers {
+class Overlay {
  public:
   // args: all branches' Gaussians. Adds its stages to the receipt.
   Status draw(const RasterizeArgs& args, const DeformProgram& program, Rasterizer& rasterizer, ThreadPool& pool,
               Receipt& receipt);
 
-  uint64_t scratch_bytes() const { return behind_.bytes() + layer_.bytes() + reach_.bytes(); }
+  uint64_t scratch_bytes() const { return behind_.bytes() + alone_.bytes() + reach_.bytes(); }
 
  private:
   // A picture in memory: red, green and blue, coverage, depth.
@@ -25,10 +25,10 @@ class Layers {
     Image image;
     Background as_background(bool transparent) const;
   };
-  static Picture picture(Buffer<float>& memory, const Image& like);
-  void dilate(const Picture& layer, int px, const Picture& behind, ThreadPool& pool);
+  static Picture picture(Buffer<float>& memory, const Image& like, bool alpha);
+  void dilate(const Picture& top, int px, const Picture& behind, ThreadPool& pool);
 
-  Buffer<float> behind_, layer_, reach_;
+  Buffer<float> behind_, alone_, reach_;
 };
 
 }  // namespace ts
