@@ -87,7 +87,7 @@ ts_status ts_avatar_get_info(const ts_avatar* avatar, ts_avatar_info* info) {
     value.n_joints = static_cast<uint32_t>(file.j), value.n_blendshapes = static_cast<uint32_t>(file.s);
     value.n_inputs = static_cast<uint32_t>(file.inputs.size());
     value.n_control = static_cast<uint32_t>(model.layout().size());
-    value.speaks = model.retarget().speaks();
+    value.speaks = model.speaks();
     value.sh_degree = file.gaussians.sh_degree;
     value.width = static_cast<uint32_t>(file.width), value.height = static_cast<uint32_t>(file.height);
     value.fps = file.fps;
@@ -95,6 +95,8 @@ ts_status ts_avatar_get_info(const ts_avatar* avatar, ts_avatar_info* info) {
     value.resident_bytes = model.resident_bytes();
     value.name = file.name.c_str();
     value.camera = ts::capi::to_c(file.camera);
+    value.look_ahead_s = model.windows().look_ahead_s();
+    value.has_face = model.retarget().has_face();
     return write_struct("ts_avatar_get_info", info, value);
   });
 }

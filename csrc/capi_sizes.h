@@ -32,7 +32,8 @@ TS_SIZES(ts_rasterize_params, TS_AT(n), TS_AT(mean_w), TS_AT(quat), TS_AT(scale)
 TS_SIZES(ts_input_info, TS_AT(name), TS_AT(size), TS_AT(offset), TS_AT(default_value), TS_AT(element_names));
 TS_SIZES(ts_avatar_info, TS_AT(manifest), TS_AT(n_gaussians), TS_AT(n_source), TS_AT(n_vertices), TS_AT(n_triangles),
          TS_AT(n_joints), TS_AT(n_blendshapes), TS_AT(n_inputs), TS_AT(n_control), TS_AT(speaks), TS_AT(sh_degree),
-         TS_AT(width), TS_AT(height), TS_AT(fps), TS_AT(file_bytes), TS_AT(resident_bytes), TS_AT(name), TS_AT(camera));
+         TS_AT(width), TS_AT(height), TS_AT(fps), TS_AT(file_bytes), TS_AT(resident_bytes), TS_AT(name), TS_AT(camera),
+         TS_AT(look_ahead_s), TS_AT(has_face));
 TS_SIZES(ts_tensor, TS_AT(name), TS_AT(dtype), TS_AT(ndim), TS_AT(shape), TS_AT(data));
 TS_SIZES(ts_face, TS_AT(n), TS_AT(weight), TS_AT(given), TS_AT(head_pose));
 TS_SIZES(ts_retargeted, TS_AT(has_place), TS_AT(moved));

@@ -162,4 +162,8 @@ ts_status ts_speech_read_control(ts_speech* speech, const ts_avatar* avatar, flo
 
 int64_t ts_speech_ready(const ts_speech* speech) { return speech ? speech->speech.ready() : 0; }
 
+int64_t ts_speech_ready_control(const ts_speech* speech, const ts_avatar* avatar) {
+  return speech && avatar ? speech->speech.ready(*avatar->model) : 0;
+}
+
 }  // extern "C"

@@ -16,6 +16,8 @@ py::dict info_dict(const Avatar& avatar) {
   result["n_triangles"] = info.n_triangles;
   result["n_control"] = info.n_control;
   result["speaks"] = info.speaks != 0;
+  result["has_face"] = info.has_face != 0;
+  result["look_ahead_s"] = info.look_ahead_s;
   result["n_joints"] = info.n_joints;
   result["n_blendshapes"] = info.n_blendshapes;
   result["sh_degree"] = info.sh_degree;

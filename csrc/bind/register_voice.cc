@@ -114,11 +114,16 @@ class Speech {
   }
 
   py::array read_control(const Avatar& avatar, int64_t max_frames) {
-    const int64_t waiting = ready(), rows = max_frames < 0 ? waiting : std::min(max_frames, waiting);
+    const ts_avatar* handle = avatar.get();
+    const int64_t waiting = without_gil([&] {
+      const std::lock_guard<std::mutex> lock(busy_);
+      return ts_speech_ready_control(speech_, handle);
+    });
+    const int64_t rows = max_frames < 0 ? waiting : std::min(max_frames, waiting);
     py::array_t<float> control({static_cast<py::ssize_t>(rows), static_cast<py::ssize_t>(avatar.info().n_control)});
     float* data = control.mutable_data();
     int64_t taken = 0;
-    call([&] { return ts_speech_read_control(speech_, avatar.get(), data, rows, &taken); });
+    call([&] { return ts_speech_read_control(speech_, handle, data, rows, &taken); });
     return control[py::slice(0, static_cast<py::ssize_t>(taken), 1)];
   }
 

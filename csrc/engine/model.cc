@@ -24,7 +24,8 @@ Model::Model(AvatarFile file, std::shared_ptr<Backend> backend)
       file_(std::move(file)),
       rig_(file_),
       layout_(file_.inputs),
-      retarget_(file_, layout_) {}
+      retarget_(file_, layout_),
+      windows_(file_) {}
 
 Status Model::load(const char* path, std::shared_ptr<Backend> backend, std::shared_ptr<const Model>& model) {
   AvatarFile file;

@@ -7,6 +7,7 @@
 #include "core/status.h"
 #include "engine/avatar_file.h"
 #include "engine/control_layout.h"
+#include "engine/feature_windows.h"
 #include "engine/retarget.h"
 #include "engine/rig.h"
 #include "ops/backend.h"
@@ -24,6 +25,9 @@ class Model {
   const ControlLayout& layout() const { return layout_; }
   const Rig& rig() const { return rig_; }
   const Retarget& retarget() const { return retarget_; }
+  const FeatureWindows& windows() const { return windows_; }
+  // Whether a voice moves its mouth: by the features that it hears, or as a face.
+  bool speaks() const { return windows_.any() ? windows_.of_voice() : retarget_.speaks(); }
   Backend& backend() const { return *backend_; }
   const std::shared_ptr<const BackendModel>& backend_model() const { return backend_model_; }
 
@@ -37,6 +41,7 @@ class Model {
   const Rig rig_;
   const ControlLayout layout_;
   const Retarget retarget_;
+  const FeatureWindows windows_;
   std::shared_ptr<const BackendModel> backend_model_;
 };
 

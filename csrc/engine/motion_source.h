@@ -15,8 +15,8 @@ class MotionSource {
  public:
   virtual ~MotionSource() = default;
 
-  // Sound after a frame's time that the frame needs.
-  virtual double look_ahead_s() const = 0;
+  // Sound after a frame's time that a control of the model needs.
+  virtual double look_ahead_s(const Model& model) const = 0;
 
   // A source takes sound, or features that somebody else's encoder has made of it, or either; kInvalidArgument for what
   // it does not take. What is pushed is taken whole or, on failure, not at all.
@@ -30,7 +30,7 @@ class MotionSource {
   // Another utterance begins, at time 0.
   virtual void reset() = 0;
 
-  virtual int64_t ready() const = 0;  // frames that can be read now
+  virtual int64_t ready(const Model& model) const = 0;  // frames that can be read now
   // Takes the next frames, at most max_frames, as controls of the model, [n_frames,model.layout().size()].
   // kInvalidArgument for a model that this source cannot move.
   virtual Status read_control(const Model& model, float* control, int64_t max_frames, int64_t& n_frames) = 0;

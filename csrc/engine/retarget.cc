@@ -32,6 +32,38 @@ constexpr EyeTurn kEyeTurns[] = {
     {arkit::eyeLookInRight, 4, 1},  {arkit::eyeLookOutRight, 4, -1},
 };
 
+// Action units by the ARKit weights that mean the same muscle, on OpenFace's scale, 0..5: what networks were trained
+// with. A weight of 1 is a movement as far as most faces go, which FACS calls severe (D, 4); its 5 is for the utmost.
+// A lid that is shut is 2 of AU45, where the trainings clip it.
+struct ActionUnit {
+  const char* name;
+  double full, most;  // at weight 1 on both sides; never more
+  arkit::Weight left, right;
+};
+constexpr ActionUnit kActionUnits[] = {
+    {"au01", 4, 5, arkit::browInnerUp, arkit::browInnerUp},          // inner brow raiser
+    {"au04", 4, 5, arkit::browDownLeft, arkit::browDownRight},       // brow lowerer
+    {"au05", 4, 5, arkit::eyeWideLeft, arkit::eyeWideRight},         // upper lid raiser
+    {"au06", 4, 5, arkit::cheekSquintLeft, arkit::cheekSquintRight}, // cheek raiser
+    {"au07", 4, 5, arkit::eyeSquintLeft, arkit::eyeSquintRight},     // lid tightener
+    {"au45", 2, 2, arkit::eyeBlinkLeft, arkit::eyeBlinkRight},       // blink
+};
+// GaussianTalker's one number of the eyes is AU45, clipped and halved.
+constexpr ActionUnit kEye = {"eye", 1, 1, arkit::eyeBlinkLeft, arkit::eyeBlinkRight};
+
+// Nullable: of the name of an element. OpenFace's columns end in _r.
+const ActionUnit* action_unit(std::string_view name) {
+  const auto same = [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; };
+  const auto is = [&](std::string_view text, std::string_view wanted) {
+    return text.size() == wanted.size() && std::equal(text.begin(), text.end(), wanted.begin(), same);
+  };
+  if (name.size() > 2 && is(name.substr(name.size() - 2), "_r")) name.remove_suffix(2);
+  for (const ActionUnit& unit : kActionUnits) {
+    if (is(name, unit.name)) return &unit;
+  }
+  return nullptr;
+}
+
 // Sums of finite floats may leave their range.
 float to_float(double x) {
   constexpr double kMax = std::numeric_limits<float>::max();
@@ -79,6 +111,7 @@ Retarget::Retarget(const AvatarFile& file, const ControlLayout& layout) : layout
   flame_ = elements_.empty() && file.rig == RigKind::kFlame && input_named(file, "jaw_pose") != kNone;
   speaks_ = flame_ || !elements_.empty();
   if (flame_) place_on_flame(file);
+  place_on_units(file);
   place_head(file);
   moved_by_.resize(file.inputs.size());
   for (const Element& element : elements_) {
@@ -171,7 +204,26 @@ void Retarget::place_on_flame(const AvatarFile& file) {
   }
 }
 
-// An input head_pose is the pose itself; FLAME's own joints turn by it from where they are.
+// What a network is told of brows and lids, whatever the input's default.
+void Retarget::place_on_units(const AvatarFile& file) {
+  for (size_t input = 0; input < file.inputs.size(); ++input) {
+    const AvatarInput& told = file.inputs[input];
+    if (told.target != InputTarget::kDeform) continue;
+    const auto add = [&](const ActionUnit& unit, size_t element) {
+      elements_.emplace_back();
+      elements_.back().at = layout_.offset(input) + static_cast<int64_t>(element);
+      elements_.back().high = unit.most;
+      add_term(elements_.back(), unit.left, unit.full / 2);
+      add_term(elements_.back(), unit.right, unit.full / 2);
+    };
+    for (size_t e = 0; e < told.names.size(); ++e) {
+      if (const ActionUnit* unit = action_unit(told.names[e])) add(*unit, e);
+    }
+    if (told.name == kEye.name && told.size == 1 && told.names.empty()) add(kEye, 0);
+  }
+}
+
+// An input head_pose, whatever it turns, is the pose itself; FLAME's own joints turn by it from where they are.
 void Retarget::place_head(const AvatarFile& file) {
   for (const char* name : {"head_pose", "neck_pose", "rotation"}) {
     const bool own = name == std::string_view("head_pose");

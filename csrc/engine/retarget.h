@@ -3,7 +3,8 @@
 //
 // A rig with ARKit's names takes the weights as they are; a shape that it lacks goes to what stands in for it
 // (stand_ins.h). A FLAME avatar turns jaw, eyes and neck, which geometry settles, and moves its lips by the
-// coefficients that were solved on its mesh (flame_lips.h). What finds no place is left out, and has_place() says so.
+// coefficients that were solved on its mesh (flame_lips.h). A network that is told action units, or how far the eyes
+// are shut, has brows and lids moved. What finds no place is left out, and has_place() says so.
 #pragma once
 #include <bitset>
 #include <cstddef>
@@ -30,8 +31,10 @@ class Retarget {
   // milliseconds. Throws std::bad_alloc.
   Retarget(const AvatarFile& file, const ControlLayout& layout);
 
-  // Whether a face moves it: an input has one of ARKit's names, or it is moved by FLAME's parameters.
+  // Whether a face moves its mouth: an input has one of ARKit's names, or it is moved by FLAME's parameters.
   bool speaks() const { return speaks_; }
+  // Whether weights move anything of it: action units do not speak.
+  bool has_face() const { return !elements_.empty(); }
 
   // control: [face.n,layout.size()] (out), finite. What the face does not move gets its default.
   // Allocates nothing and may be called from several threads.
@@ -64,6 +67,7 @@ class Retarget {
   };
   void place_on_shapes();
   void place_on_flame(const AvatarFile& file);
+  void place_on_units(const AvatarFile& file);
   void place_head(const AvatarFile& file);
   void add_term(Element& element, int weight, double share);
   static Weights given_weights(const FaceRows& face);

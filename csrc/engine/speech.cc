@@ -41,6 +41,7 @@ Speech::Speech(std::shared_ptr<const Voice> voice, const SpeechParams& params, s
       encode_(voice_->model, backend_->make_encode_stream(voice_->model)),
       drive_(params.drive) {
   for (std::vector<float>& said : said_) said.assign(static_cast<size_t>(n_channels_ + n_features_), 0.0f);
+  past_.assign(static_cast<size_t>(FeatureWindows::kMaxBefore * n_features_), 0.0f);
 }
 
 void Speech::reset() {
@@ -129,12 +130,24 @@ void Speech::keep_frames() {
   }
 }
 
-const float* Speech::first_waiting_frame() const {
-  return waiting_.data() + (first_frame_ - first_waiting_) * frame_floats();
+const float* Speech::waiting_frame(int64_t frame) const {
+  return waiting_.data() + (frame - first_waiting_) * frame_floats();
+}
+
+// Nullable: before the utterance and after it nothing is heard.
+const float* Speech::feature_of(int64_t frame) const {
+  if (frame < 0 || frame >= n_frames_) return nullptr;
+  if (frame >= first_frame_) return waiting_frame(frame) + kFaceFloats + n_channels_;
+  return past_.data() + frame % FeatureWindows::kMaxBefore * n_features_;
 }
 
 // What was read makes room once it is more than what waits.
 void Speech::drop_frames(int64_t n) {
+  for (int64_t frame = first_frame_ + std::max<int64_t>(0, n - FeatureWindows::kMaxBefore); frame < first_frame_ + n;
+       ++frame) {
+    std::copy_n(waiting_frame(frame) + kFaceFloats + n_channels_, n_features_,
+                past_.data() + frame % FeatureWindows::kMaxBefore * n_features_);
+  }
   first_frame_ += n;
   const int64_t read = first_frame_ - first_waiting_;
   if (read <= ready()) return;
@@ -147,7 +160,7 @@ int64_t Speech::read_faces(const FaceArrays& faces, int64_t max_frames) {
   const auto take = [](const float* from, int count, int64_t row, float* to) {
     if (to) std::copy_n(from, count, to + row * count);
   };
-  const float* face = first_waiting_frame();
+  const float* face = waiting_frame(first_frame_);
   for (int64_t row = 0; row < n; ++row, face += frame_floats()) {
     take(face, kArkitWeights, row, faces.weight);
     take(face + kArkitWeights, 3, row, faces.head_pose);
@@ -159,19 +172,41 @@ int64_t Speech::read_faces(const FaceArrays& faces, int64_t max_frames) {
   return n;
 }
 
+double Speech::look_ahead_s(const Model& model) const {
+  return voice_->look_ahead_s() + model.windows().look_ahead_s();
+}
+
+int64_t Speech::ready(const Model& model) const {
+  return finished_ ? ready() : std::max<int64_t>(0, ready() - model.windows().after());
+}
+
 Status Speech::read_control(const Model& model, float* control, int64_t max_frames, int64_t& n_frames) {
   n_frames = 0;
-  const Retarget& retarget = model.retarget();
-  if (!retarget.speaks())
+  const FeatureWindows& windows = model.windows();
+  TS_RETURN_IF_ERROR(windows.check(n_features_, params_.drive.fps));
+  if (!model.speaks())
     return error(StatusCode::kInvalidArgument,
-                 "this avatar has no face that speech could move: no input with ARKit's names or FLAME's.");
-  n_frames = std::min(ready(), max_frames);
-  const float* face = first_waiting_frame();
-  for (int64_t row = 0; row < n_frames; ++row, face += frame_floats()) {
+                 "this avatar has no face that speech could move: no input with ARKit's names or FLAME's, and none of "
+                 "the voice's features.");
+  n_frames = std::min(ready(model), max_frames);
+  for (int64_t row = 0; row < n_frames; ++row, control += model.layout().size()) {
+    const float* face = waiting_frame(first_frame_ + row);
     FaceRows one;
     one.n = 1;
     one.weight = face, one.head_pose = face + kArkitWeights;
-    retarget.apply(one, control + row * model.layout().size());
+    model.retarget().apply(one, control);
+    for (const size_t input : windows.inputs()) {
+      const FeatureWindow& window = model.file().inputs[input].window;
+      float* to = control + model.layout().offset(input);
+      for (int at = -window.before; at <= window.after; ++at, to += n_features_) {
+        const float* feature = feature_of(first_frame_ + row + at);
+        if (feature) {
+          std::copy_n(feature, n_features_, to);
+        } else {
+          std::fill_n(to, n_features_, 0.0f);
+        }
+      }
+    }
   }
   drop_frames(n_frames);
   return {};

@@ -47,11 +47,13 @@ class Speech final : public MotionSource {
  public:
   Speech(std::shared_ptr<const Voice> voice, const SpeechParams& params, std::shared_ptr<Backend> backend);
 
-  double look_ahead_s() const override { return voice_->look_ahead_s(); }
+  // An avatar that hears a window of frames waits for the last of them.
+  double look_ahead_s(const Model& model) const override;
   Status push_sound(SampleFormat format, const void* samples, int64_t n) override;
   Status finish() override;
   void reset() override;
-  int64_t ready() const override { return n_frames_ - first_frame_; }
+  int64_t ready() const { return n_frames_ - first_frame_; }  // as faces
+  int64_t ready(const Model& model) const override;
   Status read_control(const Model& model, float* control, int64_t max_frames, int64_t& n_frames) override;
   // The same frames as faces. Returns how many were taken.
   int64_t read_faces(const FaceArrays& faces, int64_t max_frames);
@@ -61,7 +63,8 @@ class Speech final : public MotionSource {
   void step();
   void keep_frames();
   int64_t frame_floats() const;
-  const float* first_waiting_frame() const;
+  const float* waiting_frame(int64_t frame) const;
+  const float* feature_of(int64_t frame) const;
   void drop_frames(int64_t n);
   // For every frame that n samples make, so that nothing fails halfway: a push is taken whole or not at all.
   void make_room(int64_t n_samples);
@@ -85,6 +88,8 @@ class Speech final : public MotionSource {
   std::vector<float> waiting_;
   int64_t first_frame_ = 0, n_frames_ = 0;
   int64_t first_waiting_ = 0;  // frame that begins waiting_
+  // Features of the last frames that were read, [kMaxBefore,n_features]: frame k at k % kMaxBefore.
+  std::vector<float> past_;
 };
 
 }  // namespace ts

@@ -227,7 +227,7 @@ typedef struct ts_input_info {
   uint32_t size;                    /* floats */
   uint32_t offset;                  /* of its first float in a control */
   const float* default_value;       /* [size] */
-  const char* const* element_names; /* [size] for blendshape inputs ("jawOpen"), else NULL */
+  const char* const* element_names; /* [size] where they have names ("jawOpen", "AU45"), else NULL */
 } ts_input_info;
 
 typedef struct ts_avatar_info {
@@ -237,13 +237,16 @@ typedef struct ts_avatar_info {
   uint32_t n_source;    /* rows in the file it was imported from */
   uint32_t n_vertices, n_triangles, n_joints, n_blendshapes, n_inputs;
   uint32_t n_control;     /* floats of a control: of all inputs together */
-  uint32_t speaks;        /* 1: speech moves it, through inputs with ARKit's names or FLAME's; 0: it has no such face */
+  uint32_t speaks; /* 1: speech moves it, through inputs with ARKit's names or FLAME's, or windows of a voice's features;
+                      0: it has no such face, or needs features of another encoder (the manifest's "encoder") */
   int32_t sh_degree;      /* -1: RGB */
   uint32_t width, height; /* of the canvas */
   float fps;
   uint64_t file_bytes, resident_bytes; /* of the mapped file; beside it, whatever the number of frames */
   const char* name;
-  ts_camera camera; /* of the canvas */
+  ts_camera camera;    /* of the canvas */
+  double look_ahead_s; /* seconds: the features that it needs of frames after its own, beside a voice's look_ahead_s */
+  uint32_t has_face;   /* 1: weights of a face move it: ARKit's, or through FLAME's parameters or action units */
 } ts_avatar_info;
 
 typedef enum ts_dtype { TS_F32 = 0, TS_U8 = 1, TS_U16 = 2, TS_U32 = 3, TS_I32 = 4 } ts_dtype;
@@ -288,7 +291,8 @@ typedef struct ts_retargeted {
 
 /* control [n,n_control]: what the face does not move has its default. Weights that the rig has no shape for go to the
  * nearest combination that it has, and on a FLAME avatar to jaw, eyes, neck and expression (docs/retargeting.md). Every
- * float is finite: sums beyond the largest float are that float. report: Nullable. */
+ * float is finite: sums beyond the largest float are that float. Inputs of action units (AU01 AU04 AU05 AU06 AU07 AU45,
+ * in OpenFace's 0..5, and "eye") are moved by brows, cheeks and lids. report: Nullable. */
 TS_API ts_status ts_avatar_retarget(const ts_avatar* avatar, const ts_face* face, float* control,
                                     const ts_retargeted* report);
 
@@ -356,14 +360,14 @@ TS_API ts_status ts_frame_vertices(ts_frame* frame, const float* control, float*
 
 /* ---- voice: speech to the motion of a face ----
  *
- * Frame k is the face at k / fps seconds of the audio, and needs the audio up to look_ahead later: push, then read
+ * Frame k is the face at k / fps seconds of the audio, and needs the audio up to look_ahead_s later: push, then read
  * whatever is ready. How the audio is cut into pushes changes nothing, bit for bit.
  */
 typedef struct ts_voice_info {
   uint32_t struct_size;
   const char* manifest; /* JSON, NUL-terminated */
-  double look_ahead_s; /* of a frame, all told: network and drive. At other rates than 16 kHz its filter adds 16 samples
-                           of the lower rate: 1 ms, 2 ms at 8 kHz */
+  double look_ahead_s; /* of a face, all told: network and drive. At other rates than 16 kHz its filter adds 16 samples
+                           of the lower rate: 1 ms, 2 ms at 8 kHz. A control of an avatar adds ts_avatar_info's */
   uint32_t n_channels; /* what the network says; channel_names in its order */
   const char* const* channel_names;
   uint32_t n_features;
@@ -418,10 +422,13 @@ typedef struct ts_faces {
 
 /* Takes the next frames, as many as are ready and fit; *n_frames says how many. */
 TS_API ts_status ts_speech_read(ts_speech* speech, const ts_faces* faces, int64_t max_frames, int64_t* n_frames);
-/* The same frames as controls of an avatar that speaks, [max_frames,n_control]; it may be of another engine. */
+/* The same frames as controls of an avatar that speaks, [max_frames,n_control]; it may be of another engine. Windows of
+ * features have the frames around each, zeros before the utterance and after it: a frame is ready when those after it
+ * are, and the stream's fps must be the avatar's. TS_INVALID_ARGUMENT says what of the avatar does not fit the voice. */
 TS_API ts_status ts_speech_read_control(ts_speech* speech, const ts_avatar* avatar, float* control, int64_t max_frames,
                                         int64_t* n_frames);
-TS_API int64_t ts_speech_ready(const ts_speech* speech); /* frames that can be read now */
+TS_API int64_t ts_speech_ready(const ts_speech* speech); /* faces that can be read now */
+TS_API int64_t ts_speech_ready_control(const ts_speech* speech, const ts_avatar* avatar); /* controls of that avatar */
 
 #ifdef __cplusplus
 }

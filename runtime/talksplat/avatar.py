@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._arrays import FloatArray, as_count, as_floats, shape_text
+from ._arrays import FloatArray, as_count, as_floats, as_number, shape_text
 from ._assets import DEMO, builtin_path
 from .arkit import ARKIT_NAMES
 from .audio import open_audio
+from .audio_blocks import Audio
 from .camera import Camera
 from .clips import Clip, clip_tensor, clips_of
 from .control import Input, control_vector, joined
@@ -30,7 +31,9 @@ from .framing import turned_lens
 from .layering import Layer
 from .motion_files import load_motion
 from .motions import Motion, fit_motion
-from .speech import Hearing, speech_fps
+from .silence import Silence
+from .speech import Hearing, Heard, speech_fps
+from .tracks import Tracks
 
 
 def load(
@@ -119,9 +122,14 @@ class Avatar:
 
     @property
     def speaks(self) -> bool:
-        """Whether the built-in voice can move it: it has inputs for a face."""
+        """Whether the built-in voice can move its mouth: it has inputs for a face, or for the voice's features."""
         speaks: bool = self._info["speaks"]
         return speaks
+
+    @property
+    def takes_faces(self) -> bool:
+        """Whether motions of a face are for it: it speaks, or has brows or lids that they move."""
+        return self.speaks or bool(self._info["has_face"])
 
     @property
     def scratch_bytes(self) -> int:
@@ -244,7 +252,7 @@ class Avatar:
 
     def render(
         self,
-        audio: Any,
+        audio: Any = None,
         fps: float | None = None,
         size: tuple[int, int] | None = None,
         format: str = "rgb8",
@@ -258,53 +266,110 @@ class Avatar:
         head: float = 1.0,
         blink: float = 1.0,
         motion: Motion | str | os.PathLike[str] | None = None,
+        features: Any = None,
+        au: Any = None,
+        cameras: Any = None,
         precision: str | None = None,
     ) -> Iterator[Frame]:
         """Draw the avatar as it speaks a sound, frame by frame while the sound is read.
 
-        audio, sample_rate, seed, mouth, head, blink: as in talksplat.motion().
-        fps: 20..60; None for the avatar's own where that is in this range, else 25.
+        audio, sample_rate, seed, mouth, head, blink: as in talksplat.motion(). None where features, au or cameras are
+        given: the face then rests, blinks and looks about, as in silence.
+        fps: 20..60; None for the avatar's own where that is in this range, else 25. Avatars that hear windows of frames
+        have one rate, their own, and so have features, au and cameras.
         motion: moves what speech does not, over and over (a clip of the avatar's joints, say): a Motion, a motion
         file, or "clip:NAME". What both would move, speech moves.
+        features: for an avatar whose encoder is not built in (manifest["encoder"]), what that made of the sound:
+        [F,length,channels] of any float type, or a .npy file; Input.window says how much.
+        au: action units, for an avatar that is told them: OpenFace's .csv, or arrays [F] by name, 0..5. Without them
+        the face that speaks has brows and lids of its own.
+        cameras: where each frame is seen from: a transforms.json, or a list of Camera. The head is still then.
+        Frame k of each is the avatar's frame k, and the shortest of them and of the sound says how many there are.
         size, format, background, camera, out, precision: as in render_frame(); an `out` is drawn into again for every
         frame.
-        Every frame has the samples of its time in `audio`; together they are the whole sound.
-        Raises AudioInvalid for the sound, MotionInvalid for an avatar that no face motion drives and for a motion that
-        moves nothing else than speech does, VoiceInvalid, and ValueError for arguments: before the first frame, but
-        for damage further into the sound.
+        Every frame has the samples of its time in `audio`; together they are the whole sound, or that of the frames.
+        Raises AudioInvalid for the sound, MotionInvalid for an avatar that no face motion drives, for a motion that
+        moves nothing else than speech does, and for features, au and cameras that do not fit, VoiceInvalid, and
+        ValueError for arguments: before the first frame, but for damage further into the sound.
         """
-        fps = speech_fps(self.fps) if fps is None else fps
+        tracks = Tracks("render", self.name, self.inputs, self.manifest, features, au, cameras)
+        fps = self._rate_of("render", fps, tracks)
+        if camera is not None and cameras is not None:
+            raise ValueError("render: camera and cameras both say where it is seen from: give one of them.")
         draw = self._drawing("render", size, format, background, camera, precision)
-        sound = open_audio("render", audio, sample_rate)
+        if audio is None:
+            if tracks.frames is None:
+                raise ValueError("render: audio must be a sound, or features, au or cameras be given; got none of them.")
+            sound: Audio = Silence(tracks.frames, fps)
+        else:
+            sound = open_audio("render", audio, sample_rate)
         hearing = Hearing("render", self.engine, sound, fps, seed, mouth, head, blink)
-        if not self.speaks:
-            takes = ", ".join(self.inputs) or "nothing"
-            raise MotionInvalid(f"render: {self.name} has no face that speech could move; it takes {takes}.")
+        self._require_hearing("render", tracks, audio is not None)
         layer = None if motion is None else Layer(_loaded("render", motion, self), self)
         if layer is not None and not layer.moves:
             raise MotionInvalid(
                 f"render: audio and motion both move {', '.join(layer.overruled) or 'nothing'}, and the motion moves "
                 "nothing else: give one of them."
             )
-        return self._speaking(hearing, draw, out, layer)
+        direct = self.speaks and features is None
+        heard = hearing.controls(self._core) if direct else hearing.face_controls(self._core)
+        return self._speaking(hearing, heard, draw, out, layer, tracks, audio is not None)
+
+    def _rate_of(self, who: str, fps: float | None, tracks: Tracks) -> float:
+        if tracks.frames is None:
+            return speech_fps(self.fps) if fps is None else fps
+        if fps is not None and as_number(f"{who}: fps", fps) != self.fps:
+            given = ", ".join(tracks.lengths)
+            raise ValueError(
+                f"{who}: fps must be {self.fps:g}, the avatar's, whose frames {given} has; got {fps!r}. Leave it out."
+            )
+        return self.fps
+
+    def _require_hearing(self, who: str, tracks: Tracks, sound: bool) -> None:
+        """Whether what is given moves it at all."""
+        windows = [into for into in self.inputs.values() if into.window is not None]
+        if windows and not self.speaks and sound and tracks.features is None:
+            into = windows[0]
+            encoder = self.manifest["encoder"] or "an encoder that its file does not name"
+            shape = f"[F,{into.window.length},{into.window.channels}]" if into.window else ""
+            raise MotionInvalid(
+                f"{who}: {self.name} hears a sound by features of {encoder}, and that encoder is not built in. Make "
+                f"them with it and pass them, {shape}: --features FILE.npy, or features= in Python."
+            )
+        if not windows and not self.speaks and tracks.frames is None:
+            takes = ", ".join(self.inputs) or "nothing"
+            raise MotionInvalid(f"{who}: {self.name} has no face that speech could move; it takes {takes}.")
 
     def _speaking(
-        self, hearing: Hearing, draw: Drawing, out: NDArray[Any] | None, layer: Layer | None
+        self,
+        hearing: Hearing,
+        heard: Iterator[Heard[FloatArray]],
+        draw: Drawing,
+        out: NDArray[Any] | None,
+        layer: Layer | None,
+        tracks: Tracks,
+        audible: bool,
     ) -> Iterator[Frame]:
         rate, fps, channels = hearing.audio.rate, hearing.fps, hearing.audio.channels
         held = np.zeros((0, channels), np.float32)  # sound from sample `start` on
         start = index = 0
-        for block in hearing.controls(self._core):
+        for block in heard:
             held = np.concatenate([held, block.sound])
-            controls = block.frames if layer is None else layer.under(block.frames, index, fps)
+            frames = block.frames if tracks.frames is None else block.frames[: tracks.frames - index]
+            controls = frames if layer is None else layer.under(frames, index, fps)
+            controls = tracks.over(controls, index)
             for t, control in enumerate(controls):
                 # Whole samples before the next frame's time; the last frame has all the rest.
-                final = block.last and t == len(controls) - 1
+                final = block.last and t == len(block.frames) - 1
                 end = start + len(held) if final else _core.first_sample(index + 1, rate, fps)
-                sound, held = held[: end - start], held[end - start :]
-                yield draw.frame(control, index, index / fps, out, sound[:, 0] if channels == 1 else sound)
-                start += len(sound)
+                part, held = held[: end - start], held[end - start :]
+                sound = None if not audible else part[:, 0] if channels == 1 else part
+                camera = tracks.camera(index, draw.width, draw.height)
+                yield draw.frame(control, index, index / fps, out, sound, camera)
+                start += len(part)
                 index += 1
+            if index == tracks.frames:
+                return
 
     def render_motion(
         self,

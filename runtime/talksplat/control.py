@@ -5,11 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ._arrays import FloatArray, as_floats, nearest, require_finite, require_shape
+
+
+class Window(NamedTuple):
+    """Features of the frames around one: of each, from `before` before it to `after` after it, [channels,length]."""
+
+    before: int
+    after: int
+    channels: int
+    length: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,8 +26,10 @@ class Input:
     """One input of an avatar.
 
     size: floats, of a control those from `offset` on.  target: what it moves: blendshape, joint_rotation (axis-angle,
-    radians), joint_translation or translation.  default: [size], its value when a frame does not give it.
-    names: of its elements, for blendshapes; else empty.  absent: names that this avatar's rig has no shape for.
+    radians), joint_translation, translation, view (the head turns, axis-angle) or deform (a network reads it).
+    default: [size], its value when a frame does not give it.
+    names: of its elements, where they have names ("jawOpen", "AU45"); else empty.  absent: names that this avatar's rig
+    has no shape for.  window: what it holds, where that is features of a sound.
     """
 
     name: str
@@ -29,14 +40,19 @@ class Input:
     names: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     index: Mapping[str, int] = field(repr=False, default_factory=dict)
+    window: Window | None = None
 
     @staticmethod
     def from_manifest(entry: Mapping[str, Any], default: FloatArray, offset: int) -> Input:
-        named = entry["target"] == "blendshape"
-        names, shapes = (tuple(entry["names"]), entry["shapes"]) if named else ((), ())
+        target = entry["target"]
+        names = tuple(entry["names"]) if target in ("blendshape", "deform") and "names" in entry else ()
+        shapes = entry["shapes"] if target == "blendshape" else (0,) * len(names)
         absent = tuple(name for name, shape in zip(names, shapes, strict=True) if shape < 0)
         index = {name: i for i, name in enumerate(names)}
-        return Input(entry["name"], int(entry["size"]), entry["target"], default, offset, names, absent, index)
+        window = None
+        if target == "deform" and "window" in entry:
+            window = Window(*(int(entry["window"][key]) for key in Window._fields))
+        return Input(entry["name"], int(entry["size"]), target, default, offset, names, absent, index, window)
 
     @property
     def columns(self) -> slice:

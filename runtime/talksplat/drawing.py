@@ -78,10 +78,12 @@ class Drawing:
         pts: float,
         out: NDArray[Any] | None,
         sound: FloatArray | None = None,
+        camera: _core.Camera | None = None,
     ) -> Frame:
+        """camera: of this frame alone; None for that of all."""
         image = image_array(self.who, self.form, self.width, self.height, out)
         with self.frames.borrow(self.width, self.height, self.form.core, self.precision) as frame:
-            receipt = frame.render(control, self.camera, self.own_background, self.background, image)
+            receipt = frame.render(control, camera or self.camera, self.own_background, self.background, image)
         return Frame(image, pts, index, receipt, sound)
 
 

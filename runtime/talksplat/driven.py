@@ -22,7 +22,8 @@ class Driven(Protocol):
     """What inputs drive, frame after frame: an Avatar is one, and so is whatever else has these.
 
     name: for messages.  fps: the rate of motions that state none.  inputs: what drives it, by name, in the order of
-    its file.  clips: motions that it brings along, by name.  speaks: whether a face that speaks moves it.
+    its file.  clips: motions that it brings along, by name.  takes_faces: whether a face moves it, or could if it had
+    the weights: motions of ARKit's are for it.
     """
 
     @property
@@ -35,7 +36,7 @@ class Driven(Protocol):
     def clips(self) -> Mapping[str, Clip]: ...
 
     @property
-    def speaks(self) -> bool: ...
+    def takes_faces(self) -> bool: ...
 
     def clip_rows(self, clip: str, name: str) -> FloatArray:
         """[T,size]: what one of its clips gives to the input `name`."""

@@ -182,7 +182,7 @@ def fit_motion(motion: Motion, avatar: Driven) -> FittedMotion:
     weights = {name: motion.weights[:, column] for column, name in enumerate(motion.names)}
     moved_by_face: dict[str, FloatArray] = {}
     ignored: list[str] = []
-    if avatar.speaks:
+    if avatar.takes_faces:
         face = {name: weights.pop(name) for name in motion.names if name in _ARKIT}
         turn = None if "head_pose" in avatar.inputs else inputs.pop("head_pose", None)
         moved = avatar.face_controls(face, turn)

@@ -82,8 +82,17 @@ class Hearing:
         return self._heard(self._speech.read)
 
     def controls(self, avatar: _core.Avatar) -> Iterator[Heard[FloatArray]]:
-        """[T,n_control] of an avatar that speaks."""
+        """[T,n_control] of an avatar that speaks. Raises ValueError here where the voice does not fit it."""
+        self._speech.read_control(avatar, 0)
         return self._heard(lambda: self._speech.read_control(avatar))
+
+    def face_controls(self, avatar: _core.Avatar) -> Iterator[Heard[FloatArray]]:
+        """[T,n_control] of an avatar that hears something else: what the face moves, and the defaults."""
+        return self._heard(lambda: self._moved(avatar))
+
+    def _moved(self, avatar: _core.Avatar) -> FloatArray:
+        face = self._speech.read()
+        return avatar.retarget(face["weight"], [True] * len(ARKIT_NAMES), face["head_pose"])[0]
 
     def _heard(self, read: Callable[[], Frames]) -> Iterator[Heard[Frames]]:
         for block in self.audio.blocks():

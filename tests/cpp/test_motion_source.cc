@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a source of motion does not take is refused, with the way out. Argument: a voice.
+// What a source of motion does not take is refused, with the way out. Arguments: a voice and an avatar.
 #include <string>
 
 #include "check.h"
+#include "engine/model.h"
 #include "engine/motion_source.h"
 #include "engine/speech.h"
 
@@ -13,14 +14,14 @@ namespace {
 // A network that travels in an avatar, say: it takes what an encoder made of the sound.
 class OfFeatures final : public ts::MotionSource {
  public:
-  double look_ahead_s() const override { return 0; }
+  double look_ahead_s(const ts::Model&) const override { return 0; }
   ts::Status push_features(const float*, int64_t n) override {
     taken += n;
     return {};
   }
   ts::Status finish() override { return {}; }
   void reset() override { taken = 0; }
-  int64_t ready() const override { return 0; }
+  int64_t ready(const ts::Model&) const override { return 0; }
   ts::Status read_control(const ts::Model&, float*, int64_t, int64_t& n_frames) override {
     n_frames = 0;
     return {};
@@ -45,12 +46,14 @@ int main(int argc, char** argv) {
 
   auto voice = std::make_shared<ts::Voice>();
   std::shared_ptr<ts::Backend> backend;
-  if (!CHECK(argc == 2 && ts::Voice::load(argv[1], *voice).ok())) return ts_test::report("test_motion_source");
+  std::shared_ptr<const ts::Model> model;
+  if (!CHECK(argc == 3 && ts::Voice::load(argv[1], *voice).ok())) return ts_test::report("test_motion_source");
   CHECK(ts::open_backend({}, backend).ok());
+  if (!CHECK(ts::Model::load(argv[2], backend, model).ok())) return ts_test::report("test_motion_source");
   ts::Speech speech(voice, {}, backend);
   ts::MotionSource& of_sound = speech;
   CHECK(of_sound.push_sound(ts::SampleFormat::kF32, numbers, 4).ok());
   refuses(of_sound.push_features(numbers, 2), "takes sound, not features. Push the sound itself");
-  CHECK(of_sound.look_ahead_s() == voice->look_ahead_s() && of_sound.ready() == 0);
+  CHECK(of_sound.look_ahead_s(*model) == voice->look_ahead_s() && of_sound.ready(*model) == 0);
   return ts_test::report("test_motion_source");
 }

@@ -103,7 +103,9 @@ def _precision_text(deform: dict[str, Any]) -> str:
 
 
 def _supports(head: Avatar) -> dict[str, Any]:
-    """What drives it: recorded motion by kind of file, and speech."""
+    """What drives it: recorded motion by kind of file, speech, and features of an encoder."""
+    from ..action_units import unit_of
+
     arkit = any("jawOpen" in into.names for into in head.inputs.values())
     return {
         "motion": {
@@ -113,6 +115,8 @@ def _supports(head: Avatar) -> dict[str, Any]:
             "head pose": "head_pose" in head.inputs or "rotation" in head.inputs,
         },
         "speech": head.speaks,
+        "features": head.manifest["encoder"],
+        "action units": any(unit_of(name) for into in head.inputs.values() for name in into.names),
     }
 
 
@@ -209,7 +213,11 @@ def _show(found: dict[str, Any]) -> None:
     )
     motion = [kind for kind, able in found["supports"]["motion"].items() if able]
     row("driven by", ", ".join(motion) or "nothing: a still scene")
-    row("speech", "by the built-in voice" if found["supports"]["speech"] else "no: it has no face that moves")
+    encoder = found["supports"]["features"]
+    if found["supports"]["speech"]:
+        row("speech", "by the built-in voice")
+    else:
+        row("speech", f"by features of {_name(encoder)}: --features" if encoder else "no: it has no face that moves")
     row("licence", _part(found["licence"], keep="\n"))
     row("consent", _part(found["subject_consent"], keep="\n"))
     origin = found["provenance"]

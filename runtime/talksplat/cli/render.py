@@ -64,6 +64,19 @@ def render(
             "--motion", "-m", help="A motion file, or clip:NAME in the avatar; with AUDIO, of what speech leaves alone."
         ),
     ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            "--features", help="FILE.npy: what the avatar's own encoder (inspect names it) made of the sound."
+        ),
+    ] = None,
+    au: Annotated[
+        str | None, typer.Option("--au", help="Action units: OpenFace's table, a row for each frame of the avatar's.")
+    ] = None,
+    camera_track: Annotated[
+        str | None,
+        typer.Option("--camera-track", help="A transforms.json: where each frame of the avatar's is seen from."),
+    ] = None,
     size: Size = None,
     fps: Annotated[
         float | None,
@@ -93,8 +106,10 @@ def render(
     if motion is None and motion_fps is not None:
         raise typer.BadParameter("--motion-fps is for --motion")
     require_motion_fps(motion_fps)
-    if audio is None and (seed, mouth, head, blink) != (0, 1, 1, 1):
-        raise typer.BadParameter("--seed, --mouth, --head and --blink are for AUDIO")
+    tracks = {"features": features, "au": au, "cameras": camera_track}
+    performs = audio is not None or any(track is not None for track in tracks.values())
+    if not performs and (seed, mouth, head, blink) != (0, 1, 1, 1):
+        raise typer.BadParameter("--seed, --mouth, --head and --blink are for AUDIO, --features, --au or --camera-track")
     try:
         accepted = formats_of(output)
     except ValueError as error:
@@ -108,9 +123,12 @@ def render(
     pixels = None if size is None else parse_size(size)
     if seconds is not None and not seconds <= MAX_SECONDS:
         raise typer.BadParameter(f"--seconds must be 0 to {MAX_SECONDS:,}; got {seconds:g}")
-    if audio is not None:
+    if performs:
         require_speech_fps(fps)
-    refuse_inputs(output, {"AVATAR": avatar, "AUDIO": audio, "--motion": motion})
+    if camera_track is not None and (up is not None or front is not None):
+        raise typer.BadParameter("--camera-track, and --up and --front, both say where it is seen from: give one")
+    named = {"--features": features, "--au": au, "--camera-track": camera_track}
+    refuse_inputs(output, {"AVATAR": avatar, "AUDIO": audio, "--motion": motion, **named})
     if output == PIPE:
         require_stdout()
     require_target(output)
@@ -127,11 +145,11 @@ def render(
         look["camera"] = actor.view(up, front, pixels)
     heard = _open(audio)
     moves = None if motion is None else _load_motion(actor, motion, motion_fps, remark)
-    if heard is not None:
-        if moves is not None and actor.speaks:
+    if performs:
+        if moves is not None and actor.takes_faces:
             _require_layer(actor, moves, remark)
         voice = {"seed": seed, "mouth": mouth, "head": head, "blink": blink, "motion": moves}
-        show = _speech(actor, heard, fps, look, voice)
+        show = _speech(actor, heard, fps, look, voice, tracks, remark)
     elif moves is not None:
         show = _motion(actor, moves, fps, look, remark)
     else:
@@ -181,11 +199,25 @@ def _open(audio: str | None) -> Audio | None:
     return open_audio("render", audio)
 
 
-def _speech(actor: Avatar, heard: Audio, fps: float | None, look: dict[str, Any], voice: dict[str, Any]) -> _Show:
+def _speech(
+    actor: Avatar, heard: Audio | None, fps: float | None, look: dict[str, Any], voice: dict[str, Any],
+    tracks: dict[str, str | None], remark: Any,
+) -> _Show:  # fmt: skip
     from ..speech import frame_count, speech_fps
+    from ..tracks import Tracks
 
-    rate = speech_fps(actor.fps) if fps is None else fps
-    return _Show(rate, frame_count(heard, rate), actor.render(heard, rate, **look, **voice))
+    given = Tracks("render", actor.name, actor.inputs, actor.manifest, **tracks)
+    rate = (speech_fps(actor.fps) if given.frames is None else actor.fps) if fps is None else fps
+    lengths: dict[str, int | None] = dict(given.lengths)
+    if heard is not None:
+        lengths["AUDIO"] = frame_count(heard, rate)
+    known = {name: length for name, length in lengths.items() if length is not None}
+    shortest = min(known.values(), default=None)
+    if len(set(known.values())) > 1:
+        said = ", ".join(f"{name} {length}" for name, length in known.items())
+        remark(f"note: frames that there are: {said}; the first {shortest} are drawn")
+    opened: dict[str, Any] = {"features": given.features, "au": given.units, "cameras": given.cameras}
+    return _Show(rate, shortest, actor.render(heard, fps, **look, **voice, **opened))
 
 
 def _load_motion(actor: Avatar, motion: str, motion_fps: float | None, remark: Any) -> Motion:
