@@ -128,7 +128,8 @@ void windows_hold_the_frames_around(ts_engine* engine, const ts_avatar* avatar, 
   ts_speech* speech = speech_at(engine, voice);
   const std::vector<float> control = controls_of(speech, avatar, x, kSamples, kFrames);
   const int64_t n_control = info_of(avatar).n_control;
-  const uint32_t audio = offset_of(avatar, "audio"), au = offset_of(avatar, "au"), head = offset_of(avatar, "head_pose");
+  const uint32_t audio = offset_of(avatar, "audio"), au = offset_of(avatar, "au"),
+                 head = offset_of(avatar, "head_pose");
   constexpr int kBrow = 43, kBlinkLeft = 0, kBlinkRight = 7;  // among ARKit's weights
   float most = 0, least_feature = 0;
   for (int64_t frame = 0; frame < kFrames; ++frame) {
