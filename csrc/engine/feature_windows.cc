@@ -28,7 +28,8 @@ Status FeatureWindows::check(int n_features, double fps) const {
   if (!any()) return {};
   const std::string name = quoted(file_.inputs[inputs_[0]].name);
   if (!of_voice()) {
-    const std::string encoder = file_.encoder.empty() ? "an encoder that its file does not name" : printable(file_.encoder);
+    const std::string encoder =
+        file_.encoder.empty() ? "an encoder that its file does not name" : printable(file_.encoder);
     return error(StatusCode::kInvalidArgument,
                  "the input %s of this avatar takes features that %s made of the sound, and that encoder is not built "
                  "in. Make them with it and pass them: --features FILE.npy, or features= in Python; in C they are part "
@@ -49,10 +50,11 @@ Status FeatureWindows::check(int n_features, double fps) const {
   }
   // The file has its rate in float32.
   if (static_cast<float>(fps) != file_.fps)
-    return error(StatusCode::kInvalidArgument,
-                 "the input %s of this avatar takes features of frames at %g fps; got a stream of %g. Leave fps out, or "
-                 "make the stream with the avatar's.",
-                 name.c_str(), static_cast<double>(file_.fps), fps);
+    return error(
+        StatusCode::kInvalidArgument,
+        "the input %s of this avatar takes features of frames at %g fps; got a stream of %g. Leave fps out, or "
+        "make the stream with the avatar's.",
+        name.c_str(), static_cast<double>(file_.fps), fps);
   return {};
 }
 

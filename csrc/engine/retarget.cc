@@ -41,12 +41,12 @@ struct ActionUnit {
   arkit::Weight left, right;
 };
 constexpr ActionUnit kActionUnits[] = {
-    {"au01", 4, 5, arkit::browInnerUp, arkit::browInnerUp},          // inner brow raiser
-    {"au04", 4, 5, arkit::browDownLeft, arkit::browDownRight},       // brow lowerer
-    {"au05", 4, 5, arkit::eyeWideLeft, arkit::eyeWideRight},         // upper lid raiser
-    {"au06", 4, 5, arkit::cheekSquintLeft, arkit::cheekSquintRight}, // cheek raiser
-    {"au07", 4, 5, arkit::eyeSquintLeft, arkit::eyeSquintRight},     // lid tightener
-    {"au45", 2, 2, arkit::eyeBlinkLeft, arkit::eyeBlinkRight},       // blink
+    {"au01", 4, 5, arkit::browInnerUp, arkit::browInnerUp},           // inner brow raiser
+    {"au04", 4, 5, arkit::browDownLeft, arkit::browDownRight},        // brow lowerer
+    {"au05", 4, 5, arkit::eyeWideLeft, arkit::eyeWideRight},          // upper lid raiser
+    {"au06", 4, 5, arkit::cheekSquintLeft, arkit::cheekSquintRight},  // cheek raiser
+    {"au07", 4, 5, arkit::eyeSquintLeft, arkit::eyeSquintRight},      // lid tightener
+    {"au45", 2, 2, arkit::eyeBlinkLeft, arkit::eyeBlinkRight},        // blink
 };
 // GaussianTalker's one number of the eyes is AU45, clipped and halved.
 constexpr ActionUnit kEye = {"eye", 1, 1, arkit::eyeBlinkLeft, arkit::eyeBlinkRight};

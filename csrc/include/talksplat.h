@@ -236,8 +236,9 @@ typedef struct ts_avatar_info {
   uint32_t n_gaussians; /* rows in the file */
   uint32_t n_source;    /* rows in the file it was imported from */
   uint32_t n_vertices, n_triangles, n_joints, n_blendshapes, n_inputs;
-  uint32_t n_control;     /* floats of a control: of all inputs together */
-  uint32_t speaks; /* 1: speech moves it, through inputs with ARKit's names or FLAME's, or windows of a voice's features;
+  uint32_t n_control; /* floats of a control: of all inputs together */
+  uint32_t
+      speaks; /* 1: speech moves it, through inputs with ARKit's names or FLAME's, or windows of a voice's features;
                       0: it has no such face, or needs features of another encoder (the manifest's "encoder") */
   int32_t sh_degree;      /* -1: RGB */
   uint32_t width, height; /* of the canvas */
@@ -366,9 +367,9 @@ TS_API ts_status ts_frame_vertices(ts_frame* frame, const float* control, float*
 typedef struct ts_voice_info {
   uint32_t struct_size;
   const char* manifest; /* JSON, NUL-terminated */
-  double look_ahead_s; /* of a face, all told: network and drive. At other rates than 16 kHz its filter adds 16 samples
+  double look_ahead_s;  /* of a face, all told: network and drive. At other rates than 16 kHz its filter adds 16 samples
                            of the lower rate: 1 ms, 2 ms at 8 kHz. A control of an avatar adds ts_avatar_info's */
-  uint32_t n_channels; /* what the network says; channel_names in its order */
+  uint32_t n_channels;  /* what the network says; channel_names in its order */
   const char* const* channel_names;
   uint32_t n_features;
   uint32_t n_weights; /* TS_N_WEIGHTS; weight_names in their order */

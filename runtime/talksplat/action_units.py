@@ -25,7 +25,7 @@ _NAME = re.compile(r"\s*(au\d{2})(_r)?\s*", re.IGNORECASE)
 
 
 def unit_of(name: str) -> str | None:
-    """"AU45" for " au45_r"; None for what is no intensity of an action unit."""
+    """ "AU45" for " au45_r"; None for what is no intensity of an action unit."""
     match = _NAME.fullmatch(name)
     return match[1].upper() if match else None
 
@@ -52,26 +52,26 @@ class UnitTrack:
             raise MotionInvalid(f"{who}: {name} is told no action units: it has no input with elements like {BLINK}.")
         if isinstance(source, (str, os.PathLike)):
             self.who = os.fsdecode(source)
-            units = _read(Path(self.who))
+            given = _read(Path(self.who))
         else:
             self.who = f"{who}: au"
-            units = _arrays(self.who, source)
-        needed = dict.fromkeys(unit for units in self._told.values() for unit in units.values())
-        missing = [unit for unit in needed if unit not in units]
+            given = _arrays(self.who, source)
+        needed = dict.fromkeys(unit for told in self._told.values() for unit in told.values())
+        missing = [unit for unit in needed if unit not in given]
         if missing:
-            found = ", ".join(sorted(units)) or "none"
+            found = ", ".join(sorted(given)) or "none"
             raise MotionInvalid(f"{self.who}: lacks {', '.join(missing)}, which {name} is told; it has {found}.")
-        self._units = {unit: units[unit] for unit in needed}
+        self._units = {unit: given[unit] for unit in needed}
         self.frames = len(next(iter(self._units.values())))
 
     def columns(self, inputs: Mapping[str, Input], first: int, count: int) -> dict[int, FloatArray]:
         """[count] by column of a control, of the frames first, first + 1, ..., all of which there are."""
         out: dict[int, FloatArray] = {}
-        for name, units in self._told.items():
-            for element, unit in units.items():
-                rows = self._units[unit][first : first + count]
+        for name, told in self._told.items():
+            for element, unit in told.items():
+                rows: FloatArray = self._units[unit][first : first + count]
                 if unit == BLINK:
-                    rows = np.clip(rows, 0.0, np.float32(MAX_BLINK))
+                    rows = np.clip(rows, np.float32(0), np.float32(MAX_BLINK))
                 out[inputs[name].offset + element] = rows / np.float32(MAX_BLINK) if name == EYE else rows
         return out
 
@@ -119,7 +119,9 @@ def _read(path: Path) -> dict[str, FloatArray]:
                 value = float("nan")
             if not abs(value) <= np.finfo(np.float32).max:
                 label = table.header[column]
-                raise MotionInvalid(f"{path}: row {row.line}, column {label} must be a finite number; got {cell[:40]!r}.")
+                raise MotionInvalid(
+                    f"{path}: row {row.line}, column {label} must be a finite number; got {cell[:40]!r}."
+                )
             values[unit].append(value)
     if not rows:
         raise MotionInvalid(f"{path}: has no row below its header.")

@@ -32,7 +32,7 @@ from .layering import Layer
 from .motion_files import load_motion
 from .motions import Motion, fit_motion
 from .silence import Silence
-from .speech import Hearing, Heard, speech_fps
+from .speech import Heard, Hearing, speech_fps
 from .tracks import Tracks
 
 
@@ -299,7 +299,9 @@ class Avatar:
         draw = self._drawing("render", size, format, background, camera, precision)
         if audio is None:
             if tracks.frames is None:
-                raise ValueError("render: audio must be a sound, or features, au or cameras be given; got none of them.")
+                raise ValueError(
+                    "render: audio must be a sound, or features, au or cameras be given; got none of them."
+                )
             sound: Audio = Silence(tracks.frames, fps)
         else:
             sound = open_audio("render", audio, sample_rate)

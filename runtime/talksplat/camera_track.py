@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
 from ._bounds import Bounds
 from ._json import parse_json
 from ._text import shortened
@@ -41,14 +40,14 @@ class Lens(NamedTuple):
 class CameraTrack:
     """F cameras, one for each frame.
 
-    source: a transforms.json, whose frames have a transform_matrix each, world_from_cam in OpenGL's axes (x right, y up,
-    z to the viewer), in their order; or a sequence of Camera, each for the picture as it is drawn.
-    manifest: of the avatar, whose method says in which unit it was trained, and whose lens counts where the file has none.
+    source: a transforms.json, whose frames have a transform_matrix each, in their order: world_from_cam in the axes of
+    OpenGL (x right, y up, z to the viewer); or a sequence of Camera, each for the picture as it is drawn.
+    manifest: of the avatar: its method says in which unit it was trained, and its lens counts where the file has none.
     Raises MotionInvalid for the file, ValueError for other things.
     """
 
     def __init__(self, who: str, source: Any, manifest: Mapping[str, Any]) -> None:
-        self._cameras: list[_core.Camera] | None = None
+        self._cameras: Sequence[Camera] | None = None
         own = manifest["camera"]
         self._near = float(own["near"])
         if isinstance(source, (str, os.PathLike)):
@@ -65,7 +64,7 @@ class CameraTrack:
             self._cameras = _given(self.who, source)
             self.frames = len(self._cameras)
 
-    def at(self, frame: int, width: int, height: int) -> _core.Camera:
+    def at(self, frame: int, width: int, height: int) -> Camera:
         """The camera of a frame, for a picture of width x height: the lens scales with the height and stays centred."""
         if self._cameras is not None:
             return self._cameras[frame]
@@ -73,17 +72,19 @@ class CameraTrack:
         scale = height / lens.height
         cx = width / 2 + scale * (lens.cx - lens.width / 2)
         pose = self._poses[frame].astype(np.float32)
-        return _core.Camera(pose, scale * lens.fx, scale * lens.fy, cx, scale * lens.cy, self._near)
+        return Camera(pose, scale * lens.fx, scale * lens.fy, cx, scale * lens.cy, self._near)
 
 
-def _given(who: str, source: Any) -> list[_core.Camera]:
+def _given(who: str, source: Any) -> Sequence[Camera]:
     if not isinstance(source, Sequence):
-        raise ValueError(f"{who} must be a transforms.json, or a list of talksplat.Camera; got {type(source).__name__}.")
+        raise ValueError(
+            f"{who} must be a transforms.json, or a list of talksplat.Camera; got {type(source).__name__}."
+        )
     wrong = next((camera for camera in source if not isinstance(camera, Camera)), None)
     if wrong is not None or not source:
         found = "none" if not source else type(wrong).__name__
         raise ValueError(f"{who} must be a list of talksplat.Camera, at least one; got {found}.")
-    return [camera.core() for camera in source]
+    return source
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -135,7 +136,9 @@ def _lens(path: str, content: dict[str, Any]) -> Lens | None:
             return None
     except (KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
         said = f"{type(error).__name__}: {shortened(str(error), 200)}"
-        raise MotionInvalid(f"{path}: focal_len must have cx and cy beside it, or camera_angle_x w and h; {said}.") from None
+        raise MotionInvalid(
+            f"{path}: focal_len must have cx and cy beside it, or camera_angle_x w and h; {said}."
+        ) from None
     if not (math.isfinite(focal) and focal > 0 and 1 <= width <= 1 << 16 and 1 <= height <= 1 << 16):
         raise MotionInvalid(f"{path}: its lens must be of a picture; got {focal:g}, {width:g} and {height:g} pixels.")
     return Lens(focal, focal, width / 2, height / 2, round(width), round(height))

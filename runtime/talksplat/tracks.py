@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What moves an avatar beside the face that speaks, given frame by frame: features of the sound, action units, cameras."""
+"""What moves an avatar beside a face that speaks, frame by frame: features of the sound, action units, cameras."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEAD = "head_pose"
 class Tracks:
     """Tracks of one avatar, any of them None; frame k of each is the avatar's frame k.
 
-    lengths: frames of those that are given, by what they are called.  frames: of the shortest; None where there is none.
+    lengths: frames of those that are given, by what they are called.  frames: of the shortest, None without any.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Tracks:
 
     def over(self, controls: FloatArray, first: int) -> FloatArray:
         """Controls [T,n_control] of frames first, first + 1, ..., which the tracks have, with what they give."""
-        if self.frames is None:
+        if self.frames is None or len(controls) == 0:
             return controls
         out: FloatArray = controls.copy()
         if self.features is not None:
@@ -59,4 +59,4 @@ class Tracks:
 
     def camera(self, frame: int, width: int, height: int) -> _core.Camera | None:
         """The camera of a frame; None where none is given."""
-        return None if self.cameras is None else self.cameras.at(frame, width, height)
+        return None if self.cameras is None else self.cameras.at(frame, width, height).core()

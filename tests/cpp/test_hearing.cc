@@ -18,7 +18,7 @@ using ts_test::contains;
 
 namespace {
 
-constexpr int kFeatures = 34;  // of the sample voice
+constexpr int kFeatures = 18;  // of the sample voice
 constexpr int64_t kSamples = 24000, kFrames = 38;
 constexpr double kAfterS = 1 / 25.0;  // the sample's window ends a frame later
 
@@ -128,7 +128,8 @@ void windows_hold_the_frames_around(ts_engine* engine, const ts_avatar* avatar, 
   ts_speech* speech = speech_at(engine, voice);
   const std::vector<float> control = controls_of(speech, avatar, x, kSamples, kFrames);
   const int64_t n_control = info_of(avatar).n_control;
-  const uint32_t audio = offset_of(avatar, "audio"), au = offset_of(avatar, "au"), head = offset_of(avatar, "head_pose");
+  const uint32_t audio = offset_of(avatar, "audio"), au = offset_of(avatar, "au"),
+                 head = offset_of(avatar, "head_pose");
   constexpr int kBrow = 43, kBlinkLeft = 0, kBlinkRight = 7;  // among ARKit's weights
   float most = 0, least_feature = 0;
   for (int64_t frame = 0; frame < kFrames; ++frame) {
@@ -197,10 +198,10 @@ void what_does_not_fit_is_refused(ts_engine* engine, const ts_voice* voice, cons
   ts_avatar_destroy(other);
 
   ts_avatar* wide = load(engine, listener(kFeatures + 1));
-  refused(speech, wide, "\"audio\" of this avatar takes 35 channels of length 1 a frame, and this voice has 34");
+  refused(speech, wide, "\"audio\" of this avatar takes 19 channels of length 1 a frame, and this voice has 18");
   ts_avatar_destroy(wide);
   ts_avatar* longer = load(engine, listener(kFeatures, 2));
-  refused(speech, longer, "takes 34 channels of length 2 a frame, and this voice has 34 features of length 1");
+  refused(speech, longer, "takes 18 channels of length 2 a frame, and this voice has 18 features of length 1");
   ts_avatar_destroy(longer);
 
   ts_avatar* avatar = load(engine, listener());

@@ -17,13 +17,10 @@
 #include "check.h"
 #include "engine/flame_lips.h"
 #include "engine/retarget.h"
+#include "retarget_test.h"
 
-using ts::AvatarInput;
-using ts::FaceRows;
-using ts::InputTarget;
+using namespace ts_test;
 using ts::kArkitNames;
-using ts::kArkitWeights;
-namespace arkit = ts::arkit;
 
 static std::atomic<int> n_allocations{0};
 
@@ -37,9 +34,6 @@ void operator delete(void* p, size_t) noexcept { std::free(p); }
 
 namespace {
 
-using Names = std::vector<std::string>;
-using Row = std::vector<float>;
-
 const Names kEveryName(kArkitNames, kArkitNames + kArkitWeights);
 
 Names every_name_but(const Names& left_out) {
@@ -50,89 +44,6 @@ Names every_name_but(const Names& left_out) {
   return names;
 }
 
-// An input of shapes 0, 1, 2...; names that begin with '-' are absent in the rig.
-AvatarInput shapes(const std::string& input, const Names& names, Row default_value = {}) {
-  AvatarInput out;
-  out.name = input;
-  out.size = static_cast<int>(names.size());
-  out.target = InputTarget::kBlendshape;
-  for (size_t i = 0; i < names.size(); ++i) {
-    const bool absent = names[i][0] == '-';
-    out.names.push_back(names[i].substr(absent));
-    out.index.push_back(absent ? -1 : static_cast<int>(i));
-  }
-  out.default_value = default_value.empty() ? Row(names.size(), 0.0f) : std::move(default_value);
-  return out;
-}
-
-AvatarInput joints(const std::string& input, Row default_value) {
-  AvatarInput out;
-  out.name = input;
-  out.size = static_cast<int>(default_value.size());
-  out.target = InputTarget::kJointRotation;
-  for (size_t i = 0; i < default_value.size() / 3; ++i) out.index.push_back(static_cast<int>(i));
-  out.default_value = std::move(default_value);
-  return out;
-}
-
-ts::AvatarFile avatar(std::vector<AvatarInput> inputs, ts::RigKind rig = ts::RigKind::kArkit) {
-  ts::AvatarFile file;
-  file.rig = rig;
-  file.inputs = std::move(inputs);
-  return file;
-}
-
-// A face of the weights that are listed; the others are not given.
-struct Face {
-  std::array<float, kArkitWeights> weight{};
-  std::array<bool, kArkitWeights> given{};
-  Row head_pose;
-
-  Face(std::initializer_list<std::pair<arkit::Weight, float>> weights, Row head = {}) : head_pose(std::move(head)) {
-    for (const auto& [name, value] : weights) {
-      weight[static_cast<size_t>(name)] = value;
-      given[static_cast<size_t>(name)] = true;
-    }
-  }
-  FaceRows rows() const { return {1, weight.data(), given.data(), head_pose.empty() ? nullptr : head_pose.data()}; }
-};
-
-// A file's retargeting, with what it refers to.
-class Retarget {
- public:
-  explicit Retarget(ts::AvatarFile&& file) : own_(std::move(file)), file_(own_) {}
-  explicit Retarget(const ts::AvatarFile& file) : file_(file) {}
-  Retarget(const Retarget&) = delete;
-
-  bool speaks() const { return retarget_.speaks(); }
-  bool has_face() const { return retarget_.has_face(); }
-  bool has_place(int weight) const { return retarget_.has_place(weight); }
-  bool head_has_place() const { return retarget_.head_has_place(); }
-  bool moves(size_t input, const FaceRows& face) const { return retarget_.moves(input, face); }
-  void apply(const FaceRows& face, float* control) const { retarget_.apply(face, control); }
-  int64_t n_control() const { return layout_.size(); }
-
- private:
-  ts::AvatarFile own_;
-  const ts::AvatarFile& file_;
-  ts::ControlLayout layout_{file_.inputs};
-  ts::Retarget retarget_{file_, layout_};
-};
-
-Row apply(const Retarget& retarget, const FaceRows& face) {
-  Row control(static_cast<size_t>(face.n * retarget.n_control()), std::numeric_limits<float>::quiet_NaN());
-  retarget.apply(face, control.data());
-  return control;
-}
-Row apply(const Retarget& retarget, const Face& face) { return apply(retarget, face.rows()); }
-
-bool near(float value, double wanted, double tolerance = 1e-6) {
-  return std::abs(static_cast<double>(value) - wanted) <= tolerance;
-}
-bool near(const Row& row, const std::vector<double>& wanted, double tolerance = 1e-6) {
-  return row.size() == wanted.size() &&
-         std::equal(row.begin(), row.end(), wanted.begin(), [=](float a, double b) { return near(a, b, tolerance); });
-}
 bool all_finite(const Row& row) {
   return std::all_of(row.begin(), row.end(), [](float x) { return std::isfinite(x); });
 }
@@ -493,76 +404,6 @@ void only_so_many_expressions_are_used() {
   }
 }
 
-// ---- networks that are told action units ----
-
-AvatarInput network_input(const std::string& input, const Names& names, Row default_value) {
-  AvatarInput out;
-  out.name = input;
-  out.target = InputTarget::kDeform;
-  out.size = static_cast<int>(default_value.size());
-  out.names = names;
-  out.default_value = std::move(default_value);
-  return out;
-}
-
-void action_units_are_told_in_openface_s_scale() {
-  const Names units = {"AU01", "AU04", "AU05", "AU06", "AU07", "AU45"};
-  const Retarget retarget(avatar({network_input("audio", {}, {0.5f, 0.5f}), network_input("au", units, Row(6, 1.0f))}, ts::RigKind::kNone));
-  CHECK(!retarget.speaks() && retarget.has_face());
-  const Face face({{arkit::browInnerUp, 0.5f},
-                   {arkit::browDownLeft, 0.25f},
-                   {arkit::browDownRight, 0.75f},
-                   {arkit::eyeWideLeft, 1.0f},
-                   {arkit::eyeWideRight, 1.0f},
-                   {arkit::cheekSquintLeft, 0.5f},
-                   {arkit::cheekSquintRight, 0.0f},
-                   {arkit::eyeSquintLeft, 1.5f},
-                   {arkit::eyeSquintRight, 1.5f},
-                   {arkit::eyeBlinkLeft, 0.5f},
-                   {arkit::eyeBlinkRight, 1.0f},
-                   {arkit::jawOpen, 1.0f}});
-  // Full weights are 4, the utmost is 5, and a blink is 2.
-  CHECK(near(apply(retarget, face), {0.5, 0.5, 2, 2, 4, 1, 5, 1.5}));
-  CHECK(near(apply(retarget, Face({{arkit::eyeBlinkLeft, 1.5f}, {arkit::eyeBlinkRight, 1.5f}})),
-             {0.5, 0.5, 1, 1, 1, 1, 1, 2}));
-  CHECK(apply(retarget, Face({{arkit::browInnerUp, -0.5f}}))[2] == 0);
-  CHECK(apply(retarget, Face({{arkit::jawOpen, 1.0f}})) == Row({0.5f, 0.5f, 1, 1, 1, 1, 1, 1}));
-  CHECK(retarget.moves(1, face.rows()) && !retarget.moves(0, face.rows()));
-  CHECK(!retarget.moves(1, Face({{arkit::jawOpen, 1.0f}}).rows()));
-  int placed = 0;
-  for (int weight = 0; weight < kArkitWeights; ++weight) placed += retarget.has_place(weight);
-  CHECK(placed == 11);
-  CHECK(!retarget.has_place(arkit::jawOpen) && !retarget.has_place(arkit::browOuterUpLeft));
-}
-
-void action_units_go_by_their_names() {
-  // Whatever the input is called, in any case and order, and as OpenFace's columns are called.
-  const Retarget retarget(avatar({network_input("lids", {"au45_R", "other", "aU01"}, {0, 0, 0})}, ts::RigKind::kNone));
-  CHECK(near(apply(retarget, Face({{arkit::eyeBlinkLeft, 1.0f}, {arkit::eyeBlinkRight, 1.0f}, {arkit::browInnerUp, 0.5f}})),
-             {2, 0, 2}));
-  for (const char* name : {"AU45_c", "AU450", "AU4", "xAU45", "AU02", "_r", ""}) {
-    CHECK_MESSAGE(!Retarget(avatar({network_input("au", {name}, {0})}, ts::RigKind::kNone)).has_face(), name);
-  }
-}
-
-void an_eye_is_told_how_far_it_is_shut() {
-  const Face shut({{arkit::eyeBlinkLeft, 1.0f}, {arkit::eyeBlinkRight, 0.5f}});
-  const Retarget retarget(avatar({network_input("eye", {}, {0.25f})}, ts::RigKind::kNone));
-  CHECK(retarget.has_face() && near(apply(retarget, shut), {0.75}));
-  CHECK(!Retarget(avatar({network_input("eye", {}, {0, 0})}, ts::RigKind::kNone)).has_face());
-  CHECK(!Retarget(avatar({joints("eye", {0, 0, 0})}, ts::RigKind::kNone)).has_face());
-}
-
-void a_view_turns_with_the_head() {
-  AvatarInput view = joints("head_pose", {0.5f, 0, 0});
-  view.target = InputTarget::kView;
-  view.index.clear();
-  const Retarget retarget(avatar({network_input("eye", {}, {0}), view}, ts::RigKind::kNone));
-  const Face face({}, {0.1f, 0.2f, 0.3f});
-  CHECK(retarget.head_has_place() && retarget.moves(1, face.rows()));
-  CHECK(apply(retarget, face) == Row({0, 0.1f, 0.2f, 0.3f}));
-}
-
 // ---- what holds for all ----
 
 void what_no_face_moves_stays_at_rest() {
@@ -638,10 +479,6 @@ int main() {
   lips_move_to_the_side_that_is_meant();
   lips_without_an_answer_stay_at_rest();
   only_so_many_expressions_are_used();
-  action_units_are_told_in_openface_s_scale();
-  action_units_go_by_their_names();
-  an_eye_is_told_how_far_it_is_shut();
-  a_view_turns_with_the_head();
   what_no_face_moves_stays_at_rest();
   a_finite_face_gives_finite_inputs();
   a_frame_allocates_nothing();

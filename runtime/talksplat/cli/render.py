@@ -109,7 +109,9 @@ def render(
     tracks = {"features": features, "au": au, "cameras": camera_track}
     performs = audio is not None or any(track is not None for track in tracks.values())
     if not performs and (seed, mouth, head, blink) != (0, 1, 1, 1):
-        raise typer.BadParameter("--seed, --mouth, --head and --blink are for AUDIO, --features, --au or --camera-track")
+        raise typer.BadParameter(
+            "--seed, --mouth, --head and --blink are for AUDIO, --features, --au or --camera-track"
+        )
     try:
         accepted = formats_of(output)
     except ValueError as error:
