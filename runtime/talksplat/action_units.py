@@ -30,6 +30,20 @@ def unit_of(name: str) -> str | None:
     return match[1].upper() if match else None
 
 
+def told_units(inputs: Iterable[Input]) -> dict[str, dict[int, str]]:
+    """Input → for each of its elements that is told an action unit, which: {"au": {5: "AU45"}}; {"eye": {0: EYE}}."""
+    told: dict[str, dict[int, str]] = {}
+    for into in inputs:
+        if into.target != "deform":
+            continue
+        units = {i: unit for i, element in enumerate(into.names) if (unit := unit_of(element)) is not None}
+        if units:
+            told[into.name] = units
+        elif into.name == EYE and into.size == 1 and not into.names:
+            told[into.name] = {0: EYE}
+    return told
+
+
 class UnitTrack:
     """F frames of intensities 0..5, as OpenFace has them, for the inputs that an avatar has for them.
 
@@ -40,14 +54,7 @@ class UnitTrack:
     """
 
     def __init__(self, who: str, source: Any, inputs: Iterable[Input], name: str) -> None:
-        # Input → for each of its elements that is a unit, where it is and which.
-        self._told: dict[str, dict[int, str]] = {}
-        for into in inputs:
-            units = {i: unit for i, element in enumerate(into.names) if (unit := unit_of(element)) is not None}
-            if into.target == "deform" and units:
-                self._told[into.name] = units
-            elif into.name == EYE and into.size == 1:
-                self._told[into.name] = {0: BLINK}
+        self._told = told_units(inputs)
         if not self._told:
             raise MotionInvalid(f"{who}: {name} is told no action units: it has no input with elements like {BLINK}.")
         if isinstance(source, (str, os.PathLike)):
@@ -56,7 +63,7 @@ class UnitTrack:
         else:
             self.who = f"{who}: au"
             given = _arrays(self.who, source)
-        needed = dict.fromkeys(unit for told in self._told.values() for unit in told.values())
+        needed = dict.fromkeys(_unit(unit) for told in self._told.values() for unit in told.values())
         missing = [unit for unit in needed if unit not in given]
         if missing:
             found = ", ".join(sorted(given)) or "none"
@@ -69,11 +76,17 @@ class UnitTrack:
         out: dict[int, FloatArray] = {}
         for name, told in self._told.items():
             for element, unit in told.items():
-                rows: FloatArray = self._units[unit][first : first + count]
-                if unit == BLINK:
+                rows: FloatArray = self._units[_unit(unit)][first : first + count]
+                if _unit(unit) == BLINK:
                     rows = np.clip(rows, np.float32(0), np.float32(MAX_BLINK))
-                out[inputs[name].offset + element] = rows / np.float32(MAX_BLINK) if name == EYE else rows
+                if unit == EYE:
+                    rows = rows / np.float32(MAX_BLINK)
+                out[inputs[name].offset + element] = rows
         return out
+
+
+def _unit(told: str) -> str:
+    return BLINK if told == EYE else told
 
 
 def _arrays(who: str, source: Any) -> dict[str, FloatArray]:

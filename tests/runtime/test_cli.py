@@ -39,9 +39,11 @@ def test_inspect(tiny_path: Path, capsys: Output) -> None:
             "ARKit weights (.csv, .json, .npy)": True,
             "FLAME parameters (.npz)": False,
             "own clips (clip:NAME)": True,
+            "action units (--au)": False,
             "head pose": True,
         },
         "speech": True,
+        "features": None,
     }
     assert main(["inspect", str(tiny_path)]) == 0
     shown = " ".join(capsys.readouterr().out.split())

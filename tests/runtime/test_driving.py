@@ -458,6 +458,17 @@ def test_cameras_that_are_none(voiced: talksplat.Avatar, tmp_path: Path) -> None
 # ---- the command line ----
 
 
+def test_inspect_says_what_drives_it(deaf_path: Path, voiced_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path, parts in (
+        (deaf_path, ("speech by features of deepspeech: --features", "driven by action units (--au), head pose")),
+        (voiced_path, ("speech by the built-in voice", "driven by action units (--au), head pose")),
+    ):
+        assert main(["inspect", str(path)]) == 0
+        shown = " ".join(capsys.readouterr().out.split())
+        for said in parts:
+            assert said in shown
+
+
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
     try:
         code: Any = main([*map(str, arguments)])

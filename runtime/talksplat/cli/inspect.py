@@ -104,7 +104,7 @@ def _precision_text(deform: dict[str, Any]) -> str:
 
 def _supports(head: Avatar) -> dict[str, Any]:
     """What drives it: recorded motion by kind of file, speech, and features of an encoder."""
-    from ..action_units import unit_of
+    from ..action_units import told_units
 
     arkit = any("jawOpen" in into.names for into in head.inputs.values())
     return {
@@ -112,11 +112,11 @@ def _supports(head: Avatar) -> dict[str, Any]:
             "ARKit weights (.csv, .json, .npy)": arkit,
             "FLAME parameters (.npz)": "expr" in head.inputs,
             "own clips (clip:NAME)": bool(head.clips),
+            "action units (--au)": bool(told_units(head.inputs.values())),
             "head pose": "head_pose" in head.inputs or "rotation" in head.inputs,
         },
         "speech": head.speaks,
         "features": head.manifest["encoder"],
-        "action units": any(unit_of(name) for into in head.inputs.values() for name in into.names),
     }
 
 
