@@ -157,4 +157,32 @@ void SampleDeform::random(const std::string& name, std::vector<int64_t> shape, f
   tensors[name] = tensor("F32", std::move(shape), values);
 }
 
+void lengthen_mouth(SampleDeform& s, int n) {
+  std::string stages;
+  for (int i = 0; i < n; ++i) {
+    stages += "{\"kind\": \"linear\", \"plus\": \"base\", \"activation\": \"none\", \"out\": \"more" +
+              std::to_string(i) + "\"}, ";
+  }
+  s.replace("{\"kind\": \"linear\", \"frame\": \"sound\"", stages + "{\"kind\": \"linear\", \"frame\": \"sound\"");
+  for (const char* name : {"1/weight", "2/weight", "2/bias"}) {
+    auto tensor = s.tensors.extract(std::string("deform/mouth/") + name);
+    tensor.key() = "deform/mouth/" + std::to_string(tensor.key()[13] - '0' + n) + tensor.key().substr(14);
+    s.tensors.insert(std::move(tensor));
+  }
+}
+
+void replace_condition(SampleDeform& s, const std::string& condition) {
+  const size_t begin = s.manifest.find("\"condition\": ["), end = s.manifest.find("\"precision\"");
+  s.manifest.replace(begin, end - begin,
+                     "\"condition\": [" + condition +
+                         "], \"branches\": [{\"name\": \"all\", \"rows\": 10, \"static\": [], \"stages\": []}], ");
+  for (auto it = s.tensors.begin(); it != s.tensors.end();)
+    it = it->first.rfind("deform/", 0) == 0 ? s.tensors.erase(it) : std::next(it);
+}
+
+void replace_branches(SampleDeform& s, const std::string& static_names, const std::string& stages) {
+  replace_condition(s, "");
+  s.replace("\"static\": [], \"stages\": []", "\"static\": [" + static_names + "], \"stages\": [" + stages + "]");
+}
+
 }  // namespace ts_test

@@ -61,8 +61,9 @@ def neck_of(mean: Array, camera: Camera) -> Array:
     lower half of its height."""
     view = np.array(camera["cam_from_world"], np.float64).reshape(4, 4)
     seen = np.asarray(mean, np.float64) @ view[:3, :3].T + view[:3, 3]
-    at: Array = np.percentile(seen, (50, 75, 50), axis=0).diagonal()
-    return view[:3, :3].T @ (at - view[:3, 3])
+    at = np.percentile(seen, (50, 75, 50), axis=0).diagonal()
+    pivot: Array = view[:3, :3].T @ (at - view[:3, 3])
+    return pivot
 
 
 def view_of(mean: Array, transforms: Path | None, data: Path | None, unit: float, source: Source) -> View:
