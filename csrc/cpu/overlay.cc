@@ -36,6 +36,10 @@ Status Overlay::draw(const RasterizeArgs& args, const DeformProgram& program, Ra
   const bool transparent = !given.color && !given.image_f32 && !given.image_u8;
   // Coverage is memory to be written and read again: only where somebody asks for it.
   Picture behind = picture(behind_, args.image, transparent || args.image.alpha || args.image.depth);
+  // A mouth covers few tiles: the others of its picture are neither written nor read, until it must be whole.
+  const int tiles = tiles_across(args.image.width) * tiles_across(args.image.height);
+  uint8_t* drawn = drawn_.reserve(static_cast<size_t>(tiles));
+  bool whole = false;
   receipt.n_gaussians = receipt.n_visible = 0, receipt.n_instances = 0;
   RasterizeArgs of = args;  // a branch's
   Receipt taken;            // and what it took
@@ -45,21 +49,23 @@ Status Overlay::draw(const RasterizeArgs& args, const DeformProgram& program, Ra
     end -= branch.n;
     of.gaussians = rows_of(args.gaussians, end, branch.n);
     of.image = b == 0 ? args.image : behind.image;
-    if (branch.dilate_px > 1) {
-      if (b + 1 == branches.size()) {  // what lies behind the last branch, as a picture
-        of.gaussians.n = 0;
-        TS_RETURN_IF_ERROR(rasterizer.draw(of, taken));
-        of.gaussians.n = branch.n;
-      }
+    if (branch.dilate_px > 1) {  // over a whole picture: nothing over what lies behind makes it one
+      whole = true;
+      of.drawn = nullptr;
+      of.gaussians.n = 0;
+      TS_RETURN_IF_ERROR(rasterizer.draw(of, taken));
+      of.gaussians.n = branch.n;
       Picture alone = picture(alone_, args.image, true);
       of.image = alone.image;
       of.background = Background{};
       TS_RETURN_IF_ERROR(rasterizer.draw(of, taken));
       dilate(alone, branch.dilate_px, behind, pool);
     } else {
+      of.drawn = b == 0 || whole ? nullptr : drawn;
       TS_RETURN_IF_ERROR(rasterizer.draw(of, taken));
     }
     of.background = behind.as_background(transparent);
+    if (!whole) of.background.drawn = drawn, of.background.elsewhere = &given;
     receipt.n_gaussians += taken.n_gaussians, receipt.n_visible += taken.n_visible;
     receipt.n_instances += taken.n_instances;
   }

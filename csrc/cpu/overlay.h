@@ -17,7 +17,7 @@ class Overlay {
   Status draw(const RasterizeArgs& args, const DeformProgram& program, Rasterizer& rasterizer, ThreadPool& pool,
               Receipt& receipt);
 
-  uint64_t scratch_bytes() const { return behind_.bytes() + alone_.bytes() + reach_.bytes(); }
+  uint64_t scratch_bytes() const { return behind_.bytes() + alone_.bytes() + reach_.bytes() + drawn_.bytes(); }
 
  private:
   // A picture in memory: red, green and blue, coverage, depth.
@@ -29,6 +29,7 @@ class Overlay {
   void dilate(const Picture& top, int px, const Picture& behind, ThreadPool& pool);
 
   Buffer<float> behind_, alone_, reach_;
+  Buffer<uint8_t> drawn_;
 };
 
 }  // namespace ts

@@ -55,7 +55,7 @@ Status Rasterizer::draw(const RasterizeArgs& args, Receipt& receipt) {
   blend.lists = bin.lists;
   blend.instances = instances_.data();
   blend.precision = args.precision;
-  blend.finish = {args.image, args.background};
+  blend.finish = {args.image, args.background, args.drawn};
   blend_cpu(blend, blend_.data(), kernels_, pool_);
   receipt.blend_us += watch.lap();
 

@@ -15,6 +15,9 @@ namespace ts {
 struct FinishArgs {
   Image image;  // its alpha becomes 1 - T
   Background background;
+  // [tiles] Nullable. Tiles without a splat are not written, and 0 here; the others are 1. Where it is the background's
+  // own, such tiles stay as they are.
+  uint8_t* drawn = nullptr;
 };
 
 // planes of a tile: [channel][16 y + x], channels red, green, blue (premultiplied), transmittance, depth.

@@ -39,7 +39,10 @@ struct Background {
   const uint8_t* image_u8 = nullptr;  // [height,width,3]
   // Of an image_f32 that is a picture of Gaussians itself, over what lies behind those: their planes. Nullable: it has none.
   const float *alpha = nullptr, *depth = nullptr;  // [height,width]
-  bool transparent = false;                        // nothing lies behind them: the picture is premultiplied
+  // Its tiles that were drawn (nullptr: all); `elsewhere` is what lies behind in the others.
+  const uint8_t* drawn = nullptr;
+  const Background* elsewhere = nullptr;
+  bool transparent = false;  // nothing lies behind them: the picture is premultiplied
 };
 
 int64_t row_bytes(Format format, int width);  // of a packed row

@@ -18,6 +18,7 @@ struct RasterizeArgs {
   float dilation = kDilation;  // px^2, added to the diagonal of the 2-D covariance
   Precision precision = Precision::kReference;
   Image image;
+  uint8_t* drawn = nullptr;  // FinishArgs
 };
 
 // What a frame took, by stage, in microseconds, and what it had to do.

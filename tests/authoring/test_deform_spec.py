@@ -160,8 +160,8 @@ def stage(i: int, **keys: Any) -> Change:
 
 
 def measured(**errors: Any) -> dict[str, Any]:
-    zero = dict.fromkeys(("mean_px", "mean_px_rms", "color", "logit", "log_scale", "rotation"), 0.0)
-    return {"controls": 8, "fp32": zero, "bf16": {**zero, **errors}}
+    keys = ("motion_px", "mean_px", "mean_px_rms", "color", "logit", "scale", "rotation")
+    return {"controls": 8, **dict.fromkeys(keys, 0.0), **errors}
 
 
 WINDOW = {"before": 2, "after": 1, "channels": 3, "length": 2}
@@ -170,9 +170,9 @@ BAD: dict[str, tuple[Change, str]] = {
     "unknown key": (at("stages", []), "manifest.deform has the unknown keys 'stages'"),
     "missing key": (at("error"), "manifest.deform lacks ['error']"),
     "precision": (at("precision", "fp16"), "manifest.deform.precision must be one of ('fp32', 'bf16'); got 'fp16'."),
-    "error's key": (at("error", {"controls": 1}), "manifest.deform.error lacks ['bf16', 'fp32']"),
+    "error's key": (at("error", {"controls": 1}), "manifest.deform.error lacks ['color', 'logit'"),
     "error's count": (at("error", {**measured(), "controls": 0}), "manifest.deform.error.controls must be a count"),
-    "error not finite": (at("error", measured(color=float("nan"))), "manifest.deform.error.bf16.color must be a "),
+    "error not finite": (at("error", measured(color=float("nan"))), "manifest.deform.error.color must be a "),
     "a rig": (both(lambda m, _: m["rig"].update(kind="mesh"), lambda m, _: m["binding"].update(kind="vertex"),
                    put("binding/index", np.zeros(N, np.uint32)), put("rig/vertex", rows(1, 3))),
               "manifest.rig.kind must be none where there is a deform program; got 'mesh'."),

@@ -85,7 +85,7 @@ def test_the_command_writes_an_avatar(method: str, tmp_path: Path, capsys: Outpu
         "Apache-2.0",
         "not a person: made from formulas",
     )
-    names = ["audio", "eye", "camera"] if method == "gaussian-talker" else ["audio", "au"]
+    names = [*(["audio", "eye", "camera"] if method == "gaussian-talker" else ["audio", "au"]), "head_pose"]
     assert list(avatar.inputs) == names
     assert avatar.inputs["audio"].size == 8 * 96
 

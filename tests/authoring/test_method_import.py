@@ -53,6 +53,8 @@ def test_a_gaussian_talker_is_recognised(talker: Path, tmp_path: Path) -> None:
     assert (manifest["name"], manifest["method"], manifest["color"]) == ("may", "gaussian-talker", "sh3")
     assert (manifest["encoder"], manifest["look_ahead_ms"], manifest["fps"]) == ("deepspeech", 280.0, 25.0)
     assert [file["name"] for file in manifest["provenance"]["files"]] == ["point_cloud.ply", "deformation.pth"]
+    turn = manifest["inputs"].pop()
+    assert (turn["name"], turn["target"], len(turn["pivot"])) == ("head_pose", "view", 3)
     assert manifest["inputs"] == [
         {"name": "audio", "size": 3712, "target": "deform",
          "window": {"before": 4, "after": 3, "channels": 29, "length": 16}},

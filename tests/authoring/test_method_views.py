@@ -16,6 +16,7 @@ from authoring.golden_methods import Arrays, Case, case, states
 from authoring.torch_files import fused_bytes
 from reference.tsplat import read
 from talksplat.authoring import convert
+from talksplat.authoring.methods.views import head_turn, neck_of
 from talksplat.errors import AvatarInvalid, AvatarNotFound
 
 TALKER = "golden/gaussian_talker/b_layer2_smallgrid_ckpt"
@@ -215,3 +216,13 @@ def test_data_that_is_wrong(case: str, talker: Path, data: Path, tmp_path: Path)
 def test_data_that_is_no_folder(talker: Path, tmp_path: Path) -> None:
     with pytest.raises(AvatarNotFound, match=r"no: is no folder\. Pass the data folder of the training"):
         convert(talker, tmp_path / "a.tsplat", data=tmp_path / "no")
+
+
+def test_a_head_turns_at_its_neck() -> None:
+    """In the middle of its width and depth as the camera sees it, in the lower half of its height; y is down there."""
+    rng = np.random.default_rng(0)
+    mean = rng.uniform(-1, 1, (5000, 3)) * (1, 2, 0.5) + (3, 0, 0)
+    view = np.diag([1.0, -1.0, -1.0, 1.0])
+    view[:3, 3] = (-3, 0, 6)
+    pivot = head_turn(neck_of(mean, {"cam_from_world": view.ravel().tolist()}))["pivot"]  # type: ignore[typeddict-item]
+    np.testing.assert_allclose(pivot, (3, -1, 0), atol=0.1)

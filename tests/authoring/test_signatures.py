@@ -174,7 +174,7 @@ def test_pipes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "format", [format for format in FORMATS if format not in ("gaussian-avatars", "gaussian-talker")]
+    "format", [format for format in FORMATS if format not in ("gaussian-avatars", "gaussian-talker", "e-d3dgs")]
 )
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="no /dev/zero here")
 def test_devices_are_bounded(tmp_path: Path, format: str) -> None:

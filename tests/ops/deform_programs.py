@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +77,7 @@ class Program:
         return self.frame("conv", out, tensors, stride=stride, padding=1, **{"in": x}, **keys)
 
     def branch(self, name: str, n: int, static: dict[str, int], **keys: Any) -> Branch:
-        self.branches.append({"name": name, "rows": n, "dilate_px": 0, "static": list(static), "stages": [], **keys})
+        self.branches.append({"name": name, "rows": n, "dilate_px": 0, "static": list(static), "stages": []} | keys)
         for value, width in static.items():
             self.tensors[f"deform/{name}/static/{value}"] = self.random(n, width)
         self.n += n
@@ -89,6 +91,7 @@ class Program:
             tensors["gaussians/sh"] = self.random(self.n, (sh_degree + 1) ** 2, 3, size=0.3)
             made["color"] = f"sh{sh_degree}"
         tensors["gaussians/scale"] *= np.float32(0.02)
+        made["camera"] = copy.deepcopy(made["camera"])
         made["camera"]["cam_from_world"][11] = 2.0
         made["deform"] = {
             "condition": self.condition, "branches": self.branches, "precision": precision, "error": None,
@@ -234,3 +237,52 @@ def everything(n: int, seed: int = 0) -> Program:
     b.add("rotation", point, 9, 0.3)
     p.branch("still", 3, {})
     return p
+
+
+def any_program(n: int, seed: int) -> Program:
+    """Branches of random stages: values of random widths with no, one or many readers, in every role that there is."""
+    p = Program(seed)
+    rng = p.rng
+    x = p.input("x", (1, 6, 1))
+    vectors: dict[int, str] = {}  # of the condition, by their size
+
+    def vector(size: int) -> str:
+        if size not in vectors:
+            vectors[size] = p.frame_linear(f"v{size}", x, 6, size, "tanh")
+        return vectors[size]
+
+    for b in range(int(rng.integers(1, 4))):
+        width = {f"s{i}": int(rng.integers(1, 70)) for i in range(int(rng.integers(1, 4)))}
+        branch = p.branch(f"b{b}", n, dict(width), dilate_px=3 if b else 0)
+        for i in range(int(rng.integers(3, 16))):
+            _any_stage(branch, f"o{i}", width, vector)
+        targets = ["mean", "rotation", "logit", "color", str(rng.choice(["log_scale", "softplus_scale"]))]
+        for to in rng.permutation(targets)[: rng.integers(1, 6)]:
+            # Of one value as often as not, so that heads are joined, and so that one alone is fused.
+            value = str(rng.choice(list(width))) if rng.uniform() < 0.5 else list(width)[-1]
+            branch.add(str(to), value, width[value], MOTION if to == "mean" else 0.2, bias=bool(rng.integers(2)))
+    return p
+
+
+def _any_stage(branch: Branch, out: str, width: dict[str, int], vector: Callable[[int], str]) -> None:
+    rng = branch.program.rng
+    value = str(rng.choice(list(width)))
+    kind = rng.choice(["linear", "linear", "point", "attention", "norm"])
+    act = str(rng.choice(["none", "relu", "leaky_relu", "tanh"]))
+    w = width[value]
+    if kind == "norm":
+        branch.norm(out, value, w, act)
+    elif kind == "attention":
+        heads = int(rng.choice([h for h in (1, 2, 3, 4) if w % h == 0]))
+        plus = [v for v in width if width[v] == w]
+        tokens = [vector(w)] * int(rng.integers(1, 5))
+        branch.attention(out, value, w, tokens, heads, str(rng.choice(plus)) if rng.integers(2) else None)
+    elif kind == "point":
+        branch.linear(out, None, 0, w, "tanh", plus=value, **({"frame": vector(w)} if rng.integers(2) else {}))
+    else:
+        outputs = int(rng.choice([w, rng.choice(list(width.values())), rng.integers(1, 70)]))
+        keys = {"plus": [v for v in width if width[v] == outputs], "gain": [vector(w)], "frame": [vector(outputs)]}
+        chosen = {key: str(rng.choice(of)) for key, of in keys.items() if of and rng.integers(2)}
+        branch.linear(out, value, w, outputs, "tanh", **chosen)
+        w = outputs
+    width[out] = w

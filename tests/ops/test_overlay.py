@@ -82,6 +82,35 @@ def test_first_branch_is_over_the_second(
         np.testing.assert_allclose(got[..., :3], np.clip(want, 0, 1), rtol=0, atol=1.1 / 255)
 
 
+@pytest.mark.parametrize("dilate_px", [(0, 0), (5, 0), (0, 5), (3, 5)])
+@pytest.mark.parametrize("background", ["none", "color"])
+def test_three_branches(backend: Backend, background: str, dilate_px: tuple[int, int], tmp_path: Path) -> None:
+    """A middle one that is drawn in few tiles, with tiles of its own and tiles that it shares with the last."""
+    program = Program(7)
+    counts = (200, 30, 100)
+    for name, n, px in zip("abc", counts, (0, *dilate_px), strict=True):
+        program.branch(name, n, {}, dilate_px=px)
+    path = program.write(tmp_path / "a.tsplat")
+    avatar = load(path, backend)
+    g = in_file_order(path, avatar)
+    color = np.array([0.2, 0.9, 0.4])
+    want = np.broadcast_to(color if background == "color" else np.zeros(3), (SIZE, SIZE, 3))
+    through = np.ones((SIZE, SIZE))
+    end = sum(counts)
+    for n, px in zip(reversed(counts), (*reversed(dilate_px), 0), strict=True):
+        image, alpha, _ = picture(g, slice(end - n, end), avatar)
+        reach = largest_around(alpha, px) if px else alpha
+        want = image + (1 - reach)[..., None] * want
+        through = through * (1 - alpha)
+        end -= n
+    given = tuple(color) if background == "color" else None
+    got = avatar.render_frame(size=(SIZE, SIZE), background=given, format="rgba8").image.astype(np.float64) / 255
+    if background == "none":
+        np.testing.assert_allclose(got[..., 3], 1 - through, rtol=0, atol=1.1 / 255)
+    else:
+        np.testing.assert_allclose(got[..., :3], np.clip(want, 0, 1), rtol=0, atol=1.1 / 255)
+
+
 def test_depth_order_is_of_each_layer(backend: Backend, tmp_path: Path) -> None:
     """A mouth in front of the face is drawn behind it all the same."""
     program: Program = talking_gaussian(FACE, MOUTH, seed=3)

@@ -198,7 +198,13 @@ TS_INLINE void blend(const BlendArgs& args, int tile, BlendScratch& scratch) {
 }  // namespace
 
 void blend_tile(const BlendArgs& args, int tile, BlendScratch& scratch) {
-  if (args.lists[tile].begin == args.lists[tile].end) {
+  const bool empty = args.lists[tile].begin == args.lists[tile].end;
+  uint8_t* drawn = args.finish.drawn;
+  if (drawn && empty) {
+    if (drawn != args.finish.background.drawn) drawn[tile] = 0;
+    return;
+  }
+  if (empty) {
     for (int i = 0; i < kTilePlanes * kTilePixels; ++i)
       scratch.planes[i] = i / kTilePixels == kTransmittance ? 1.0f : 0.0f;
   } else if (args.finish.image.depth) {
@@ -207,6 +213,7 @@ void blend_tile(const BlendArgs& args, int tile, BlendScratch& scratch) {
     blend<false>(args, tile, scratch);
   }
   finish_tile(args.finish, tile, scratch.planes);
+  if (drawn) drawn[tile] = 1;
 }
 
 TS_TARGET_END

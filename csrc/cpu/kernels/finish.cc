@@ -223,7 +223,9 @@ TS_INLINE void write_plane(const FinishArgs& args, const Rect& rect, const float
 
 }  // namespace
 
-void finish_tile(const FinishArgs& args, int tile, float* planes) {
+void finish_tile(const FinishArgs& given, int tile, float* planes) {
+  FinishArgs args = given;
+  if (args.background.drawn && !args.background.drawn[tile]) args.background = *given.background.elsewhere;
   const int tiles_x = tiles_across(args.image.width);
   Rect rect{tile % tiles_x * kTile, tile / tiles_x * kTile, kTile, kTile};
   rect.w = args.image.width - rect.x0 < kTile ? args.image.width - rect.x0 : kTile;
