@@ -57,8 +57,8 @@ class School:
         self, student: Student, units: Array, told: Lesson, scale: float, rounds: tuple[int, ...], share: Array
     ) -> None:
         """rounds: steps of each.  share [N]: how often each Gaussian is asked."""
-        for module, heard in zip(student.audio, self.ear, strict=True):
-            module.load_state_dict(heard.state_dict())
+        for i in range(len(student.audio)):
+            student.audio[i].load_state_dict(self.ear[i].state_dict())
         gap = speech.lip_gap(self.faces)
         closed = 1 - np.clip((gap - CLOSED) / (OPEN - CLOSED), 0, 1)
         faded = FADED_LOGIT * closed, self.marks["fading"].astype(np.float64)
