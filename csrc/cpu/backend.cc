@@ -128,6 +128,7 @@ CpuFrame::CpuFrame(std::shared_ptr<const CpuModel> model, Precision of_pictures)
     for (int c = 0; c < 4; ++c) pose_.rows.quat[4 * i + c] = local[(3 + c) * kPoseBlock];
     for (int c = 0; c < 3; ++c) pose_.rows.scale[3 * i + c] = local[(7 + c) * kPoseBlock];
   }
+  last_control_.reserve(static_cast<size_t>(view.n_control));
   const DeformProgram& adds = program();
   const auto rows = [&](bool added, Buffer<float>& buffer, int64_t columns) {
     return added ? zeros(buffer, binding.n * columns) : nullptr;

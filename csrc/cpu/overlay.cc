@@ -4,6 +4,25 @@
 #include <algorithm>
 
 namespace ts {
+namespace {
+
+constexpr int64_t kStrip = 64;  // columns that a thread takes from top to bottom: a few cache lines of every row
+
+// Each of n items, `stride` apart, becomes the largest of itself and the px - 1 after it; there are n + px - 1. An item is
+// `width` numbers, each with those of its own place. In steps that double what an item knows of: log2(px) passes.
+void largest_of(int px, float* item, int64_t n, int64_t stride, int64_t width) {
+  const auto take = [&](int64_t count, int64_t ahead) {
+    for (int64_t i = 0; i < count; ++i) {
+      float *own = item + i * stride, *other = own + ahead * stride;
+      for (int64_t c = 0; c < width; ++c) own[c] = std::max(own[c], other[c]);
+    }
+  };
+  int64_t known = 1, count = n + px - 1;  // items that know of `known`
+  for (; 2 * known <= px; known *= 2) take(count -= known, known);
+  if (known < px) take(n, px - known);
+}
+
+}  // namespace
 
 Background Overlay::Picture::as_background(bool transparent) const {
   Background background;
@@ -78,19 +97,26 @@ Status Overlay::draw(const RasterizeArgs& args, const DeformProgram& program, Ra
 void Overlay::dilate(const Picture& top, int px, const Picture& behind, ThreadPool& pool) {
   const int width = top.image.width, height = top.image.height, radius = px / 2;
   const float *color = static_cast<const float*>(top.image.data), *alpha = top.image.alpha;
-  float* reach = reach_.reserve(static_cast<size_t>(int64_t{width} * height));  // the largest along its row
-  pool.run(height, [&](int64_t y, int) {
-    const float* row = alpha + y * width;
-    for (int x = 0; x < width; ++x)
-      reach[y * width + x] = *std::max_element(row + std::max(x - radius, 0), row + std::min(x + radius + 1, width));
+  // [height + 2 radius][width + 2 radius] coverage with none around it; then, from each pixel on, the largest of px.
+  const int64_t stride = width + 2 * radius, rows = height + 2 * radius;
+  float* reach = reach_.reserve(static_cast<size_t>(stride * rows));
+  pool.run(rows, [&](int64_t row, int) {
+    float* to = reach + row * stride;
+    std::fill_n(to, stride, 0.0f);
+    if (row < radius || row >= radius + height) return;
+    std::copy_n(alpha + (row - radius) * width, width, to + radius);
+    largest_of(px, to, width, 1, 1);
+  });
+  const int64_t strips = (width + kStrip - 1) / kStrip;
+  pool.run(strips, [&](int64_t strip, int) {
+    const int64_t first = strip * kStrip;
+    largest_of(px, reach + first, height, stride, std::min<int64_t>(kStrip, width - first));
   });
   auto* out = static_cast<float*>(behind.image.data);
   pool.run(height, [&](int64_t y, int) {
-    const int64_t low = std::max<int64_t>(y - radius, 0), high = std::min<int64_t>(y + radius + 1, height);
     for (int x = 0; x < width; ++x) {
-      float covered = 0;
-      for (int64_t row = low; row < high; ++row) covered = std::max(covered, reach[row * width + x]);
       const int64_t i = y * width + x;
+      const float covered = reach[y * stride + x];
       for (int c = 0; c < 3; ++c) out[3 * i + c] = color[3 * i + c] + (1 - covered) * out[3 * i + c];
       if (behind.image.alpha) behind.image.alpha[i] = alpha[i] + (1 - alpha[i]) * behind.image.alpha[i];
       if (behind.image.depth) behind.image.depth[i] = top.image.depth[i] + (1 - alpha[i]) * behind.image.depth[i];

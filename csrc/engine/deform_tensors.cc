@@ -131,6 +131,10 @@ class ProgramReader {
     return Status();
   }
 
+  std::string key_of(const DeformBranch& branch) const {
+    return "manifest: deform.branches[" + std::to_string(&branch - program_.branches.data()) + "]";
+  }
+
   Status branch(DeformBranch& branch) {
     const std::string root = "deform/" + branch.name + "/";
     for (int i = 0; i < branch.n_static; ++i) {
@@ -146,10 +150,10 @@ class ProgramReader {
       TS_RETURN_IF_ERROR(branch_stage(branch, i, root + std::to_string(i) + "/"));
     int64_t numbers = 0;
     for (const DeformValue& value : branch.values) numbers += value.width;
+    for (const DeformStage& stage : branch.stages) numbers += stage.heads * static_cast<int64_t>(stage.tokens.size());
     if (numbers > kMaxBlockNumbers) {
-      return in_.invalid("manifest: deform branch " + branch.name + " must have values of at most " +
-                         std::to_string(kMaxBlockNumbers) + " numbers a Gaussian in all; got " +
-                         std::to_string(numbers));
+      return in_.invalid(key_of(branch) + " must have values of at most " + std::to_string(kMaxBlockNumbers) +
+                         " numbers a Gaussian in all; got " + std::to_string(numbers));
     }
     const struct {
       DeformTarget target;
@@ -174,7 +178,7 @@ class ProgramReader {
 
   Status branch_stage(DeformBranch& branch, size_t i, const std::string& place) {
     DeformStage& stage = branch.stages[i];
-    const std::string key = "manifest: deform branch " + branch.name + ", stages[" + std::to_string(i) + "]";
+    const std::string key = key_of(branch) + ".stages[" + std::to_string(i) + "]";
     const auto width = [&](int v) { return v < 0 ? 0 : branch.values[static_cast<size_t>(v)].width; };
     const int inputs = width(stage.in);
     switch (stage.kind) {

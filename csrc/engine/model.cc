@@ -6,12 +6,13 @@
 namespace ts {
 namespace {
 
-ModelView view_of(const AvatarFile& file, const Rig& rig) {
+ModelView view_of(const AvatarFile& file, const Rig& rig, const ControlLayout& layout) {
   ModelView view;
   view.mesh = rig.mesh;
   view.skeleton = rig.skeleton;
   view.binding = rig.binding;
   view.program = &file.program;
+  view.n_control = layout.size();
   view.gaussians = file.gaussians;
   view.gaussians.mean = view.gaussians.quat = view.gaussians.scale = nullptr;  // they are in binding.local
   return view;
@@ -31,7 +32,8 @@ Status Model::load(const char* path, std::shared_ptr<Backend> backend, std::shar
   AvatarFile file;
   TS_RETURN_IF_ERROR(read_avatar_file(path, file));
   const std::shared_ptr<Model> loaded(new Model(std::move(file), std::move(backend)));
-  TS_RETURN_IF_ERROR(loaded->backend_->load(view_of(loaded->file_, loaded->rig_), loaded->backend_model_));
+  TS_RETURN_IF_ERROR(
+      loaded->backend_->load(view_of(loaded->file_, loaded->rig_, loaded->layout_), loaded->backend_model_));
   model = loaded;
   return {};
 }

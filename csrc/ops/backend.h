@@ -26,6 +26,7 @@ struct ModelView {
   PoseBinding binding;     // local: the Gaussians' mean, quaternion and scale at rest
   GaussianView gaussians;  // n, opacity and colour; mean, quat and scale are made by pose
   const DeformProgram* program = nullptr;
+  int64_t n_control = 0;  // floats of a control
 };
 
 // What fixes the capacities of a frame.

@@ -258,6 +258,7 @@ class _Branch:
         root, place = f"manifest.deform branch {name}", f"deform/{name}/"
         self.values: dict[str, int] = {}
         self.added: set[str] = set()
+        self._scores = 0  # of attention, heads times tokens
         self._condition, self._tensors = condition, tensors
         self._widths = {**WIDTHS, "sh": 3 * n_coefficients}
         if n_coefficients:
@@ -342,6 +343,7 @@ class _Branch:
         for name in ("query", "key", "value", "out"):
             self._tensors.get(f"{place}{name}/weight", width, width)
             self._tensors.get(f"{place}{name}/bias", width)
+        self._scores += heads * len(tokens)
 
     def _width(self, name: object, where: str) -> int:
         known = isinstance(name, str) and name in self.values
@@ -351,7 +353,7 @@ class _Branch:
     def _write(self, where: str, name: str, width: int) -> None:
         require(width <= MAX_WIDTH, where, f"with values of at most {MAX_WIDTH} numbers", f"{name}: {width}")
         self.values[name] = width
-        total = sum(self.values.values())
+        total = sum(self.values.values()) + self._scores
         require(total <= MAX_NUMBERS, where, f"with values of at most {MAX_NUMBERS} numbers in all", total)
 
 

@@ -185,4 +185,11 @@ void replace_branches(SampleDeform& s, const std::string& static_names, const st
   s.replace("\"static\": [], \"stages\": []", "\"static\": [" + static_names + "], \"stages\": [" + stages + "]");
 }
 
+void add_maps(SampleDeform& s) {
+  for (const char* map : {"query", "key", "value", "out"}) {
+    s.add(std::string("deform/all/0/") + map + "/weight", "F32", {64, 64});
+    s.add(std::string("deform/all/0/") + map + "/bias", "F32", {64});
+  }
+}
+
 }  // namespace ts_test

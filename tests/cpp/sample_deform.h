@@ -25,5 +25,7 @@ void lengthen_mouth(SampleDeform& s, int n);
 // In place of the program: a condition, and a branch of the rows that it reads nothing for.
 void replace_condition(SampleDeform& s, const std::string& condition);
 void replace_branches(SampleDeform& s, const std::string& static_names, const std::string& stages);
+// Maps of an attention of width 64 that is the first stage of "all".
+void add_maps(SampleDeform& s);
 
 }  // namespace ts_test

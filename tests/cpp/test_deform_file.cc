@@ -272,18 +272,18 @@ void manifests() {
        "deform.branches[0].stages[0].gain must be absent where there is no in"},
       {"\"gain\": \"gain\"", "\"gain\": \"h\"", "deform.branches[0].stages[0].gain must be the name of a value"},
       {"\"gain\": \"gain\"", "\"gain\": \"token\"",
-       "deform branch face, stages[0].gain must be a value of one row of 6 numbers; got 1 of 8"},
+       "deform.branches[0].stages[0].gain must be a value of one row of 6 numbers; got 1 of 8"},
       {"\"frame\": \"token\"", "\"frame\": \"base\"", "deform.branches[0].stages[0].frame must be the name of a value"},
       {"\"frame\": \"token\"", "\"frame\": \"gain\"",
-       "deform branch face, stages[0].frame must be a value of one row of 8 numbers; got 1 of 6"},
+       "deform.branches[0].stages[0].frame must be a value of one row of 8 numbers; got 1 of 6"},
       {"\"frame\": \"sound\"", "\"frame\": \"each\"",
-       "deform branch mouth, stages[0].frame must be a value of one row of 4 numbers; got 3 of 4"},
+       "deform.branches[1].stages[0].frame must be a value of one row of 4 numbers; got 3 of 4"},
       {"\"plus\": \"base\", \"activation\": \"leaky_relu\"", "\"plus\": \"grid\", \"activation\": \"leaky_relu\"",
-       "deform branch face, stages[0].plus must have the width of the output, 8; got 6"},
+       "deform.branches[0].stages[0].plus must have the width of the output, 8; got 6"},
       {"\"plus\": \"base\", \"activation\": \"leaky_relu\"", "\"plus\": \"token\", \"activation\": \"leaky_relu\"",
        "deform.branches[0].stages[0].plus must be the name of a value"},
       {"\"plus\": \"base\", \"activation\": \"none\"", "\"activation\": \"none\"",
-       "deform branch mouth, stages[0] must have in or plus"},
+       "deform.branches[1].stages[0] must have in or plus"},
       {"\"slope\": 0.125, ", "", "deform.branches[0].stages[0].slope is missing"},
       {"\"in\": \"normed\", \"activation\": \"relu\"", "\"in\": \"normed\", \"activation\": \"softmax\"",
        "deform.branches[0].stages[3].activation must be another one here; got \"softmax\""},
@@ -296,10 +296,10 @@ void manifests() {
       {"[\"token\", \"null\"]", "[\"token\", \"h\"]",
        "deform.branches[0].stages[1].tokens[1] must be the name of a value"},
       {"[\"token\", \"null\"]", "[\"token\", \"gain\"]",
-       "deform branch face, stages[1].tokens must be a value of one row of 8 numbers; got 1 of 6"},
+       "deform.branches[0].stages[1].tokens must be a value of one row of 8 numbers; got 1 of 6"},
       {"\"heads\": 2", "\"heads\": 0", "deform.branches[0].stages[1].heads must be an integer from 1 to 64; got 0"},
       {"\"heads\": 2", "\"heads\": 65", "deform.branches[0].stages[1].heads must be an integer from 1 to 64"},
-      {"\"heads\": 2", "\"heads\": 3", "deform branch face, stages[1].heads must divide the width 8"},
+      {"\"heads\": 2", "\"heads\": 3", "deform.branches[0].stages[1].heads must divide the width 8"},
       {"\"heads\": 2, ", "", "deform.branches[0].stages[1].heads is missing"},
       {"\"epsilon\": 1e-5", "\"epsilon\": 0", "deform.branches[0].stages[2].epsilon must be above 0; got 0"},
       {"\"epsilon\": 1e-5", "\"epsilon\": 1e-60", "deform.branches[0].stages[2].epsilon must be above 0"},
@@ -313,7 +313,7 @@ void manifests() {
       {"\"in\": \"normed\", \"to\": \"rotation\"", "\"to\": \"rotation\"",
        "deform.branches[0].stages[6].in is missing"},
       {"\"to\": \"color\"", "\"to\": \"sh\"",
-       "deform branch face, stages[8].to must fit the manifest's color, which is \"rgb\""},
+       "deform.branches[0].stages[8].to must fit the manifest's color, which is \"rgb\""},
       {"{\"kind\": \"add\", \"in\": \"h\", \"to\": \"logit\"},", "",
        "tensor \"deform/face/7/weight\" must be [3,8] F32; got [1,8] F32"},
   };
@@ -428,7 +428,7 @@ void tensors() {
       {"tensor \"deform/face/0/weight\" is missing", [](auto& s) { s.drop("deform/face/0/weight"); }},
       {"\"deform/face/0/weight\" must be [o,6] F32; got [8,7] F32",
        [](auto& s) { s.add("deform/face/0/weight", "F32", {8, 7}); }},
-      {"deform branch face, stages[0] has 1025 outputs; at most 1024",
+      {"deform.branches[0].stages[0] has 1025 outputs; at most 1024",
        [](auto& s) { s.add("deform/face/0/weight", "F32", {1025, 6}); }},
       {"\"deform/face/0/weight\" row 7 has inf", [](auto& s) { s.set("deform/face/0/weight", 47, kInf); }},
       {"\"deform/face/0/bias\" must be [8] F32; got [7] F32", [](auto& s) { s.add("deform/face/0/bias", "F32", {7}); }},
@@ -483,13 +483,13 @@ void tensors() {
        [](auto& s) { s.replace("[\"sound\", \"waves\", \"camera\"]", "[" + repeated("\"sound\"", 65) + "]"); }},
       {"deform.branches[0].stages[1].tokens must have 1 to 64 entries",
        [](auto& s) { s.replace("[\"token\", \"null\"]", "[" + repeated("\"null\"", 65) + "]"); }},
-      {"deform branch all must have values of at most 4096 numbers a Gaussian in all; got 4097",
+      {"deform.branches[0] must have values of at most 4096 numbers a Gaussian in all; got 4097",
        [](auto& s) {
          replace_branches(s, R"("a", "b", "c", "d", "e")", "");
          for (const char* name : {"a", "b", "c", "d", "e"})
            s.add(std::string("deform/all/static/") + name, "F32", {10, name[0] == 'e' ? 1 : 1024});
        }},
-      {"deform branch all must have values of at most 4096 numbers a Gaussian in all; got 4097",
+      {"deform.branches[0] must have values of at most 4096 numbers a Gaussian in all; got 4097",
        [](auto& s) {
          replace_branches(s, "\"a\"", R"({"kind": "linear", "in": "a", "activation": "none", "out": "b"},
              {"kind": "linear", "plus": "b", "activation": "none", "out": "c"},
@@ -497,6 +497,16 @@ void tensors() {
              {"kind": "linear", "plus": "d", "activation": "none", "out": "e"})");
          s.add("deform/all/static/a", "F32", {10, 1});
          s.add("deform/all/0/weight", "F32", {1024, 1});
+       }},
+      {"deform.branches[0] must have values of at most 4096 numbers a Gaussian in all; got 4224",  // 1024 are scores
+       [](auto& s) {
+         replace_branches(s, R"("a", "b", "c", "d")", R"({"kind": "attention", "in": "d", "tokens": [)" +
+                                                          repeated("\"t\"", 16) + R"(], "heads": 64, "out": "e"})");
+         s.replace("\"condition\": []", R"("condition": [{"kind": "constant", "out": "t"}])");
+         s.add("deform/condition/0/value", "F32", {1, 64});
+         for (const char* name : {"a", "b", "c", "d"})
+           s.add(std::string("deform/all/static/") + name, "F32", {10, name[0] == 'd' ? 64 : 1024});
+         add_maps(s);
        }},
       {"heads must divide the width 64, and times the tokens be at most 1024; got 64",
        [](auto& s) {
@@ -561,10 +571,7 @@ void loads_at_the_limits() {
          s.replace("\"condition\": []", R"("condition": [{"kind": "constant", "out": "t"}])");
          s.add("deform/condition/0/value", "F32", {1, 64});
          s.add("deform/all/static/a", "F32", {10, 64});
-         for (const char* map : {"query", "key", "value", "out"}) {
-           s.add(std::string("deform/all/0/") + map + "/weight", "F32", {64, 64});
-           s.add(std::string("deform/all/0/") + map + "/bias", "F32", {64});
-         }
+         add_maps(s);
        }},
   };
   for (const auto& [what, change] : variants) {

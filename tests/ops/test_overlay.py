@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,7 @@ def two_layers(path: Path, dilate_px: int = 0) -> Path:
     return program.write(path)
 
 
-@pytest.mark.parametrize("dilate_px", [0, 1, 5, 13])
+@pytest.mark.parametrize("dilate_px", [0, 1, 3, 5, 13, 101])
 @pytest.mark.parametrize("background", ["none", "color", "image"])
 def test_first_branch_is_over_the_second(
     backend: Backend, background: str, dilate_px: int, tmp_path: Path, rng: np.random.Generator
@@ -129,3 +130,11 @@ def test_counts_are_of_all_layers(backend: Backend, tmp_path: Path) -> None:
     single = load(embedtalk(FACE).write(tmp_path / "b.tsplat"), backend).render_frame(size=(SIZE, SIZE))
     assert frame.receipt.n_gaussians == FACE + MOUTH and single.receipt.n_gaussians == FACE
     assert FACE < frame.receipt.n_visible <= FACE + MOUTH
+
+
+def test_a_wide_dilation_of_a_large_picture_takes_no_longer(tmp_path: Path) -> None:
+    """A file may ask for 255 pixels: by the size of the square that would be a minute of a large picture."""
+    avatar = load(two_layers(tmp_path / "a.tsplat", 255), None, 2)
+    begin = time.process_time()
+    avatar.render_frame(size=(2048, 2048), background=(0, 0, 0))
+    assert time.process_time() - begin < 5

@@ -14,7 +14,7 @@ from talksplat.speech import builtin_voice
 from .. import spec
 from ..deform_spec import Program
 from ..gaussians import SH_C0, Gaussians, softplus_scale
-from ..methods.cloud import RawCloud, prepared
+from ..methods.cloud import RawCloud, joined, prepared
 from ..methods.embed_talk import bake as embed_talk
 from ..methods.embed_talk.config import shapes as embed_talk_shapes
 from ..methods.gaussian_talker import bake as gt
@@ -87,14 +87,6 @@ def talking_gaussian(head: Head, weights: Weights) -> tuple[Manifest, dict[str, 
     cloud = joined(face, mouth)
     manifest = _manifest(head, "talking-gaussian", world, cloud, tg.inputs(config.face), program)
     return manifest, {**cloud.tensors(), **tensors, **_plate(head)}
-
-
-def joined(front: Gaussians, back: Gaussians) -> Gaussians:
-    """Both clouds, one after the other; so are their sources' rows."""
-    columns = ("mean", "quat", "scale", "opacity", "color")
-    both = {name: np.concatenate([getattr(front, name), getattr(back, name)]) for name in columns}
-    rows = np.concatenate([front.source_index, back.source_index + np.uint32(front.source_count)])
-    return Gaussians(**both, source_index=rows, source_count=front.source_count + back.source_count)
 
 
 def _raw(head: Head, world: World) -> RawCloud:

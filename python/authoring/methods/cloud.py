@@ -74,3 +74,11 @@ def prepared(where: str, raw: RawCloud, scale_of: Callable[[Array], Array] = exp
 def in_blocks(features: Callable[[Array], Array], mean: Array) -> Array:
     """features(mean) of [n,3] positions, some at a time: on the way it takes much more memory than what it gives."""
     return np.concatenate([features(mean[at : at + BLOCK]) for at in range(0, max(len(mean), 1), BLOCK)])
+
+
+def joined(front: Gaussians, back: Gaussians) -> Gaussians:
+    """Two clouds one after the other; so are their rows in the source."""
+    columns = ("mean", "quat", "scale", "opacity", "color")
+    both = {name: np.concatenate([getattr(front, name), getattr(back, name)]) for name in columns}
+    rows = np.concatenate([front.source_index, back.source_index + np.uint32(front.source_count)])
+    return Gaussians(**both, source_index=rows, source_count=front.source_count + back.source_count)

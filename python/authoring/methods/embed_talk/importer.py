@@ -13,19 +13,19 @@ from talksplat.errors import AvatarInvalid
 
 from ...ply import vertex_rows
 from ...ply_file import MAX_HEADER_BYTES, columns, read_elements
-from ...source import Source, stated_licence
-from ...spec import Array, Manifest, manifest
+from ...source import Source
+from ...spec import Array, Manifest
 from ...torch_file import load_torch
 from ..audio.config import Shaped
-from ..audio.program import Encoder, encoder_of, look_ahead_ms
+from ..audio.program import Encoder, encoder_of
+from ..avatar import learned_avatar
 from ..cloud import prepared, raw_cloud
-from ..views import head_turn, neck_of, view_of
+from ..views import view_of
 from ..weights import WAY_OUT, config_of_weights, finite, read_weights
 from .bake import bake, inputs
 from .config import AUDIO_FIRST, UNUSED, EmbedTalkConfig, config_of, shapes
 
 CLOUD, NETWORK = "point_cloud.ply", "deformation.pth"
-FPS = 25.0
 TRANSFORMS_UNIT = 1.0  # the paper says nothing of one
 FIELD = "embedding_"
 BY_TIME = "weight"  # E-D3DGS's embeddings of time
@@ -59,23 +59,10 @@ def import_embed_talk(folder: Path, name: str, options: Options | None = None) -
     view = view_of(cloud.mean, options.transforms, options.data, TRANSFORMS_UNIT, source)
     if view.plate is not None:
         tensors["plate/background"] = np.rint(view.plate).astype(np.uint8)
-    out = manifest(
-        name=name,
-        method="embedtalk",
-        fps=FPS,
-        canvas=view.canvas,
-        camera=view.camera,
-        background=(0.0, 0.0, 0.0),
-        color=cloud.color_kind,
-        source_count=cloud.source_count,
-        inputs=[*inputs(config), head_turn(neck_of(cloud.mean, view.camera))],
-        deform=program,
-        encoder=encoder.name,
-        look_ahead_ms=look_ahead_ms(config.audio, encoder, FPS),
-        licence=stated_licence(folder),
-        provenance=source.provenance("e-d3dgs"),
-    )
-    return out, {**cloud.tensors(), **tensors}
+    return learned_avatar(
+        name, "embedtalk", source, source_format="e-d3dgs", folder=folder, cloud=cloud, view=view,
+        inputs=inputs(config), program=program, tensors=tensors, audio=config.audio, encoder=encoder,
+    )  # fmt: skip
 
 
 def _embedding(where: str, rows: Array) -> Array:

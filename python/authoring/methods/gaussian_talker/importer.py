@@ -14,18 +14,18 @@ from talksplat.errors import AvatarInvalid, AvatarNotFound
 
 from ...ply import vertex_rows
 from ...ply_file import read_elements
-from ...source import Source, stated_licence
-from ...spec import Array, Manifest, manifest
+from ...source import Source
+from ...spec import Array, Manifest
 from ...torch_file import load_torch
-from ..audio.program import Encoder, encoder_of, look_ahead_ms
+from ..audio.program import Encoder, encoder_of
+from ..avatar import BLACK, learned_avatar
 from ..cfg_args import CfgArgs, read_cfg_args
 from ..cloud import prepared, raw_cloud
-from ..views import head_turn, neck_of, view_of
+from ..views import view_of
 from ..weights import config_of_weights, read_weights
 from .bake import bake, inputs
 from .config import HEADS, NET, SH_HEAD, UNUSED, GaussianTalkerConfig, config_of, shapes
 
-FPS = 25.0
 N_HEAD = 2
 TRANSFORMS_UNIT = 10.0  # its poses are the tracker's; a transforms.json has them divided by this
 # The training's switches that take a head away.
@@ -68,22 +68,11 @@ def import_gaussian_talker(
     if view.plate is not None:
         tensors["plate/background"] = np.rint(view.plate).astype(np.uint8)
     white = arguments.flag("white_background")
-    return manifest(
-        name=name,
-        method="gaussian-talker",
-        fps=FPS,
-        canvas=view.canvas,
-        camera=view.camera,
-        background=(1.0, 1.0, 1.0) if white else (0.0, 0.0, 0.0),
-        color=cloud.color_kind,
-        source_count=cloud.source_count,
-        inputs=[*inputs(config), head_turn(neck_of(cloud.mean, view.camera))],
-        deform=program,
-        encoder=encoder.name,
-        look_ahead_ms=look_ahead_ms(config.audio, encoder, FPS),
-        licence=stated_licence(folder),
-        provenance=source.provenance("gaussian-talker"),
-    ), {**cloud.tensors(), **tensors}
+    return learned_avatar(
+        name, "gaussian-talker", source, source_format="gaussian-talker", folder=folder, cloud=cloud, view=view,
+        inputs=inputs(config), program=program, tensors=tensors, audio=config.audio, encoder=encoder,
+        background=(1.0, 1.0, 1.0) if white else BLACK,
+    )  # fmt: skip
 
 
 def checkpoint(folder: Path) -> Path:

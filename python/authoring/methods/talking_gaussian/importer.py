@@ -14,15 +14,16 @@ import numpy as np
 from talksplat._text import shown
 from talksplat.errors import AvatarInvalid, AvatarNotFound
 
-from ...gaussians import Gaussians, softplus_scale
-from ...source import Source, stated_licence
-from ...spec import Array, Manifest, manifest
+from ...gaussians import softplus_scale
+from ...source import Source
+from ...spec import Array, Manifest
 from ...torch_file import Tensor, load_torch
 from ..audio.config import Shaped
-from ..audio.program import Encoder, encoder_of, look_ahead_ms
+from ..audio.program import Encoder, encoder_of
+from ..avatar import learned_avatar
 from ..cfg_args import read_cfg_args
-from ..cloud import RawCloud, prepared
-from ..views import head_turn, neck_of, view_of
+from ..cloud import RawCloud, joined, prepared
+from ..views import view_of
 from ..weights import Shapes, config_of_weights, read_weights
 from .bake import bake, inputs
 from .config import (
@@ -36,7 +37,6 @@ from .config import (
     mouth_shapes,
 )
 
-FPS = 25.0
 TRANSFORMS_UNIT = 1.0
 DILATE_PX = 13  # of the original's --dilate
 BRANCHES = ("face", "mouth")
@@ -90,28 +90,16 @@ def import_talking_gaussian(path: Path, name: str, options: Options | None = Non
         ready[0][1], ready[1][1], face_weights, mouth_weights, face_config, mouth_config,
         DILATE_PX if options.dilate else 0,
     )  # fmt: skip
-    cloud = _joined([gaussians for gaussians, _ in ready])
+    cloud = joined(ready[0][0], ready[1][0])
     view = view_of(cloud.mean, options.transforms, options.data, TRANSFORMS_UNIT, source)
     if view.plate is not None:
         tensors["plate/background"] = np.floor(view.plate).astype(np.uint8)  # as synthesis does, before it draws
     if read_cfg_args(path.parent).flag("white_background"):
         source.notes.append("It was trained on white, which its synthesis adds twice; here the background is black.")
-    return manifest(
-        name=name,
-        method="talking-gaussian",
-        fps=FPS,
-        canvas=view.canvas,
-        camera=view.camera,
-        background=(0.0, 0.0, 0.0),
-        color=cloud.color_kind,
-        source_count=cloud.source_count,
-        inputs=[*inputs(face_config), head_turn(neck_of(cloud.mean, view.camera))],
-        deform=program,
-        encoder=encoder.name,
-        look_ahead_ms=look_ahead_ms(face_config.audio, encoder, FPS),
-        licence=stated_licence(path.parent),
-        provenance=source.provenance("talking-gaussian"),
-    ), {**cloud.tensors(), **tensors}
+    return learned_avatar(
+        name, "talking-gaussian", source, source_format="talking-gaussian", folder=path.parent, cloud=cloud, view=view,
+        inputs=inputs(face_config), program=program, tensors=tensors, audio=face_config.audio, encoder=encoder,
+    )  # fmt: skip
 
 
 def checkpoint(path: Path) -> Path:
@@ -197,18 +185,3 @@ def _same_degree(clouds: list[RawCloud]) -> None:
     for i, cloud in enumerate(clouds):
         missing = most - cloud.color.shape[1]
         clouds[i] = replace(cloud, color=np.pad(cloud.color, ((0, 0), (0, missing), (0, 0))))
-
-
-def _joined(parts: list[Gaussians]) -> Gaussians:
-    """The branches' Gaussians one after another; so are their rows in the source."""
-    first, second = parts
-
-    def both(key: str) -> Array:
-        return np.concatenate([getattr(part, key) for part in parts])
-
-    moved = (second.source_index.astype(np.int64) + first.source_count).astype(np.uint32)
-    return Gaussians(
-        mean=both("mean"), quat=both("quat"), scale=both("scale"), opacity=both("opacity"), color=both("color"),
-        source_index=np.concatenate([first.source_index, moved]),
-        source_count=first.source_count + second.source_count,
-    )  # fmt: skip
