@@ -143,6 +143,7 @@ class DeformPlanner {
 
   Value& value(int i) { return values_[static_cast<size_t>(i)]; }
   int width(int i) const { return branch_.values[static_cast<size_t>(i)].width; }
+  bool is_static(int i) const { return i >= 0 && branch_.values[static_cast<size_t>(i)].rows; }
   int64_t& added(DeformTarget target) { return plan_.added[static_cast<int>(target)]; }
 
   // A layer with one reader, a narrow head, is computed in that head's step.
@@ -177,7 +178,7 @@ class DeformPlanner {
         if (!done_[i]) (pairs ? v.pairs : v.floats) = true;  // else in registers
       };
       read(stage.in, bf16_ && product && !is_narrow(stage));
-      read(stage.plus, false);
+      read(stage.plus, bf16_ && is_static(stage.plus));
     }
   }
 
@@ -257,7 +258,7 @@ class DeformPlanner {
       norm.epsilon = stage.epsilon;
       return finish(norm, stage);
     }
-    const DeformPlace plus = stage.plus >= 0 ? value(stage.plus).as_floats : DeformPlace{};
+    const DeformPlus plus = plus_of(stage);
     const DeformStage* head = fused_[i];
     // Every output reads all of the input: what is both is not written over.
     if (!head) place(i, stage.out, stage.plus == stage.in ? -1 : stage.plus);
@@ -274,6 +275,13 @@ class DeformPlanner {
     for (int k = 0; k < stage.outputs; ++k) {
       for (int o = 0; o < head->outputs; ++o) *to++ = head->map.weight[o * stage.outputs + k];
     }
+  }
+
+  // What a stage adds, where it lies before the stage's own value gets a place.
+  DeformPlus plus_of(const DeformStage& stage) {
+    if (stage.plus < 0) return {};
+    const bool pairs = bf16_ && is_static(stage.plus);
+    return {pairs ? value(stage.plus).as_pairs : value(stage.plus).as_floats, pairs};
   }
 
   // A matrix product whose outputs are not yet placed.
@@ -319,7 +327,7 @@ class DeformPlanner {
     weights.heads = stage.heads;
     weights.y = score;
 
-    const DeformPlace plus = stage.plus >= 0 ? value(stage.plus).as_floats : DeformPlace{};
+    const DeformPlus plus = plus_of(stage);
     place(i, stage.out, stage.plus);
     DeformStep& read = step(DeformStepKind::kDense, n_scores, d);
     read.x.at = score;

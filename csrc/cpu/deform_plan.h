@@ -34,6 +34,12 @@ struct DeformPlace {
   int64_t at = -1;              // in scratch; -1, and rows nullptr: nowhere
 };
 
+// What a step adds. In a program in bfloat16 static rows are pairs: their bytes are what the step waits for.
+struct DeformPlus {
+  DeformPlace place;
+  bool pairs = false;
+};
+
 enum class DeformStepKind {
   kDense,      // y = activation(weight x + bias + plus), or a head of that
   kPointwise,  // y = activation(bias + plus)
@@ -47,7 +53,8 @@ struct DeformStep {
   DeformStepKind kind = DeformStepKind::kDense;
   bool bf16 = false;  // kDense: of the plan's packing, and x are pairs; else kFp32
   int inputs = 0, outputs = 0;
-  DeformPlace x, plus;
+  DeformPlace x;
+  DeformPlus plus;
   int64_t y = -1, y_pairs = -1;  // in scratch: as floats, as pairs; -1: not wanted
   // Constant, or `frame_` floats into the frame's memory where that is >= 0.
   const float *weight = nullptr, *bias = nullptr;  // bias Nullable: zeros

@@ -11,7 +11,7 @@ namespace {
 
 using manifest::Node;
 
-constexpr int64_t kMaxSide = int64_t{1} << 20;  // of a value of the condition
+constexpr int64_t kMaxExtent = int64_t{1} << 20;  // of a value of the condition
 constexpr int64_t kMaxDilation = 255;           // px
 constexpr int kMaxHeads = 64;
 
@@ -92,7 +92,7 @@ Status read_condition_stage(const Node& node, const std::vector<AvatarInput>& in
       TS_RETURN_IF_ERROR(node.at("shape").list(3, count));
       for (const auto& [i, out] :
            {std::pair(0, &value.rows), std::pair(1, &value.channels), std::pair(2, &value.length)})
-        TS_RETURN_IF_ERROR(node.at("shape").at(static_cast<size_t>(i)).integer(1, kMaxSide, *out));
+        TS_RETURN_IF_ERROR(node.at("shape").at(static_cast<size_t>(i)).integer(1, kMaxExtent, *out));
       const int size = inputs[static_cast<size_t>(stage.input)].size;
       TS_RETURN_IF_ERROR(
           node.at("shape").require(value.size() == size, "have the " + std::to_string(size) + " numbers of its input"));
@@ -105,8 +105,8 @@ Status read_condition_stage(const Node& node, const std::vector<AvatarInput>& in
       stage.in.clear();
       break;
     case ConditionKind::kConv:
-      TS_RETURN_IF_ERROR(node.at("stride").integer(1, kMaxSide, stage.stride));
-      TS_RETURN_IF_ERROR(node.at("padding").integer(0, kMaxSide, stage.padding));
+      TS_RETURN_IF_ERROR(node.at("stride").integer(1, kMaxExtent, stage.stride));
+      TS_RETURN_IF_ERROR(node.at("padding").integer(0, kMaxExtent, stage.padding));
       [[fallthrough]];
     case ConditionKind::kLinear:
       TS_RETURN_IF_ERROR(read_activation(node, true, stage.activation, stage.slope));
@@ -119,8 +119,8 @@ Status read_condition_stage(const Node& node, const std::vector<AvatarInput>& in
       TS_RETURN_IF_ERROR(read_value(node.at("weights"), values, stage.in[1]));
       break;
     case ConditionKind::kSlice:
-      TS_RETURN_IF_ERROR(node.at("first").integer(0, kMaxSide, stage.first));
-      TS_RETURN_IF_ERROR(node.at("count").integer(1, kMaxSide, stage.count));
+      TS_RETURN_IF_ERROR(node.at("first").integer(0, kMaxExtent, stage.first));
+      TS_RETURN_IF_ERROR(node.at("count").integer(1, kMaxExtent, stage.count));
       break;
     case ConditionKind::kJoin:
       TS_RETURN_IF_ERROR(read_values(node.at("in"), values, stage.in));

@@ -16,7 +16,7 @@ enum class Format {
 
 enum class Precision {
   kReference,  // the image that avatars were trained with: within 2e-5 of float64; the deform program in float32
-  kFast,       // within 1.5/255 of float64; the deform program in bfloat16
+  kFast,       // within 1.5/255 of float64, each branch of a stack by itself; the deform program in bfloat16
   kDefault,    // pictures as in kReference, the deform program as was chosen when the avatar was imported
 };
 

@@ -25,6 +25,12 @@ TS_INLINE void store_pairs(float* p, f32 even, f32 odd) {
   _mm512_storeu_si512(p, _mm512_permutexvar_epi16(_mm512_load_si512(kPairOrder.half), halves));
 }
 
+TS_INLINE void load_pairs(const float* p, f32& even, f32& odd) {
+  const __m512i pairs = _mm512_loadu_si512(p);
+  even.v = _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
+  odd.v = _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
+}
+
 #if defined(TS_TARGET_IS_AVX512_BF16)
 
 constexpr DeformPacking kBf16Packing = DeformPacking::kPairs;
