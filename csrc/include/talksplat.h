@@ -86,7 +86,8 @@ typedef enum ts_status {
 
 typedef enum ts_precision {
   TS_PRECISION_REFERENCE = 0, /* the image that avatars were trained with: within 2e-5 of float64; all in float32 */
-  TS_PRECISION_FAST = 1,   /* within 1.5/255 of float64, each branch of a deform program by itself where they are drawn one
+  TS_PRECISION_FAST =
+      1, /* within 1.5/255 of float64, each branch of a deform program by itself where they are drawn one
                               over another; deform networks in bfloat16 where the CPU is faster with it */
   TS_PRECISION_DEFAULT = 2 /* pictures as in reference; deform networks as was chosen when the avatar was imported */
 } ts_precision;

@@ -162,8 +162,7 @@ TS_INLINE void begin(const DeformStep& s, const Block& b, int o, int lane, f32 (
   TS_UNROLL
   for (int j = 0; j < J; ++j) {
     TS_UNROLL
-    for (int g = 0; g < kGroups; ++g)
-      sum[j][g] = sum[j][g] + load(plus + (o + j) * kDeformBlock + lane + g * kLanes);
+    for (int g = 0; g < kGroups; ++g) sum[j][g] = sum[j][g] + load(plus + (o + j) * kDeformBlock + lane + g * kLanes);
   }
 }
 
