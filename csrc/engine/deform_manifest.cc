@@ -12,7 +12,7 @@ namespace {
 using manifest::Node;
 
 constexpr int64_t kMaxExtent = int64_t{1} << 20;  // of a value of the condition
-constexpr int64_t kMaxDilation = 255;           // px
+constexpr int64_t kMaxDilation = 255;             // px
 constexpr int kMaxHeads = 64;
 
 template <class Value>
