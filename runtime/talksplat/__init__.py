@@ -28,6 +28,7 @@ from .errors import (
     VoiceInvalid,
 )
 from .frame import Frame, Gaussians
+from .frame_video import write_video
 from .motion_files import load_motion
 from .motions import Motion
 from .rasterize import rasterize
@@ -56,4 +57,5 @@ __all__ = [
     "load_motion",
     "motion",
     "rasterize",
+    "write_video",
 ]

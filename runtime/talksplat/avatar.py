@@ -248,7 +248,7 @@ class Avatar:
         Raises ValueError for arguments.
         """
         draw = self._drawing("render_frame", size, format, background, camera, precision)
-        return draw.frame(control_vector(self.inputs, {} if control is None else control), 0, 0.0, out)
+        return draw.frame(control_vector(self.inputs, {} if control is None else control), 0, None, out)
 
     def render(
         self,
@@ -367,7 +367,7 @@ class Avatar:
                 part, held = held[: end - start], held[end - start :]
                 sound = None if not audible else part[:, 0] if channels == 1 else part
                 camera = tracks.camera(index, draw.width, draw.height)
-                yield draw.frame(control, index, index / fps, out, sound, camera)
+                yield draw.frame(control, index, fps, out, sound, rate if audible else None, camera)
                 start += len(part)
                 index += 1
             if index == tracks.frames:
@@ -404,7 +404,7 @@ class Avatar:
     ) -> Iterator[Frame]:
         for t in range(motion.frames):
             control = joined(self.inputs, {name: rows[t] for name, rows in controls.items()})
-            yield draw.frame(control, t, t / motion.fps, out)
+            yield draw.frame(control, t, motion.fps, out)
 
 
 def _loaded(who: str, motion: Any, avatar: Avatar, hint: str = "") -> Motion:

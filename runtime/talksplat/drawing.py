@@ -75,16 +75,17 @@ class Drawing:
         self,
         control: FloatArray,
         index: int,
-        pts: float,
+        fps: float | None,
         out: NDArray[Any] | None,
         sound: FloatArray | None = None,
+        sample_rate: int | None = None,
         camera: _core.Camera | None = None,
     ) -> Frame:
-        """camera: of this frame alone; None for that of all."""
+        """fps: None of a frame that is alone.  camera: of this frame alone; None for that of all."""
         image = image_array(self.who, self.form, self.width, self.height, out)
         with self.frames.borrow(self.width, self.height, self.form.core, self.precision) as frame:
             receipt = frame.render(control, camera or self.camera, self.own_background, self.background, image)
-        return Frame(image, pts, index, receipt, sound)
+        return Frame(image, index / fps if fps else 0.0, index, receipt, sound, sample_rate, fps)
 
 
 def checked_size(who: str, size: Any) -> tuple[int, int]:

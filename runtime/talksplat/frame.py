@@ -6,20 +6,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ._arrays import FloatArray
 from ._core import Receipt
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Frame:
-    """One picture.
+    """One picture. A notebook shows it, but for nv12.
 
     image: rgb8 [H,W,3], rgba8 [H,W,4] (straight alpha), nv12 [H*3/2,W] uint8, or rgb_f32 [H,W,3] float32.
     pts: seconds from the start.  index: frame number.  receipt: microseconds by stage, and counts.
     audio: of render(), the sound from this frame's time to the next's: [n] float32, or [n,channels] for more than one
     channel, full scale at 1; None of other frames. Some frames have a sample more than others.
+    sample_rate: of audio, Hz; None without it.  fps: frames per second; None of render_frame()'s single frame.
     """
 
     image: NDArray[Any]
@@ -27,6 +29,37 @@ class Frame:
     index: int
     receipt: Receipt
     audio: FloatArray | None = None
+    sample_rate: int | None = None
+    fps: float | None = None
+
+    @property
+    def format(self) -> str:
+        """rgb8, rgba8, nv12 or rgb_f32."""
+        if self.image.ndim == 2:
+            return "nv12"
+        if self.image.dtype == np.float32:
+            return "rgb_f32"
+        return "rgb8" if self.image.shape[2] == 3 else "rgba8"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, pixels."""
+        height, width = self.image.shape[:2]
+        return width, height * 2 // 3 if self.format == "nv12" else height
+
+    def __repr__(self) -> str:
+        width, height = self.size
+        return f"<Frame {self.index} at {self.pts:.3f} s, {width}x{height} {self.format}>"
+
+    def _repr_png_(self) -> bytes | None:
+        """What Jupyter shows."""
+        from .png_sequence import png_bytes
+
+        if self.format == "nv12":
+            return None
+        if self.format == "rgb_f32":
+            return png_bytes(np.rint(np.clip(np.nan_to_num(self.image), 0, 1) * 255).astype(np.uint8))
+        return png_bytes(self.image)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,11 @@ def parse_size(text: str) -> tuple[int, int]:
     return width, height
 
 
+def is_avatar(text: str) -> bool:
+    """Whether an argument looks like an avatar, not like a sound."""
+    return text == "demo" or text.lower().endswith(".tsplat")
+
+
 def require_speech_fps(fps: float | None) -> None:
     from ..speech import MAX_FPS, MIN_FPS
 

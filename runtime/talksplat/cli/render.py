@@ -25,6 +25,7 @@ from .options import (
     Size,
     Threads,
     Up,
+    is_avatar,
     note,
     parse_size,
     require_motion_fps,
@@ -85,6 +86,14 @@ def render(
     format: Annotated[
         str | None, typer.Option("--format", help="Pictures: rgb8, rgba8 (transparent) or nv12; video is nv12.")
     ] = None,
+    background: Annotated[
+        str | None,
+        typer.Option(
+            "--background",
+            metavar="#RRGGBB|FILE|none",
+            help="Behind the head, in place of the avatar's own: a colour, a picture that fills the frame, or nothing.",
+        ),
+    ] = None,
     seed: Seed = 0,
     mouth: Mouth = 1.0,
     head: Head = 1.0,
@@ -100,9 +109,12 @@ def render(
 ) -> None:
     """Render an avatar that speaks a sound, moves as a motion file says, or, with neither, is still for a second."""
     from ..avatar import load
+    from ..picture_file import read_background
     from ..video import PIPE, formats_of, has_sound, open_video, require_target
 
     # A wrong command line is found before the work.
+    if audio is not None and is_avatar(audio) and not is_avatar(avatar):
+        raise typer.BadParameter(f"AVATAR comes first, then AUDIO: talksplat render {audio} {avatar}")
     if motion is None and motion_fps is not None:
         raise typer.BadParameter("--motion-fps is for --motion")
     require_motion_fps(motion_fps)
@@ -129,7 +141,7 @@ def render(
         require_speech_fps(fps)
     if camera_track is not None and (up is not None or front is not None):
         raise typer.BadParameter("--camera-track, and --up and --front, both say where it is seen from: give one")
-    named = {"--features": features, "--au": au, "--camera-track": camera_track}
+    named = {"--features": features, "--au": au, "--camera-track": camera_track, "--background": background}
     refuse_inputs(output, {"AVATAR": avatar, "AUDIO": audio, "--motion": motion, **named})
     if output == PIPE:
         require_stdout()
@@ -138,10 +150,11 @@ def render(
     actor = load(avatar, threads=threads, precision=precision)
     width, height = pixels or actor.size
     # rgba8 is asked for to see through: the avatar's own background would fill it.
+    behind = ("none" if format == "rgba8" else "avatar") if background is None else background
     look: dict[str, Any] = {
         "size": pixels,
         "format": format or accepted[0],
-        "background": None if format == "rgba8" else "avatar",
+        "background": read_background("--background", behind, width, height),
     }
     if up is not None or front is not None:
         look["camera"] = actor.view(up, front, pixels)
