@@ -33,16 +33,19 @@ def _filling(who: str, path: str, width: int, height: int) -> NDArray[np.uint8]:
 
     try:
         with av.open(path) as container:
-            picture = next(container.decode(video=0))
-            scale = max(width / picture.width, height / picture.height)
-            wide, high = max(width, round(picture.width * scale)), max(height, round(picture.height * scale))
-            pixels = picture.reformat(
-                wide, high, "rgb24", interpolation="AREA" if scale < 1 else "BICUBIC"
-            ).to_ndarray()
+            pixels = next(container.decode(video=0)).to_ndarray(format="rgb24")
     except (OSError, ValueError, IndexError, StopIteration, av.FFmpegError) as error:
         reason = getattr(error, "strerror", None) or "it holds no picture"
         raise ValueError(
             f"{who}: {path} is no picture that can be read ({reason}). Give a picture file, #RRGGBB, none or avatar."
         ) from None
-    left, top = (wide - width) // 2, (high - height) // 2
-    return np.ascontiguousarray(pixels[top : top + height, left : left + width])
+    # Cut first: a line of a picture, made as wide as the frame, would be far longer than memory.
+    tall, wide = pixels.shape[:2]
+    scale = max(width / wide, height / tall)
+    kept_wide, kept_tall = (min(n, max(1, round(m / scale))) for n, m in ((wide, width), (tall, height)))
+    left, top = (wide - kept_wide) // 2, (tall - kept_tall) // 2
+    kept = np.ascontiguousarray(pixels[top : top + kept_tall, left : left + kept_wide])
+    scaled = av.VideoFrame.from_ndarray(kept, format="rgb24").reformat(
+        width, height, interpolation="AREA" if scale < 1 else "BICUBIC"
+    )
+    return scaled.to_ndarray()

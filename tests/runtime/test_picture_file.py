@@ -39,6 +39,14 @@ def test_of_the_same_size_it_is_itself(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_background("b", str(tmp_path / "noise.png"), 32, 24), picture)
 
 
+@pytest.mark.parametrize("size", [(1, 20000), (20000, 1), (1, 1)])
+def test_a_line_of_a_picture(tmp_path: Path, size: tuple[int, int]) -> None:
+    Image.new("RGB", size, (10, 200, 90)).save(tmp_path / "line.png")
+    filled = read_background("b", str(tmp_path / "line.png"), 640, 360)
+    assert filled.shape == (360, 640, 3)
+    assert np.abs(filled - np.float32([10, 200, 90])).max() <= 2
+
+
 @pytest.mark.parametrize("text", ["#12", "#gggggg", "#1234567", "#"])
 def test_what_is_no_colour(text: str) -> None:
     with pytest.raises(ValueError, match="b: a colour must be #RRGGBB"):
