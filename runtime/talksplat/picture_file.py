@@ -48,4 +48,4 @@ def _filling(who: str, path: str, width: int, height: int) -> NDArray[np.uint8]:
     scaled = av.VideoFrame.from_ndarray(kept, format="rgb24").reformat(
         width, height, interpolation="AREA" if scale < 1 else "BICUBIC"
     )
-    return scaled.to_ndarray()
+    return np.asarray(scaled.to_ndarray(), np.uint8)
