@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 CSRC = Path(__file__).resolve().parents[1] / "csrc"
-ABI = "include"  # its only header is talksplat.h
+ABI = "include"  # talksplat.h, and talksplat_session.h, which it includes
 C_ABI = "capi"  # capi*.cc and their headers, which have no folder
 DEVICES = "backends"  # backends.cc, which alone knows every backend
 
@@ -23,7 +23,8 @@ BELOW: dict[str, set[str]] = {
     "cpu": {"ops", "core", "math"},
     "engine": {"ops", "core", "math"},
     DEVICES: {"cpu", "ops", "core"},
-    C_ABI: {"engine", "ops", "core", ABI},
+    "session": {"engine", "ops", "core", "math"},
+    C_ABI: {"session", "engine", "ops", "core", ABI},
     "bind": {ABI},
     ABI: set(),
 }
