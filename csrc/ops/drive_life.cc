@@ -9,10 +9,7 @@
 namespace ts {
 namespace {
 
-constexpr double kStepS = 1.0 / kStepHz;
 constexpr double kPi = 3.14159265358979323846;
-
-enum Stream : uint64_t { kBlinkStream = 1, kGazeStream, kHeadStream, kAccentStream };
 
 // Blinks: 17 a minute at rest, 26 in conversation (Bentivoglio et al. 1997), intervals skewed to the long side. These
 // are for rest; talk adds those at the ends of phrases.
@@ -30,7 +27,8 @@ constexpr double kLidFollow = 0.3;     // upper lids go down with the eyes
 constexpr double kGlance[2] = {0.04, 0.03}, kGlanceHoldS[2] = {0.5, 1.6};
 constexpr double kAwayChance = 0.15, kAway[2] = {0.12, 0.30}, kAwayUp = 0.05, kAwayDown = 0.15;
 constexpr double kAwayHoldS[2] = {0.4, 1.0};
-constexpr double kSaccadeS = 0.03, kSaccadePerUnitS = 0.1;  // 2.2 ms a degree (Bahill et al. 1975), a little slower
+// 2.2 ms a degree (Bahill et al. 1975), a little slower; from one corner to another sooner than that.
+constexpr double kSaccadeS = 0.03, kSaccadePerUnitS = 0.1, kSaccadeMostS = 0.08;
 constexpr double kEyesPerRadian = 1.4;  // eyes stay with the viewer as the head turns; weight 1 is about 0.6 rad
 
 // Head: pitch, yaw, roll in radians. Posture + sway + nod stay within 0.06.
@@ -48,52 +46,7 @@ constexpr double kNodChance = 0.7, kNod[2] = {0.008, 0.022}, kNodS[3] = {0.13, 0
 constexpr double kRaiseChance = 0.35, kRaise[2] = {0.12, 0.30}, kRaiseS[3] = {0.18, 0.12, 0.45};
 constexpr double kOuterBrow = 0.6;  // of the inner brow
 
-// How much of a new value a smoothing filter of that time constant takes at each step.
-constexpr double smoothing(double seconds) { return kStepS / (seconds + kStepS); }
-
-uint64_t scramble(uint64_t z) {
-  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9ull;
-  z = (z ^ z >> 27) * 0x94D049BB133111EBull;
-  return z ^ z >> 31;
-}
-
-// From 0 to 1 without a jump of acceleration: how limbs and heads move (Flash and Hogan 1985).
-double glide(double x) { return x * x * x * (10 + x * (6 * x - 15)); }
-
 }  // namespace
-
-Random::Random(uint64_t seed, uint64_t stream) : state_(scramble(seed + stream * 0xD1B54A32D192ED03ull)) {}
-
-double Random::uniform() {
-  state_ += 0x9E3779B97F4A7C15ull;
-  return static_cast<double>(scramble(state_) >> 11) * 0x1p-53;
-}
-
-double Random::between(double low, double high) { return lerp(low, high, uniform()); }
-
-double Random::about_zero() {
-  const double a = uniform();
-  return a + uniform() - 1;
-}
-
-double Random::normal() {
-  double sum = -2;
-  for (int i = 0; i < 4; ++i) sum += uniform();
-  return sum * std::sqrt(3.0);
-}
-
-double Life::Bump::at(double time_s) const {
-  const double t = time_s - start;
-  const double left = rise + hold + fall - t;
-  if (t <= 0 || left <= 0) return 0;
-  return amount * (t < rise ? ease(t / rise) : left < fall ? ease(left / fall) : 1);
-}
-
-double Life::Move::at(double time_s, int axis) const {
-  const double t = time_s - start;
-  if (t <= 0) return from[axis];
-  return t >= duration ? to[axis] : lerp(from[axis], to[axis], glide(t / duration));
-}
 
 Life::Life(uint64_t seed, double head, double blink)
     : head_(head),
@@ -101,7 +54,10 @@ Life::Life(uint64_t seed, double head, double blink)
       blink_random_(seed, kBlinkStream),
       gaze_random_(seed, kGazeStream),
       head_random_(seed, kHeadStream),
-      accent_random_(seed, kAccentStream) {
+      accent_random_(seed, kAccentStream),
+      blink_pace_(blink),
+      attitude_(seed),
+      breath_(seed) {
   next_blink_ = blink_random_.between(kBlinkFirstS[0], kBlinkFirstS[1]);
   next_gaze_ = gaze_random_.between(kGlanceHoldS[0], kGlanceHoldS[1]);
   next_posture_ = head_random_.between(kPostureFirstS[0], kPostureFirstS[1]);
@@ -119,15 +75,27 @@ void Life::step(double open, double jaw, bool phrase_ends) {
   talk_mean_ += smoothing(kTalkS) * (open - talk_mean_);
   talk_[0] = talk_[1];
   talk_[1] += smoothing(kTalkS) * (talk_mean_ - talk_[1]);
+  const bool turns = attitude_.step(now, open);
+  pace_blinks(now);
   plan_blink(now, phrase_ends);
-  plan_gaze(now);
+  plan_gaze(now, turns);
   plan_head(now);
   plan_accent(now, open, jaw);
   ++steps_;
 }
 
+// Where there are to be more of them or fewer, what is left of the wait for the next one is shorter or longer.
+void Life::pace_blinks(double now) {
+  const double before = blink_pace_;
+  blink_pace_ = blink_ * attitude_.presence().blink;
+  if (blink_pace_ == before || blink_pace_ <= 0) return;
+  const double wait =
+      before > 0 ? (next_blink_ - now) * before / blink_pace_ : blink_random_.between(kBlinkFirstS[0], kBlinkFirstS[1]);
+  next_blink_ = std::max(now + wait, blinking_.start + kDoubleAfterS);
+}
+
 void Life::plan_blink(double now, bool phrase_ends) {
-  if (blink_ <= 0) return;
+  if (blink_pace_ <= 0) return;
   if (phrase_ends) {
     const bool wanted = blink_random_.uniform() < kPhraseBlinkChance;
     const double at = now + blink_random_.between(0, kPhraseBlinkWithinS);
@@ -136,25 +104,32 @@ void Life::plan_blink(double now, bool phrase_ends) {
   if (next_blink_ >= now + kStepS) return;
   blinking_ = {next_blink_, kShutS, kShutHoldS, kReopenS, 1};
   const double usual = kBlinkMedianS * std::exp(kBlinkSpread * blink_random_.normal());
-  const double wait = std::clamp(usual, kBlinkLeastS, kBlinkMostS) / blink_;
+  const double wait = std::clamp(usual, kBlinkLeastS, kBlinkMostS) / blink_pace_;
   const bool twice = blink_random_.uniform() < kDoubleChance && !double_next_;
   next_blink_ += twice ? kDoubleAfterS : std::max(wait, kDoubleAfterS);
   double_next_ = twice;
 }
 
-void Life::plan_gaze(double now) {
+// turns: told to look somewhere else. A saccade that has begun is not turned back.
+void Life::plan_gaze(double now, bool turns) {
+  if (turns) next_gaze_ = std::max(now, gaze_.start + gaze_.duration);
   if (next_gaze_ >= now + kStepS) return;
-  const bool away = gaze_random_.uniform() < kAwayChance && !away_;
+  const bool away = gaze_random_.uniform() < kAwayChance * (1 - attitude_.attention(1)) && !away_;
   const double side = gaze_random_.about_zero(), up = gaze_random_.about_zero();
   const double far = gaze_random_.between(kAway[0], kAway[1]);
   const double height = gaze_random_.between(-kAwayDown, kAwayUp);
   const double wait = gaze_random_.uniform();
-  Move move{next_gaze_, 0, {gaze_.to[0], gaze_.to[1], 0}, {kGlance[0] * side, kGlance[1] * up, 0}};
+  Move move{next_gaze_, 0, {gaze_.to[0], gaze_.to[1], gaze_.to[2]}, {kGlance[0] * side, kGlance[1] * up, 0}};
   if (away) {
     move.to[0] = side < 0 ? -far : far;
     move.to[1] = height;
+  } else if (const Presence& asked = attitude_.presence(); asked.look) {
+    const double amount = std::min(blink_ * attitude_.blink(1), 1.0);
+    for (int axis = 0; axis < 2; ++axis) move.to[axis] = asked.gaze[axis] + amount * move.to[axis];
+    move.to[2] = 1;
   }
-  move.duration = kSaccadeS + kSaccadePerUnitS * std::hypot(move.to[0] - move.from[0], move.to[1] - move.from[1]);
+  const double way = std::hypot(move.to[0] - move.from[0], move.to[1] - move.from[1]);
+  move.duration = std::min(kSaccadeS + kSaccadePerUnitS * way, kSaccadeMostS);
   const double* hold = away ? kAwayHoldS : kGlanceHoldS;
   next_gaze_ += move.duration + lerp(hold[0], hold[1], wait);
   gaze_ = move;
@@ -202,10 +177,10 @@ void Life::at(double time_s, double share, Face* face) const {
     pose[axis] = posture_.at(time_s, axis) + kSway[axis] * lerp(kSwayIdle, 1, talk) * sway;
   }
   pose[0] += nodding_.at(time_s);
-  for (int axis = 0; axis < 3; ++axis) {
-    pose[axis] *= head_;
-    face->head_pose[axis] = static_cast<float>(pose[axis]);
-  }
+  attitude_.attend(time_s, share, pose);
+  for (double& angle : pose) angle *= head_ * attitude_.head(share);
+  attitude_.turn(share, pose);
+  for (int axis = 0; axis < 3; ++axis) face->head_pose[axis] = static_cast<float>(pose[axis]);
 
   const auto set = [face](arkit::Weight weight, double value) {
     face->weight[weight] = static_cast<float>(std::clamp(value, 0.0, 1.0));
@@ -216,7 +191,7 @@ void Life::at(double time_s, double share, Face* face) const {
   set(arkit::browOuterUpRight, kOuterBrow * raise);
 
   // Both eyes look at one place. +x of head_pose is down, +y to the face's left.
-  const double amount = std::min(blink_, 1.0);
+  const double amount = lerp(std::min(blink_ * attitude_.blink(share), 1.0), 1.0, gaze_.at(time_s, 2));
   const double side = amount * (gaze_.at(time_s, 0) - kEyesPerRadian * pose[1]);
   const double up = amount * (gaze_.at(time_s, 1) + kEyesPerRadian * pose[0]);
   set(arkit::eyeLookOutLeft, side);
@@ -233,6 +208,7 @@ void Life::at(double time_s, double share, Face* face) const {
   set(arkit::eyeBlinkRight, lid);
   set(arkit::eyeSquintLeft, kBlinkSquint * shut);
   set(arkit::eyeSquintRight, kBlinkSquint * shut);
+  attitude_.express(share, face);
 }
 
 }  // namespace ts
