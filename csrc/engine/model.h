@@ -29,6 +29,7 @@ class Model {
   // Whether a voice moves its mouth: by the features that it hears, or as a face.
   bool speaks() const { return windows_.any() ? windows_.of_voice() : retarget_.speaks(); }
   Backend& backend() const { return *backend_; }
+  const std::shared_ptr<Backend>& shared_backend() const { return backend_; }
   const std::shared_ptr<const BackendModel>& backend_model() const { return backend_model_; }
 
   uint64_t resident_bytes() const { return rig_.bytes() + backend_model_->bytes(); }  // beside the mapped file

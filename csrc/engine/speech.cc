@@ -39,7 +39,7 @@ Speech::Speech(std::shared_ptr<const Voice> voice, const SpeechParams& params, s
       n_features_(voice_->model->n_features),
       listen_(params.rate_hz, params.channels),
       encode_(voice_->model, backend_->make_encode_stream(voice_->model)),
-      drive_(params.drive) {
+      drive_(params.drive, params.with_life) {
   for (std::vector<float>& said : said_) said.assign(static_cast<size_t>(n_channels_ + n_features_), 0.0f);
   past_.assign(static_cast<size_t>(FeatureWindows::kMaxBefore * n_features_), 0.0f);
 }
@@ -180,6 +180,32 @@ int64_t Speech::ready(const Model& model) const {
   return finished_ ? ready() : std::max<int64_t>(0, ready() - model.windows().after());
 }
 
+int64_t Speech::samples_for(const Model& model, int64_t frame) const {
+  frame += model.windows().after();
+  // The frame's last face step, the network's step that speaks of it, and the sound before that step's end.
+  const int64_t face_step = static_cast<int64_t>(static_cast<double>(frame) * kStepHz / params_.drive.fps) + 1;
+  const int64_t step = std::max<int64_t>(face_step + voice_->look_ahead_steps - 1, 0);
+  return listen_.samples_for((step + 1) * (kListenHz / kStepHz));
+}
+
+void Speech::fill_windows(const Model& model, float* control) const { fill_windows(model, 0, control); }
+
+// Of the row-th frame that waits.
+void Speech::fill_windows(const Model& model, int64_t row, float* control) const {
+  for (const size_t input : model.windows().inputs()) {
+    const FeatureWindow& window = model.file().inputs[input].window;
+    float* to = control + model.layout().offset(input);
+    for (int at = -window.before; at <= window.after; ++at, to += n_features_) {
+      const float* feature = feature_of(first_frame_ + row + at);
+      if (feature) {
+        std::copy_n(feature, n_features_, to);
+      } else {
+        std::fill_n(to, n_features_, 0.0f);
+      }
+    }
+  }
+}
+
 Status Speech::read_control(const Model& model, float* control, int64_t max_frames, int64_t& n_frames) {
   n_frames = 0;
   const FeatureWindows& windows = model.windows();
@@ -195,18 +221,7 @@ Status Speech::read_control(const Model& model, float* control, int64_t max_fram
     one.n = 1;
     one.weight = face, one.head_pose = face + kArkitWeights;
     model.retarget().apply(one, control);
-    for (const size_t input : windows.inputs()) {
-      const FeatureWindow& window = model.file().inputs[input].window;
-      float* to = control + model.layout().offset(input);
-      for (int at = -window.before; at <= window.after; ++at, to += n_features_) {
-        const float* feature = feature_of(first_frame_ + row + at);
-        if (feature) {
-          std::copy_n(feature, n_features_, to);
-        } else {
-          std::fill_n(to, n_features_, 0.0f);
-        }
-      }
-    }
+    fill_windows(model, row, control);
   }
   drop_frames(n_frames);
   return {};

@@ -32,6 +32,7 @@ struct Voice {
 struct SpeechParams {
   int rate_hz = 16000, channels = 1;
   DriveParams drive;
+  bool with_life = true;  // false: faces have a mouth alone
 };
 
 // Frames to be filled, any pointer may be nullptr.
@@ -58,11 +59,25 @@ class Speech final : public MotionSource {
   // The same frames as faces. Returns how many were taken.
   int64_t read_faces(const FaceArrays& faces, int64_t max_frames);
 
+  // For whoever reads frame by frame and makes the control itself.
+  // How many samples must have been pushed before the frame is ready as a control of the model; after finish() all are.
+  int64_t samples_for(const Model& model, int64_t frame) const;
+  const float* next_weights() const { return waiting_frame(first_frame_); }  // [52] of the next frame, which is ready
+  void fill_windows(const Model& model, float* control) const;               // the inputs that are windows of features
+  const float* next_features() const { return feature_of(first_frame_); }    // [n_features]
+  void drop_frame() { drop_frames(1); }
+  // Of a step up to those of the last frame that is ready; shut, where it is too long ago.
+  Gate gate(int64_t step) const {
+    const Lips& lips = drive_.lips();
+    return step < lips.taken() - Lips::kRing ? Gate() : lips.gate(step);
+  }
+
  private:
   void hear(const float* samples, int64_t n);
   void step();
   void keep_frames();
   int64_t frame_floats() const;
+  void fill_windows(const Model& model, int64_t row, float* control) const;
   const float* waiting_frame(int64_t frame) const;
   const float* feature_of(int64_t frame) const;
   void drop_frames(int64_t n);

@@ -20,15 +20,18 @@ class Drive {
  public:
   static constexpr int64_t kMaxWaiting = Lips::kMaxWaiting;
 
-  explicit Drive(const DriveParams& params);
+  // with_life: false leaves frames with what Lips says, for whoever has a life of its own for them.
+  explicit Drive(const DriveParams& params, bool with_life = true);
 
   // As of Lips; frames have the whole face.
   void push(const float* channel) { lips_.push(channel); }
   bool pop(Face* face, int64_t* step, float* share);
   void reset();
+  const Lips& lips() const { return lips_; }
 
  private:
   DriveParams params_;
+  bool with_life_;
   Lips lips_;
   Life life_;
   int64_t lived_ = 0, frame_ = 0;  // steps that life has seen, frames popped

@@ -98,20 +98,29 @@ void Listen::reset() {
 }
 
 Status Listen::check(SampleFormat format, const void* samples, int64_t n) const {
-  if (n > kMaxCount - n_samples_) {
+  return check_sound(format, samples, n, channels_, n_samples_);
+}
+
+Status Listen::check_sound(SampleFormat format, const void* samples, int64_t n, int channels, int64_t n_before) {
+  if (n > kMaxCount - n_before) {
     return error(StatusCode::kAudioInvalid, "a stream may have at most 2^40 samples; reset it, or make another.");
   }
   if (format == SampleFormat::kS16) return {};
   const auto* x = static_cast<const float*>(samples);
-  const int64_t at = find_outside(x, n * channels_, -kLoudest, kLoudest);
+  const int64_t at = find_outside(x, n * channels, -kLoudest, kLoudest);
   if (at < 0) return {};
   const float value = x[at];
-  const int64_t sample = n_samples_ + at / channels_;
+  const int64_t sample = n_before + at / channels;
   return error(StatusCode::kAudioInvalid,
                "samples must be finite and within +-%g (full scale is 1); sample %lld of channel %lld is %g.%s",
-               static_cast<double>(kLoudest), static_cast<long long>(sample), static_cast<long long>(at % channels_),
+               static_cast<double>(kLoudest), static_cast<long long>(sample), static_cast<long long>(at % channels),
                static_cast<double>(value),
                std::isfinite(value) ? " int16 values in a float array? Divide them by 32768." : "");
+}
+
+int64_t Listen::samples_for(int64_t n) const {
+  if (half_ == 0 || n == 0) return n;
+  return (n - 1) * down_ / up_ + half_ + 1;
 }
 
 int64_t Listen::push(SampleFormat format, const void* samples, int64_t n) {

@@ -37,6 +37,10 @@ class Listen {
 
   // kAudioInvalid unless all n samples of every channel can be taken.
   Status check(SampleFormat format, const void* samples, int64_t n) const;
+  // The same of samples that are still to be pushed somewhere: n of so many channels, after so many that were.
+  static Status check_sound(SampleFormat format, const void* samples, int64_t n, int channels, int64_t n_before);
+  // How many samples must have been taken before n of the sound are there.
+  int64_t samples_for(int64_t n) const;
   // Takes the first of the n samples, which check() must have seen: at least one of them, at most 1024. Returns how
   // many. heard() is then the sound that they completed, until the next call.
   int64_t push(SampleFormat format, const void* samples, int64_t n);

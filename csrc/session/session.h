@@ -2,29 +2,40 @@
 // Session — one speaker's live state: sound that comes, utterances that wait, a face that lives, frames that leave.
 //
 // Whoever pushes only copies; everything else happens when a frame is due, on the thread of the Scheduler that draws all
-// sessions of an engine. Frame k stands at k / fps of the session's clock (session_clock.h).
+// sessions of an engine. talksplat_session.h has the contract; DESIGN.md the reasons.
+//   session_push.cc   what comes in         session_frames.cc  a frame's turn: what it shows, and by when
+//   session.cc        what goes out, and how a session begins: the latency that it may promise
+// Locks   push_ keeps those apart that push; state_ everything else, held for a copy or a control and never while a
+//         picture is drawn. The scheduler's own comes before state_
 #pragma once
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <thread>
+#include <vector>
 
+#include "core/histogram.h"
 #include "engine/frame.h"
 #include "engine/model.h"
 #include "engine/speech.h"
-#include "ops/drive_life.h"
+#include "session/live_frame.h"
+#include "session/scheduler.h"
+#include "session/session_clock.h"
+#include "session/slots.h"
+#include "session/speaker.h"
+#include "session/utterances.h"
 
 namespace ts {
-
-class Scheduler;
 
 enum class OnLate { kHold, kSkip };
 enum class Idle { kAlive, kStill, kNone };
 enum class ClockKind { kReal, kCaller };
 
+// As ts_session_params.
 struct SessionParams {
   double fps = 0;  // 0: the avatar's own where speech can have it, else 25
-  Canvas canvas;
+  Canvas canvas;   // width and height 0: the avatar's
   double latency_ms = 200, chunk_ms = 20;
   OnLate on_late = OnLate::kHold;
   Idle idle = Idle::kAlive;
@@ -36,33 +47,7 @@ struct SessionParams {
   const Background* background = nullptr;  // copied; Nullable: the avatar's own
 };
 
-// flags of a LiveFrame, as TS_LIVE_...
-enum LiveFlag : uint32_t {
-  kLiveSpeech = 1,
-  kLiveIdle = 2,
-  kLiveStarved = 4,
-  kLiveLate = 8,
-  kLiveHeld = 16,
-  kLiveSegmentEnd = 32,
-  kLiveFading = 64
-};
-
-// Nanoseconds of the session's clock; see ts_live_times.
-struct LiveTimes {
-  int64_t heard_ns = 0, released_ns = 0, begun_ns = 0, driven_ns = 0, ready_ns = 0, deadline_ns = 0;
-};
-
-struct LiveFrame {
-  uint32_t flags = 0, slot = 0;
-  int rate_hz = 0, channels = 0;
-  int64_t index = 0, pts_samples = 0, n_samples = 0;
-  const float* samples = nullptr;  // [n_samples,channels]
-  int64_t segment = -1, segment_sample = -1;
-  Image image;
-  LiveTimes times;
-  Receipt receipt;
-};
-
+// As ts_session_stats.
 struct SessionStats {
   int sessions = 0;
   double fps = 0, latency_ms = 0, smallest_latency_ms = 0, look_ahead_ms = 0;
@@ -76,15 +61,16 @@ struct SessionStats {
 // Returns 0 to stop.
 using LiveCallback = int (*)(void* user, const LiveFrame& frame);
 
-class Session {
+class Session final : public Worked {
  public:
-  // voice: Nullable. scheduler: of the model's backend (Scheduler::of). smallest_ms is set unless an argument is wrong.
-  // kLatencyRefused; kInvalidArgument for numbers out of their range. Throws std::bad_alloc, std::system_error.
-  static Status make(std::shared_ptr<const Model> model, std::shared_ptr<const Voice> voice, const SessionParams& params,
-                     std::shared_ptr<Scheduler> scheduler, std::shared_ptr<Session>& session, double& smallest_ms);
-  // Takes it from its scheduler; who waits in acquire() gets kClosed. Nobody may call into it while it is destroyed.
+  // voice: Nullable. smallest_ms is set unless an argument is wrong.
+  // kLatencyRefused; kInvalidArgument for what the engine cannot take. Throws std::bad_alloc, std::system_error.
+  static Status make(std::shared_ptr<const Model> model, std::shared_ptr<const Voice> voice,
+                     const SessionParams& params, std::shared_ptr<Session>& session, double& smallest_ms);
+  // Nobody may call into it while it is destroyed, nor may its own callback destroy it.
   ~Session();
 
+  // n of every channel, interleaved.
   Status push_audio(SampleFormat format, int rate_hz, int channels, const void* samples, int64_t n);
   Status push_features(const float* rows, int64_t n);
   Status push_controls(const float* rows, int64_t n);
@@ -92,20 +78,104 @@ class Session {
   Status interrupt(int fade_ms, int64_t& position);
   Status set(const Presence& presence);
   Status close();
+  // Ends at once, for all who are inside, too: they get kClosed.
+  void abort();
 
   Status acquire(int64_t timeout_ns, LiveFrame& frame);
   Status release(uint32_t slot, int64_t index);
   Status set_callback(LiveCallback callback, void* user);
   SessionStats stats() const;
-  // Ends waits, as destruction does, but may be called while others are inside: they get kClosed.
-  void abort();
 
-  const Model& model() const;
+  const Model& model() const { return *model_; }
+
+  Job next_job(int64_t now_ns) override;
+  void work(int64_t now_ns, int64_t free_ns) override;
+  bool real_clock() const override { return params_.clock == ClockKind::kReal; }
+  int64_t cost_p99_ns() const override;
+  double load() const override;
+
+ private:
+  // What the next frame is.
+  struct Next {
+    enum Kind { kNothing, kIdle, kSpeech, kTail, kStarved } kind = kNothing;
+    int64_t released_ns = kNever, heard_ns = 0;
+  };
+  Session(std::shared_ptr<const Model> model, std::shared_ptr<const Voice> voice, const SessionParams& params);
+
+  // session.cc
+  Status make_frame(const Background* background);
+  Status promise(const Scheduler& scheduler, double& smallest_ms);
+  Status measure();
+  Status draw(const float* control, const Image& image, Receipt& receipt);
+  int64_t time_now() const { return real_clock() ? now_ns() : scheduler_->caller_ns(); }
+
+  // session_push.cc
+  Status open_for(const char* what, Motion motion, Utterance*& utterance);
+  Status open_sound(int rate_hz, int channels, int64_t n, Utterance*& utterance);
+  Status push_rows(Motion motion, const float* rows, int64_t n);
+  void pushed();
+
+  // session_frames.cc; state_ is held
+  Next decide(int64_t now_ns);
+  Next next_of_utterance();
+  void let_it_stand_still(int64_t now_ns, int64_t released_ns);
+  const float* compose(Next::Kind kind, LiveFrame& frame);
+  void fill_samples(LiveFrame& frame, bool speaks);
+  bool leave_out(LiveFrame& frame);
+  void count(LiveFrame& frame, int64_t free_ns, int64_t cpu_ns);
+  void deliver(std::unique_lock<std::mutex>& lock);
+  void end_if_done();
+
+  const std::shared_ptr<const Model> model_;
+  const std::shared_ptr<const Voice> voice_;
+  SessionParams params_;
+  std::shared_ptr<Scheduler> scheduler_;
+  std::unique_ptr<Frame> frame_;
+  std::vector<float> background_values_;
+  Background background_;
+  bool own_background_ = true;
+
+  std::mutex push_;
+  mutable std::mutex state_;
+  std::condition_variable changed_;  // frames wait, it ended, a callback returned
+  SessionClock clock_;
+  Speaker speaker_;
+  Utterances utterances_;
+  Slots slots_;
+
+  // The promise: a frame is due `hold_ns_` after the push that began its utterance and its own time in it.
+  double smallest_ms_ = 0;
+  int64_t hold_ns_ = 0;    // latency - chunk
+  int64_t ahead_ns_ = 0;   // how long before their deadlines idle frames are made
+  int64_t starve_ns_ = 0;  // how long before its deadline a frame stops waiting for its sound
+  int64_t measured_p99_ns_ = 0, measured_median_ns_ = 0;
+
+  int64_t next_frame_ = 0;
+  int rate_hz_, channels_;  // of the frames' sound
+  bool pushing_ = false;    // sound is being copied into the open utterance
+  bool starving_ = false;
+  int64_t starved_since_ns_ = 0;
+  bool no_slot_ = false;  // the next frame had to wait for one
+  // Of an interrupted utterance: the sound that fades.
+  Buffer<float> tail_;
+  int64_t tail_n_ = 0, tail_at_ = 0;
+  int tail_rate_hz_ = 0, tail_channels_ = 0;
+  int speech_rate_hz_ = 0, speech_channels_ = 0;  // of the last stream that was made
+  // Sound of frames that were left out (OnLate::kSkip), and where it begins.
+  Buffer<float> carried_;
+  int64_t n_carried_ = 0, carried_pts_ = 0;
+
+  bool closing_ = false, done_ = false, aborted_ = false;
+  Status failure_;
+  LiveCallback callback_ = nullptr;
+  void* user_ = nullptr;
+  bool in_callback_ = false;
+  std::thread::id callback_thread_;
+
+  Histogram delay_;  // from when a frame might be made to when it was ready
+  Histogram cost_;   // from its turn on
+  SessionStats counts_;
+  uint8_t has_place_[kArkitWeights + 2] = {};
 };
-
-// Of one backend; sessions of a backend share it. One is made when the first session is, and it lives as long as any.
-//   static std::shared_ptr<Scheduler> Scheduler::of(const std::shared_ptr<Backend>&);
-//   Status Scheduler::step(int64_t time_ns, int64_t& n_frames);
-int64_t now_ns();
 
 }  // namespace ts

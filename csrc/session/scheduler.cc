@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session/scheduler.h"
+
+#include <algorithm>
+#include <chrono>
+#include <unordered_map>
+
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
+
+#include "ops/backend.h"
+
+namespace ts {
+namespace {
+
+struct Registry {
+  std::mutex mutex;
+  std::unordered_map<const Backend*, std::weak_ptr<Scheduler>> schedulers;
+};
+
+// Never destroyed: sessions may be open when the process ends.
+Registry& registry() {
+  static Registry* const all = new Registry;
+  return *all;
+}
+
+}  // namespace
+
+int64_t now_ns() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+}
+
+std::shared_ptr<Scheduler> Scheduler::of(const std::shared_ptr<Backend>& backend) {
+  Registry& all = registry();
+  const std::lock_guard<std::mutex> lock(all.mutex);
+  for (auto it = all.schedulers.begin(); it != all.schedulers.end();)
+    it = it->second.expired() ? all.schedulers.erase(it) : std::next(it);
+  std::weak_ptr<Scheduler>& known = all.schedulers[backend.get()];
+  std::shared_ptr<Scheduler> scheduler = known.lock();
+  if (!scheduler) known = scheduler = std::shared_ptr<Scheduler>(new Scheduler);
+  return scheduler;
+}
+
+Scheduler::~Scheduler() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    quit_ = true;
+  }
+  woken_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Scheduler::add(Worked& session) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  sessions_.reserve(sessions_.size() + 1);
+  if (session.real_clock() && !thread_.joinable()) thread_ = std::thread([this] { run(); });
+  sessions_.push_back(&session);
+}
+
+void Scheduler::remove(Worked& session) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  sessions_.erase(std::remove(sessions_.begin(), sessions_.end(), &session), sessions_.end());
+  idle_.wait(lock, [&] { return working_[0] != &session && working_[1] != &session; });
+}
+
+void Scheduler::wake() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    changed_ = true;
+  }
+  woken_.notify_one();
+}
+
+int Scheduler::sessions() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return static_cast<int>(sessions_.size());
+}
+
+void Scheduler::sum_costs(int64_t& cost_ns, double& load) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  cost_ns = 0, load = 0;
+  for (const Worked* session : sessions_) {
+    if (!session->real_clock()) continue;
+    cost_ns += session->cost_p99_ns();
+    load += session->load();
+  }
+}
+
+// Nullable: nothing may begin now; next_ns then says when something may.
+Worked* Scheduler::earliest(int64_t now, bool real_clock, int64_t& next_ns) {
+  Worked* first = nullptr;
+  int64_t deadline = Worked::kNever;
+  next_ns = Worked::kNever;
+  for (Worked* session : sessions_) {
+    if (session->real_clock() != real_clock) continue;
+    const Worked::Job job = session->next_job(now);
+    if (job.released_ns > now) {
+      next_ns = std::min(next_ns, job.released_ns);
+    } else if (!first || job.deadline_ns < deadline) {
+      first = session, deadline = job.deadline_ns;
+    }
+  }
+  return first;
+}
+
+void Scheduler::run() {
+#if defined(__linux__)
+  prctl(PR_SET_TIMERSLACK, 1000UL);  // a frame's turn comes when it is due, not 50 us later
+  prctl(PR_SET_NAME, "talksplat live");
+#endif
+  std::unique_lock<std::mutex> lock(mutex_);
+  int64_t free_ns = now_ns();
+  while (!quit_) {
+    changed_ = false;
+    int64_t next_ns;
+    const int64_t now = now_ns();
+    Worked* const session = earliest(now, true, next_ns);
+    if (session) {
+      working_[0] = session;
+      lock.unlock();
+      session->work(now, free_ns);
+      lock.lock();
+      working_[0] = nullptr;
+      free_ns = now_ns();
+      idle_.notify_all();
+      continue;
+    }
+    const auto woken = [this] { return changed_ || quit_; };
+    if (next_ns == Worked::kNever) {
+      woken_.wait(lock, woken);
+    } else {
+      const std::chrono::steady_clock::time_point until{
+          std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::nanoseconds(next_ns))};
+      woken_.wait_until(lock, until, woken);
+    }
+  }
+}
+
+Status Scheduler::step(int64_t time_ns, int64_t& n_frames) {
+  const std::lock_guard<std::mutex> one_at_a_time(stepping_);
+  n_frames = 0;
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (time_ns < caller_ns_)
+    return error(StatusCode::kInvalidArgument, "time_ns must not run back: it was %lld, and is %lld.",
+                 static_cast<long long>(caller_ns_.load()), static_cast<long long>(time_ns));
+  int64_t next_ns;
+  while (Worked* const session = earliest(time_ns, false, next_ns)) {
+    working_[1] = session;
+    lock.unlock();
+    session->work(time_ns, time_ns);
+    lock.lock();
+    working_[1] = nullptr;
+    idle_.notify_all();
+    ++n_frames;
+  }
+  caller_ns_ = time_ns;
+  return {};
+}
+
+}  // namespace ts

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+// A frame's turn: when it may be made, what it shows, and what becomes of it when it is late.
+#include <algorithm>
+#include <ctime>
+
+#include "core/clock.h"
+#include "session/session.h"
+
+namespace ts {
+namespace {
+
+constexpr double kBackS = 0.08;                  // from a closed mouth back into the utterance
+constexpr double kCloseS = 0.16;                 // a starved mouth closes
+constexpr int64_t kSuspendedNs = 1'000'000'000;  // so late a frame was not made slowly: the process stood still
+constexpr int64_t kMsNs = 1'000'000;
+
+int64_t thread_cpu_ns() {
+  timespec used{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return int64_t{used.tv_sec} * 1'000'000'000 + used.tv_nsec;
+}
+
+}  // namespace
+
+// ---- when ----
+
+Worked::Job Session::next_job(int64_t now) {
+  const std::lock_guard<std::mutex> lock(state_);
+  if (!real_clock() && !clock_.started()) clock_.start(now);
+  const Next next = decide(now);
+  if (next.kind == Next::kNothing) return {};
+  return {next.released_ns, clock_.deadline_ns(next_frame_)};
+}
+
+Session::Next Session::decide(int64_t now) {
+  if (done_ || failure_.code() != StatusCode::kOk || !clock_.started()) return {};
+  Next next;
+  if (!speaker_.speaks() && !utterances_.empty()) {
+    const int64_t begins = clock_.last_due(utterances_.front().begun_ns + hold_ns_);
+    if (params_.idle == Idle::kNone) next_frame_ = std::max(next_frame_, begins);
+    if (begins <= next_frame_) speaker_.begin(utterances_);
+  }
+  if (speaker_.speaks()) {
+    next = next_of_utterance();
+  } else {
+    if (params_.idle == Idle::kNone) return {};
+    next.kind = Next::kIdle;
+    next.heard_ns = clock_.start_ns();
+    // The caller's time is when a frame is due, and no sooner.
+    next.released_ns = clock_.deadline_ns(next_frame_) - ahead_ns_;
+  }
+  if (!slots_.any_free()) {
+    no_slot_ = true;
+    return {};
+  }
+  if (real_clock()) let_it_stand_still(now, next.released_ns);
+  no_slot_ = false;
+  return next;
+}
+
+Session::Next Session::next_of_utterance() {
+  Utterance& utterance = utterances_.front();
+  const int64_t deadline = clock_.deadline_ns(next_frame_);
+  const bool endless = params_.flush_after_ms == 0 || pushing_;
+  if (starving_ && !endless && deadline - starved_since_ns_ >= params_.flush_after_ms * kMsNs) utterance.ended = true;
+  Next next;
+  next.kind = Next::kSpeech;
+  next.released_ns = real_clock() ? deadline - clock_.period_ns() : deadline;
+  next.heard_ns = utterance.begun_ns;
+  if (utterance.ended && speaker_.frame() >= speaker_.frames()) {
+    next.kind = Next::kTail;  // its sound is longer than what moved its face
+    return next;
+  }
+  const int64_t samples = speaker_.samples_needed(), rows = speaker_.rows_needed();
+  if (utterance.n_samples >= samples && utterance.n_rows >= rows) {
+    if (samples > 0) next.heard_ns = std::max(next.heard_ns, utterances_.sound_came_ns(samples));
+    if (rows > 0) next.heard_ns = std::max(next.heard_ns, utterances_.rows_came_ns(rows));
+    next.released_ns = std::max(next.released_ns, next.heard_ns);
+    return next;
+  }
+  next.kind = Next::kStarved;
+  next.released_ns = deadline - starve_ns_;
+  return next;
+}
+
+// The clock stands still while nobody takes frames, and while the process does not run.
+void Session::let_it_stand_still(int64_t now, int64_t released) {
+  const int64_t late = now + starve_ns_ - clock_.deadline_ns(next_frame_);
+  int64_t stood = 0;
+  if (no_slot_) stood = std::min(late, now - released);
+  if (late > kSuspendedNs) stood = late;
+  if (stood <= 0) return;
+  clock_.shift(stood);
+  ++counts_.stalls;
+  counts_.stalled_ms += static_cast<double>(stood) / kMsNs;
+}
+
+// ---- what ----
+
+void Session::work(int64_t now, int64_t free_ns) {
+  const int64_t cpu_ns = thread_cpu_ns();
+  std::unique_lock<std::mutex> lock(state_);
+  const Next next = decide(now);
+  if (next.kind == Next::kNothing || next.released_ns > now) return;  // something has changed since it was its turn
+  LiveFrame& frame = slots_.take();
+  frame.index = next_frame_++;
+  frame.times.deadline_ns = clock_.deadline_ns(frame.index);
+  frame.times.heard_ns = next.heard_ns, frame.times.released_ns = next.released_ns;
+  frame.times.begun_ns = now;
+  const float* control = compose(next.kind, frame);
+  frame.times.driven_ns = time_now();
+  const bool too_late = real_clock() && now > frame.times.deadline_ns && slots_.has_picture();
+  if (too_late && params_.on_late == OnLate::kSkip && leave_out(frame)) return;
+  if (too_late) {
+    slots_.copy_last();
+    frame.flags |= kLiveHeld;
+  } else {
+    lock.unlock();
+    Status drawn = draw(control, frame.image, frame.receipt);
+    lock.lock();
+    if (!drawn.ok()) {
+      slots_.drop();
+      failure_ = std::move(drawn);
+      lock.unlock();
+      changed_.notify_all();
+      return;
+    }
+  }
+  frame.times.ready_ns = time_now();
+  count(frame, free_ns, thread_cpu_ns() - cpu_ns);
+  slots_.finish();
+  deliver(lock);
+}
+
+const float* Session::compose(Next::Kind kind, LiveFrame& frame) {
+  const int64_t k = frame.index;
+  const bool speaks = kind != Next::kIdle, starves = kind == Next::kStarved;
+  if (starves && !starving_) {
+    starved_since_ns_ = frame.times.deadline_ns;
+    speaker_.fade(kCloseS);
+  } else if (starving_ && kind == Next::kSpeech) {
+    speaker_.fade(kBackS);
+  }
+  starving_ = starves;
+  const float* control = kind == Next::kSpeech ? speaker_.speak(k) : speaker_.wait(k);
+  frame.flags = speaks ? kLiveSpeech : kLiveIdle;
+  if (starves) frame.flags |= kLiveStarved;
+  if (!speaks && tail_n_ > 0 && speaker_.fading(k)) frame.flags |= kLiveFading;
+  if (speaks) {
+    const Utterance& utterance = utterances_.front();
+    frame.segment = utterance.number, frame.segment_sample = utterance.taken;
+    if (utterance.channels > 0) rate_hz_ = utterance.rate_hz, channels_ = utterance.channels;
+  }
+  fill_samples(frame, speaks && !starves);
+  if (speaks && !starves) {
+    const Utterance& utterance = utterances_.front();
+    if (utterance.ended && speaker_.frame() >= speaker_.frames() && utterance.taken == utterance.n_samples) {
+      frame.flags |= kLiveSegmentEnd;
+      speaker_.end();
+      utterances_.pop();
+    } else if (utterance.motion == Motion::kFeatures) {
+      utterances_.drop_rows_below(speaker_.frame() - FeatureWindows::kMaxBefore);
+    } else if (utterance.motion == Motion::kControls) {
+      utterances_.drop_rows_below(speaker_.frame());
+    }
+  }
+  return control;
+}
+
+// The sound of the frame's time by the session's clock, after that of frames that were left out.
+void Session::fill_samples(LiveFrame& frame, bool speaks) {
+  frame.rate_hz = rate_hz_, frame.channels = channels_;
+  frame.pts_samples = first_sample(frame.index, rate_hz_, params_.fps);
+  const int64_t n = first_sample(frame.index + 1, rate_hz_, params_.fps) - frame.pts_samples;
+  float* const samples = slots_.samples();
+  frame.samples = samples;
+  float* to = samples;
+  if (n_carried_ > 0) {
+    to = std::copy_n(carried_.data(), n_carried_ * channels_, to);
+    frame.pts_samples = carried_pts_;
+    if (frame.segment_sample >= 0) frame.segment_sample -= n_carried_;
+  }
+  std::fill_n(to, n * channels_, 0.0f);
+  frame.n_samples = n_carried_ + n;
+  n_carried_ = 0;
+  if (speaks && utterances_.front().channels > 0) {
+    Utterance& utterance = utterances_.front();
+    const int64_t last = std::min(utterance.taken + n, utterance.n_samples);
+    for (float* at = to; utterance.taken < last;) {
+      int64_t count = last - utterance.taken;
+      const float* from = utterances_.sound(utterance.taken, count);
+      at = std::copy_n(from, count * channels_, at);
+      utterance.taken += count;
+    }
+    utterances_.drop_sound();
+  }
+  if (tail_rate_hz_ != rate_hz_ || tail_channels_ != channels_) tail_n_ = 0;
+  for (int64_t i = 0; i < n && tail_at_ < tail_n_; ++i, ++tail_at_) {
+    const float gain = 1 - static_cast<float>(tail_at_) / static_cast<float>(tail_n_);
+    for (int c = 0; c < channels_; ++c)
+      to[i * channels_ + c] += gain * tail_[static_cast<size_t>(tail_at_ * channels_ + c)];
+  }
+  if (tail_at_ == tail_n_ && !speaker_.fading(frame.index)) tail_at_ = tail_n_ = 0;
+}
+
+// OnLate::kSkip: no picture; its sound goes with the next frame. False: it must be shown, as utterances begin and end
+// with a frame, and not more than a second is carried.
+bool Session::leave_out(LiveFrame& frame) {
+  const int64_t most = static_cast<int64_t>(carried_.capacity()) / channels_;
+  if ((frame.flags & kLiveSegmentEnd) || frame.segment_sample == 0 || frame.n_samples > most) return false;
+  std::copy_n(frame.samples, frame.n_samples * channels_, carried_.data());
+  n_carried_ = frame.n_samples, carried_pts_ = frame.pts_samples;
+  ++counts_.skipped;
+  slots_.drop();
+  return true;
+}
+
+// ---- and then ----
+
+void Session::count(LiveFrame& frame, int64_t free_ns, int64_t cpu_ns) {
+  const LiveTimes& times = frame.times;
+  const int64_t began = std::max(times.released_ns, free_ns), busy = times.ready_ns - times.begun_ns;
+  counts_.cpu_ms += static_cast<double>(cpu_ns) / kMsNs;
+  if (real_clock()) {
+    delay_.add(times.ready_ns - std::max(times.released_ns, times.heard_ns));
+    cost_.add(busy);
+    const int64_t late = times.ready_ns - times.deadline_ns;
+    if (late > 0) {
+      frame.flags |= kLiveLate;
+      ++counts_.late;
+      // Without the time in which this thread was ready to run, and did not, it had been on time.
+      if (late <= (times.begun_ns - began) + (busy - cpu_ns)) ++counts_.late_by_host;
+    }
+  }
+  ++counts_.frames;
+  ++(frame.flags & kLiveSpeech ? counts_.speech : counts_.idle);
+  if (frame.flags & kLiveStarved) ++counts_.starved;
+  if (frame.flags & kLiveHeld) ++counts_.held;
+}
+
+void Session::deliver(std::unique_lock<std::mutex>& lock) {
+  end_if_done();
+  if (!callback_) {
+    lock.unlock();
+    changed_.notify_all();
+    return;
+  }
+  const LiveFrame& lent = slots_.lend();
+  const LiveCallback callback = callback_;
+  void* const user = user_;
+  in_callback_ = true;
+  callback_thread_ = std::this_thread::get_id();
+  lock.unlock();
+  const bool goes_on = callback(user, lent) != 0;
+  lock.lock();
+  slots_.release(lent.slot, lent.index);
+  in_callback_ = false;
+  if (!goes_on) closing_ = done_ = true;
+  lock.unlock();
+  changed_.notify_all();
+}
+
+void Session::end_if_done() {
+  if (closing_ && utterances_.empty() && !speaker_.speaks()) done_ = true;
+}
+
+}  // namespace ts

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+// What comes in: pushes are checked, then copied, a piece at a time, so that no frame waits for a long one.
+#include <algorithm>
+
+#include "core/scan.h"
+#include "session/session.h"
+
+namespace ts {
+namespace {
+
+constexpr int64_t kPiece = 1 << 14;  // floats that are copied under the lock
+constexpr int64_t kUnit = 840;       // utterances begin at multiples of it: every number of channels divides it
+constexpr int64_t kMostFadeMs = 2000;
+constexpr double kMostCarriedS = 1.25;  // sound of frames that were left out; beyond a second the clock stands still
+
+Status closed(const char* what) {
+  return error(StatusCode::kClosed, "%s: the session is closed, and takes nothing more. Make another.", what);
+}
+
+}  // namespace
+
+// The utterance that a push goes to; nullptr: it begins one.
+Status Session::open_for(const char* what, Motion motion, Utterance*& utterance) {
+  if (failure_.code() != StatusCode::kOk) return failure_;
+  if (closing_ || done_) return closed(what);
+  utterance = utterances_.open();
+  if (utterance && motion != Motion::kSound && utterance->motion != motion)
+    return error(StatusCode::kInvalidArgument,
+                 "%s: this utterance is moved by %s. Flush before something else moves the face.", what,
+                 utterance->motion == Motion::kSound      ? "its sound"
+                 : utterance->motion == Motion::kFeatures ? "features"
+                                                          : "controls");
+  if (!utterance && utterances_.full())
+    return error(StatusCode::kQueueFull,
+                 "%s: %d utterances wait already, the most that a session holds. Push when some of them are spoken.",
+                 what, Utterances::kMost);
+  return {};
+}
+
+// A new rate or number of channels needs other memory, and a stream of its own.
+Status Session::open_sound(int rate_hz, int channels, int64_t n, Utterance*& utterance) {
+  std::unique_ptr<Speech> speech;
+  const Motion motion =
+      speaker_.feature_floats() > 0 && !speaker_.check_sound().ok() ? Motion::kFeatures : Motion::kSound;
+  {
+    const std::lock_guard<std::mutex> lock(state_);
+    TS_RETURN_IF_ERROR(open_for("push_audio", Motion::kSound, utterance));
+    if (utterance && utterance->channels > 0 && (utterance->rate_hz != rate_hz || utterance->channels != channels))
+      return error(StatusCode::kInvalidArgument,
+                   "push_audio: this utterance has %d channels at %d Hz; got %d at %d. Flush before the sound changes.",
+                   utterance->channels, utterance->rate_hz, channels, rate_hz);
+  }
+  if (!utterance && motion == Motion::kSound) {
+    TS_RETURN_IF_ERROR(speaker_.check_sound());
+    if (rate_hz != speech_rate_hz_ || channels != speech_channels_) speech = speaker_.make_speech(rate_hz, channels);
+  }
+  const std::lock_guard<std::mutex> lock(state_);
+  TS_RETURN_IF_ERROR(open_for("push_audio", Motion::kSound, utterance));
+  const int64_t second = int64_t{rate_hz} * channels;
+  utterances_.make_sound_room((second * params_.queue_ms / 1000 / kUnit + 2) * kUnit);
+  const int64_t needed = n * channels, room = utterances_.sound_room() - kUnit;
+  if (needed > room)
+    return error(
+        StatusCode::kQueueFull,
+        "push_audio: %.1f s of sound do not fit: %.1f s wait, and there is room for %.1f s more. Push when frames "
+        "have been taken, or make the session with a longer queue_ms (%d).",
+        static_cast<double>(n) / rate_hz, utterances_.queued_s(),
+        static_cast<double>(std::max<int64_t>(room, 0)) / static_cast<double>(second), params_.queue_ms);
+  const auto frame_floats = static_cast<size_t>((static_cast<double>(rate_hz) / params_.fps + 2) * channels);
+  size_t slot_floats = frame_floats;
+  if (params_.on_late == OnLate::kSkip) {
+    const auto most = static_cast<size_t>(kMostCarriedS * static_cast<double>(second));
+    carried_.reserve(std::max(most, carried_.capacity()));
+    slot_floats += most;
+  }
+  slots_.make_sound_room(slot_floats);
+  tail_.reserve(std::max(static_cast<size_t>(second * kMostFadeMs / 1000), tail_.capacity()));
+  if (!utterance) {
+    utterance = &utterances_.begin(motion, time_now());
+    if (speech) speech_rate_hz_ = rate_hz, speech_channels_ = channels;
+    utterance->speech = std::move(speech);
+  }
+  if (utterance->channels == 0) {
+    utterance->rate_hz = rate_hz, utterance->channels = channels;
+    utterances_.begin_sound(*utterance);
+  }
+  pushing_ = true;
+  return {};
+}
+
+Status Session::push_audio(SampleFormat format, int rate_hz, int channels, const void* samples, int64_t n) {
+  const std::lock_guard<std::mutex> one_at_a_time(push_);
+  if (n == 0) {
+    const std::lock_guard<std::mutex> lock(state_);
+    Utterance* open = nullptr;
+    return open_for("push_audio", Motion::kSound, open);
+  }
+  TS_RETURN_IF_ERROR(Listen::check_sound(format, samples, n, channels, 0));
+  Utterance* utterance = nullptr;
+  TS_RETURN_IF_ERROR(open_sound(rate_hz, channels, n, utterance));
+  const int64_t n_floats = n * channels;
+  for (int64_t done = 0; done < n_floats; done += kPiece) {
+    const int64_t piece = std::min(kPiece, n_floats - done);
+    const std::lock_guard<std::mutex> lock(state_);
+    utterances_.write_sound(piece, [&](float* to, int64_t first, int64_t count) {
+      const int64_t from = done + first;
+      if (format == SampleFormat::kF32) {
+        std::copy_n(static_cast<const float*>(samples) + from, count, to);
+      } else {
+        const int16_t* values = static_cast<const int16_t*>(samples) + from;
+        for (int64_t i = 0; i < count; ++i) to[i] = (1.0f / 32768) * static_cast<float>(values[i]);
+      }
+    });
+  }
+  {
+    const std::lock_guard<std::mutex> lock(state_);
+    utterances_.publish_sound(*utterance, n, time_now());
+    pushing_ = false;
+    pushed();
+  }
+  scheduler_->wake();
+  return {};
+}
+
+Status Session::push_rows(Motion motion, const float* rows, int64_t n) {
+  const char* what = motion == Motion::kControls ? "push_controls" : "push_features";
+  {
+    const std::lock_guard<std::mutex> lock(state_);
+    Utterance* utterance = nullptr;
+    TS_RETURN_IF_ERROR(open_for(what, motion, utterance));
+    if (n == 0) return {};
+    const auto most = static_cast<int64_t>(params_.queue_ms / 1000.0 * params_.fps) + 1;
+    utterances_.make_row_room(motion, most + FeatureWindows::kMaxBefore);
+    if (n > utterances_.row_room(motion))
+      return error(StatusCode::kQueueFull,
+                   "%s: %lld frames do not fit: there is room for %lld. Push when frames have been taken, or make the "
+                   "session with a longer queue_ms (%d).",
+                   what, static_cast<long long>(n), static_cast<long long>(utterances_.row_room(motion)),
+                   params_.queue_ms);
+    if (!utterance) utterance = &utterances_.begin(motion, time_now());
+    utterances_.push_rows(*utterance, rows, n, time_now());
+    pushed();
+  }
+  scheduler_->wake();
+  return {};
+}
+
+Status Session::push_features(const float* rows, int64_t n) {
+  const std::lock_guard<std::mutex> one_at_a_time(push_);
+  TS_RETURN_IF_ERROR(speaker_.check_features());
+  const int64_t at = find_non_finite(rows, n * speaker_.feature_floats());
+  if (at >= 0)
+    return error(StatusCode::kInvalidArgument, "push_features: features must be finite; number %lld of row %lld is %g.",
+                 static_cast<long long>(at % speaker_.feature_floats()),
+                 static_cast<long long>(at / speaker_.feature_floats()), static_cast<double>(rows[at]));
+  return push_rows(Motion::kFeatures, rows, n);
+}
+
+Status Session::push_controls(const float* rows, int64_t n) {
+  const std::lock_guard<std::mutex> one_at_a_time(push_);
+  for (int64_t row = 0; row < n; ++row)
+    TS_RETURN_IF_ERROR(model_->layout().check(rows + row * model_->layout().size()));
+  return push_rows(Motion::kControls, rows, n);
+}
+
+// state_ is held.
+void Session::pushed() {
+  if (!clock_.started()) clock_.start(utterances_.front().begun_ns + hold_ns_);
+}
+
+Status Session::flush() {
+  const std::lock_guard<std::mutex> one_at_a_time(push_);
+  {
+    const std::lock_guard<std::mutex> lock(state_);
+    if (failure_.code() != StatusCode::kOk) return failure_;
+    if (closing_ || done_) return closed("flush");
+    if (Utterance* open = utterances_.open()) open->ended = true;
+  }
+  scheduler_->wake();
+  return {};
+}
+
+Status Session::close() {
+  const std::lock_guard<std::mutex> one_at_a_time(push_);
+  {
+    const std::lock_guard<std::mutex> lock(state_);
+    closing_ = true;
+    if (Utterance* open = utterances_.open()) open->ended = true;
+    end_if_done();
+  }
+  changed_.notify_all();
+  scheduler_->wake();
+  return {};
+}
+
+void Session::abort() {
+  {
+    const std::lock_guard<std::mutex> lock(state_);
+    closing_ = done_ = aborted_ = true;
+  }
+  changed_.notify_all();
+  scheduler_->wake();
+}
+
+Status Session::interrupt(int fade_ms, int64_t& position) {
+  const std::lock_guard<std::mutex> one_at_a_time(push_);
+  {
+    const std::lock_guard<std::mutex> lock(state_);
+    if (failure_.code() != StatusCode::kOk) return failure_;
+    position = -1;
+    tail_n_ = tail_at_ = 0;
+    if (speaker_.speaks()) {
+      const Utterance& utterance = utterances_.front();
+      position = utterance.taken;
+      if (utterance.channels > 0) {
+        tail_rate_hz_ = utterance.rate_hz, tail_channels_ = utterance.channels;
+        const int64_t most =
+            std::min(utterance.n_samples - utterance.taken, int64_t{utterance.rate_hz} * fade_ms / 1000);
+        while (tail_n_ < most) {
+          int64_t n = most - tail_n_;
+          const float* from = utterances_.sound(utterance.taken + tail_n_, n);
+          std::copy_n(from, n * tail_channels_, tail_.data() + tail_n_ * tail_channels_);
+          tail_n_ += n;
+        }
+      }
+      speaker_.interrupt(fade_ms / 1000.0);
+      starving_ = false;
+    }
+    if (utterances_.clear()) speech_rate_hz_ = 0;
+    end_if_done();
+  }
+  scheduler_->wake();
+  return {};
+}
+
+Status Session::set(const Presence& presence) {
+  const std::lock_guard<std::mutex> lock(state_);
+  speaker_.set(presence);
+  return {};
+}
+
+}  // namespace ts
