@@ -16,7 +16,11 @@ enum class StatusCode {
   kInternal,
   kVoiceNotFound,
   kVoiceInvalid,
-  kAudioInvalid
+  kAudioInvalid,
+  kLatencyRefused,
+  kQueueFull,
+  kTimeout,
+  kClosed,
 };
 
 // What the failures of one kind of file are called, for the readers that several kinds share.
