@@ -40,6 +40,12 @@ Status check_n(const char* function, int64_t n, const void* data, const char* na
   return n > 0 && !data ? null_argument(function, name) : Status();
 }
 
+uint32_t feature_floats(const ts::Model& model) {
+  if (!model.windows().any()) return 0;
+  const ts::FeatureWindow& window = model.file().inputs[model.windows().inputs().front()].window;
+  return static_cast<uint32_t>(window.length * window.channels);
+}
+
 // The session whose callback this thread is in: what waits for the end of that callback would wait for ever.
 thread_local const ts_session* calling = nullptr;
 
@@ -71,12 +77,11 @@ ts_status ts_session_create(const ts_avatar* avatar, const ts_voice* voice, cons
     ts::SessionParams given;
     ts::Background background;
     TS_RETURN_IF_ERROR(ts::capi::to_session_params(p, avatar->model->file(), given, background));
-    const std::shared_ptr<ts::Backend>& backend = avatar->model->shared_backend();
-    TS_RETURN_IF_ERROR(ts::capi::made_here("ts_session_create", *backend));
+    TS_RETURN_IF_ERROR(ts::capi::made_here("ts_session_create", avatar->model->backend()));
     std::unique_ptr<ts_session> made(new ts_session);
     double smallest = 0;
-    const Status status = ts::Session::make(avatar->model, voice ? voice->voice : nullptr, given,
-                                            ts::Scheduler::of(backend), made->session, smallest);
+    const Status status =
+        ts::Session::make(avatar->model, voice ? voice->voice : nullptr, given, made->session, smallest);
     if (smallest_ms) *smallest_ms = smallest;
     TS_RETURN_IF_ERROR(from("ts_session_create", status));
     *session = made.release();
@@ -215,7 +220,10 @@ ts_status ts_session_set_callback(ts_session* session, ts_live_callback callback
 ts_status ts_session_get_stats(const ts_session* session, ts_session_stats* stats) {
   return guarded([&]() -> Status {
     TS_RETURN_IF_ERROR(usable("ts_session_get_stats", session));
-    return write_struct("ts_session_get_stats", stats, ts::capi::to_c(session->session->stats()));
+    if (!stats) return null_argument("ts_session_get_stats", "stats");
+    ts_session_stats told = ts::capi::to_c(session->session->stats());
+    told.feature_floats = feature_floats(session->session->model());
+    return write_struct("ts_session_get_stats: stats", stats, told);
   });
 }
 

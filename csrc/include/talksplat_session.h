@@ -173,7 +173,8 @@ typedef struct ts_live_frame {
 
 typedef struct ts_session_stats {
   uint32_t struct_size;
-  uint32_t sessions; /* open on this engine, this one included */
+  uint32_t sessions;       /* open on this engine, this one included */
+  uint32_t feature_floats; /* of a row of ts_session_push_features; 0: no features move this avatar */
   double fps, latency_ms;
   double smallest_latency_ms; /* that would have been accepted when it was created */
   double look_ahead_ms;
@@ -206,8 +207,8 @@ TS_API void ts_session_destroy(ts_session* session);
  * ts_speech_push, TS_QUEUE_FULL, TS_CLOSED. Rate and channels may change from utterance to utterance. */
 TS_API ts_status ts_session_push_audio(ts_session* session, ts_sample_format format, uint32_t rate_hz,
                                        uint32_t channels, const void* samples, int64_t n);
-/* Rows of features, one a frame, of an avatar whose encoder is not built in: [n,length * channels] of its windows.
- * Sound of the same utterance is carried by its frames. */
+/* Rows of features, one a frame, of an avatar whose encoder is not built in: [n,length * channels] of its windows, which
+ * ts_session_stats.feature_floats is. Sound of the same utterance is carried by its frames. */
 TS_API ts_status ts_session_push_features(ts_session* session, const float* rows, int64_t n);
 /* Controls, one a frame, [n,n_control]: nothing is added to them. */
 TS_API ts_status ts_session_push_controls(ts_session* session, const float* rows, int64_t n);
