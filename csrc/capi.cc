@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The C ABI: versions, messages, time, engines and loose Gaussians. Avatars, frames and the voice have other files.
+// The C ABI: versions, messages, time, engines and loose Gaussians. Avatars, frames, the voice
+// and sessions have other files.
 #include <string>
 
 #include "capi_handles.h"
@@ -40,6 +41,14 @@ ts_status to_c(StatusCode code) {
       return TS_VOICE_INVALID;
     case StatusCode::kAudioInvalid:
       return TS_AUDIO_INVALID;
+    case StatusCode::kLatencyRefused:
+      return TS_LATENCY_REFUSED;
+    case StatusCode::kQueueFull:
+      return TS_QUEUE_FULL;
+    case StatusCode::kTimeout:
+      return TS_TIMEOUT;
+    case StatusCode::kClosed:
+      return TS_CLOSED;
     case StatusCode::kInternal:
       break;
   }
@@ -88,6 +97,14 @@ const char* ts_status_name(ts_status status) {
       return "voice invalid";
     case TS_AUDIO_INVALID:
       return "audio invalid";
+    case TS_LATENCY_REFUSED:
+      return "latency refused";
+    case TS_QUEUE_FULL:
+      return "queue full";
+    case TS_TIMEOUT:
+      return "timeout";
+    case TS_CLOSED:
+      return "closed";
   }
   return "unknown status";
 }

@@ -16,17 +16,6 @@ using ts::capi::null_argument;
 using ts::capi::read_struct;
 using ts::capi::write_struct;
 
-Status to_canvas(const ts_frame_params& p, const ts::AvatarFile& file, ts::Canvas& canvas) {
-  TS_RETURN_IF_ERROR(ts::capi::to_format(p.format, canvas.format));
-  TS_RETURN_IF_ERROR(ts::capi::to_precision(p.precision, canvas.precision));
-  const bool own = p.width == 0 && p.height == 0;
-  const int64_t width = own ? file.width : p.width, height = own ? file.height : p.height;
-  TS_RETURN_IF_ERROR(ts::check_size(canvas.format, width, height));
-  canvas.width = static_cast<int>(width), canvas.height = static_cast<int>(height);
-  canvas.alpha = p.alpha != 0, canvas.depth = p.depth != 0;
-  return {};
-}
-
 }  // namespace
 
 extern "C" {
@@ -39,7 +28,7 @@ ts_status ts_frame_create(const ts_avatar* avatar, const ts_frame_params* params
     ts_frame_params p;
     TS_RETURN_IF_ERROR(read_struct("ts_frame_create: params", params, ts_frame_params_default(), p));
     ts::Canvas canvas;
-    TS_RETURN_IF_ERROR(to_canvas(p, avatar->model->file(), canvas));
+    TS_RETURN_IF_ERROR(ts::capi::to_canvas(p, avatar->model->file(), canvas));
     TS_RETURN_IF_ERROR(made_here("ts_frame_create", avatar->model->backend()));
     std::unique_ptr<ts_frame> made(new ts_frame{});
     TS_RETURN_IF_ERROR(ts::Frame::make(avatar->model, canvas, made->frame));

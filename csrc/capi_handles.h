@@ -2,12 +2,14 @@
 // What the C ABI's handles hold. Each keeps what it was made from, so that they may be destroyed in any order.
 #pragma once
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "engine/frame.h"
 #include "engine/model.h"
 #include "engine/speech.h"
 #include "ops/backend.h"
+#include "session/session.h"
 #include "talksplat.h"
 
 struct ts_engine {
@@ -30,4 +32,20 @@ struct ts_voice {
 
 struct ts_speech {
   ts::Speech speech;
+};
+
+namespace ts::capi {
+
+struct Callback {
+  const ts_session* session;
+  ts_live_callback function;
+  void* user;
+};
+
+}  // namespace ts::capi
+
+struct ts_session {
+  std::mutex setting;                            // of the callback
+  std::unique_ptr<ts::capi::Callback> callback;  // that the session calls
+  std::shared_ptr<ts::Session> session;
 };

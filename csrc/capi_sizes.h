@@ -46,6 +46,20 @@ TS_SIZES(ts_voice_info, TS_AT(manifest), TS_AT(look_ahead_s), TS_AT(n_channels),
 TS_SIZES(ts_speech_params, TS_AT(rate_hz), TS_AT(channels), TS_AT(fps), TS_AT(seed), TS_AT(mouth), TS_AT(head),
          TS_AT(blink));
 TS_SIZES(ts_faces, TS_AT(weight), TS_AT(head_pose), TS_AT(voice), TS_AT(channel), TS_AT(feature));
+TS_SIZES(ts_session_params, TS_AT(fps), TS_AT(width), TS_AT(height), TS_AT(format), TS_AT(precision), TS_AT(latency_ms),
+         TS_AT(chunk_ms), TS_AT(on_late), TS_AT(idle), TS_AT(clock), TS_AT(slots), TS_AT(queue_ms),
+         TS_AT(flush_after_ms), TS_AT(rate_hz), TS_AT(channels), TS_AT(seed), TS_AT(mouth), TS_AT(head), TS_AT(blink),
+         TS_AT(background));
+TS_SIZES(ts_presence, TS_AT(look), TS_AT(gaze), TS_AT(head_pose), TS_AT(head), TS_AT(blink), TS_AT(listening),
+         TS_AT(emotion));
+TS_SIZES(ts_live_frame, TS_AT(flags), TS_AT(slot), TS_AT(rate_hz), TS_AT(channels), TS_AT(index), TS_AT(pts_samples),
+         TS_AT(n_samples), TS_AT(samples), TS_AT(segment), TS_AT(segment_sample), TS_AT(width), TS_AT(height),
+         TS_AT(format), TS_AT(stride_bytes), TS_AT(data), TS_AT(times), TS_AT(receipt));
+TS_SIZES(ts_session_stats, TS_AT(sessions), TS_AT(feature_floats), TS_AT(fps), TS_AT(latency_ms),
+         TS_AT(smallest_latency_ms), TS_AT(look_ahead_ms), TS_AT(p50_ms), TS_AT(p95_ms), TS_AT(p99_ms), TS_AT(max_ms),
+         TS_AT(frames), TS_AT(speech), TS_AT(idle), TS_AT(starved), TS_AT(late), TS_AT(late_by_host), TS_AT(held),
+         TS_AT(skipped), TS_AT(stalls), TS_AT(stalled_ms), TS_AT(queued_ms), TS_AT(cpu_ms), TS_AT(bytes),
+         TS_AT(has_place));
 
 #undef TS_AT
 #undef TS_SIZES

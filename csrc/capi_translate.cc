@@ -2,19 +2,9 @@
 #include "capi_translate.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace ts::capi {
 namespace {
-
-// A C caller may put any number into an enum; C++ may not read it as one.
-template <class Enum>
-int number_of(const Enum& value) {
-  static_assert(sizeof(Enum) == sizeof(int));
-  int number;
-  std::memcpy(&number, &value, sizeof number);
-  return number;
-}
 
 static_assert(static_cast<int>(Format::kRgbF32) == TS_FORMAT_RGB_F32 &&
               static_cast<int>(Format::kNv12) == TS_FORMAT_NV12);
@@ -61,6 +51,17 @@ Status to_image(const ts_image& given, Image& image) {
   image.stride_bytes = given.stride_bytes ? given.stride_bytes : row_bytes(image.format, image.width);
   image.data = given.data;
   image.alpha = given.alpha, image.depth = given.depth;
+  return {};
+}
+
+Status to_canvas(const ts_frame_params& p, const AvatarFile& file, Canvas& canvas) {
+  TS_RETURN_IF_ERROR(to_format(p.format, canvas.format));
+  TS_RETURN_IF_ERROR(to_precision(p.precision, canvas.precision));
+  const bool own = p.width == 0 && p.height == 0;
+  const int64_t width = own ? file.width : p.width, height = own ? file.height : p.height;
+  TS_RETURN_IF_ERROR(check_size(canvas.format, width, height));
+  canvas.width = static_cast<int>(width), canvas.height = static_cast<int>(height);
+  canvas.alpha = p.alpha != 0, canvas.depth = p.depth != 0;
   return {};
 }
 

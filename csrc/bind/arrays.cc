@@ -95,4 +95,22 @@ ts_background background_over(const OptionalFloats& background, uint32_t width, 
   return result;
 }
 
+Sound read_sound(const py::array& samples, uint32_t channels) {
+  const bool s16 = py::isinstance<py::array_t<int16_t>>(samples);
+  if (!s16 && !py::isinstance<py::array_t<float>>(samples))
+    throw py::value_error("samples must be float32 or int16; got " + py::cast<std::string>(py::str(samples.dtype())) +
+                          ".");
+  const py::ssize_t columns = samples.ndim() == 1 ? 1 : samples.ndim() == 2 ? samples.shape(1) : -1;
+  if (channels == 0 ? columns < 1 || columns > TS_MAX_CHANNELS : columns != static_cast<py::ssize_t>(channels)) {
+    const std::string shape = py::cast<std::string>(py::str(py::tuple(samples.attr("shape"))));
+    const std::string width = channels ? std::to_string(channels) : "1.." + std::to_string(TS_MAX_CHANNELS);
+    throw py::value_error("samples must be [n," + width + "]" + (channels <= 1 ? " or [n]" : "") + "; got " + shape +
+                          ".");
+  }
+  constexpr int kPlain = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+  if ((samples.flags() & kPlain) != kPlain)
+    throw py::value_error("samples must be C-contiguous and aligned. See numpy.require.");
+  return {s16 ? TS_SAMPLE_S16 : TS_SAMPLE_F32, static_cast<uint32_t>(columns), samples.data(), samples.shape(0)};
+}
+
 }  // namespace ts::bind

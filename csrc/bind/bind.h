@@ -43,6 +43,16 @@ ts_image image_over(py::array& pixels, ts_format format, uint32_t width, uint32_
 // [3] or [height,width,3]; nothing for none.
 ts_background background_over(const OptionalFloats& background, uint32_t width, uint32_t height);
 
+// Samples of a numpy array.
+struct Sound {
+  ts_sample_format format;
+  uint32_t channels;
+  const void* data;
+  int64_t n;
+};
+// float32 or int16, C-contiguous: [n], which is one channel, or [n,channels], with `channels` where that is not 0.
+Sound read_sound(const py::array& samples, uint32_t channels);
+
 class Engine {
  public:
   Engine(uint32_t threads, const std::optional<std::string>& device, const std::optional<std::string>& isa);
@@ -74,11 +84,27 @@ class Avatar {
   ts_avatar* avatar_ = nullptr;
 };
 
+class Voice {
+ public:
+  explicit Voice(const std::string& path);
+  ~Voice();
+  Voice(const Voice&) = delete;
+  Voice& operator=(const Voice&) = delete;
+
+  const ts_voice* get() const { return voice_; }
+  ts_voice_info info() const;
+
+ private:
+  ts_voice* voice_ = nullptr;
+};
+
 void register_types(py::module_& m);
 void register_engine(py::module_& m);
 void register_rasterize(py::module_& m);
 void register_avatar(py::module_& m);
 void register_frame(py::module_& m);
 void register_voice(py::module_& m);
+void register_session(py::module_& m);
+void register_live_frame(py::module_& m);
 
 }  // namespace ts::bind

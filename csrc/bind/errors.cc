@@ -35,6 +35,12 @@ void check(ts_status status) {
       raise_class("AudioInvalid", message);
     case TS_DEVICE_ERROR:
       raise_class("DeviceError", message);
+    case TS_LATENCY_REFUSED:
+      raise_class("LatencyRefused", message);
+    case TS_QUEUE_FULL:
+      raise_class("QueueFull", message);
+    case TS_CLOSED:
+      raise_class("SessionClosed", message);
     default:
       raise_class("TalksplatError", message);
   }

@@ -28,11 +28,20 @@ void register_engine(py::module_& m) {
       .def_property_readonly("threads", [](const Engine& engine) { return engine.info().threads; })
       .def_property_readonly("isa", [](const Engine& engine) { return std::string(engine.info().isa); })
       .def_property_readonly("scratch_bytes", [](const Engine& engine) { return engine.info().scratch_bytes; })
-      .def("measure_peak", [](const Engine& engine) {
-        double fp32 = 0, bf16 = 0;
-        check_released([&] { return ts_engine_measure_peak(engine.get(), &fp32, &bf16); });
-        return std::pair(fp32, bf16);
-      });
+      .def("measure_peak",
+           [](const Engine& engine) {
+             double fp32 = 0, bf16 = 0;
+             check_released([&] { return ts_engine_measure_peak(engine.get(), &fp32, &bf16); });
+             return std::pair(fp32, bf16);
+           })
+      .def(
+          "step",
+          [](const Engine& engine, int64_t time_ns) {
+            int64_t n_frames = 0;
+            check_released([&] { return ts_engine_step(engine.get(), time_ns, &n_frames); });
+            return n_frames;
+          },
+          py::arg("time_ns"));
 }
 
 }  // namespace ts::bind

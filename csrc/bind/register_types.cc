@@ -48,6 +48,7 @@ void register_types(py::module_& m) {
   m.attr("__version__") = ts_version();
   m.attr("ABI_VERSION") = ts_abi_version();
   m.def("isa_names", &isa_names);
+  m.def("now_ns", &ts_now_ns);
   m.def("frame_count", &ts_frame_count, py::arg("n_samples"), py::arg("rate_hz"), py::arg("fps"));
   m.def("first_sample", &ts_first_sample, py::arg("frame"), py::arg("rate_hz"), py::arg("fps"));
   m.attr("MAX_SIDE") = TS_MAX_SIDE;
@@ -60,6 +61,14 @@ void register_types(py::module_& m) {
   m.attr("MIN_FPS") = TS_MIN_FPS;
   m.attr("MAX_FPS") = TS_MAX_FPS;
   m.attr("MAX_AMOUNT") = TS_MAX_AMOUNT;
+  m.attr("MIN_SLOTS") = TS_MIN_SLOTS;
+  m.attr("MAX_SLOTS") = TS_MAX_SLOTS;
+  m.attr("MIN_QUEUE_MS") = TS_MIN_QUEUE_MS;
+  m.attr("MAX_QUEUE_MS") = TS_MAX_QUEUE_MS;
+  m.attr("MAX_LATENCY_MS") = TS_MAX_LATENCY_MS;
+  m.attr("MAX_CHUNK_MS") = TS_MAX_CHUNK_MS;
+  m.attr("MAX_FADE_MS") = TS_MAX_FADE_MS;
+  m.attr("MAX_UTTERANCES") = TS_MAX_UTTERANCES;
 
   py::enum_<ts_format>(m, "Format")
       .value("RGB_F32", TS_FORMAT_RGB_F32)

@@ -8,28 +8,6 @@ namespace ts::bind {
 
 namespace {
 
-class Voice {
- public:
-  explicit Voice(const std::string& path) {
-    if (path.find('\0') != std::string::npos) throw py::value_error("voice: path must have no NUL character.");
-    check_released([&] { return ts_voice_load(path.c_str(), &voice_); });
-  }
-  ~Voice() { ts_voice_destroy(voice_); }
-  Voice(const Voice&) = delete;
-  Voice& operator=(const Voice&) = delete;
-
-  const ts_voice* get() const { return voice_; }
-  ts_voice_info info() const {
-    ts_voice_info info{};
-    info.struct_size = sizeof(info);
-    check(ts_voice_get_info(voice_, &info));
-    return info;
-  }
-
- private:
-  ts_voice* voice_ = nullptr;
-};
-
 py::tuple names(const char* const* names, uint32_t n) {
   py::tuple result(n);
   for (uint32_t i = 0; i < n; ++i) result[i] = py::str(names[i]);
@@ -57,22 +35,8 @@ class Speech {
   Speech& operator=(const Speech&) = delete;
 
   void push(const py::array& samples) {
-    const bool s16 = py::isinstance<py::array_t<int16_t>>(samples);
-    if (!s16 && !py::isinstance<py::array_t<float>>(samples))
-      throw py::value_error("samples must be float32 or int16; got " + py::cast<std::string>(py::str(samples.dtype())) +
-                            ".");
-    const py::ssize_t columns = samples.ndim() == 1 ? 1 : samples.ndim() == 2 ? samples.shape(1) : -1;
-    if (columns != static_cast<py::ssize_t>(channels_)) {
-      const std::string shape = py::cast<std::string>(py::str(py::tuple(samples.attr("shape"))));
-      throw py::value_error("samples must be [n," + std::to_string(channels_) + "]" +
-                            (channels_ == 1 ? " or [n]" : "") + "; got " + shape + ".");
-    }
-    constexpr int kPlain = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-    if ((samples.flags() & kPlain) != kPlain)
-      throw py::value_error("samples must be C-contiguous and aligned. See numpy.require.");
-    const void* data = samples.data();
-    const int64_t n = samples.shape(0);
-    call([&] { return ts_speech_push(speech_, s16 ? TS_SAMPLE_S16 : TS_SAMPLE_F32, data, n); });
+    const Sound sound = read_sound(samples, channels_);
+    call([&] { return ts_speech_push(speech_, sound.format, sound.data, sound.n); });
   }
   void finish() {
     call([&] { return ts_speech_finish(speech_); });
@@ -144,6 +108,20 @@ class Speech {
 };
 
 }  // namespace
+
+Voice::Voice(const std::string& path) {
+  if (path.find('\0') != std::string::npos) throw py::value_error("voice: path must have no NUL character.");
+  check_released([&] { return ts_voice_load(path.c_str(), &voice_); });
+}
+
+Voice::~Voice() { ts_voice_destroy(voice_); }
+
+ts_voice_info Voice::info() const {
+  ts_voice_info info{};
+  info.struct_size = sizeof(info);
+  check(ts_voice_get_info(voice_, &info));
+  return info;
+}
 
 void register_voice(py::module_& m) {
   py::class_<Voice>(m, "Voice")

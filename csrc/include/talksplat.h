@@ -24,16 +24,18 @@
  * only ts_image.data has a stride.
  *
  * Lifetimes: handles may be destroyed in any order. Each keeps what it was made from: an avatar its engine, a frame its
- * avatar, a speech its voice and its engine. What a get_info call points to lives as long as the handle that was asked.
+ * avatar, a speech its voice and its engine, a session its avatar and its voice. What a get_info call points to lives as
+ * long as the handle that was asked.
  *
- * Threads: engines, avatars and voices may be used from several threads at once. A frame or a speech is used by one
- * thread at a time; give every thread its own. Frames of one engine take turns on its threads, and on nothing else.
+ * Threads: engines, avatars, voices and sessions may be used from several threads at once. A frame or a speech is used
+ * by one thread at a time; give every thread its own. Frames of one engine take turns on its threads, and on nothing
+ * else.
  *
- * fork: a child of fork() has none of the threads of the parent's engines. There, ts_engine_get_info and what draws,
- * loads or makes something on such an engine return TS_DEVICE_ERROR, whatever a frame was doing at that moment. What is
- * told of avatars, frames and voices is still told, ts_avatar_retarget works, and so does a ts_speech that no thread
- * was using; handles may be destroyed, and the engine's memory is left to the end of the process. Make an engine in the
- * child.
+ * fork: a child of fork() has none of the threads of the parent's engines. There, ts_engine_get_info, what draws, loads
+ * or makes something on such an engine, and all that is asked of its sessions return TS_DEVICE_ERROR, whatever a frame
+ * was doing at that moment. What is told of avatars, frames and voices is still told, ts_avatar_retarget works, and so
+ * does a ts_speech that no thread was using; handles may be destroyed, and the memory of engines and sessions is left to
+ * the end of the process. Make an engine in the child.
  *
  * A frame whose (Gaussian, tile) pairs would take more than 2 GiB of scratch memory is refused (TS_OUT_OF_MEMORY); real
  * heads stay far below.

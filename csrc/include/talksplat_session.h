@@ -34,9 +34,12 @@ extern "C" {
  * nothing.
  */
 
-#define TS_MAX_SLOTS 64          /* pictures of a session; at least 2 */
-#define TS_MAX_QUEUE_MS 14400000 /* four hours */
-#define TS_MAX_LATENCY_MS 60000.0
+#define TS_MIN_SLOTS 2 /* pictures of a session */
+#define TS_MAX_SLOTS 64
+#define TS_MIN_QUEUE_MS 100
+#define TS_MAX_QUEUE_MS 14400000  /* four hours */
+#define TS_MAX_LATENCY_MS 60000.0 /* more than 0 */
+#define TS_MAX_CHUNK_MS 10000.0
 #define TS_MAX_FADE_MS 2000
 #define TS_MAX_UTTERANCES 64 /* that wait in a session's queue */
 #define TS_N_EMOTIONS 6
@@ -69,17 +72,18 @@ typedef enum ts_emotion {
 typedef struct ts_session_params {
   uint32_t struct_size;
   double fps;             /* 0: the avatar's own where it is TS_MIN_FPS..TS_MAX_FPS, else 25 */
-  uint32_t width, height; /* 0: the canvas's */
+  uint32_t width, height; /* both 0: the canvas's */
   ts_format format;
   ts_precision precision;
   double latency_ms; /* from a sound to its frame, at most; refused where it cannot be kept */
-  double chunk_ms;   /* how much sound a push brings: its first sample has waited so long */
+  double chunk_ms;   /* how much sound a push brings: its first sample has waited so long; to TS_MAX_CHUNK_MS */
   ts_on_late on_late;
   ts_idle idle;
   ts_clock clock;
-  uint32_t slots;                  /* pictures */
-  uint32_t queue_ms;               /* sound that can wait */
-  uint32_t flush_after_ms;         /* an utterance that is starved for so long ends, as if it were flushed; 0: never */
+  uint32_t slots;                  /* pictures: TS_MIN_SLOTS..TS_MAX_SLOTS */
+  uint32_t queue_ms;               /* sound that can wait: TS_MIN_QUEUE_MS..TS_MAX_QUEUE_MS */
+  uint32_t flush_after_ms;         /* an utterance that is starved for so long ends, as if it were flushed; 0: never, to
+                                      TS_MAX_QUEUE_MS */
   uint32_t rate_hz, channels;      /* of the silence that frames carry before the first push */
   uint64_t seed;                   /* of blinks, gaze and head motion */
   float mouth, head, blink;        /* as in ts_speech_params */
@@ -169,7 +173,8 @@ typedef struct ts_live_frame {
 
 typedef struct ts_session_stats {
   uint32_t struct_size;
-  uint32_t sessions; /* open on this engine, this one included */
+  uint32_t sessions;       /* open on this engine, this one included */
+  uint32_t feature_floats; /* of a row of ts_session_push_features; 0: no features move this avatar */
   double fps, latency_ms;
   double smallest_latency_ms; /* that would have been accepted when it was created */
   double look_ahead_ms;
@@ -194,15 +199,16 @@ TS_API int64_t ts_now_ns(void); /* the clock of sessions: steady, whatever the s
  * drawing does not count. */
 TS_API ts_status ts_session_create(const ts_avatar* avatar, const ts_voice* voice, const ts_session_params* params,
                                    ts_session** session, double* smallest_ms);
-/* At once; who waits in acquire gets TS_CLOSED. Frames that are lent must have been released. */
+/* At once, with frames that are lent. No other thread may be inside a function of the session, nor come later: end
+ * their waits by ts_session_abort. A callback that runs is waited for. */
 TS_API void ts_session_destroy(ts_session* session);
 
 /* n samples of every channel, interleaved; all of them or, on failure, none. Never waits. TS_AUDIO_INVALID as in
  * ts_speech_push, TS_QUEUE_FULL, TS_CLOSED. Rate and channels may change from utterance to utterance. */
 TS_API ts_status ts_session_push_audio(ts_session* session, ts_sample_format format, uint32_t rate_hz,
                                        uint32_t channels, const void* samples, int64_t n);
-/* Rows of features, one a frame, of an avatar whose encoder is not built in: [n,length * channels] of its windows.
- * Sound of the same utterance is carried by its frames. */
+/* Rows of features, one a frame, of an avatar whose encoder is not built in: [n,length * channels] of its windows, which
+ * ts_session_stats.feature_floats is. Sound of the same utterance is carried by its frames. */
 TS_API ts_status ts_session_push_features(ts_session* session, const float* rows, int64_t n);
 /* Controls, one a frame, [n,n_control]: nothing is added to them. */
 TS_API ts_status ts_session_push_controls(ts_session* session, const float* rows, int64_t n);
@@ -214,14 +220,19 @@ TS_API ts_status ts_session_interrupt(ts_session* session, uint32_t fade_ms, int
 TS_API ts_status ts_session_set(ts_session* session, const ts_presence* presence);
 /* No more pushes. What was pushed is spoken; then the frames end: acquire returns TS_CLOSED. */
 TS_API ts_status ts_session_close(ts_session* session);
+/* Ends it now, while other threads may be inside: what is queued is dropped, nothing more is drawn, who waits in acquire
+ * gets TS_CLOSED, and so does every later push and acquire. Frames that are lent stay as they are until they are
+ * released, and ts_session_get_stats still tells. Once more does nothing. */
+TS_API ts_status ts_session_abort(ts_session* session);
 
 /* The next frame. TS_TIMEOUT after timeout_ns (0: not at all, negative: for ever), TS_CLOSED after the last. With the
  * caller's clock it never waits. */
 TS_API ts_status ts_session_acquire(ts_session* session, int64_t timeout_ns, ts_live_frame* frame);
 TS_API ts_status ts_session_release(ts_session* session, const ts_live_frame* frame);
 /* Every frame in turn, on the thread that drew it, instead of acquire; it is released when the callback returns. While
- * it runs, no session of the engine draws. It must not destroy the session. 0: stop, as ts_session_close does without what
- * is queued. callback: Nullable: frames are acquired again. When this returns, the callback of before does not run. */
+ * it runs, no session of the engine draws. It must not destroy the session, set its callback or step its engine. 0:
+ * stop, as ts_session_close does without what is queued. callback: Nullable: frames are acquired again. When this
+ * returns, the callback of before does not run. */
 typedef int (*ts_live_callback)(void* user, const ts_live_frame* frame);
 TS_API ts_status ts_session_set_callback(ts_session* session, ts_live_callback callback, void* user);
 
