@@ -8,6 +8,9 @@ import os
 import sys
 from typing import Any
 
+import numpy as np
+
+from ._arrays import FloatArray
 from ._assets import SAMPLE, builtin_path
 from .audio_array import AudioArray
 from .audio_blocks import Audio
@@ -40,6 +43,18 @@ def open_audio(who: str, source: Any, sample_rate: Any = None) -> Audio:
             raise ValueError(f"{who}: sample_rate is for arrays; a file states its own. Leave it out.")
         return _open_file(source)
     return AudioArray(who, source, sample_rate)
+
+
+def load_audio(audio: Any) -> tuple[FloatArray, int]:
+    """A whole sound, (samples, sample_rate): to feed a session from a file, say.
+
+    audio: a path (sound or video), bytes or a binary file, or "sample" (built in).
+    Returns [n] float32, or [n,channels] for more than one channel, full scale at 1, and its rate in Hz.
+    Raises AudioInvalid, which says what is wrong and where.
+    """
+    sound = open_audio("load_audio", audio)
+    samples = np.concatenate(list(sound.blocks()))
+    return samples[:, 0] if sound.channels == 1 else samples, sound.rate
 
 
 def _open_file(source: Any) -> Audio:

@@ -31,4 +31,17 @@ class DeviceError(TalksplatError):
 
 
 class LatencyRefused(TalksplatError):
-    """This avatar on this device cannot keep the latency that was asked for."""
+    """This avatar on this device cannot keep the latency that was asked for.
+
+    smallest_ms: the latency that would have been accepted.
+    """
+
+    smallest_ms: float = float("nan")
+
+
+class QueueFull(TalksplatError):
+    """A push does not fit into what a session keeps waiting; nothing of it was taken."""
+
+
+class SessionClosed(TalksplatError):
+    """A session that was closed takes nothing more; one whose last frame was taken has no other."""
