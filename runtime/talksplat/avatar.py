@@ -473,7 +473,7 @@ class Avatar:
             own_background=draw.own_background,
             **options,
         )
-        return Session(core, self, (draw.width, draw.height), format, options)
+        return Session(core, self, self.speaks or windows, (draw.width, draw.height), format, options)
 
 
 def _loaded(who: str, motion: Any, avatar: Avatar, hint: str = "") -> Motion:

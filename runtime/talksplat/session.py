@@ -13,7 +13,7 @@ from . import _core
 from ._arrays import as_count, as_number
 from .audio_blocks import require_rate
 from .driven import Driven
-from .errors import SessionClosed
+from .errors import MotionInvalid, SessionClosed
 from .live_frame import LentFrame, LiveFrame, lent_frame
 from .session_presence import UNCHANGED, Presence
 from .session_rows import control_rows, feature_rows
@@ -43,11 +43,18 @@ class Session:
     """
 
     def __init__(
-        self, core: _core.Session, avatar: Driven, size: tuple[int, int], format: str, options: dict[str, Any]
+        self,
+        core: _core.Session,
+        avatar: Driven,
+        hears: bool,
+        size: tuple[int, int],
+        format: str,
+        options: dict[str, Any],
     ) -> None:
-        """Made by Avatar.create_session()."""
+        """Made by Avatar.create_session(). hears: sound moves the avatar, or belongs to features that do."""
         self._core = core
         self._avatar = avatar
+        self._hears = hears
         self.fps: float = options["fps"]
         self.size = size
         self.format = format
@@ -80,11 +87,15 @@ class Session:
         SessionClosed after close(), MotionInvalid for an avatar that cannot speak, and ValueError for arguments; then
         nothing of it was taken.
         """
-        who = "push_audio: audio"
+        if not self._hears:
+            raise MotionInvalid(
+                f"push_audio: {self._avatar.name} has no face that speech could move. Move it by push_controls(); it takes "
+                f"{', '.join(self._avatar.inputs) or 'nothing'}."
+            )
         rate = self._sample_rate if sample_rate is None else as_count("push_audio: sample_rate", sample_rate, 1)
         require_rate("push_audio: sample_rate", rate)
         width = None if channels is None else as_channels("push_audio", channels)
-        samples = as_pushed(who, audio, width, self._channels)
+        samples = as_pushed("push_audio: audio", audio, width, self._channels)
         self._core.push_audio(samples, rate)
         with self._lock:
             self._sample_rate, self._channels = rate, samples.shape[1]
