@@ -464,7 +464,7 @@ class Avatar:
         )  # fmt: skip
         core = _core.Session(
             self._core,
-            builtin_voice() if self.takes_faces else None,
+            builtin_voice(),
             width=draw.width,
             height=draw.height,
             format=draw.form.core,

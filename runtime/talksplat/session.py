@@ -87,16 +87,19 @@ class Session:
         SessionClosed after close(), MotionInvalid for an avatar that cannot speak, and ValueError for arguments; then
         nothing of it was taken.
         """
-        if not self._hears:
-            raise MotionInvalid(
-                f"push_audio: {self._avatar.name} has no face that speech could move. Move it by push_controls(); it takes "
-                f"{', '.join(self._avatar.inputs) or 'nothing'}."
-            )
         rate = self._sample_rate if sample_rate is None else as_count("push_audio: sample_rate", sample_rate, 1)
         require_rate("push_audio: sample_rate", rate)
         width = None if channels is None else as_channels("push_audio", channels)
         samples = as_pushed("push_audio: audio", audio, width, self._channels)
-        self._core.push_audio(samples, rate)
+        try:
+            self._core.push_audio(samples, rate)
+        except ValueError:
+            if self._hears:
+                raise
+            raise MotionInvalid(
+                f"push_audio: {self._avatar.name} has no face that speech could move. Move it by push_controls(), whose "
+                f"frames carry sound that is pushed after them; it takes {', '.join(self._avatar.inputs) or 'nothing'}."
+            ) from None
         with self._lock:
             self._sample_rate, self._channels = rate, samples.shape[1]
 

@@ -197,12 +197,14 @@ def test_an_avatar_that_cannot_speak(tmp_path: Path) -> None:
     manifest["clips"] = []
     tensors = {k: v for k, v in tensors.items() if not k.startswith(("clip/", "rig/blendshape"))}
     stage = Stage(spec.write(tmp_path / "still.tsplat", manifest, tensors))
-    message = "push_audio: tiny has no face that speech could move. Move it by push_controls(); it takes head_pose, "
+    message = "push_audio: tiny has no face that speech could move. Move it by push_controls(), whose frames"
     with pytest.raises(talksplat.MotionInvalid, match=re.escape(message)):
         stage.session.push_audio(np.zeros(RATE, np.int16))
     turned = np.linspace(0, 0.3, 5)[:, None] * np.array([0.0, 1.0, 0.0])
     stage.session.push_controls({"head_pose": turned})
+    stage.session.push_audio(np.full(3200, 0.5), RATE)
     frames = [frame for frame in stage.to_the_end() if frame.kind == "speech"]
+    assert frames[0].audio is not None and (frames[0].audio == 0.5).all()
     for frame, pose in zip(frames, turned, strict=True):
         want = stage.avatar.render_frame({"head_pose": pose}, size=(64, 64)).image
         np.testing.assert_array_equal(frame.image, want)
