@@ -97,8 +97,8 @@ class Session:
             if self._hears:
                 raise
             raise MotionInvalid(
-                f"push_audio: {self._avatar.name} has no face that speech could move. Move it by push_controls(), whose "
-                f"frames carry sound that is pushed after them; it takes {', '.join(self._avatar.inputs) or 'nothing'}."
+                f"push_audio: {self._avatar.name} has no face that speech could move. Move it by push_controls(), "
+                f"whose frames carry sound that is pushed after them; it takes {', '.join(self._avatar.inputs) or 'nothing'}."
             ) from None
         with self._lock:
             self._sample_rate, self._channels = rate, samples.shape[1]
