@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, overload
@@ -22,8 +21,6 @@ from .session_stats import SessionStats, session_stats
 
 if TYPE_CHECKING:
     from .session_stream import FrameStream
-
-POLL_S = 0.1  # of a wait, after which Python looks for signals (Ctrl-C)
 
 
 class Session:
@@ -98,7 +95,8 @@ class Session:
                 raise
             raise MotionInvalid(
                 f"push_audio: {self._avatar.name} has no face that speech could move. Move it by push_controls(), "
-                f"whose frames carry sound that is pushed after them; it takes {', '.join(self._avatar.inputs) or 'nothing'}."
+                "whose frames carry the sound that is pushed after them; it takes "
+                f"{', '.join(self._avatar.inputs) or 'nothing'}."
             ) from None
         with self._lock:
             self._sample_rate, self._channels = rate, samples.shape[1]
@@ -244,14 +242,9 @@ class Taken:
         self.stepped = stepped
 
     def lent(self, wait_s: float | None) -> LentFrame | None:
-        end_s = None if wait_s is None else time.monotonic() + wait_s
-        while True:
-            left_s = POLL_S if end_s is None else max(0.0, end_s - time.monotonic())
-            loan = self._core.acquire(min(POLL_S, left_s))
-            if loan is not None:
-                return lent_frame(loan, self._fps)
-            if self.stepped or left_s == 0:
-                return None
+        """None: where it would have to be made by Engine.step(), and after wait_s, if that is a number."""
+        loan = self._core.acquire(wait_s)
+        return None if loan is None else lent_frame(loan, self._fps)
 
     def next(self) -> LiveFrame | None:
         """None after the last, and where it would have to be made by Engine.step()."""

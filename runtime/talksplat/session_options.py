@@ -16,7 +16,6 @@ WHO = "create_session"
 ON_LATE = {"hold": _core.OnLate.HOLD, "skip": _core.OnLate.SKIP}
 IDLE = {"alive": _core.Idle.ALIVE, "auto": _core.Idle.ALIVE, "still": _core.Idle.STILL, "none": _core.Idle.NONE}
 CLOCK = {"real": _core.Clock.REAL, "caller": _core.Clock.CALLER}
-MAX_LATENCY_MS, MAX_QUEUE_S, MAX_SLOTS = _core.MAX_LATENCY_MS, _core.MAX_QUEUE_MS / 1e3, _core.MAX_SLOTS
 
 
 def core_options(
@@ -43,14 +42,14 @@ def core_options(
         raise ValueError(f"{WHO}: fps must be {MIN_FPS:g} to {MAX_FPS:g}; got {fps!r}.")
     return {
         "fps": rate,
-        "latency_ms": _within("latency_ms", latency_ms, 0, MAX_LATENCY_MS),
-        "chunk_ms": _within("chunk_ms", chunk_ms, 0, MAX_LATENCY_MS),
+        "latency_ms": _within("latency_ms", latency_ms, 0, _core.MAX_LATENCY_MS),
+        "chunk_ms": _within("chunk_ms", chunk_ms, 0, _core.MAX_CHUNK_MS),
         "on_late": _word("on_late", on_late, ON_LATE),
         "idle": _word("idle", idle, IDLE),
         "clock": _word("clock", clock, CLOCK),
-        "slots": _whole("slots", slots, 2, MAX_SLOTS),
-        "queue_ms": _milliseconds("queue_s", queue_s),
-        "flush_after_ms": 0 if flush_after_s is None else _milliseconds("flush_after_s", flush_after_s),
+        "slots": _whole("slots", slots, _core.MIN_SLOTS, _core.MAX_SLOTS),
+        "queue_ms": _milliseconds("queue_s", queue_s, _core.MIN_QUEUE_MS),
+        "flush_after_ms": 0 if flush_after_s is None else _milliseconds("flush_after_s", flush_after_s, 1),
         "rate_hz": _whole("sample_rate", sample_rate, MIN_RATE, MAX_RATE),
         "channels": as_channels(WHO, channels),
         "seed": as_count(f"{WHO}: seed", seed, 0),
@@ -80,5 +79,5 @@ def _whole(name: str, value: Any, least: int, most: int) -> int:
     return number
 
 
-def _milliseconds(name: str, seconds: Any) -> int:
-    return max(1, round(_within(name, seconds, 1e-3, MAX_QUEUE_S) * 1e3))
+def _milliseconds(name: str, seconds: Any, least: int) -> int:
+    return round(_within(name, seconds, least / 1e3, _core.MAX_QUEUE_MS / 1e3) * 1e3)
