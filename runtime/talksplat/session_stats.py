@@ -9,13 +9,20 @@ from typing import Any
 
 from .arkit import ARKIT_NAMES
 
-# What of a face moves which places: ARKit's weights by the beginning of their names, then those without one.
+# What of a face is seen in which places, by the beginnings of their names; moods as csrc/ops/drive_presence.cc makes them.
 _PLACES = {
     "lips": ("jaw", "mouth", "tongue"),
     "blink": ("eyeBlink",),
     "gaze": ("eyeLook",),
     "head": ("head_pose",),
     "breath": ("breath",),
+    "listening": ("brow", "mouthSmile", "head_pose"),
+    "emotion:happy": ("cheekSquint", "eyeSquint", "mouthSmile", "mouthDimple"),
+    "emotion:sad": ("browInnerUp", "browDown", "eyeSquint", "mouthFrown", "mouthShrugLower"),
+    "emotion:angry": ("browDown", "eyeWide", "eyeSquint", "noseSneer", "mouthFrown", "mouthPress", "mouthRoll"),
+    "emotion:surprised": ("browInnerUp", "browOuterUp", "eyeWide", "jawOpen", "mouthFunnel"),
+    "emotion:afraid": ("brow", "eyeWide", "mouthStretch", "mouthFrown", "mouthLowerDown"),
+    "emotion:disgusted": ("noseSneer", "browDown", "eyeSquint", "cheekSquint", "mouthFrown", "mouthUpperUp"),
 }
 _ORDER = (*ARKIT_NAMES, "head_pose", "breath")
 
@@ -33,8 +40,8 @@ class SessionStats:
     that other work of the machine made late.  held, skipped: could not be drawn in time, see on_late.
     stalls: how often the clock stood still, because no picture was free or the process was suspended.  stalled_ms.
     queued_s: sound that waits.  cpu_ms: for which the thread that draws was busy for it.  memory_bytes: of its own.
-    no_input_for: what the avatar has no input for, and so does not show: of "lips", "blink", "gaze", "head", "breath"
-    and moods ("emotion:happy").
+    no_input_for: what the avatar has no input for, and so does not show: of "lips", "blink", "gaze", "head", "breath",
+    "listening" and moods ("emotion:happy").
     """
 
     sessions: int

@@ -477,7 +477,19 @@ def test_stats(words: tuple[Any, int]) -> None:
 
 
 def test_what_an_avatar_has_no_input_for_is_said(tiny_path: Path) -> None:
-    """The tiny avatar has a jaw and a head."""
-    stats = Stage(tiny_path, size=(64, 48)).session.stats()
-    assert {"blink", "gaze"} <= set(stats.no_input_for)
-    assert not {"lips", "head"} & set(stats.no_input_for)
+    """The tiny avatar has a jaw and a head, and shows what is not said, and no more."""
+    missing = Stage(tiny_path, size=(64, 48)).session.stats().no_input_for
+    assert {"blink", "gaze", "breath", "emotion:happy"} <= set(missing)
+    assert not {"lips", "head", "listening"} & set(missing)
+
+    def lived(**told: Any) -> talksplat.LiveFrame:
+        stage = Stage(tiny_path, size=(64, 48))
+        list(stage.session)
+        stage.session.set(**told)
+        return stage.play(1.5)[-1]
+
+    plain = lived().image
+    for mood in ("happy", "sad", "angry", "surprised", "afraid", "disgusted"):
+        assert np.array_equal(lived(emotion=mood).image, plain) == (f"emotion:{mood}" in missing), mood
+    assert np.array_equal(lived(gaze=(1, 1)).image, plain)
+    assert not np.array_equal(lived(head=(0, 0.3, 0)).image, plain)
