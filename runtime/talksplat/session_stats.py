@@ -9,7 +9,7 @@ from typing import Any
 
 from .arkit import ARKIT_NAMES
 
-# What of a face is seen in which places, by the beginnings of their names; moods as csrc/ops/drive_presence.cc makes them.
+# What of a face is seen in which places, by the beginnings of their names; moods as in csrc/ops/drive_presence.cc.
 _PLACES = {
     "lips": ("jaw", "mouth", "tongue"),
     "blink": ("eyeBlink",),
