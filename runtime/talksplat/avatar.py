@@ -17,6 +17,7 @@ from . import _core
 from ._arrays import FloatArray, as_count, as_floats, as_number, shape_text
 from ._assets import DEMO, builtin_path
 from ._images import image_array
+from ._told import Told
 from .arkit import ARKIT_NAMES
 from .audio import open_audio
 from .audio_blocks import Audio
@@ -462,17 +463,18 @@ class Avatar:
             queue_s=queue_s, flush_after_s=flush_after_s, sample_rate=sample_rate, channels=channels, seed=seed,
             mouth=mouth, head=head, blink=blink,
         )  # fmt: skip
-        core = _core.Session(
-            self._core,
-            builtin_voice(),
-            width=draw.width,
-            height=draw.height,
-            format=draw.form.core,
-            precision=draw.precision,
-            background=draw.background,
-            own_background=draw.own_background,
-            **options,
-        )
+        with Told(who):
+            core = _core.Session(
+                self._core,
+                builtin_voice(),
+                width=draw.width,
+                height=draw.height,
+                format=draw.form.core,
+                precision=draw.precision,
+                background=draw.background,
+                own_background=draw.own_background,
+                **options,
+            )
         return Session(core, self, self.speaks or windows, (draw.width, draw.height), format, options)
 
 

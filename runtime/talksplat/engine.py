@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 from . import _core
 from ._arrays import as_count, as_number
+from ._told import Told
 
 PRECISIONS: dict[str, _core.Precision] = {
     "default": _core.Precision.DEFAULT,
@@ -78,7 +79,8 @@ class Engine:
         seconds = as_number("Engine.step: time_s", time_s)
         if not 0 <= seconds <= MAX_TIME_S:
             raise ValueError(f"Engine.step: time_s must be 0 to {MAX_TIME_S:g} seconds; got {time_s!r}.")
-        return self._core.step(round(seconds * 1e9))
+        with Told("Engine.step"):
+            return self._core.step(round(seconds * 1e9))
 
     def measure_peak(self) -> tuple[float, float]:
         """What its threads can multiply and add at most, in 1e9 operations per second: in float32 and in bfloat16.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 from . import _core
 from ._arrays import as_count, as_number
+from ._told import Told
 from .audio_blocks import require_rate
 from .driven import Driven
 from .errors import MotionInvalid, SessionClosed
@@ -89,7 +90,8 @@ class Session:
         width = None if channels is None else as_channels("push_audio", channels)
         samples = as_pushed("push_audio: audio", audio, width, self._channels)
         try:
-            self._core.push_audio(samples, rate)
+            with Told("push_audio"):
+                self._core.push_audio(samples, rate)
         except ValueError:
             if self._hears:
                 raise
@@ -107,7 +109,9 @@ class Session:
         The sound that they were made of may be pushed too: then the frames carry it.
         Raises MotionInvalid for an avatar without windows, QueueFull, SessionClosed, and ValueError for the array.
         """
-        self._core.push_features(feature_rows("push_features", self._avatar, features))
+        rows = feature_rows("push_features", self._avatar, features)
+        with Told("push_features"):
+            self._core.push_features(rows)
 
     def push_controls(self, controls: Any) -> None:
         """Adds frames of controls, one a frame of this session, as they are: nothing is added to them.
@@ -116,11 +120,14 @@ class Session:
         or all inputs side by side, [T,n_control]; or a Motion, which is resampled. Inputs that are not given rest.
         Raises ValueError, MotionInvalid for a Motion that is another avatar's, QueueFull and SessionClosed.
         """
-        self._core.push_controls(control_rows("push_controls", self._avatar, controls, self.fps))
+        rows = control_rows("push_controls", self._avatar, controls, self.fps)
+        with Told("push_controls"):
+            self._core.push_controls(rows)
 
     def flush(self) -> None:
         """The utterance ends with what was pushed; the next push begins another. Raises SessionClosed."""
-        self._core.flush()
+        with Told("flush"):
+            self._core.flush()
 
     def interrupt(self, fade_ms: int = 80) -> int | None:
         """Barge-in: drops what is queued and closes the mouth within fade_ms (0..2000) and one frame.
@@ -128,7 +135,9 @@ class Session:
         Returns how many samples of the utterance the frames that were taken have at full volume: where it was cut off.
         None where nobody spoke. The next push begins another utterance.
         """
-        position = self._core.interrupt(as_count("interrupt: fade_ms", fade_ms, 0))
+        fade = as_count("interrupt: fade_ms", fade_ms, 0)
+        with Told("interrupt"):
+            position = self._core.interrupt(fade)
         return None if position < 0 else position
 
     clear_buffer = interrupt
@@ -153,7 +162,7 @@ class Session:
         listening: True or 0..1: attends to somebody.
         What is not given stays as it is. stats().no_input_for says what this avatar does not show.
         """
-        with self._lock:
+        with self._lock, Told("set"):
             told = self._presence.told(gaze, blink, head, emotion, listening)
             self._core.set(
                 look=told.look, gaze=told.gaze, head_pose=told.head_pose, head=told.head, blink=told.blink,
@@ -163,11 +172,13 @@ class Session:
 
     def close(self) -> None:
         """No more pushes. What was pushed is still said; then the frames end."""
-        self._core.close()
+        with Told("close"):
+            self._core.close()
 
     def abort(self) -> None:
         """Ends at once; frames that were not taken are gone, and whoever waits for one gets SessionClosed."""
-        self._core.abort()
+        with Told("abort"):
+            self._core.abort()
 
     # ---- out ----
 
@@ -214,7 +225,8 @@ class Session:
 
     def stats(self) -> SessionStats:
         """What was counted so far, also after the end."""
-        return session_stats(self._core.stats())
+        with Told("stats"):
+            return session_stats(self._core.stats())
 
     def __enter__(self) -> Session:
         return self
@@ -243,7 +255,8 @@ class Taken:
 
     def lent(self, wait_s: float | None) -> LentFrame | None:
         """None: where it would have to be made by Engine.step(), and after wait_s, if that is a number."""
-        loan = self._core.acquire(wait_s)
+        with Told("acquire"):
+            loan = self._core.acquire(wait_s)
         return None if loan is None else lent_frame(loan, self._fps)
 
     def next(self) -> LiveFrame | None:
