@@ -73,6 +73,67 @@ def test_what_is_no_speech_is_told_so(tmp_path: Path) -> None:
         assert message in done.stderr
 
 
+def numbers(told: str, pattern: str) -> list[float]:
+    """What the pattern finds in the one line that an example tells."""
+    assert told.count("\n") == 1
+    found = re.search(pattern, told)
+    assert found is not None, told
+    return [float(number) for number in found.groups()]
+
+
+def test_live_frames_become_a_video(speech: Path, tmp_path: Path) -> None:
+    video = tmp_path / "live.mp4"
+    told = run("live.py", speech, video)
+    frames, late, took_ms, ahead_ms = numbers(
+        told, r"^(\d+) frames in .*, (\d+) late; drawn within (\S+) ms .* which is (\S+) ms ahead"
+    )
+    assert SECONDS * 25 <= frames <= SECONDS * 25 + 12  # it begins before the sound does
+    assert late < frames and took_ms > 0 and ahead_ms > 0
+    heard = talksplat.audio.open_audio("test", video)
+    said = sum(map(len, heard.blocks())) / heard.rate
+    assert heard.rate == RATE_HZ and said == pytest.approx(frames / 25, abs=0.1)
+
+
+def test_bursts_of_a_synthesiser() -> None:
+    seen_s, queued_s, starved, spoken = numbers(
+        run("tts_chunks.py"), r"seen (\S+) s after .*; (\S+) s of sound waited.*; (\d+) of (\d+) frames were starved"
+    )
+    assert 0.25 < seen_s < 2 and 0.5 < queued_s < 8
+    assert spoken - starved == 211
+
+
+def test_an_interruption() -> None:
+    said_s, whole_s, closed_ms, spoken, idle = numbers(
+        run("barge_in.py"),
+        r"after (\S+) s of (\S+) s; the mouth was closed (\S+) ms later .*: (\d+) frames of speech, (\d+) idle",
+    )
+    assert 1 < said_s < 2.5 and whole_s == pytest.approx(8.41, abs=0.01)
+    assert closed_ms < 500 and idle > 0
+    assert spoken == pytest.approx(25 * (said_s + 2), abs=6)
+
+
+def test_four_at_once() -> None:
+    told = run("four_speakers.py", "3")
+    counted = re.findall(r"(\d+) of (\d+)", told)
+    assert len(counted) == 4 and all(75 <= int(frames) <= 100 > int(late) for late, frames in counted)
+
+
+def test_the_shape_of_livekit() -> None:
+    pictures, sound_s, ends, position_s = numbers(
+        run("livekit_shape.py"), r"^(\d+) video frames, (\S+) s of sound and (\d+) segment ends; .* at (\S+) s"
+    )
+    assert 1 < position_s < 2 and ends == 2
+    assert position_s + 1 <= sound_s <= position_s + 1.3  # what faded is not counted
+    assert pictures >= 25 * sound_s
+
+
+def test_the_shape_of_pipecat() -> None:
+    told = run("pipecat_shape.py")
+    pictures, sound_s = numbers(told, r"^(\d+) pictures and (\S+) s of sound")
+    assert 2 < sound_s < 3.5 and pictures >= 25 * sound_s
+    assert told.endswith("passed on: StartFrame, InterruptionFrame, TTSStoppedFrame, EndFrame\n")
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_only_what_is_public_is_used(path: Path) -> None:
     """An example shows what users may rely on: the names that `import talksplat` exports."""

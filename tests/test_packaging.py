@@ -86,19 +86,36 @@ def test_soname_is_the_abi_version(prefix: Path) -> None:
 
 
 def test_cmake_package_serves_a_c_program(prefix: Path, tmp_path: Path) -> None:
-    """examples/speak.c, built with find_package: half a second of speech in, frames out."""
+    """examples/speak.c and live.c, built with find_package: speech in, frames out."""
     cmake = tool("cmake")
     run([cmake, "-S", ROOT / "examples", "-B", "build", "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}",
          f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_C_FLAGS=-Wall -Wextra -Wpedantic -Werror"], tmp_path)  # fmt: skip
     run([cmake, "--build", "build"], tmp_path)
+    say(tmp_path / "build")
+    live(tmp_path / "build")
+
+
+def say(build: Path) -> None:
     samples = np.concatenate(list(open_audio("test", "sample").blocks()))[8000:16000, 0]  # slowed, being 22 kHz
     speech = (samples * 32767).astype(np.int16).tobytes()
     for avatar in ([], [ROOT / "tests" / "golden" / "format1" / "flame.tsplat"]):  # the demo head; a FLAME avatar
-        spoke = subprocess.run([tmp_path / "build" / "speak", *avatar], cwd=tmp_path, input=speech, capture_output=True)
+        spoke = subprocess.run([build / "speak", *avatar], input=speech, capture_output=True)
         assert spoke.returncode == 0, spoke.stderr.decode()
         frames = np.frombuffer(spoke.stdout, np.uint8).reshape(-1, 512, 512, 3)
         assert len(frames) == 13
         assert np.ptp(frames[0]) > 100 and (frames[0] != frames[-1]).any()
+
+
+def live(build: Path) -> None:
+    """Two seconds in real time: as many frames, and a line of what was counted."""
+    speech = (np.sin(np.arange(32000) / 20) * 8000).astype(np.int16).tobytes()
+    spoke = subprocess.run([build / "live"], input=speech, capture_output=True, timeout=60)
+    assert spoke.returncode == 0, spoke.stderr.decode()
+    frames = np.frombuffer(spoke.stdout, np.uint8).reshape(-1, 256, 256, 3)
+    assert 50 <= len(frames) <= 62
+    assert (frames[0] != frames[-1]).any()
+    told = re.fullmatch(r"(\d+) frames, (\d+) late; drawn within .* ahead of them\n", spoke.stderr.decode())
+    assert told is not None and int(told[1]) == len(frames)
 
 
 def test_pkg_config_serves_a_c_program(prefix: Path, tmp_path: Path) -> None:

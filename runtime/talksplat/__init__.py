@@ -12,6 +12,7 @@ from . import _start  # noqa: F401 (first: the imports below take a while)
 
 # isort: split
 from ._core import __version__
+from .audio import load_audio
 from .avatar import Avatar, load
 from .camera import Camera
 from .clips import Clip
@@ -24,14 +25,19 @@ from .errors import (
     DeviceError,
     LatencyRefused,
     MotionInvalid,
+    QueueFull,
+    SessionClosed,
     TalksplatError,
     VoiceInvalid,
 )
 from .frame import Frame, Gaussians
 from .frame_video import write_video
+from .live_frame import LentFrame, LiveFrame, LiveTimes
 from .motion_files import load_motion
 from .motions import Motion
 from .rasterize import rasterize
+from .session import Session
+from .session_stats import SessionStats
 from .speech import SpeechMotion, motion
 
 __all__ = [
@@ -47,13 +53,21 @@ __all__ = [
     "Gaussians",
     "Input",
     "LatencyRefused",
+    "LentFrame",
+    "LiveFrame",
+    "LiveTimes",
     "Motion",
     "MotionInvalid",
+    "QueueFull",
+    "Session",
+    "SessionClosed",
+    "SessionStats",
     "SpeechMotion",
     "TalksplatError",
     "VoiceInvalid",
     "__version__",
     "load",
+    "load_audio",
     "load_motion",
     "motion",
     "rasterize",

@@ -8,6 +8,9 @@ import os
 import sys
 from typing import Any
 
+import numpy as np
+
+from ._arrays import FloatArray
 from ._assets import SAMPLE, builtin_path
 from .audio_array import AudioArray
 from .audio_blocks import Audio
@@ -35,11 +38,32 @@ def open_audio(who: str, source: Any, sample_rate: Any = None) -> Audio:
     """
     if isinstance(source, Audio):
         return source
-    if isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview)) or hasattr(source, "read"):
+    if _is_file(source):
         if sample_rate is not None:
             raise ValueError(f"{who}: sample_rate is for arrays; a file states its own. Leave it out.")
         return _open_file(source)
     return AudioArray(who, source, sample_rate)
+
+
+def _is_file(source: Any) -> bool:
+    return isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview)) or hasattr(source, "read")
+
+
+def load_audio(audio: Any) -> tuple[FloatArray, int]:
+    """A whole sound, (samples, sample_rate): to feed a session from a file, say.
+
+    audio: a path (sound or video), bytes or a binary file, or "sample" (built in).
+    Returns [n] float32, or [n,channels] for more than one channel, full scale at 1, and its rate in Hz.
+    Raises AudioInvalid, which says what is wrong and where.
+    """
+    if not _is_file(audio):
+        raise ValueError(
+            f"load_audio: audio must be a path, bytes or a binary file; got {type(audio).__name__}. "
+            "Samples need no loading."
+        )
+    sound = open_audio("load_audio", audio)
+    samples = np.concatenate(list(sound.blocks()))
+    return samples[:, 0] if sound.channels == 1 else samples, sound.rate
 
 
 def _open_file(source: Any) -> Audio:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from . import _core
 from ._arrays import FloatArray, as_count, as_floats, as_number, shape_text
 from ._assets import DEMO, builtin_path
+from ._images import image_array
+from ._told import Told
 from .arkit import ARKIT_NAMES
 from .audio import open_audio
 from .audio_blocks import Audio
@@ -31,8 +33,10 @@ from .framing import turned_lens
 from .layering import Layer
 from .motion_files import load_motion
 from .motions import Motion, fit_motion
+from .session import Session
+from .session_options import core_options
 from .silence import Silence
-from .speech import Heard, Hearing, speech_fps
+from .speech import Heard, Hearing, builtin_voice, speech_fps
 from .tracks import Tracks
 
 
@@ -405,6 +409,73 @@ class Avatar:
         for t in range(motion.frames):
             control = joined(self.inputs, {name: rows[t] for name, rows in controls.items()})
             yield draw.frame(control, t, motion.fps, out)
+
+    def create_session(
+        self,
+        fps: float | None = None,
+        size: tuple[int, int] | None = None,
+        format: str = "rgba8",
+        latency_ms: float = 200,
+        chunk_ms: float = 20,
+        on_late: str = "hold",
+        idle: str = "alive",
+        background: Any = "avatar",
+        *,
+        seed: int = 0,
+        mouth: float = 1.0,
+        head: float = 1.0,
+        blink: float = 1.0,
+        clock: str = "real",
+        slots: int = 4,
+        queue_s: float = 60.0,
+        flush_after_s: float | None = 1.0,
+        sample_rate: int = 16000,
+        channels: int = 1,
+        precision: str | None = None,
+    ) -> Session:
+        """A live speaker: sound goes in as it comes, frames come out on time.
+
+        fps: 20..60; None for the avatar's own where that is in this range, else 25.
+        size, format, background, precision: as in render_frame().
+        latency_ms: from a sound to its frame, at most; refused where it cannot be kept with all sessions that are open.
+        chunk_ms: how much sound a push brings, whose first sample has waited for so long.
+        on_late: of a frame that cannot be drawn in time: "hold" shows the picture of the one before it, "skip" leaves
+        it out, and the next one has its sound too.
+        idle: between utterances the face blinks and moves ("alive", also "auto"), rests ("still"), or there are no
+        frames ("none").
+        seed, mouth, head, blink: as in talksplat.motion().
+        clock: "real": frames are made as time passes; "caller": by Engine.step(), whose time it is.
+        slots: pictures, 2..64; while all of them wait or are lent, the clock stands still.
+        queue_s: seconds of sound that may wait; a push that does not fit is refused.
+        flush_after_s: an utterance whose sound does not come for so long ends as if by flush(); None: never.
+        sample_rate, channels: of pushes that do not say, and of the silence before the first.
+        Raises LatencyRefused, which names the smallest latency that would do, VoiceInvalid, DeviceError, and ValueError
+        for arguments.
+        """
+        who = "create_session"
+        draw = self._drawing(who, size, format, background, None, precision)
+        image_array(who, draw.form, draw.width, draw.height)  # refuses a size that the format cannot have
+        windows = any(into.window is not None for into in self.inputs.values())
+        if fps is None:
+            fps = self.fps if windows else speech_fps(self.fps)
+        options = core_options(
+            fps=fps, latency_ms=latency_ms, chunk_ms=chunk_ms, on_late=on_late, idle=idle, clock=clock, slots=slots,
+            queue_s=queue_s, flush_after_s=flush_after_s, sample_rate=sample_rate, channels=channels, seed=seed,
+            mouth=mouth, head=head, blink=blink,
+        )  # fmt: skip
+        with Told(who):
+            core = _core.Session(
+                self._core,
+                builtin_voice(),
+                width=draw.width,
+                height=draw.height,
+                format=draw.form.core,
+                precision=draw.precision,
+                background=draw.background,
+                own_background=draw.own_background,
+                **options,
+            )
+        return Session(core, self, self.speaks or windows, (draw.width, draw.height), format, options)
 
 
 def _loaded(who: str, motion: Any, avatar: Avatar, hint: str = "") -> Motion:

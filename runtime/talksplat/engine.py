@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 from weakref import WeakValueDictionary
 
 from . import _core
-from ._arrays import as_count
+from ._arrays import as_count, as_number
+from ._told import Told
 
 PRECISIONS: dict[str, _core.Precision] = {
     "default": _core.Precision.DEFAULT,
@@ -18,6 +19,7 @@ PRECISIONS: dict[str, _core.Precision] = {
     "fast": _core.Precision.FAST,
 }
 
+MAX_TIME_S = 4e9  # of a caller's clock: 2^62 ns
 KEPT = 2  # engines are kept for the next call, the last used; each has its threads and its scratch memory
 
 
@@ -66,6 +68,19 @@ class Engine:
     def scratch_bytes(self) -> int:
         """High-water mark of the scratch memory."""
         return self._core.scratch_bytes
+
+    def step(self, time_s: float) -> int:
+        """Draws what is due by time_s in the sessions on this engine that have clock="caller", on this thread.
+
+        time_s: seconds of their clock, which begins at 0 and never goes back. Frames are made, those that are due first
+        before others, as far as their sessions have free pictures. Returns how many were made.
+        Raises ValueError for the time.
+        """
+        seconds = as_number("Engine.step: time_s", time_s)
+        if not 0 <= seconds <= MAX_TIME_S:
+            raise ValueError(f"Engine.step: time_s must be 0 to {MAX_TIME_S:g} seconds; got {time_s!r}.")
+        with Told("Engine.step"):
+            return self._core.step(round(seconds * 1e9))
 
     def measure_peak(self) -> tuple[float, float]:
         """What its threads can multiply and add at most, in 1e9 operations per second: in float32 and in bfloat16.
