@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -61,8 +62,13 @@ class Window:
         self._wishes: list[str] = []
         try:
             self._pygame.display.init()
+            driver = self._pygame.display.get_driver()
+            # What SDL falls back to where there is no display: a window that nobody sees.
+            if driver in ("offscreen", "dummy") and "SDL_VIDEODRIVER" not in os.environ:
+                raise self._pygame.error("there is no display")
             self._surface = self._pygame.display.set_mode(size)
         except self._pygame.error as error:
+            self._pygame.display.quit()
             raise OSError(
                 f"say: no window can be opened ({without_newline(error)}). Write pictures to stdout with --raw rgb8."
             ) from None
