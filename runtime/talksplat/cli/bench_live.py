@@ -245,9 +245,9 @@ def show(result: dict[str, Any]) -> None:
     memory, machine = result["resident_bytes"], result["machine"]
     stolen = result["stolen_share"]
     console.print(
-        f"{100 * result['cpu_share']:.1f} % of {machine['cpus']} CPUs"
-        + ("" if stolen is None else f"; the host's other guests took {100 * stolen:.1f} %")
-        + f"; sound was pushed up to {result['fed_late_ms']:.1f} ms late\n"
+        f"{100 * result['cpu_share']:.1f} % of {machine['cpus']} CPUs used"
+        + ("" if stolen is None else f", {100 * stolen:.1f} % taken by the host's other guests")
+        + f"\nsound was pushed up to {result['fed_late_ms']:.1f} ms late\n"
         f"memory {size_text(memory['before'])} before, {size_text(memory['warm'])} warm, "
         f"{size_text(memory['after'])} in the end; of sessions {size_text(result['session_bytes'])}\n"
         f"{machine['cpu']}, {machine['threads']} of {machine['cpus']} CPUs, {machine['isa']}, {result['precision']}"

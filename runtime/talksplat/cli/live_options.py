@@ -32,8 +32,8 @@ TracePath = Annotated[
 ]
 
 
-def require_trace(trace: str | None, inputs: Mapping[str, str | os.PathLike[str] | None], output: str = "") -> None:
-    """Found before the work. inputs: as for refuse_inputs; output: what else is written."""
+def require_trace(trace: str | None, inputs: Mapping[str, str | os.PathLike[str] | None]) -> None:
+    """Found before the work. inputs: as for refuse_inputs."""
     from pathlib import Path
 
     from .._files import require_place
@@ -42,7 +42,5 @@ def require_trace(trace: str | None, inputs: Mapping[str, str | os.PathLike[str]
         return
     if not trace.lower().endswith(".json"):
         raise typer.BadParameter(f"--trace must end in .json; got {trace}")
-    if output and os.path.abspath(trace) == os.path.abspath(output):
-        raise typer.BadParameter(f"--trace and --output are both {trace}: give two files")
     refuse_inputs(trace, inputs)
     require_place(Path(trace))

@@ -156,7 +156,7 @@ def render(
     named = {"--features": features, "--au": au, "--camera-track": camera_track, "--background": background}
     inputs = {"AVATAR": avatar, "AUDIO": audio, "--motion": motion, **named}
     refuse_inputs(output, inputs)
-    require_trace(trace, inputs, output)
+    require_trace(trace, inputs)
     if output == PIPE:
         require_stdout()
     require_target(output)
