@@ -17,7 +17,7 @@ def test_version_and_help(capsys: Output) -> None:
     assert capsys.readouterr().out == f"talksplat {talksplat.__version__}\n"
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
-    for command in ("render", "motion", "convert", "example", "inspect", "bench", "doctor"):
+    for command in ("render", "say", "motion", "convert", "example", "inspect", "bench", "doctor"):
         assert re.search(rf"^\W*{command}\b", shown, re.M)
     assert main([]) == 2
     assert "Usage: talksplat" in capsys.readouterr().err

@@ -23,8 +23,10 @@ from .example import example
 from .inspect import inspect
 from .motion import motion
 from .render import render
+from .say import say
 from .stopping import Stopped, signalled, signals_stop
-from .streams import discard, flush_stdout, missing_streams_opened, say
+from .streams import discard, flush_stdout, missing_streams_opened
+from .streams import say as say_line
 
 FULL = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO") if hasattr(errno, name)}
 
@@ -80,7 +82,7 @@ def _with_options(message: str, flags: dict[str, str]) -> str:
     return message.replace("Choose a smaller size.", "Choose a smaller --size.")
 
 
-for command in (render, motion, convert, example, inspect, bench, doctor):
+for command in (render, say, motion, convert, example, inspect, bench, doctor):
     app.command()(_guarded(command))
 
 
@@ -141,7 +143,7 @@ def _wrong_command_line(error: Exception) -> int:
     message = format_message()
     code = int(getattr(error, "exit_code", 2))
     if message.startswith("Usage:"):  # a group without a command
-        say(message, keep="\n")
+        say_line(message, keep="\n")
         return code
     command = getattr(getattr(error, "ctx", None), "command_path", "talksplat")
     return _fail(f"{_one_line(message)} See {command} --help.", code)
@@ -153,5 +155,5 @@ def _one_line(error: object) -> str:
 
 
 def _fail(message: str, code: int = 1) -> int:
-    say(f"error: {message}")
+    say_line(f"error: {message}")
     return code

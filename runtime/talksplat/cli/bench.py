@@ -4,16 +4,30 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .._text import printable
-from .options import AvatarPath, Json, MotionFps, Precision, Size, Threads, note, parse_size, require_motion_fps
+from .live_options import ChunkMs, LatencyMs, TracePath, require_trace
+from .options import (
+    AvatarPath,
+    Json,
+    MotionFps,
+    Precision,
+    Size,
+    Threads,
+    note,
+    parse_size,
+    require_motion_fps,
+    require_speech_fps,
+)
 
 if TYPE_CHECKING:
     from ..avatar import Avatar
     from ..motions import Motion
+    from .bench_live import Plan
 
 STAGES = ("pose", "deform", "project", "bin", "blend", "total")
 WARM_UP = 10
@@ -22,8 +36,9 @@ WARM_UP = 10
 def bench(
     avatar: AvatarPath,
     frames: Annotated[
-        int, typer.Option("--frames", min=1, max=1_000_000, help="Frames to measure, after a warm-up.")
-    ] = 300,
+        int | None,
+        typer.Option("--frames", min=1, max=1_000_000, help="Frames to measure, after a warm-up; 300 if absent."),
+    ] = None,
     size: Size = None,
     threads: Threads = 0,
     precision: Precision = "default",
@@ -34,17 +49,56 @@ def bench(
         ),
     ] = None,
     motion_fps: MotionFps = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Sessions that are fed in real time: latency and late frames, not stages.")
+    ] = False,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", min=1.0, max=86400.0, help="With --live: how long; 10 if absent.")
+    ] = None,
+    sessions: Annotated[
+        int | None, typer.Option("--sessions", min=1, max=1000, help="With --live: how many at once; 1 if absent.")
+    ] = None,
+    latency_ms: LatencyMs = None,
+    chunk_ms: ChunkMs = None,
+    fps: Annotated[
+        float | None,
+        typer.Option("--fps", help="With --live: frames per second, 20 to 60; the avatar's, or 25, if absent."),
+    ] = None,
+    audio: Annotated[
+        str | None, typer.Option("--audio", help="With --live: what is spoken, over and over; sample if absent.")
+    ] = None,
+    trace: TracePath = None,
     json: Json = False,
 ) -> None:
-    """Measure how long the frames of an avatar take on this machine, stage by stage."""
+    """Measure how long an avatar's frames take on this machine, stage by stage, or, with --live, if they are in time.
+
+    With --live, every session says its sound over and over, pushed as if it were spoken now, and its frames are taken
+    as they become ready. What is printed is the latency that is kept and of what it is made, the time from a frame's
+    last needed sample to the frame in hand, and how many frames were late.
+    """
     from ..avatar import load
     from ..motion_files import load_motion
 
     pixels = None if size is None else parse_size(size)
+    only_live = {"--seconds": seconds, "--sessions": sessions, "--latency-ms": latency_ms, "--chunk-ms": chunk_ms,
+                 "--fps": fps, "--audio": audio, "--trace": trace}  # fmt: skip
+    not_live = {"--frames": frames, "--motion": motion, "--motion-fps": motion_fps}
+    for word, value in (not_live if live else only_live).items():
+        if value is not None:
+            raise typer.BadParameter(f"{word} is {'not ' if live else ''}for --live")
     require_motion_fps(motion_fps)
+    require_speech_fps(fps)
+    require_trace(trace, {"AVATAR": avatar, "--audio": audio})
     begin = time.perf_counter()
     head = load(avatar, threads=threads, precision=precision)
     load_ms = (time.perf_counter() - begin) * 1e3
+    if live:
+        from .bench_live import Plan
+
+        plan = Plan(seconds or 10.0, sessions or 1, fps=fps, size=pixels)
+        plan = plan._replace(latency_ms=latency_ms or plan.latency_ms, chunk_ms=chunk_ms or plan.chunk_ms)
+        _bench_live(head, plan, audio or "sample", precision, trace, json)
+        return
     if motion is None and head.clips:
         motion = f"clip:{next(iter(head.clips))}"
     moves = None if motion is None else load_motion(motion, head, fps=motion_fps)
@@ -55,18 +109,33 @@ def bench(
         "motion": motion or ("random features" if _networked(head) else "neutral"),
         "precision": precision,
         "load_ms": load_ms,
-        **_measure(head, moves, frames, pixels or head.size),
+        **_measure(head, moves, frames or 300, pixels or head.size),
         "gaussians": head.n_gaussians,
         "machine": _machine(head),
     }
     if _networked(head):
         result["deform"] = _deform(head, precision, result["stages_us"]["deform"]["p50"])
+    _print(result, json, _show)
+
+
+def _bench_live(head: Avatar, plan: Plan, audio: str, precision: str, trace: str | None, json: bool) -> None:
+    from .bench_live import Sound, measure, show
+    from .render_live import trace_of
+
+    kept = None if trace is None else trace_of(head)
+    result = measure(head, Sound.read(audio), plan, kept)
+    if kept is not None and trace is not None:
+        kept.save(trace)
+    _print({**result, "precision": precision, "machine": _machine(head)}, json, show)
+
+
+def _print(result: dict[str, Any], json: bool, show: Callable[[dict[str, Any]], None]) -> None:
     if json:
         import json as text
 
         print(text.dumps(result, indent=2))
     else:
-        _show(result)
+        show(result)
 
 
 def _measure(head: Avatar, moves: Motion | None, frames: int, size: tuple[int, int]) -> dict[str, Any]:

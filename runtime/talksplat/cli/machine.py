@@ -47,3 +47,18 @@ def size_text(count: int | None) -> str:
     if count is None:
         return "unknown"
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+
+
+def stolen_s() -> float | None:
+    """CPU seconds that other guests of this machine's host took from it so far, all CPUs; None where nothing tells."""
+    try:
+        with open("/proc/stat", encoding="ascii") as file:
+            return int(file.readline().split()[8]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def busy_s() -> float:
+    """CPU seconds that this process has used, all its threads."""
+    used = os.times()
+    return used.user + used.system

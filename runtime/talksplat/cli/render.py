@@ -7,11 +7,12 @@ import itertools
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from .live_options import LatencyMs, TracePath, require_trace
 from .options import (
     AudioPath,
     AvatarPath,
@@ -32,6 +33,7 @@ from .options import (
     require_speech_fps,
 )
 from .outputs import refuse_inputs
+from .render_live import LiveShow, in_words, require_live
 from .stopping import go_on
 from .streams import require_stdout
 
@@ -104,12 +106,19 @@ def render(
     motion_fps: MotionFps = None,
     up: Up = None,
     front: Front = None,
+    realtime: Annotated[
+        bool,
+        typer.Option("--realtime", help="Push AUDIO at the pace at which it is spoken, and write what leaves in time."),
+    ] = False,
+    latency_ms: LatencyMs = None,
+    trace: TracePath = None,
     json: Annotated[bool, typer.Option("--json", help="Print what was written, and how fast, as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no remarks.")] = False,
 ) -> None:
     """Render an avatar that speaks a sound, moves as a motion file says, or, with neither, is still for a second."""
     from ..avatar import load
     from ..picture_file import read_background
+    from ..speech import frame_count
     from ..video import PIPE, formats_of, has_sound, open_video, require_target
 
     # A wrong command line is found before the work.
@@ -118,6 +127,9 @@ def render(
     if motion is None and motion_fps is not None:
         raise typer.BadParameter("--motion-fps is for --motion")
     require_motion_fps(motion_fps)
+    layers = {"--motion": motion, "--features": features, "--au": au, "--camera-track": camera_track, "--up": up,
+              "--front": front}  # fmt: skip
+    require_live(audio, layers, {"--latency-ms": latency_ms, "--trace": trace}, realtime)
     tracks = {"features": features, "au": au, "cameras": camera_track}
     performs = audio is not None or any(track is not None for track in tracks.values())
     if not performs and (seed, mouth, head, blink) != (0, 1, 1, 1):
@@ -142,7 +154,9 @@ def render(
     if camera_track is not None and (up is not None or front is not None):
         raise typer.BadParameter("--camera-track, and --up and --front, both say where it is seen from: give one")
     named = {"--features": features, "--au": au, "--camera-track": camera_track, "--background": background}
-    refuse_inputs(output, {"AVATAR": avatar, "AUDIO": audio, "--motion": motion, **named})
+    inputs = {"AVATAR": avatar, "AUDIO": audio, "--motion": motion, **named}
+    refuse_inputs(output, inputs)
+    require_trace(trace, inputs)
     if output == PIPE:
         require_stdout()
     require_target(output)
@@ -159,12 +173,17 @@ def render(
     if up is not None or front is not None:
         look["camera"] = actor.view(up, front, pixels)
     heard = _open(audio)
+    live: LiveShow | None = None
     moves = None if motion is None else _load_motion(actor, motion, motion_fps, remark)
     if performs:
         if moves is not None and actor.takes_faces:
             _require_layer(actor, moves, remark)
-        voice = {"seed": seed, "mouth": mouth, "head": head, "blink": blink, "motion": moves}
-        show = _speech(actor, heard, fps, look, voice, tracks, remark)
+        voice = {"seed": seed, "mouth": mouth, "head": head, "blink": blink}
+        if realtime and heard is not None:
+            live = _live(actor, heard, fps, {**look, **voice}, latency_ms, trace)
+            show = _Show(live.fps, frame_count(heard, live.fps), live.frames())
+        else:
+            show = _speech(actor, heard, fps, {**look, **voice, "motion": moves}, tracks, remark)
     elif moves is not None:
         show = _motion(actor, moves, fps, look, remark)
     else:
@@ -181,6 +200,7 @@ def render(
     begin = time.perf_counter()
     written = 0
     with (
+        live or nullcontext(),
         open_video(output, show.fps, (width, height), format, sound) as writer,
         _progress(min(known, default=None), show=not quiet and sys.stderr.isatty()) as advance,
     ):
@@ -189,21 +209,26 @@ def render(
             go_on()
             written += 1
             advance()
+        lived = None if live is None else live.stats()
     took = time.perf_counter() - begin
     for found in () if heard is None else heard.notes:
         remark(f"note: {found}")
     if writer.left_over is not None:
         remark(f"note: {writer.left_over} and what follows it are of an earlier render")
+    if live is not None:
+        live.save_trace()
     if json:
         import json as text
 
         print(text.dumps({
             "output": output, "frames": written, "size": [width, height], "fps": show.fps,
             "seconds": written / show.fps, "sound": sound and {"rate": sound[0], "channels": sound[1]},
-            "took_s": took, "times_real_time": written / show.fps / took,
+            "took_s": took, "times_real_time": written / show.fps / took, **({"live": lived} if lived else {}),
         }))  # fmt: skip
     elif output != PIPE:
         remark(f"{output}: {written} frames, {width}x{height}, {show.fps:g} fps, in {took:.1f} s")
+    if lived is not None:
+        remark(f"live: {in_words(lived)}")
 
 
 def _open(audio: str | None) -> Audio | None:
@@ -214,9 +239,17 @@ def _open(audio: str | None) -> Audio | None:
     return open_audio("render", audio)
 
 
+def _live(
+    actor: Avatar, heard: Audio, fps: float | None, options: dict[str, Any], latency_ms: float | None, trace: str | None
+) -> LiveShow:
+    from ..speech import speech_fps
+
+    return LiveShow(actor, heard, speech_fps(actor.fps) if fps is None else fps, options, latency_ms, trace)
+
+
 def _speech(
-    actor: Avatar, heard: Audio | None, fps: float | None, look: dict[str, Any], voice: dict[str, Any],
-    tracks: dict[str, str | None], remark: Any,
+    actor: Avatar, heard: Audio | None, fps: float | None, options: dict[str, Any], tracks: dict[str, str | None],
+    remark: Any,
 ) -> _Show:  # fmt: skip
     from ..speech import frame_count, speech_fps
     from ..tracks import Tracks
@@ -232,7 +265,7 @@ def _speech(
         said = ", ".join(f"{name} {length}" for name, length in known.items())
         remark(f"note: frames that there are: {said}; the first {shortest} are drawn")
     opened: dict[str, Any] = {"features": given.features, "au": given.units, "cameras": given.cameras}
-    return _Show(rate, shortest, actor.render(heard, fps, **look, **voice, **opened))
+    return _Show(rate, shortest, actor.render(heard, fps, **options, **opened))
 
 
 def _load_motion(actor: Avatar, motion: str, motion_fps: float | None, remark: Any) -> Motion:
