@@ -9,19 +9,31 @@
 #include <sys/prctl.h>
 #endif
 
+#include "core/fork.h"
 #include "ops/backend.h"
 
 namespace ts {
 namespace {
 
 struct Registry {
+  const unsigned forks = fork_count();
   std::mutex mutex;
-  std::unordered_map<const Backend*, std::weak_ptr<Scheduler>> schedulers;
+  struct Entry {
+    std::weak_ptr<Backend> backend;
+    std::shared_ptr<Scheduler> scheduler;  // which knows no backend
+  };
+  std::unordered_map<const Backend*, Entry> entries;
 };
 
-// Never destroyed: sessions may be open when the process ends.
+// Never destroyed: sessions may be open when the process ends. A child of fork() begins another, as some thread may have
+// held the parent's lock.
 Registry& registry() {
-  static Registry* const all = new Registry;
+  static std::atomic<Registry*> current{new Registry};
+  Registry* all = current.load();
+  if (all->forks != fork_count()) {
+    auto* const anew = new Registry;
+    all = current.compare_exchange_strong(all, anew) ? anew : current.load();
+  }
   return *all;
 }
 
@@ -35,34 +47,48 @@ int64_t now_ns() {
 std::shared_ptr<Scheduler> Scheduler::of(const std::shared_ptr<Backend>& backend) {
   Registry& all = registry();
   const std::lock_guard<std::mutex> lock(all.mutex);
-  for (auto it = all.schedulers.begin(); it != all.schedulers.end();)
-    it = it->second.expired() ? all.schedulers.erase(it) : std::next(it);
-  std::weak_ptr<Scheduler>& known = all.schedulers[backend.get()];
-  std::shared_ptr<Scheduler> scheduler = known.lock();
-  if (!scheduler) known = scheduler = std::shared_ptr<Scheduler>(new Scheduler);
-  return scheduler;
+  for (auto it = all.entries.begin(); it != all.entries.end();)
+    it = it->second.backend.expired() ? all.entries.erase(it) : std::next(it);
+  Registry::Entry& entry = all.entries[backend.get()];
+  if (!entry.scheduler) entry = {backend, std::shared_ptr<Scheduler>(new Scheduler)};
+  return entry.scheduler;
 }
 
-Scheduler::~Scheduler() {
+Scheduler::~Scheduler() { stop(); }
+
+void Scheduler::start() {
+  if (thread_.joinable()) return;
+  quit_ = false;
+  thread_ = std::thread([this] { run(); });
+}
+
+void Scheduler::stop() {
+  if (!thread_.joinable()) return;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     quit_ = true;
   }
   woken_.notify_all();
-  if (thread_.joinable()) thread_.join();
+  thread_.join();
 }
 
 void Scheduler::add(Worked& session) {
+  const std::lock_guard<std::mutex> one_at_a_time(coming_and_going_);
+  if (session.real_clock()) start();
   const std::lock_guard<std::mutex> lock(mutex_);
-  sessions_.reserve(sessions_.size() + 1);
-  if (session.real_clock() && !thread_.joinable()) thread_ = std::thread([this] { run(); });
   sessions_.push_back(&session);
 }
 
 void Scheduler::remove(Worked& session) {
-  std::unique_lock<std::mutex> lock(mutex_);
-  sessions_.erase(std::remove(sessions_.begin(), sessions_.end(), &session), sessions_.end());
-  idle_.wait(lock, [&] { return working_[0] != &session && working_[1] != &session; });
+  const std::lock_guard<std::mutex> one_at_a_time(coming_and_going_);
+  bool any_real = false;
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    sessions_.erase(std::remove(sessions_.begin(), sessions_.end(), &session), sessions_.end());
+    idle_.wait(lock, [&] { return working_[0] != &session && working_[1] != &session; });
+    for (const Worked* other : sessions_) any_real = any_real || other->real_clock();
+  }
+  if (!any_real) stop();
 }
 
 void Scheduler::wake() {

@@ -42,7 +42,7 @@ class Worked {
 
 class Scheduler {
  public:
-  // The one of that backend, which lives as long as any session of it.
+  // The one of that backend.
   static std::shared_ptr<Scheduler> of(const std::shared_ptr<Backend>& backend);
   ~Scheduler();
   Scheduler(const Scheduler&) = delete;
@@ -61,6 +61,8 @@ class Scheduler {
 
  private:
   Scheduler() = default;
+  void start();  // the thread, where there is none
+  void stop();
   void run();
   Worked* earliest(int64_t now_ns, bool real_clock, int64_t& next_ns);
 
@@ -69,6 +71,7 @@ class Scheduler {
   std::vector<Worked*> sessions_;
   Worked* working_[2] = {nullptr, nullptr};  // of the thread, and of step()
   bool changed_ = false, quit_ = false;
+  std::mutex coming_and_going_;  // add() and remove(); before mutex_
   std::mutex stepping_;
   std::atomic<int64_t> caller_ns_{0};
   std::thread thread_;
