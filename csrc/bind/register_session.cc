@@ -144,7 +144,10 @@ Session::Session(std::shared_ptr<Avatar> avatar, const Voice* voice, const ts_se
   const ts_status status = without_gil([&] {
     return ts_session_create(avatar_->get(), voice ? voice->get() : nullptr, &params, &session_, &smallest_ms_);
   });
-  if (status != TS_LATENCY_REFUSED) return check(status);
+  if (status != TS_LATENCY_REFUSED) {
+    check(status);
+    return;
+  }
   const py::object type = py::module_::import("talksplat.errors").attr("LatencyRefused");
   const py::object refused = type(ts_last_error());
   refused.attr("smallest_ms") = smallest_ms_;
