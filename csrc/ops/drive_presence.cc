@@ -64,7 +64,7 @@ constexpr Shape kDisgustedShapes[] = {
     // AU9 nose wrinkler, AU10 upper lip raiser, AU15 lip corner depressor, and AU4, which AU9 brings with it
     TS_BOTH(noseSneer, 1.00, kAlways), TS_BOTH(browDown, 0.70, kAlways), TS_BOTH(eyeSquint, 0.60, kAlways),
     TS_BOTH(cheekSquint, 0.50, kAlways), TS_BOTH(mouthFrown, 0.55, kFainter),
-    TS_BOTH(mouthUpperUp, 0.40, kInSilence)};
+    TS_BOTH(mouthUpperUp, 0.50, kInSilence)};
 constexpr Shape kListeningShapes[] = {TS_ONE(browInnerUp, 0.14, kAlways), TS_BOTH(browOuterUp, 0.10, kAlways),
                                       TS_BOTH(mouthSmile, 0.08, kFainter)};
 #undef TS_BOTH
