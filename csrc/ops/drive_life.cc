@@ -110,10 +110,11 @@ void Life::plan_blink(double now, bool phrase_ends) {
   double_next_ = twice;
 }
 
-// turns: told to look somewhere else. A saccade that has begun is not turned back.
+// turns: told to look somewhere else. A saccade that has begun ends first; frames since the last step still need it.
 void Life::plan_gaze(double now, bool turns) {
-  if (turns) next_gaze_ = std::max(now, gaze_.start + gaze_.duration);
-  if (next_gaze_ >= now + kStepS) return;
+  if (turns) next_gaze_ = now;
+  if (next_gaze_ >= now + kStepS || now - kStepS < gaze_.start + gaze_.duration) return;
+  next_gaze_ = std::max(next_gaze_, now);
   const bool away = gaze_random_.uniform() < kAwayChance * (1 - attitude_.attention(1)) && !away_;
   const double side = gaze_random_.about_zero(), up = gaze_random_.about_zero();
   const double far = gaze_random_.between(kAway[0], kAway[1]);

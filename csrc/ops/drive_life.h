@@ -41,7 +41,7 @@ class Life {
   int64_t steps_ = 0;
   Bump blinking_{}, nodding_{}, raising_{};  // of lids, head and brows
   // gaze: to the face's left and up, 1 is as far as eyes turn, and whether there because they were told; posture: rad.
-  Move gaze_{}, posture_{};
+  Move gaze_{-1, 0, {}, {}}, posture_{};
   double next_blink_, next_gaze_, next_posture_, next_accent_ = 0;  // seconds
   double blink_pace_;                                               // blink_, times what the user set
   bool double_next_ = false, away_ = false, stressed_ = false;

@@ -18,7 +18,7 @@ uint64_t scramble(uint64_t z) {
 // From 0 to 1 without a jump of acceleration: how limbs and heads move (Flash and Hogan 1985).
 double glide(double x) { return x * x * x * (10 + x * (6 * x - 15)); }
 
-constexpr double kThere = 1e-6;  // less than anybody sees
+constexpr double kThere = 1e-7;  // less than a float of 1 can say
 
 }  // namespace
 

@@ -24,6 +24,8 @@ constexpr double kListenPose[3] = {0.025, 0.0, 0.035};  // of roll: to the one o
 // the lips or presses them.
 enum class When { kAlways, kFainter, kInSilence };
 constexpr double kFaint = 0.4;
+// Half a mood is to be seen, and the rest of it adds less: 0.5 shows 0.65 of its shapes.
+constexpr double kFirstPart = 1.6;
 
 struct Shape {
   arkit::Weight weight;
@@ -38,28 +40,31 @@ struct Shape {
 // 1), in the ARKit shapes that stand for each (Apple's ARFaceAnchor.BlendShapeLocation), their amounts by eye.
 constexpr Shape kHappyShapes[] = {
     // AU6 cheek raiser, AU12 lip corner puller
-    TS_BOTH(cheekSquint, 0.55, kAlways), TS_BOTH(eyeSquint, 0.25, kAlways), TS_BOTH(mouthSmile, 0.70, kFainter)};
+    TS_BOTH(cheekSquint, 0.80, kAlways), TS_BOTH(eyeSquint, 0.35, kAlways), TS_BOTH(mouthSmile, 0.90, kFainter),
+    TS_BOTH(mouthDimple, 0.20, kFainter)};
 constexpr Shape kSadShapes[] = {
     // AU1 inner brow raiser, AU4 brow lowerer, AU15 lip corner depressor, and AU17 chin raiser
-    TS_ONE(browInnerUp, 0.75, kAlways), TS_BOTH(browDown, 0.20, kAlways), TS_BOTH(eyeSquint, 0.10, kAlways),
-    TS_BOTH(mouthFrown, 0.65, kFainter), TS_ONE(mouthShrugLower, 0.30, kInSilence)};
-constexpr Shape kAngryShapes[] = {// AU4 brow lowerer, AU5 upper lid raiser, AU7 lid tightener, AU23 lip tightener
-                                  TS_BOTH(browDown, 0.90, kAlways),         TS_BOTH(eyeWide, 0.25, kAlways),
-                                  TS_BOTH(eyeSquint, 0.40, kAlways),        TS_BOTH(noseSneer, 0.20, kAlways),
-                                  TS_BOTH(mouthFrown, 0.20, kFainter),      TS_BOTH(mouthPress, 0.45, kInSilence),
-                                  TS_ONE(mouthRollLower, 0.15, kInSilence), TS_ONE(mouthRollUpper, 0.15, kInSilence)};
-constexpr Shape kSurprisedShapes[] = {// AU1 and AU2 brow raisers, AU5 upper lid raiser, AU26 jaw drop
-                                      TS_ONE(browInnerUp, 0.75, kAlways), TS_BOTH(browOuterUp, 0.80, kAlways),
-                                      TS_BOTH(eyeWide, 0.60, kAlways), TS_ONE(jawOpen, 0.20, kInSilence),
-                                      TS_ONE(mouthFunnel, 0.10, kInSilence)};
+    TS_ONE(browInnerUp, 1.00, kAlways), TS_BOTH(browDown, 0.20, kAlways), TS_BOTH(eyeSquint, 0.30, kAlways),
+    TS_BOTH(mouthFrown, 0.90, kFainter), TS_ONE(mouthShrugLower, 0.40, kInSilence)};
+constexpr Shape kAngryShapes[] = {
+    // AU4 brow lowerer, AU5 upper lid raiser, AU7 lid tightener, AU23 lip tightener
+    TS_BOTH(browDown, 1.00, kAlways), TS_BOTH(eyeWide, 0.15, kAlways), TS_BOTH(eyeSquint, 0.60, kAlways),
+    TS_BOTH(noseSneer, 0.45, kAlways), TS_BOTH(mouthFrown, 0.55, kFainter), TS_BOTH(mouthPress, 0.55, kInSilence),
+    TS_ONE(mouthRollLower, 0.20, kInSilence), TS_ONE(mouthRollUpper, 0.15, kInSilence)};
+constexpr Shape kSurprisedShapes[] = {
+    // AU1 and AU2 brow raisers, AU5 upper lid raiser, AU26 jaw drop
+    TS_ONE(browInnerUp, 0.90, kAlways), TS_BOTH(browOuterUp, 1.00, kAlways), TS_BOTH(eyeWide, 0.85, kAlways),
+    TS_ONE(jawOpen, 0.28, kInSilence), TS_ONE(mouthFunnel, 0.15, kInSilence)};
 constexpr Shape kAfraidShapes[] = {
     // AU1 and AU2 brow raisers, AU4 brow lowerer, AU5 upper lid raiser, AU20 lip stretcher
-    TS_ONE(browInnerUp, 0.85, kAlways), TS_BOTH(browOuterUp, 0.25, kAlways), TS_BOTH(browDown, 0.25, kAlways),
-    TS_BOTH(eyeWide, 0.70, kAlways), TS_BOTH(mouthStretch, 0.50, kFainter)};
+    TS_ONE(browInnerUp, 1.00, kAlways), TS_BOTH(browOuterUp, 0.20, kAlways), TS_BOTH(browDown, 0.30, kAlways),
+    TS_BOTH(eyeWide, 1.00, kAlways), TS_BOTH(mouthStretch, 0.75, kFainter), TS_BOTH(mouthFrown, 0.30, kFainter),
+    TS_BOTH(mouthLowerDown, 0.20, kInSilence)};
 constexpr Shape kDisgustedShapes[] = {
     // AU9 nose wrinkler, AU10 upper lip raiser, AU15 lip corner depressor, and AU4, which AU9 brings with it
-    TS_BOTH(noseSneer, 0.75, kAlways),   TS_BOTH(browDown, 0.45, kAlways),    TS_BOTH(eyeSquint, 0.35, kAlways),
-    TS_BOTH(cheekSquint, 0.30, kAlways), TS_BOTH(mouthFrown, 0.35, kFainter), TS_BOTH(mouthUpperUp, 0.25, kInSilence)};
+    TS_BOTH(noseSneer, 1.00, kAlways), TS_BOTH(browDown, 0.70, kAlways), TS_BOTH(eyeSquint, 0.60, kAlways),
+    TS_BOTH(cheekSquint, 0.50, kAlways), TS_BOTH(mouthFrown, 0.55, kFainter),
+    TS_BOTH(mouthUpperUp, 0.50, kInSilence)};
 constexpr Shape kListeningShapes[] = {TS_ONE(browInnerUp, 0.14, kAlways), TS_BOTH(browOuterUp, 0.10, kAlways),
                                       TS_BOTH(mouthSmile, 0.08, kFainter)};
 #undef TS_BOTH
@@ -165,7 +170,10 @@ void Attitude::express(double share, Face* face) const {
       added[shape->weight] += amount * part * shape->amount;
     }
   };
-  for (int i = 0; i < kEmotions; ++i) add(kMoods[i], emotion_[i].at(share));
+  for (int i = 0; i < kEmotions; ++i) {
+    const double mood = emotion_[i].at(share);
+    add(kMoods[i], mood * lerp(kFirstPart, 1, mood));
+  }
   add(all(kListeningShapes), listening_.at(share));
   // Wide eyes shut when they blink.
   added[arkit::eyeWideLeft] *= 1 - static_cast<double>(face->weight[arkit::eyeBlinkLeft]);

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Golden values: what the float64 oracles say of the frozen files beside this one.
 
-`python -m golden.make`, in the folder tests, writes the values again: FILE.npz beside every FILE.tsplat, and
-rasterize.npz. The .tsplat files are frozen and never written again: they are what an older talksplat has left on
-people's disks.
+`python -m golden.make`, in the folder tests, writes the values again: FILE.npz beside every FILE.tsplat,
+rasterize.npz and life.safetensors. The .tsplat files are frozen and never written again: they are what an older
+talksplat has left on people's disks.
 """
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save_file
 
+from golden.life import life_values
 from reference.finish import composite_ref
 from reference.pose import pose_ref
 from reference.rasterize import Rasterized, rasterize_ref
@@ -21,6 +23,7 @@ FOLDER = Path(__file__).resolve().parent
 FORMAT1 = FOLDER / "format1"
 AVATARS = ("face", "flame")
 RASTERIZE = FOLDER / "rasterize.npz"
+LIFE = FOLDER / "life.safetensors"
 BACKGROUND = np.array([0.1, 0.3, 0.6], np.float32)
 
 Values = dict[str, np.ndarray]
@@ -136,6 +139,7 @@ def main() -> None:
         save(FORMAT1 / f"{name}.npz", avatar_values(read(FORMAT1 / f"{name}.tsplat")))
     inputs = rasterize_inputs()
     save(RASTERIZE, inputs | rasterize_values(inputs))
+    save_file(life_values(), LIFE)
 
 
 if __name__ == "__main__":

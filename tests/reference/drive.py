@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""drive in float64: the face at one time after the other, straight from what csrc/ops/drive.h and drive_life.h promise.
+"""drive in float64: the face at one time after the other, straight from what csrc/ops/drive*.h promise.
 
 Whole-utterance: every step is known, and the events of a face's life are listed before any frame is drawn.
 """
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
+from reference.moves import STEP_S, Bump, Path, Random, between, ease, low_pass
+from reference.presence import Attitude, Breath, Presence, put
 from talksplat.arkit import ARKIT_NAMES
 
-STEP_S = 0.02
 CHANNELS = (
     "jawOpen", "mouthFunnel", "mouthPucker", "mouthLowerDown", "mouthUpperUp", "mouthRollLower", "mouthRollUpper",
     "mouthPress", "mouthStretch", "mouthSmile", "tongueOut", "closure", "voice",
@@ -25,11 +27,12 @@ SQUEEZED = {"mouthPress": 0.30, "mouthRollLower": 0.22, "mouthRollUpper": 0.22} 
 
 @dataclass
 class Faces:
-    """weight [T,52] in ARKIT_NAMES order, head_pose [T,3], voice [T]."""
+    """weight [T,52] in ARKIT_NAMES order, head_pose [T,3], voice [T], breath [T]."""
 
     weight: np.ndarray
     head_pose: np.ndarray
     voice: np.ndarray
+    breath: np.ndarray
 
 
 def frame_count(n_steps: int, fps: float) -> int:
@@ -41,33 +44,33 @@ def frame_count(n_steps: int, fps: float) -> int:
 
 
 def drive_ref(
-    channel: np.ndarray, fps: float, seed: int = 0, mouth: float = 1, head: float = 1, blink: float = 1
+    channel: np.ndarray,
+    fps: float,
+    seed: int = 0,
+    mouth: float = 1,
+    head: float = 1,
+    blink: float = 1,
+    presences: Mapping[int, Presence] | None = None,
 ) -> Faces:
-    """channel [n,13] in CHANNELS order, step j at j / 50 s."""
+    """channel [n,13] in CHANNELS order, step j at j / 50 s; presences: what is set before which step."""
     steps = np.asarray(channel, np.float64)
     steps = np.clip(np.where(np.isfinite(steps), steps, 0.0), 0.0, 1.0)
     gate = voice_gate(steps[:, CHANNELS.index("voice")])
-    life = Life(gate, steps[:, CHANNELS.index("jawOpen")], seed, blink)
+    attitude = Attitude(gate.open, seed, presences or {})
+    life = Life(gate, steps[:, CHANNELS.index("jawOpen")], seed, head, blink, attitude)
+    breath = Breath(seed)
     faces = []
     for k in range(frame_count(len(steps), fps)):
-        weight = mouth_at(steps, gate, k * 50 / fps, 25 / fps, mouth)
-        pose = head * life.head_at(k / fps, k * 50 / fps)
-        weight |= life.brows_at(k / fps) | life.eyes_at(k / fps, pose)
+        time, position = k / fps, k * 50 / fps
+        weight = mouth_at(steps, gate, position, 25 / fps, mouth)
+        pose = life.head_at(time, position)
+        weight |= life.brows_at(time) | life.eyes_at(time, position, pose)
+        attitude.express(position, weight)
         row = np.array([np.clip(weight.get(name, 0.0), 0, 1) for name in ARKIT_NAMES])
-        faces.append((row, pose, between(steps[:, CHANNELS.index("voice")], k * 50 / fps)))
+        faces.append((row, pose, between(steps[:, CHANNELS.index("voice")], position), breath.at(time)))
     if not faces:
-        return Faces(np.zeros((0, 52)), np.zeros((0, 3)), np.zeros(0))
-    rows, poses, voice = zip(*faces, strict=True)
-    return Faces(np.array(rows), np.array(poses), np.array(voice))
-
-
-def ease(x: float) -> float:
-    return 3 * x**2 - 2 * x**3
-
-
-def between(curve: np.ndarray, position: float) -> float:
-    """A curve of steps, linear between them, 0 before the first."""
-    return float(np.interp(position, np.arange(-1, len(curve)), np.concatenate([[0.0], curve])))
+        return Faces(np.zeros((0, 52)), np.zeros((0, 3)), np.zeros(0), np.zeros(0))
+    return Faces(*(np.array(column) for column in zip(*faces, strict=True)))
 
 
 # ---- lips ----
@@ -122,12 +125,6 @@ def mouth_at(steps: np.ndarray, gate: Gate, position: float, half_frame: float, 
     return weight
 
 
-def put(weight: dict[str, float], name: str, value: float) -> None:
-    """Into the weight of that name, or into those of both sides."""
-    for full in (name,) if name in ARKIT_NAMES else (f"{name}Left", f"{name}Right"):
-        weight[full] = value
-
-
 def seal_at(closure: np.ndarray, position: float, half_frame: float) -> float:
     """How sealed lips are: of the strongest closure within half a frame, looking one step ahead at most."""
     first, last = position - half_frame, min(position + half_frame, math.floor(position) + 1)
@@ -139,71 +136,13 @@ def seal_at(closure: np.ndarray, position: float, half_frame: float) -> float:
 # ---- life ----
 
 
-class Random:
-    """SplitMix64 (Steele, Lea and Flood 2014)."""
-
-    def __init__(self, seed: int, stream: int) -> None:
-        self.state = self.scramble(seed + stream * 0xD1B54A32D192ED03)
-
-    @staticmethod
-    def scramble(z: int) -> int:
-        z %= 2**64
-        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
-        z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
-        return z ^ (z >> 31)
-
-    def uniform(self) -> float:
-        self.state = (self.state + 0x9E3779B97F4A7C15) % 2**64
-        return (self.scramble(self.state) >> 11) / 2**53
-
-    def between(self, low: float, high: float) -> float:
-        return low + (high - low) * self.uniform()
-
-    def about_zero(self) -> float:
-        return self.uniform() + self.uniform() - 1
-
-
-@dataclass
-class Bump:
-    """0, up to amount, and back to 0."""
-
-    start: float
-    rise: float
-    hold: float
-    fall: float
-    amount: float
-
-    def at(self, time: float) -> float:
-        end = self.start + self.rise + self.hold + self.fall
-        up = ease(min(max((time - self.start) / self.rise, 0.0), 1.0))
-        down = ease(min(max((end - time) / self.fall, 0.0), 1.0))
-        return self.amount * min(up, down)
-
-
-@dataclass
-class Path:
-    """A place that moves now and then, and rests between."""
-
-    moves: list[tuple[float, float, np.ndarray]] = field(default_factory=list)  # start, duration, to
-
-    def end(self, axes: int) -> np.ndarray:
-        return self.moves[-1][2] if self.moves else np.zeros(axes)
-
-    def at(self, time: float, axes: int) -> np.ndarray:
-        place = np.zeros(axes)
-        for start, duration, to in self.moves:
-            x = min(max((time - start) / duration, 0.0), 1.0)
-            place = place + (to - place) * (10 * x**3 - 15 * x**4 + 6 * x**5)
-        return place
-
-
 class Life:
     """Every blink, glance, turn, nod and brow of the utterance."""
 
-    def __init__(self, gate: Gate, jaw: np.ndarray, seed: int, blink: float) -> None:
-        self.blink = blink
+    def __init__(self, gate: Gate, jaw: np.ndarray, seed: int, head: float, blink: float, attitude: Attitude) -> None:
+        self.head, self.blink, self.attitude = head, blink, attitude
         self.talk = low_pass(low_pass(gate.open, 0.25), 0.25)
-        self.blinks = self.list_blinks(Random(seed, 1), gate.phrase_ends) if blink > 0 else []
+        self.blinks = self.list_blinks(Random(seed, 1), gate.phrase_ends)
         self.gaze = self.list_glances(Random(seed, 2), len(jaw))
         random = Random(seed, 3)
         first_turn = random.between(0.3, 1.0)
@@ -213,30 +152,47 @@ class Life:
 
     def list_blinks(self, random: Random, phrase_ends: np.ndarray) -> list[Bump]:
         blinks: list[Bump] = []
-        planned, second = random.between(0.8, 2.5), False
+        planned, second, pace = random.between(0.8, 2.5), False, self.blink
         for j, phrase_ends_here in enumerate(phrase_ends):
+            now, last = j * STEP_S, blinks[-1].start if blinks else 0.0
+            before, pace = pace, self.blink * self.attitude.presences[j].blink
+            if pace <= 0:
+                continue
+            if pace != before:
+                wait = (planned - now) * before / pace if before > 0 else random.between(0.8, 2.5)
+                planned = max(now + wait, last + 0.34)
             if phrase_ends_here:
-                wanted, at = random.uniform() < 0.6, j * STEP_S + random.between(0, 0.25)
-                if wanted and at < planned and at > (blinks[-1].start if blinks else 0.0) + 0.8:
+                wanted, at = random.uniform() < 0.6, now + random.between(0, 0.25)
+                if wanted and at < planned and at > last + 0.8:
                     planned = at
-            if planned < j * STEP_S + STEP_S:
+            if planned < now + STEP_S:
                 blinks.append(Bump(planned, 0.07, 0.04, 0.15, 1.0))
                 normal = math.sqrt(3) * (sum(random.uniform() for _ in range(4)) - 2)
-                wait = min(max(3.4 * math.exp(0.35 * normal), 2.0), 6.5) / self.blink
+                wait = min(max(3.4 * math.exp(0.35 * normal), 2.0), 6.5) / pace
                 second = random.uniform() < 0.12 and not second
                 planned += 0.34 if second else max(wait, 0.34)
         return blinks
 
     def list_glances(self, random: Random, n_steps: int) -> Path:
+        """To the side and up, and whether the eyes go there because they were told."""
         path, away = Path(), False
-        start = random.between(0.5, 1.6)
-        while start < n_steps * STEP_S:
-            away = random.uniform() < 0.15 and not away
+        start, landed = random.between(0.5, 1.6), -1.0
+        for j in range(n_steps):
+            now, asked = j * STEP_S, self.attitude.presences[j]
+            if self.attitude.turns[j]:
+                start = now
+            if start >= now + STEP_S or now - STEP_S < landed:
+                continue
+            start = max(start, now)
+            away = random.uniform() < 0.15 * (1 - self.attitude.attention[j]) and not away
             side, up = random.about_zero(), random.about_zero()
             far, height, wait = random.between(0.12, 0.30), random.between(-0.15, 0.05), random.uniform()
             to = np.array([math.copysign(far, side), height] if away else [0.04 * side, 0.03 * up])
-            duration = 0.03 + 0.1 * float(np.linalg.norm(to - path.end(2)))
-            path.moves.append((start, duration, to))
+            if asked.look:
+                to = np.array(asked.gaze) + min(self.blink * self.attitude.blink[j], 1) * to
+            duration = min(0.03 + 0.1 * float(np.linalg.norm(to - path.end(3)[:2])), 0.08)
+            path.moves.append((start, duration, np.append(to, float(asked.look))))
+            landed = start + duration
             start += duration + (0.4 + 0.6 * wait if away else 0.5 + 1.1 * wait)
         return path
 
@@ -278,16 +234,19 @@ class Life:
             slow, fast = (math.sin(2 * math.pi * hz * time) for hz in self.sway_hz[axis])
             pose[axis] += size * (0.6 + 0.4 * talk) * (0.65 * slow + 0.35 * fast)
         pose[0] += sum(nod.at(time) for nod in self.nods)
-        return pose
+        pose += self.attitude.attend(time, position)
+        return self.head * between(self.attitude.head, position, 1.0) * pose + self.attitude.turn(position)
 
     def brows_at(self, time: float) -> dict[str, float]:
         up = sum(bump.at(time) for bump in self.raises)
         return {"browInnerUp": up, "browOuterUpLeft": 0.6 * up, "browOuterUpRight": 0.6 * up}
 
-    def eyes_at(self, time: float, pose: np.ndarray) -> dict[str, float]:
-        side, up = min(self.blink, 1) * (self.gaze.at(time, 2) + 1.4 * np.array([-pose[1], pose[0]]))
+    def eyes_at(self, time: float, position: float, pose: np.ndarray) -> dict[str, float]:
+        *gaze, told = self.gaze.at(time, 3)
+        amount = min(self.blink * between(self.attitude.blink, position, 1.0), 1)
+        side, up = (amount + (1 - amount) * told) * (gaze + 1.4 * np.array([-pose[1], pose[0]]))
         shut = sum(blink.at(time) for blink in self.blinks)
-        lid = shut + (1 - shut) * 0.3 * max(-up, 0.0)
+        lid = shut + (1 - shut) * 0.3 * min(max(-up, 0.0), 1.0)
         weight: dict[str, float] = {}
         put(weight, "eyeBlink", lid)
         put(weight, "eyeSquint", 0.12 * shut)
@@ -296,11 +255,3 @@ class Life:
         weight["eyeLookOutLeft"] = weight["eyeLookInRight"] = max(side, 0.0)
         weight["eyeLookInLeft"] = weight["eyeLookOutRight"] = max(-side, 0.0)
         return weight
-
-
-def low_pass(curve: np.ndarray, seconds: float) -> np.ndarray:
-    out, mean = np.empty(len(curve)), 0.0
-    for j, value in enumerate(curve):
-        mean += STEP_S / (seconds + STEP_S) * (value - mean)
-        out[j] = mean
-    return out
