@@ -171,6 +171,7 @@ Status Scheduler::step(int64_t time_ns, int64_t& n_frames) {
   if (time_ns < caller_ns_)
     return error(StatusCode::kInvalidArgument, "time_ns must not run back: it was %lld, and is %lld.",
                  static_cast<long long>(caller_ns_.load()), static_cast<long long>(time_ns));
+  caller_ns_ = time_ns;
   int64_t next_ns;
   while (Worked* const session = earliest(time_ns, false, next_ns)) {
     working_[1] = session;
@@ -181,7 +182,6 @@ Status Scheduler::step(int64_t time_ns, int64_t& n_frames) {
     idle_.notify_all();
     ++n_frames;
   }
-  caller_ns_ = time_ns;
   return {};
 }
 
