@@ -66,8 +66,8 @@ class TalksplatGenerator:
         async for frame in self._session:
             width, height = frame.size
             yield VideoFrame(width, height, "RGBA", frame.image.tobytes())
-            # Idle frames need no sound, and a starved frame's silence is not of the segment.
-            if frame.kind == "speech" and not frame.starved and frame.audio is not None and frame.sample_rate:
+            # Idle frames need no sound, and the silence of starved ones is not of the segment.
+            if frame.audible and frame.audio is not None and frame.sample_rate is not None:
                 pcm = np.rint(np.clip(frame.audio, -1, 1) * 32767).astype(np.int16)
                 yield AudioFrame(pcm.tobytes(), frame.sample_rate, pcm[0].size, len(pcm))
             if frame.segment_end:

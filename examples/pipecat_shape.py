@@ -104,7 +104,7 @@ class TalksplatVideoService(FrameProcessor):
     async def _give(self, session: talksplat.Session) -> None:
         async for frame in session:
             await self.push_frame(OutputImageRawFrame(frame.image.tobytes(), frame.size, "RGB"))
-            if frame.kind == "speech" and not frame.starved and frame.audio is not None and frame.sample_rate:
+            if frame.audible and frame.audio is not None and frame.sample_rate is not None:
                 pcm = np.rint(np.clip(frame.audio, -1, 1) * 32767).astype(np.int16)
                 await self.push_frame(SpeechOutputAudioRawFrame(pcm.tobytes(), frame.sample_rate, pcm[0].size))
 

@@ -76,6 +76,11 @@ class LiveFrame(Frame):
         return bool(self.flags & _core.LIVE_FADING)
 
     @property
+    def audible(self) -> bool:
+        """Its sound is an utterance's, and not silence of idle or starved frames: what goes out beside the picture."""
+        return self.fading or (self.kind == "speech" and not self.starved)
+
+    @property
     def segment_end(self) -> bool:
         """The last of its utterance."""
         return bool(self.flags & _core.LIVE_SEGMENT_END)
@@ -101,25 +106,23 @@ class LiveFrame(Frame):
 
 
 _WORDS = ("starved", "late", "held", "fading", "segment_end")
-_BORROWED = ("image", "audio")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LentFrame(LiveFrame):
-    """A LiveFrame in the session's memory, from acquire(): image and audio are read-only views until release().
+    """A LiveFrame in the session's memory, from acquire(): its image is a read-only view until release().
 
-    As a context manager it is released at the end. It is released too when nothing refers to it and its arrays.
+    As a context manager it is released at the end. It is released too when nothing refers to it and its image.
     A session has few pictures (slots); its clock stands still while all of them are lent or wait.
     """
 
     _loan: _core.LiveFrame | None = field(default=None, repr=False)
 
     def release(self) -> None:
-        """Gives the picture back: image and audio are gone, and arrays taken from here get other contents."""
+        """Gives the picture back: image is gone, and an array that was taken from it gets other contents."""
         loan = self._loan
         if loan is not None:
-            for name in (*_BORROWED, "_loan"):
-                object.__delattr__(self, name)
+            object.__delattr__(self, "image")
             object.__setattr__(self, "_loan", None)
             loan.release()
 
@@ -131,8 +134,8 @@ class LentFrame(LiveFrame):
 
     def __getattr__(self, name: str) -> Any:
         # Reached only for attributes that are not there (any more).
-        if name in _BORROWED:
-            raise ValueError(f"LentFrame: {name} was given back by release(). Use it before that, or take a copy().")
+        if name == "image":
+            raise ValueError("LentFrame: image was given back by release(). Use it before that, or take a copy().")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __enter__(self) -> LentFrame:
@@ -145,7 +148,11 @@ class LentFrame(LiveFrame):
 
     def __reduce_ex__(self, protocol: Any) -> str | tuple[Any, ...]:
         """Pickled and copied it is a LiveFrame."""
-        return self.copy().__reduce_ex__(protocol)
+        return _itself, (self.copy(),)
+
+
+def _itself(frame: LiveFrame) -> LiveFrame:
+    return frame
 
 
 def lent_frame(loan: _core.LiveFrame, fps: float) -> LentFrame:

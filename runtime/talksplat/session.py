@@ -132,8 +132,9 @@ class Session:
     def interrupt(self, fade_ms: int = 80) -> int | None:
         """Barge-in: drops what is queued and closes the mouth within fade_ms (0..2000) and one frame.
 
-        Returns how many samples of the utterance the frames that were taken have at full volume: where it was cut off.
-        None where nobody spoke. The next push begins another utterance.
+        Returns how many samples of the utterance the frames so far have at full volume: where it was cut off. None
+        where nobody spoke. Frames with the sound that fades are idle and `fading`; none is the segment_end. The next
+        push begins another utterance.
         """
         fade = as_count("interrupt: fade_ms", fade_ms, 0)
         with Told("interrupt"):

@@ -67,11 +67,20 @@ class Stage:
         return came
 
 
-def same_pictures(a: list[Any], b: list[Any]) -> None:
-    assert len(a) == len(b)
-    for mine, other in zip(a, b, strict=True):
-        np.testing.assert_array_equal(mine.image, other.image)
-        np.testing.assert_array_equal(mine.audio, other.audio)
+def same_pictures(live: list[Any], other: list[Any]) -> None:
+    """And the same sound, but that the last live frame has silence after it."""
+    assert len(live) == len(other)
+    for mine, wanted in zip(live, other, strict=True):
+        np.testing.assert_array_equal(mine.image, wanted.image)
+    said(live, np.concatenate([frame.audio for frame in other]))
+
+
+def said(frames: list[Any], samples: Any) -> None:
+    """The frames have this sound, float or int16, and silence to the end of the last."""
+    sound = sound_of(frames)
+    wanted = samples.astype(np.float32) / 32768 if samples.dtype == np.int16 else samples
+    np.testing.assert_array_equal(sound[: len(wanted)], wanted)
+    assert not sound[len(wanted) :].any() and len(sound) - len(wanted) < len(frames[-1].audio)
 
 
 def speech_of(frames: list[talksplat.LiveFrame], segment: int | None = None) -> list[talksplat.LiveFrame]:

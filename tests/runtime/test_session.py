@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 import talksplat
 from runtime.heard import program, write
-from runtime.stage import FPS, SIZE, Stage, same_pictures, sentence, sound_of, speech_of
+from runtime.stage import FPS, SIZE, Stage, said, same_pictures, sentence, sound_of, speech_of
 
 RATE = 16000
 
@@ -119,7 +120,7 @@ def test_time_and_numbers(words: tuple[Any, int]) -> None:
         assert f.receipt.total_us > 0 and f.receipt.n_visible > 0
         assert f.spare_ms >= 0 and f.wait_ms >= 0 and f.draw_ms >= 0
     assert first == spoken[0].index and len(spoken) == math.ceil(len(pcm) * FPS / rate)
-    np.testing.assert_array_equal(sound_of(spoken), pcm.astype(np.float32) / 32768)
+    said(spoken, pcm)
 
 
 @pytest.mark.parametrize("fps", [20, 29.97, 30, 60])
@@ -193,7 +194,7 @@ def test_utterances_follow_each_other(words: tuple[Any, int]) -> None:
     frames = stage.to_the_end()
     for segment, half in enumerate(halves):
         mine = speech_of(frames, segment)
-        np.testing.assert_array_equal(sound_of(mine), half.astype(np.float32) / 32768)
+        said(mine, half)
         assert [f.segment_end for f in mine] == [False] * (len(mine) - 1) + [True]
 
 
@@ -201,17 +202,17 @@ def test_rate_and_channels_change_between_utterances(words: tuple[Any, int]) -> 
     pcm, rate = words
     stage = Stage()
     stage.session.push_audio(pcm[: rate // 2], rate)
-    with pytest.raises(ValueError, match="rate"):
+    with pytest.raises(ValueError, match=r"push_audio: this utterance has 1 channels at 22050 Hz; got 1 at 48000"):
         stage.session.push_audio(pcm[:100], 48000)
-    with pytest.raises(ValueError, match="channel"):
+    with pytest.raises(ValueError, match=r"got 2 at 22050\. Flush before the sound changes"):
         stage.session.push_audio(pcm[:100].reshape(-1, 2), rate)
     stage.session.flush()
     stage.session.push_audio(np.zeros((4800, 2), np.float32), 48000)
     frames = stage.to_the_end()
     assert {f.sample_rate for f in speech_of(frames, 0)} == {rate}
     assert {f.sample_rate for f in speech_of(frames, 1)} == {48000}
-    assert len(sound_of(speech_of(frames, 0))) == rate // 2
-    assert sound_of(speech_of(frames, 1)).shape == (4800, 2)
+    said(speech_of(frames, 0), pcm[: rate // 2])
+    assert sound_of(speech_of(frames, 1)).shape == (3 * 1920, 2)
 
 
 def test_a_push_without_a_rate_has_that_of_the_last(words: tuple[Any, int]) -> None:
@@ -223,7 +224,8 @@ def test_a_push_without_a_rate_has_that_of_the_last(words: tuple[Any, int]) -> N
     stage.session.push_audio(bytes(4 * 800))  # two channels, as before
     frames = stage.to_the_end()
     assert {f.sample_rate for f in speech_of(frames, 0)} == {rate}
-    assert sound_of(speech_of(frames, 1)).shape == (8800, 2)
+    assert len(speech_of(frames, 1)) == math.ceil(8800 / 320)
+    assert sound_of(speech_of(frames, 1)).shape[1] == 2
 
 
 # ---- when sound or readers do not keep up ----
@@ -238,8 +240,7 @@ def test_starved_and_resumed(words: tuple[Any, int], offline: list[talksplat.Fra
     assert starved and all(f.kind == "speech" and not sound_of([f]).any() for f in starved)
     stage.say(pcm[rate:], rate)
     stage.to_the_end()
-    spoken = speech_of(stage.frames)
-    np.testing.assert_array_equal(sound_of(spoken), pcm.astype(np.float32) / 32768)
+    said(speech_of(stage.frames), pcm)
     assert stage.session.stats().starved == sum(f.starved for f in stage.frames) >= len(starved)
     # Before the pause it was said as offline.
     before = [f for f in stage.frames if f.index < starved[0].index and f.kind == "speech"]
@@ -259,14 +260,12 @@ def test_an_utterance_that_is_not_continued_ends(words: tuple[Any, int]) -> None
 
 
 def test_a_reader_that_stops_loses_nothing(words: tuple[Any, int], offline: list[talksplat.Frame]) -> None:
-    """While all pictures wait, the clock stands still, and goes on from there."""
+    """While all pictures wait, no others are made."""
     stage = Stage(slots=3)
     stage.session.push_audio(*words)
     stage.play(0.4)
     stage.play(2.0, take=False)
-    stats = stage.session.stats()
-    assert stats.stalls >= 1 and stats.stalled_ms > 1500
-    assert stats.frames == len(stage.frames) + 3
+    assert stage.session.stats().frames == len(stage.frames) + 3
     stage.frames += list(stage.session)
     stage.to_the_end()
     same_pictures(stage.frames[: len(offline)], offline)
@@ -282,19 +281,22 @@ def test_a_full_queue_refuses_the_whole_push(words: tuple[Any, int]) -> None:
         stage.session.push_audio(pcm[: rate // 2 + rate], rate)
     assert stage.session.stats().queued_s == pytest.approx(0.5, abs=0.01)
     frames = stage.to_the_end()
-    assert len(sound_of(speech_of(frames))) == rate // 2
+    said(speech_of(frames), pcm[: rate // 2])
 
 
 def test_bad_sound_is_refused_and_nothing_of_it_taken() -> None:
     stage = Stage()
     good = np.full(1000, 0.1, np.float32)
-    for bad, message in ((np.nan, "finite"), (np.inf, "finite"), (9.0, "8"), (1e300, "finite")):
+    for bad, told in ((np.nan, "nan"), (-np.inf, "-inf"), (9.0, "9"), (1e300, "inf")):
         sound = good.astype(np.float64)
         sound[500] = bad
-        with pytest.raises(talksplat.AudioInvalid, match=rf"push_audio.*500.*{message}"):
+        message = (
+            f"push_audio: samples must be finite and within +-8 (full scale is 1); sample 500 of channel 0 is {told}."
+        )
+        with pytest.raises(talksplat.AudioInvalid, match=re.escape(message)):
             stage.session.push_audio(sound, RATE)
     stage.session.push_audio(good, RATE)
-    np.testing.assert_array_equal(sound_of(speech_of(stage.to_the_end())), good)
+    said(speech_of(stage.to_the_end()), good)
 
 
 # ---- interruption ----
@@ -312,15 +314,17 @@ def test_interrupt(words: tuple[Any, int], fade_ms: int) -> None:
     after = stage.play(1.0)
     fading = [f for f in after if f.fading]
     assert len(fading) <= math.ceil(fade_ms * FPS / 1000) + 1
-    assert [f.kind for f in after[len(fading) :]] == ["idle"] * (len(after) - len(fading))
-    assert sum(f.segment_end for f in stage.frames) == 1
-    if fading:
-        level = np.abs(sound_of(fading)).max()
-        assert level <= np.abs(pcm).max() / 32768
+    assert fading == after[: len(fading)] and {f.kind for f in after} == {"idle"}
+    assert not any(f.segment_end for f in stage.frames)
+    # The sound goes on where it was, and fades to nothing.
+    faded, n_fade = sound_of(after), rate * fade_ms // 1000
+    gain = 1 - np.arange(n_fade, dtype=np.float32) / max(n_fade, 1)
+    np.testing.assert_allclose(faded[:n_fade], pcm[heard : heard + n_fade] / 32768 * gain, atol=1e-6)
+    assert not faded[n_fade:].any()
     assert stage.session.stats().queued_s == 0
     stage.session.push_audio(pcm[: rate // 2], rate)
     stage.to_the_end()
-    np.testing.assert_array_equal(sound_of(speech_of(stage.frames, 1)), pcm[: rate // 2].astype(np.float32) / 32768)
+    said(speech_of(stage.frames, 1), pcm[: rate // 2])
 
 
 def test_interrupting_nobody() -> None:
@@ -396,7 +400,7 @@ def test_the_end(words: tuple[Any, int]) -> None:
     stage = Stage()
     stage.session.push_audio(pcm[:rate], rate)
     frames = stage.to_the_end()
-    assert len(sound_of(speech_of(frames))) == rate
+    said(speech_of(frames), pcm[:rate])
     assert frames[-1].segment_end
     session = stage.session
     assert list(session) == []
@@ -490,6 +494,8 @@ def test_what_an_avatar_has_no_input_for_is_said(tiny_path: Path) -> None:
 
     plain = lived().image
     for mood in ("happy", "sad", "angry", "surprised", "afraid", "disgusted"):
-        assert np.array_equal(lived(emotion=mood).image, plain) == (f"emotion:{mood}" in missing), mood
+        if f"emotion:{mood}" in missing:
+            np.testing.assert_array_equal(lived(emotion=mood).image, plain)
+    assert "emotion:surprised" not in missing and not np.array_equal(lived(emotion="surprised").image, plain)
     assert np.array_equal(lived(gaze=(1, 1)).image, plain)
     assert not np.array_equal(lived(head=(0, 0.3, 0)).image, plain)
