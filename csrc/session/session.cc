@@ -41,6 +41,7 @@ Session::Session(std::shared_ptr<const Model> model, std::shared_ptr<const Voice
       channels_(params_.channels) {
   for (int i = 0; i < kArkitWeights + 2; ++i) has_place_[i] = speaker_.has_place(i);
   counts_.has_place = has_place_;
+  make_sound_room(rate_hz_, channels_);
 }
 
 Status Session::make(std::shared_ptr<const Model> model, std::shared_ptr<const Voice> voice,

@@ -110,6 +110,7 @@ class Session final : public Worked {
   int64_t time_now() const { return real_clock() ? now_ns() : scheduler_->caller_ns(); }
 
   // session_push.cc
+  void make_sound_room(int rate_hz, int channels);
   Status open_for(const char* what, Motion motion, Utterance*& utterance);
   Status open_sound(int rate_hz, int channels, int64_t n, Utterance*& utterance);
   Status push_rows(Motion motion, const float* rows, int64_t n);

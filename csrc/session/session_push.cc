@@ -19,6 +19,18 @@ Status closed(const char* what) {
 
 }  // namespace
 
+// What frames, fades and left-out frames need for sound of this kind.
+void Session::make_sound_room(int rate_hz, int channels) {
+  const double second = static_cast<double>(rate_hz) * channels;
+  double slot_floats = second / params_.fps + 2 * channels;
+  if (params_.on_late == OnLate::kSkip) {
+    carried_.reserve(std::max(static_cast<size_t>(kMostCarriedS * second), carried_.capacity()));
+    slot_floats += kMostCarriedS * second;
+  }
+  slots_.make_sound_room(static_cast<size_t>(slot_floats));
+  tail_.reserve(std::max(static_cast<size_t>(second * kMostFadeMs / 1000), tail_.capacity()));
+}
+
 // The utterance that a push goes to; nullptr: it begins one.
 Status Session::open_for(const char* what, Motion motion, Utterance*& utterance) {
   if (failure_.code() != StatusCode::kOk) return failure_;
@@ -66,15 +78,7 @@ Status Session::open_sound(int rate_hz, int channels, int64_t n, Utterance*& utt
         "have been taken, or make the session with a longer queue_ms (%d).",
         static_cast<double>(n) / rate_hz, utterances_.queued_s(),
         static_cast<double>(std::max<int64_t>(room, 0)) / static_cast<double>(second), params_.queue_ms);
-  const auto frame_floats = static_cast<size_t>((static_cast<double>(rate_hz) / params_.fps + 2) * channels);
-  size_t slot_floats = frame_floats;
-  if (params_.on_late == OnLate::kSkip) {
-    const auto most = static_cast<size_t>(kMostCarriedS * static_cast<double>(second));
-    carried_.reserve(std::max(most, carried_.capacity()));
-    slot_floats += most;
-  }
-  slots_.make_sound_room(slot_floats);
-  tail_.reserve(std::max(static_cast<size_t>(second * kMostFadeMs / 1000), tail_.capacity()));
+  make_sound_room(rate_hz, channels);
   if (!utterance) {
     utterance = &utterances_.begin(motion, time_now());
     if (speech) speech_rate_hz_ = rate_hz, speech_channels_ = channels;

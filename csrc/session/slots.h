@@ -2,6 +2,7 @@
 // Slots — the pictures of a session, each free, being made, waiting to be acquired in its turn, or lent. Whoever uses it
 // keeps threads apart.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -22,7 +23,7 @@ class Slots {
     for (int i = 0; i < n; ++i) std::memset(slot_[i].pixels.reserve(picture_bytes_), 0, picture_bytes_);
   }
   // Of every slot, floats. Allocates where it is more than there was; what is lent keeps its samples.
-  void make_sound_room(size_t floats) { sound_floats_ = floats; }
+  void make_sound_room(size_t floats) { sound_floats_ = std::max(sound_floats_, floats); }
 
   bool any_free() const { return free_slot() >= 0; }
   // A free slot is made into the next frame.
@@ -92,7 +93,7 @@ class Slots {
   int first_ = 0, n_waiting_ = 0, making_ = -1;
   int last_ = -1;  // that was made
   Image image_;
-  size_t picture_bytes_ = 0, sound_floats_ = 1;
+  size_t picture_bytes_ = 0, sound_floats_ = 0;
 };
 
 }  // namespace ts
