@@ -101,14 +101,15 @@ void Scheduler::wake() {
 
 int Scheduler::sessions() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return static_cast<int>(sessions_.size());
+  return static_cast<int>(
+      std::count_if(sessions_.begin(), sessions_.end(), [](const Worked* session) { return !session->ended(); }));
 }
 
 void Scheduler::sum_costs(int64_t& cost_ns, double& load) const {
   const std::lock_guard<std::mutex> lock(mutex_);
   cost_ns = 0, load = 0;
   for (const Worked* session : sessions_) {
-    if (!session->real_clock()) continue;
+    if (!session->real_clock() || session->ended()) continue;
     cost_ns += session->cost_p99_ns();
     load += session->load();
   }

@@ -32,6 +32,7 @@ class Worked {
   // Makes one frame. free_ns: since when the thread has had nothing else to do.
   virtual void work(int64_t now_ns, int64_t free_ns) = 0;
   virtual bool real_clock() const = 0;
+  virtual bool ended() const = 0;  // it will work no more
   // How long it takes of the thread, for one frame: what 99 in 100 do not exceed, and the usual; nanoseconds.
   virtual int64_t cost_p99_ns() const = 0;
   virtual double load() const = 0;  // of one second, the share that its frames take

@@ -163,6 +163,11 @@ Status Session::promise(const Scheduler& scheduler, double& smallest_ms) {
   return {};
 }
 
+bool Session::ended() const {
+  const std::lock_guard<std::mutex> lock(state_);
+  return done_ || failure_.code() != StatusCode::kOk;
+}
+
 int64_t Session::cost_p99_ns() const {
   const std::lock_guard<std::mutex> lock(state_);
   return cost_.n() < kEnough ? measured_p99_ns_ : static_cast<int64_t>(cost_.percentile(0.99));

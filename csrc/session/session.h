@@ -91,6 +91,7 @@ class Session final : public Worked {
   Job next_job(int64_t now_ns) override;
   void work(int64_t now_ns, int64_t free_ns) override;
   bool real_clock() const override { return params_.clock == ClockKind::kReal; }
+  bool ended() const override;
   int64_t cost_p99_ns() const override;
   double load() const override;
 

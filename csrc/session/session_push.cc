@@ -68,16 +68,14 @@ Status Session::open_sound(int rate_hz, int channels, int64_t n, Utterance*& utt
   }
   const std::lock_guard<std::mutex> lock(state_);
   TS_RETURN_IF_ERROR(open_for("push_audio", Motion::kSound, utterance));
-  const int64_t second = int64_t{rate_hz} * channels;
-  utterances_.make_sound_room((second * params_.queue_ms / 1000 / kUnit + 2) * kUnit);
-  const int64_t needed = n * channels, room = utterances_.sound_room() - kUnit;
-  if (needed > room)
+  const double queued_s = utterances_.queued_s(), more_s = static_cast<double>(n) / rate_hz;
+  if ((queued_s + more_s) * 1000 > params_.queue_ms * (1 + 1e-9))
     return error(
         StatusCode::kQueueFull,
-        "push_audio: %.1f s of sound do not fit: %.1f s wait, and there is room for %.1f s more. Push when frames "
+        "push_audio: %.3f s of sound do not fit: %.3f s wait already, and a session holds %.3f. Push when frames "
         "have been taken, or make the session with a longer queue_ms (%d).",
-        static_cast<double>(n) / rate_hz, utterances_.queued_s(),
-        static_cast<double>(std::max<int64_t>(room, 0)) / static_cast<double>(second), params_.queue_ms);
+        more_s, queued_s, params_.queue_ms / 1000.0, params_.queue_ms);
+  utterances_.make_sound_room(int64_t{rate_hz} * channels * params_.queue_ms / 1000);
   make_sound_room(rate_hz, channels);
   if (!utterance) {
     utterance = &utterances_.begin(motion, time_now());

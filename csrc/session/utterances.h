@@ -46,9 +46,8 @@ class Utterances {
   bool clear();  // all of them; whether one had a stream that nobody took
 
   // ---- sound: [n,channels] float32 ----
-  void make_sound_room(int64_t floats) { sound_.grow(floats); }
-  int64_t sound_room() const { return sound_.room(); }
-  int64_t sound_capacity() const { return sound_.capacity(); }
+  // For so many floats in all, whatever the utterances that they are in.
+  void make_sound_room(int64_t floats) { sound_.grow((floats / kUnit + kMost + 2) * kUnit); }
   // The open utterance's next n samples; they count once they are published.
   template <class Write>
   void write_sound(int64_t n_floats, const Write& write) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sessions with the caller's clock: the frames of a stream are those of the whole sound, whatever the pushes. Its
-// arguments are a voice file and an avatar that speaks.
+// arguments are a voice file, an avatar that speaks and, if wanted, for how many seconds time is simulated.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <cstdlib>
 #include <memory>
 #include <random>
 #include <string>
@@ -66,10 +66,12 @@ std::vector<float> sound(int64_t n, int rate = kRate) {
   return x;
 }
 
-// Everything that is there now.
-void take(Session& session, std::vector<Shown>& frames) {
-  LiveFrame frame;
-  while (session.acquire(0, frame).ok()) {
+// Everything that is there now; why there is no more.
+StatusCode take(Session& session, std::vector<Shown>& frames) {
+  for (;;) {
+    LiveFrame frame;
+    const Status status = session.acquire(0, frame);
+    if (!status.ok()) return status.code();
     Shown shown;
     shown.index = frame.index, shown.pts = frame.pts_samples, shown.flags = frame.flags;
     shown.segment = frame.segment, shown.segment_sample = frame.segment_sample;
@@ -95,11 +97,9 @@ void run_until(const Fixture& f, Session& session, int64_t ns, std::vector<Shown
 std::vector<Shown> run_out(const Fixture& f, Session& session, std::vector<Shown> frames = {}) {
   CHECK(session.close().ok());
   const auto scheduler = Scheduler::of(f.backend);
-  LiveFrame frame;
-  for (int i = 0; i < 100000 && session.acquire(0, frame).code() != StatusCode::kClosed; ++i) {
+  for (int i = 0; i < 100000 && take(session, frames) != StatusCode::kClosed; ++i) {
     int64_t n = 0;
     CHECK(scheduler->step(scheduler->caller_ns() + 40 * kMs, n).ok());
-    take(session, frames);
   }
   return frames;
 }
@@ -181,10 +181,190 @@ void any_chunks_give_the_frames_of_one_push(const Fixture& f) {
   }
 }
 
+// A hole of half a second in the sound: the mouth closes softly, nothing is lost, and what follows is as it was.
+void a_starved_utterance_goes_on_where_it_was(const Fixture& f) {
+  const std::vector<float> x = sound(2 * kRate);
+  const std::vector<Shown> want = whole(f, x);
+  const auto session = open(f, params_of());
+  const auto scheduler = Scheduler::of(f.backend);
+  std::vector<Shown> frames;
+  const int64_t start = scheduler->caller_ns(), half = kRate;
+  CHECK(push(*session, x.data(), half).ok());
+  run_until(f, *session, start + 1700 * kMs, frames);
+  CHECK(push(*session, x.data() + half, half).ok());
+  frames = run_out(f, *session, std::move(frames));
+  std::vector<float> samples;
+  int64_t starved = 0, spoken = 0, differ = 0;
+  for (const Shown& frame : frames) {
+    CHECK(frame.flags & kLiveSpeech);
+    if (frame.flags & kLiveStarved) {
+      ++starved;
+      CHECK(std::all_of(frame.samples.begin(), frame.samples.end(), [](float v) { return v == 0; }));
+      continue;
+    }
+    const Shown& same = want[static_cast<size_t>(spoken++)];
+    CHECK(frame.samples == same.samples && frame.segment_sample == same.segment_sample);
+    samples.insert(samples.end(), frame.samples.begin(), frame.samples.end());
+    if (spoken > 25 + 5) differ += frame.picture != same.picture;  // life has gone on meanwhile
+  }
+  CHECK(starved >= 12 && starved <= 20);
+  CHECK(spoken == static_cast<int64_t>(want.size()));
+  CHECK(std::equal(x.begin(), x.end(), samples.begin()));
+  const SessionStats stats = session->stats();
+  CHECK(stats.starved == static_cast<uint64_t>(starved) && stats.late == 0);
+}
+
+// Who forgets to flush gets the end of what was said all the same, a second later.
+void a_starved_utterance_ends_by_itself(const Fixture& f) {
+  const std::vector<float> x = sound(kRate + 100);
+  const auto session = open(f, params_of());
+  const auto scheduler = Scheduler::of(f.backend);
+  std::vector<Shown> frames;
+  const int64_t start = scheduler->caller_ns();
+  CHECK(push(*session, x.data(), static_cast<int64_t>(x.size())).ok());
+  run_until(f, *session, start + 4000 * kMs, frames);
+  std::vector<float> samples;
+  int64_t ends = 0;
+  for (const Shown& frame : frames) {
+    if (frame.segment == 0 && !(frame.flags & kLiveStarved))
+      samples.insert(samples.end(), frame.samples.begin(), frame.samples.end());
+    ends += (frame.flags & kLiveSegmentEnd) != 0;
+  }
+  CHECK(ends == 1 && samples.size() >= x.size() && std::equal(x.begin(), x.end(), samples.begin()));
+  CHECK(frames.back().flags == kLiveIdle);
+}
+
+void an_interrupt_closes_the_mouth_and_tells_where(const Fixture& f) {
+  const std::vector<float> x = sound(4 * kRate);
+  const auto session = open(f, params_of());
+  const auto scheduler = Scheduler::of(f.backend);
+  std::vector<Shown> frames;
+  const int64_t start = scheduler->caller_ns();
+  CHECK(push(*session, x.data(), static_cast<int64_t>(x.size())).ok());
+  run_until(f, *session, start + 1200 * kMs, frames);
+  int64_t position = 0, spoken = 0;
+  for (const Shown& frame : frames) spoken += static_cast<int64_t>(frame.samples.size());
+  CHECK(session->interrupt(80, position).ok());
+  CHECK(position == spoken);
+  const size_t before = frames.size();
+  run_until(f, *session, scheduler->caller_ns() + 400 * kMs, frames);
+  float tail = 0;
+  for (size_t i = before; i < frames.size(); ++i) {
+    const bool fades = i < before + 2;
+    CHECK(((frames[i].flags & kLiveFading) != 0) == (i == before));  // the second ends the fade: it is shut
+    CHECK(frames[i].flags & kLiveIdle);
+    for (const float v : frames[i].samples) {
+      if (fades) tail = std::max(tail, std::abs(v));
+      CHECK(fades || v == 0);
+    }
+  }
+  CHECK(tail > 0.05f);
+  // The next push begins another, and its lips are those of its sound.
+  CHECK(push(*session, x.data(), kRate).ok());
+  frames = run_out(f, *session, std::move(frames));
+  CHECK(frames.back().segment == 1 && frames.back().flags == (kLiveSpeech | kLiveSegmentEnd));
+  CHECK(session->interrupt(80, position).ok() && position == -1);
+}
+
+// Controls that are pushed are what is drawn, but for the frames that blend from and to idling.
+void controls_are_drawn_as_they_are(const Fixture& f) {
+  const auto n = static_cast<size_t>(f.model->layout().size());
+  std::vector<float> rows(30 * n);
+  for (size_t row = 0; row < 30; ++row) {
+    std::copy_n(f.model->layout().neutral(), n, rows.begin() + static_cast<int64_t>(row * n));
+    rows[row * n] += 0.02f * static_cast<float>(row);
+  }
+  const auto session = open(f, params_of());
+  CHECK(session->push_controls(rows.data(), 30).ok());
+  CHECK(push(*session, sound(kRate).data(), kRate).ok());  // carried along
+  const std::vector<Shown> frames = run_out(f, *session);
+  CHECK(frames.size() == 30 && frames[0].samples.size() == 640);
+  std::unique_ptr<Frame> frame;
+  CHECK(Frame::make(f.model, params_of().canvas, frame).ok());
+  std::vector<uint8_t> picture(32 * 32 * 3);
+  for (size_t k = 0; k < 30; ++k) {
+    Receipt receipt;
+    RenderJob job;
+    job.frame = frame.get();
+    job.control = rows.data() + k * n;
+    job.image.width = job.image.height = 32, job.image.format = Format::kRgb8, job.image.stride_bytes = 96;
+    job.image.data = picture.data();
+    job.receipt = &receipt;
+    CHECK(render(&job, 1).ok());
+    CHECK(frames[k].picture == picture);
+  }
+}
+
+void queues_are_bounded(const Fixture& f) {
+  SessionParams params = params_of();
+  params.queue_ms = 1000;
+  const auto session = open(f, params);
+  const std::vector<float> x = sound(kRate);
+  CHECK(push(*session, x.data(), kRate).ok());
+  const Status full = push(*session, x.data(), kRate / 2);
+  CHECK(full.code() == StatusCode::kQueueFull && ts_test::contains(full.message(), "queue_ms (1000)"));
+  std::vector<Shown> frames;
+  run_until(f, *session, Scheduler::of(f.backend)->caller_ns() + 900 * kMs, frames);
+  CHECK(push(*session, x.data(), kRate / 2).ok());
+  frames = run_out(f, *session, std::move(frames));
+  std::vector<float> samples;
+  for (const Shown& frame : frames) samples.insert(samples.end(), frame.samples.begin(), frame.samples.end());
+  CHECK(samples.size() == 24000 && std::equal(x.begin(), x.end(), samples.begin()));
+  const auto many = open(f, params);
+  for (int i = 0; i < 64; ++i) CHECK(push(*many, x.data(), 10).ok() && many->flush().ok());
+  CHECK(push(*many, x.data(), 10).code() == StatusCode::kQueueFull);
+  frames = run_out(f, *many);
+  CHECK(frames.size() == 64 && frames.back().segment == 63);
+}
+
+// Frames that nobody takes wait in their slots, and nothing is drawn beyond them.
+void a_reader_that_stops_stops_the_session(const Fixture& f) {
+  const auto session = open(f, params_of());
+  const auto scheduler = Scheduler::of(f.backend);
+  const std::vector<float> x = sound(kRate);
+  CHECK(push(*session, x.data(), kRate).ok());
+  int64_t n = 0;
+  CHECK(scheduler->step(scheduler->caller_ns() + 5000 * kMs, n).ok() && n == 4);
+  const std::vector<Shown> frames = run_out(f, *session);
+  CHECK(frames == whole(f, x));
+}
+
+// So many seconds of utterances: no sample is off, and nothing grows.
+void hours_neither_drift_nor_grow(const Fixture& f, int64_t seconds) {
+  SessionParams params = params_of(30);
+  params.canvas.width = params.canvas.height = 2;
+  const auto session = open(f, params);
+  const auto scheduler = Scheduler::of(f.backend);
+  constexpr int kHz = 44100;
+  const std::vector<float> x = sound(3 * kHz + 31, kHz);
+  LiveFrame frame;
+  int64_t next = 0, n_samples = 0, off = 0;
+  uint64_t bytes = 0;
+  const int64_t start = scheduler->caller_ns();
+  for (int64_t second = 0; second < seconds; second += 4) {
+    CHECK(push(*session, x.data(), static_cast<int64_t>(x.size()), kHz).ok() && session->flush().ok());
+    const int64_t until = start + (second + 4) * 1000 * kMs;
+    while (scheduler->caller_ns() < until) {
+      int64_t n = 0;
+      CHECK(scheduler->step(std::min(until, scheduler->caller_ns() + 33 * kMs), n).ok());
+      while (session->acquire(0, frame).ok()) {
+        off +=
+            frame.index != next || frame.pts_samples != first_sample(next, kHz, 30) || frame.pts_samples != n_samples;
+        ++next, n_samples += frame.n_samples;
+        CHECK(session->release(frame.slot, frame.index).ok());
+      }
+    }
+    if (second == 20) bytes = session->stats().bytes;
+  }
+  CHECK(off == 0 && next > (seconds - 10) * 30);
+  CHECK(session->stats().bytes == bytes);
+  CHECK(session->stats().starved == 0);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3) return 2;
+  if (argc < 3) return 2;
   Fixture f;
   CHECK(open_backend({}, f.backend).ok());
   CHECK(Model::load(argv[2], f.backend, f.model).ok());
@@ -192,5 +372,12 @@ int main(int argc, char** argv) {
   if (!f.model) return 1;
   lips_and_life_are_those_of_the_whole_sound(f);
   any_chunks_give_the_frames_of_one_push(f);
+  a_starved_utterance_goes_on_where_it_was(f);
+  a_starved_utterance_ends_by_itself(f);
+  an_interrupt_closes_the_mouth_and_tells_where(f);
+  controls_are_drawn_as_they_are(f);
+  queues_are_bounded(f);
+  a_reader_that_stops_stops_the_session(f);
+  hours_neither_drift_nor_grow(f, argc > 3 ? std::atoi(argv[3]) : 120);
   return ts_test::report("test_session");
 }
