@@ -38,33 +38,32 @@ struct Shape {
 
 // The action units of EMFACS' prototypes (Ekman and Friesen 1978; Friesen and Ekman 1983; as in Lucey et al. 2010, table
 // 1), in the ARKit shapes that stand for each (Apple's ARFaceAnchor.BlendShapeLocation), their amounts by eye.
-constexpr Shape kHappyShapes[] = {
-    // AU6 cheek raiser, AU12 lip corner puller
-    TS_BOTH(cheekSquint, 0.80, kAlways), TS_BOTH(eyeSquint, 0.35, kAlways), TS_BOTH(mouthSmile, 0.90, kFainter),
-    TS_BOTH(mouthDimple, 0.20, kFainter)};
+constexpr Shape kHappyShapes[] = {// AU6 cheek raiser, AU12 lip corner puller
+                                  TS_BOTH(cheekSquint, 0.80, kAlways), TS_BOTH(eyeSquint, 0.35, kAlways),
+                                  TS_BOTH(mouthSmile, 0.90, kFainter), TS_BOTH(mouthDimple, 0.20, kFainter)};
 constexpr Shape kSadShapes[] = {
     // AU1 inner brow raiser, AU4 brow lowerer, AU15 lip corner depressor, and AU17 chin raiser
     TS_ONE(browInnerUp, 1.00, kAlways), TS_BOTH(browDown, 0.20, kAlways), TS_BOTH(eyeSquint, 0.30, kAlways),
     TS_BOTH(mouthFrown, 0.90, kFainter), TS_ONE(mouthShrugLower, 0.40, kInSilence)};
-constexpr Shape kAngryShapes[] = {
-    // AU4 brow lowerer, AU5 upper lid raiser, AU7 lid tightener, AU23 lip tightener
-    TS_BOTH(browDown, 1.00, kAlways), TS_BOTH(eyeWide, 0.15, kAlways), TS_BOTH(eyeSquint, 0.60, kAlways),
-    TS_BOTH(noseSneer, 0.45, kAlways), TS_BOTH(mouthFrown, 0.55, kFainter), TS_BOTH(mouthPress, 0.55, kInSilence),
-    TS_ONE(mouthRollLower, 0.20, kInSilence), TS_ONE(mouthRollUpper, 0.15, kInSilence)};
-constexpr Shape kSurprisedShapes[] = {
-    // AU1 and AU2 brow raisers, AU5 upper lid raiser, AU26 jaw drop
-    TS_ONE(browInnerUp, 0.90, kAlways), TS_BOTH(browOuterUp, 1.00, kAlways), TS_BOTH(eyeWide, 0.85, kAlways),
-    TS_ONE(jawOpen, 0.28, kInSilence), TS_ONE(mouthFunnel, 0.15, kInSilence)};
+constexpr Shape kAngryShapes[] = {// AU4 brow lowerer, AU5 upper lid raiser, AU7 lid tightener, AU23 lip tightener
+                                  TS_BOTH(browDown, 1.00, kAlways),         TS_BOTH(eyeWide, 0.15, kAlways),
+                                  TS_BOTH(eyeSquint, 0.60, kAlways),        TS_BOTH(noseSneer, 0.45, kAlways),
+                                  TS_BOTH(mouthFrown, 0.55, kFainter),      TS_BOTH(mouthPress, 0.55, kInSilence),
+                                  TS_ONE(mouthRollLower, 0.20, kInSilence), TS_ONE(mouthRollUpper, 0.15, kInSilence)};
+constexpr Shape kSurprisedShapes[] = {// AU1 and AU2 brow raisers, AU5 upper lid raiser, AU26 jaw drop
+                                      TS_ONE(browInnerUp, 0.90, kAlways), TS_BOTH(browOuterUp, 1.00, kAlways),
+                                      TS_BOTH(eyeWide, 0.85, kAlways), TS_ONE(jawOpen, 0.28, kInSilence),
+                                      TS_ONE(mouthFunnel, 0.15, kInSilence)};
 constexpr Shape kAfraidShapes[] = {
     // AU1 and AU2 brow raisers, AU4 brow lowerer, AU5 upper lid raiser, AU20 lip stretcher
-    TS_ONE(browInnerUp, 1.00, kAlways), TS_BOTH(browOuterUp, 0.20, kAlways), TS_BOTH(browDown, 0.30, kAlways),
-    TS_BOTH(eyeWide, 1.00, kAlways), TS_BOTH(mouthStretch, 0.75, kFainter), TS_BOTH(mouthFrown, 0.30, kFainter),
+    TS_ONE(browInnerUp, 1.00, kAlways),       TS_BOTH(browOuterUp, 0.20, kAlways),
+    TS_BOTH(browDown, 0.30, kAlways),         TS_BOTH(eyeWide, 1.00, kAlways),
+    TS_BOTH(mouthStretch, 0.75, kFainter),    TS_BOTH(mouthFrown, 0.30, kFainter),
     TS_BOTH(mouthLowerDown, 0.20, kInSilence)};
 constexpr Shape kDisgustedShapes[] = {
     // AU9 nose wrinkler, AU10 upper lip raiser, AU15 lip corner depressor, and AU4, which AU9 brings with it
-    TS_BOTH(noseSneer, 1.00, kAlways), TS_BOTH(browDown, 0.70, kAlways), TS_BOTH(eyeSquint, 0.60, kAlways),
-    TS_BOTH(cheekSquint, 0.50, kAlways), TS_BOTH(mouthFrown, 0.55, kFainter),
-    TS_BOTH(mouthUpperUp, 0.50, kInSilence)};
+    TS_BOTH(noseSneer, 1.00, kAlways),   TS_BOTH(browDown, 0.70, kAlways),    TS_BOTH(eyeSquint, 0.60, kAlways),
+    TS_BOTH(cheekSquint, 0.50, kAlways), TS_BOTH(mouthFrown, 0.55, kFainter), TS_BOTH(mouthUpperUp, 0.50, kInSilence)};
 constexpr Shape kListeningShapes[] = {TS_ONE(browInnerUp, 0.14, kAlways), TS_BOTH(browOuterUp, 0.10, kAlways),
                                       TS_BOTH(mouthSmile, 0.08, kFainter)};
 #undef TS_BOTH
@@ -161,8 +160,9 @@ void Attitude::turn(double share, double pose[3]) const {
 
 void Attitude::express(double share, Face* face) const {
   const double fainter = lerp(1, kFaint, speech_.at(share));
-  // A gate that opens is believed at once, and what it lets through has the last word.
-  const double silence = (1 - std::max({open_[0], open_[1], speech_.at(share)})) * (1 - seals(*face));
+  // A gate that opens is believed at once, and lips that seal are before it does.
+  const double heard = std::max(lerp(open_[0], open_[1], share), speech_.at(share));
+  const double silence = (1 - heard) * (1 - seals(*face));
   double added[kArkitWeights] = {};
   const auto add = [&](const Shapes& shapes, double amount) {
     for (const Shape* shape = shapes.begin; shape != shapes.end; ++shape) {

@@ -28,7 +28,8 @@ class Case {
 
   const ts::SafetensorsTensor& tensor(const char* of) const {
     const ts::SafetensorsTensor* found = file_.find(name_ + "/" + of);
-    if (!CHECK_MESSAGE(found != nullptr, name_ + "/" + of + " is not there")) std::exit(ts_test::report("drive_oracle"));
+    if (!CHECK_MESSAGE(found != nullptr, name_ + "/" + of + " is not there"))
+      std::exit(ts_test::report("drive_oracle"));
     return *found;
   }
   Rows rows(const char* of) const {
@@ -90,8 +91,8 @@ void agrees(const Case& expected) {
       const auto differ = [&](double got, float want, const std::string& what) {
         const double off = std::fabs(got - static_cast<double>(want));
         worst = std::max(worst, off);
-        CHECK_MESSAGE(off <= kTolerance, what + " at " + std::to_string(at_s) + " s: " + std::to_string(got) + ", not " +
-                                             std::to_string(want));
+        CHECK_MESSAGE(off <= kTolerance, what + " at " + std::to_string(at_s) + " s: " + std::to_string(got) +
+                                             ", not " + std::to_string(want));
       };
       for (int w = 0; w < ts::kArkitWeights; ++w) {
         differ(static_cast<double>(face.weight[w]), weight.row(compared)[w], ts::kArkitNames[w]);

@@ -22,14 +22,15 @@ namespace arkit = ts::arkit;
 
 namespace {
 
-using Sets = std::map<int64_t, Presence>;             // before which step
-using Speech = std::function<Gate(int64_t)>;          // what the gate says at a step
+using Sets = std::map<int64_t, Presence>;              // before which step
+using Speech = std::function<Gate(int64_t)>;           // what the gate says at a step
 using See = std::function<void(double, const Face&)>;  // a face and its time
 
 Gate silence(int64_t) { return {}; }
 Gate talk(int64_t j) {
   const int64_t at = j % 150;  // two seconds of speech and one of silence
-  const double open = std::clamp(std::min(0.5 * static_cast<double>(at), 0.25 * static_cast<double>(104 - at)), 0.0, 1.0);
+  const double open =
+      std::clamp(std::min(0.5 * static_cast<double>(at), 0.25 * static_cast<double>(104 - at)), 0.0, 1.0);
   return {open, 0.5 + 0.4 * std::sin(0.3 * static_cast<double>(j)), at == 101};
 }
 
@@ -117,7 +118,8 @@ void the_defaults_change_nothing() {
     all.head = 2, all.blink = 0.5, all.listening = 1;
     for (double& angle : all.head_pose) angle = 0.5;
     for (double& emotion : all.emotion) emotion = 1;
-    const std::vector<Face> was = faces(seed, 3000, 30, {{20, all}, {200, {}}}, talk), is = faces(seed, 3000, 30, {}, talk);
+    const std::vector<Face> was = faces(seed, 3000, 30, {{20, all}, {200, {}}}, talk),
+                            is = faces(seed, 3000, 30, {}, talk);
     for (size_t k = 240; k < is.size(); ++k) {  // four seconds later
       CHECK(std::memcmp(was[k].head_pose, is[k].head_pose, sizeof(Face::head_pose)) == 0);
       for (int w = arkit::jawForward; w < ts::kArkitWeights; ++w) CHECK(was[k].weight[w] == is[k].weight[w]);
@@ -126,43 +128,55 @@ void the_defaults_change_nothing() {
   }
 }
 
-// Before a step and after it the face of that time is the same; within a step nothing moves faster than it may.
-void nothing_jumps() {
-  constexpr int kParts = 10;  // 2 ms
-  const auto may_move = [](int w, bool speaks) {
-    if (w <= arkit::eyeWideRight) {
-      const bool looks = (w % 7 >= arkit::eyeLookDownLeft && w % 7 <= arkit::eyeLookUpLeft);
-      return looks ? 0.12 : 0.05;  // a saccade across both eyes' whole way takes 80 ms; lids shut in 70
+// The most that a weight or an angle moves: within 2 ms, and from what a time was before a step to what it is after it.
+struct Moved {
+  static constexpr int kNumbers = ts::kArkitWeights + 3;
+  double within[kNumbers] = {}, across[kNumbers] = {};
+};
+
+Moved most_moved(bool speaks, uint64_t seed) {
+  constexpr int kParts = 10;
+  constexpr int64_t kSteps = 3000;
+  const Sets sets = anything_anytime(seed, kSteps);
+  Life life(seed, 1, 1);
+  Moved most;
+  Face before{};
+  for (int64_t j = 0; j < kSteps; ++j) {
+    if (const auto set = sets.find(j); set != sets.end()) life.set(set->second);
+    const Gate gate = speaks ? talk(j) : silence(j);
+    life.step(gate.open, gate.jaw, gate.phrase_ends);
+    for (int part = 0; j > 0 && part <= kParts; ++part) {
+      const double share = static_cast<double>(part) / kParts;
+      Face face{};
+      life.at((static_cast<double>(j - 1) + share) * kStepS, share, &face);
+      for (int i = 0; (j > 1 || part > 0) && i < Moved::kNumbers; ++i) {
+        const bool angle = i >= ts::kArkitWeights;
+        const int axis = i - ts::kArkitWeights;
+        const float moved = angle ? face.head_pose[axis] - before.head_pose[axis] : face.weight[i] - before.weight[i];
+        double& worst = (part > 0 ? most.within : most.across)[i];
+        worst = std::max(worst, static_cast<double>(std::fabs(moved)));
+      }
+      before = face;
     }
-    return speaks ? 0.04 : 0.025;
-  };
+  }
+  return most;
+}
+
+void nothing_jumps() {
   for (const bool speaks : {false, true}) {
     for (const uint64_t seed : {1, 2, 3}) {
-      const Sets sets = anything_anytime(seed, 6000);
-      Life life(seed, 1, 1);
-      Face before{};
-      for (int64_t j = 0; j < 6000; ++j) {
-        if (const auto set = sets.find(j); set != sets.end()) life.set(set->second);
-        const Gate gate = speaks ? talk(j) : silence(j);
-        life.step(gate.open, gate.jaw, gate.phrase_ends);
-        for (int part = 0; j > 0 && part <= kParts; ++part) {
-          const double share = static_cast<double>(part) / kParts;
-          Face face{};
-          life.at((static_cast<double>(j - 1) + share) * kStepS, share, &face);
-          for (int w = 0; (j > 1 || part > 0) && w < ts::kArkitWeights; ++w) {
-            // A gate that opens is believed at once: what would part the lips is gone within two steps.
-            const bool follows_the_gate = speaks && w >= arkit::jawOpen && w <= arkit::mouthUpperUpRight;
-            const double most = part > 0 ? may_move(w, speaks) : follows_the_gate ? 0.3 : 1e-6;
-            const double moved = std::fabs(static_cast<double>(face.weight[w] - before.weight[w]));
-            CHECK_MESSAGE(moved <= most, std::string(ts::kArkitNames[w]) + " jumps by " + std::to_string(moved) +
-                                             " at step " + std::to_string(j) + ", part " + std::to_string(part));
-          }
-          for (int axis = 0; (j > 1 || part > 0) && axis < 3; ++axis) {
-            const double moved = std::fabs(static_cast<double>(face.head_pose[axis] - before.head_pose[axis]));
-            CHECK(moved <= (part > 0 ? 0.02 : 1e-6));
-          }
-          before = face;
-        }
+      const Moved most = most_moved(speaks, seed);
+      for (int i = 0; i < Moved::kNumbers; ++i) {
+        const bool angle = i >= ts::kArkitWeights, eye = i <= arkit::eyeWideRight;
+        const bool looks = eye && i % 7 >= arkit::eyeLookDownLeft && i % 7 <= arkit::eyeLookUpLeft;
+        // A gate opens in 40 ms, and what would part the lips goes as fast.
+        const bool gated = speaks && i >= arkit::jawOpen && i <= arkit::mouthUpperUpRight;
+        // A saccade from one corner to the other takes 80 ms, lids shut in 70; all else takes 300 or more.
+        const double within = angle ? 0.012 : looks ? 0.11 : eye ? 0.05 : gated ? 0.03 : 0.012;
+        const std::string what = (angle ? "angle " : ts::kArkitNames[i]) + std::string(" moves by ") +
+                                 std::to_string(most.within[i]) + ", " + std::to_string(most.across[i]);
+        CHECK_MESSAGE(most.within[i] <= within, what);
+        CHECK_MESSAGE(most.across[i] <= 1e-6, what);
       }
     }
   }
@@ -180,7 +194,8 @@ void a_head_has_mass() {
       const std::vector<Face> all = faces(seed, 6000, 60, sets, talk);
       for (size_t k = 2; k < all.size(); ++k) {
         for (int axis = 0; axis < 3; ++axis) {
-          const double a = static_cast<double>(all[k - 2].head_pose[axis]), b = static_cast<double>(all[k - 1].head_pose[axis]),
+          const double a = static_cast<double>(all[k - 2].head_pose[axis]),
+                       b = static_cast<double>(all[k - 1].head_pose[axis]),
                        c = static_cast<double>(all[k].head_pose[axis]);
           fastest = std::max(fastest, std::fabs(c - b) * 60);
           hardest = std::max(hardest, std::fabs(c - 2 * b + a) * 3600);
@@ -189,7 +204,6 @@ void a_head_has_mass() {
       }
     }
     const std::string what = std::to_string(reach) + ": " + std::to_string(fastest) + ", " + std::to_string(hardest);
-    std::printf("%s\n", what.c_str());
     CHECK_MESSAGE(fastest < 1 + 7 * reach, what);
     CHECK_MESSAGE(hardest < 20 + 75 * reach, what);
   }
@@ -206,8 +220,8 @@ void times_agree_at_every_rate() {
 }
 
 void hostile_numbers_stay_in_bounds() {
-  const double bad[] = {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(), -1e300, 1e300,
-                        0.5, -0.0};
+  const double bad[] = {
+      std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(), -1e300, 1e300, 0.5, -0.0};
   Sets sets;
   for (int64_t j = 0; j < 3000; j += 9) {
     int i = static_cast<int>(j);
@@ -230,25 +244,30 @@ void hostile_numbers_stay_in_bounds() {
 void eyes_go_where_they_are_told() {
   const double targets[][2] = {{1, 0}, {-0.7, 0.5}, {0.2, -0.6}, {0, 0}, {-1, -1}};
   for (const auto& target : targets) {
+    std::vector<double> durations;
     for (const uint64_t seed : {0, 1, 2, 3, 4}) {
       Life life(seed, 0, 1);
-      double begins = -1, ends = -1, last = 0;
+      double begins = -1, ends = -1;
       const int64_t told = 40 + 13 * static_cast<int64_t>(seed);
-      Face before{}, after{};
-      live(life, told + 12, 1000, {{told, looking(target[0], target[1])}}, silence, [&](double time_s, const Face& face) {
-        const double way = std::hypot(side_of(face) - side_of(before), up_of(face) - up_of(before));
-        const double since = time_s - static_cast<double>(told) * kStepS;
-        if (since > 0 && since < 0.16 && way > 1e-6) {
-          if (begins < 0) begins = since;
-          ends = since;
-        }
-        last = way;
-        before = after = face;
-      });
-      CHECK(std::fabs(side_of(after) - target[0]) < 0.041 && std::fabs(up_of(after) - target[1]) < 0.031);
+      Face before{};
+      live(life, told + 12, 1000, {{told, looking(target[0], target[1])}}, silence,
+           [&](double time_s, const Face& face) {
+             const double way = std::hypot(side_of(face) - side_of(before), up_of(face) - up_of(before));
+             const double since = time_s - static_cast<double>(told) * kStepS;
+             if (since > 0 && since < 0.16 && way > 1e-6) {
+               if (begins < 0) begins = since;
+               ends = since;
+             }
+             before = face;
+           });
+      CHECK(std::fabs(side_of(before) - target[0]) < 0.041 && std::fabs(up_of(before) - target[1]) < 0.031);
       CHECK_MESSAGE(begins >= 0 && begins < 0.1, std::to_string(begins));  // once the saccade of before has ended
-      CHECK_MESSAGE(ends - begins <= 0.16 && ends < 0.18, std::to_string(ends - begins));
+      CHECK_MESSAGE(ends < 0.18, std::to_string(ends));
+      durations.push_back(ends - begins);
     }
+    std::sort(durations.begin(), durations.end());
+    const double usual = durations[durations.size() / 2];
+    CHECK_MESSAGE(usual > 0.025 && usual < 0.082, std::to_string(usual));
   }
   // They stay there as the head turns, and with blinks off.
   for (const double blink : {0.0, 1.0}) {
@@ -297,7 +316,7 @@ void attention_nods_and_looks() {
   const auto watch = [&](uint64_t seed, const Sets& sets, const Speech& speech) {
     Seen seen;
     Life life(seed, 1, 1);
-    double last_s = -1, low = 0, lowest = 0, n = 0;
+    double last_s = -1, n = 0;
     std::vector<double> pitch;
     live(life, kSteps, 25, sets, speech, [&](double time_s, const Face& face) {
       pitch.push_back(static_cast<double>(face.head_pose[0]));
@@ -317,7 +336,6 @@ void attention_nods_and_looks() {
         last_s = time_s;
         ++seen.nods;
       }
-      low = lowest;
     });
     seen.tilt /= n;
     return seen;
@@ -343,6 +361,7 @@ void moods_leave_speech_its_mouth() {
     const int64_t at = j % 100;
     std::fill_n(channel, ts::kVoiceChannels, 0.3f);
     channel[ts::kJawOpen] = 0.6f;
+    channel[ts::kMouthPress] = 0.02f;
     channel[ts::kVoice] = at >= 20 && at < 80 ? 0.95f : 0.02f;
     channel[ts::kClosure] = (at >= 18 && at < 26) || (at >= 50 && at < 54) ? 0.9f : 0.02f;
   };
@@ -372,7 +391,7 @@ void moods_leave_speech_its_mouth() {
           const auto more = [&](arkit::Weight w) { return static_cast<double>(face.weight[w] - spoken.weight[w]); };
           const double jaw = more(arkit::jawOpen), lower = more(arkit::mouthLowerDownLeft),
                        upper = more(arkit::mouthUpperUpLeft), funnel = more(arkit::mouthFunnel);
-          const double open = std::max(lips.gate(step).open, lips.gate(step + 1).open);
+          const double open = std::min(lips.gate(step).open, lips.gate(step + 1).open);
           const bool closes = static_cast<double>(spoken.weight[arkit::mouthPressLeft]) >= 0.25;
           if (closes) {
             ++sealed;
@@ -398,7 +417,8 @@ void moods_leave_speech_its_mouth() {
   // Together they are one face, not six.
   Presence all;
   for (double& emotion : all.emotion) emotion = 1;
-  const Face six = faces(0, 100, 50, {{0, all}}).back(), one = faces(0, 100, 50, {{0, mood(ts::kHappy, 1.0 / 6)}}).back();
+  const Face six = faces(0, 100, 50, {{0, all}}).back(),
+             one = faces(0, 100, 50, {{0, mood(ts::kHappy, 1.0 / 6)}}).back();
   CHECK(std::fabs(six.weight[arkit::mouthSmileLeft] - one.weight[arkit::mouthSmileLeft]) < 1e-5f);
 }
 
@@ -414,7 +434,8 @@ void a_face_that_waits_lives() {
       live(life, 600 * ts::kStepHz, 25, {{0, presence}}, silence, [&](double time_s, const Face& face) {
         const double pitch = static_cast<double>(face.head_pose[0] - before.head_pose[0]),
                      yaw = static_cast<double>(face.head_pose[1] - before.head_pose[1]);
-        const double moved = std::hypot(side_of(face) - side_of(before) + 1.4 * yaw, up_of(face) - up_of(before) - 1.4 * pitch);
+        const double moved =
+            std::hypot(side_of(face) - side_of(before) + 1.4 * yaw, up_of(face) - up_of(before) - 1.4 * pitch);
         if (moved > 0.005 && time_s > last_saccade_s + 0.1) {
           CHECK(time_s - last_saccade_s < 6);
           last_saccade_s = time_s;
@@ -429,8 +450,9 @@ void a_face_that_waits_lives() {
         n += 1;
         before = face;
       });
-      CHECK_MESSAGE(saccades[0] > 120 && saccades[1] > 120,
-                    std::to_string(saccades[0]) + ", " + std::to_string(saccades[1]) + " saccades in five minutes each");
+      CHECK_MESSAGE(
+          saccades[0] > 120 && saccades[1] > 120,
+          std::to_string(saccades[0]) + ", " + std::to_string(saccades[1]) + " saccades in five minutes each");
       for (const double s : sum) CHECK(std::fabs(s / n) < (presence.listening > 0 ? 0.045 : 0.006));
       CHECK(first == last);  // moods do not creep
     }

@@ -53,7 +53,7 @@ class Case:
 
 
 def speech(seed: int) -> np.ndarray:
-    """Phrases of one to three seconds with pauses as long, and lips that seal now and then, also as a phrase begins."""
+    """Phrases of one to three seconds with pauses as long, and lips that seal now and then, also as some phrases begin."""
     random = Random(seed, 100)
     rows = np.zeros((N_STEPS, len(CHANNELS)))
     begun, end, speaks, syllable = 0, 0, True, 0.0
@@ -63,7 +63,8 @@ def speech(seed: int) -> np.ndarray:
         if j % 7 == 0:
             syllable = random.uniform()
         rows[j] = [0.2 + 0.6 * syllable * (0.5 + random.uniform() / 2) for _ in CHANNELS]
-        seals = (speaks and j - begun < 4) or (j // 7) % 5 == 2
+        seals = (speaks and j - begun < 4 and begun % 2 == 0) or (j // 7) % 5 == 2
+        rows[j, CHANNELS.index("mouthPress")] *= 0.2
         rows[j, CHANNELS.index("closure")] = 0.9 if seals else 0.05
         rows[j, CHANNELS.index("voice")] = 0.9 if speaks else 0.05
     return np.round(255 * np.clip(rows, 0, 1)).astype(np.uint8)

@@ -106,8 +106,8 @@ class Attitude:
 
     def express(self, position: float, weight: dict[str, float]) -> None:
         """Adds to the weights of a face that is done but for this."""
-        speech, j = between(self.speech, position), math.floor(position)
-        silence = 1 - max(speech, self.opened[j + 1], self.opened[j])
+        speech = between(self.speech, position)
+        silence = 1 - max(speech, between(self.opened, position))
         part = {ALWAYS: 1.0, FAINTER: 1 - 0.6 * speech, IN_SILENCE: silence * (1 - seals(weight))}
         felt = {name: between(curve, position) for name, curve in self.moods.items()}
         amounts = [(MOODS[name], mood * (1.6 - 0.6 * mood)) for name, mood in felt.items()]
