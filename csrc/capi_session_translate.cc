@@ -154,7 +154,7 @@ ts_session_stats to_c(const SessionStats& s) {
   given.p50_ms = s.p50_ms, given.p95_ms = s.p95_ms, given.p99_ms = s.p99_ms, given.max_ms = s.max_ms;
   given.frames = s.frames, given.speech = s.speech, given.idle = s.idle, given.starved = s.starved;
   given.late = s.late, given.late_by_host = s.late_by_host;
-  given.held = s.held, given.skipped = s.skipped;
+  given.held = s.held, given.skipped = s.skipped, given.dropped = s.dropped;
   given.stalls = s.stalls, given.stalled_ms = s.stalled_ms;
   given.queued_ms = s.queued_ms;
   given.cpu_ms = s.cpu_ms;

@@ -58,8 +58,8 @@ TS_SIZES(ts_live_frame, TS_AT(flags), TS_AT(slot), TS_AT(rate_hz), TS_AT(channel
 TS_SIZES(ts_session_stats, TS_AT(sessions), TS_AT(feature_floats), TS_AT(fps), TS_AT(latency_ms),
          TS_AT(smallest_latency_ms), TS_AT(look_ahead_ms), TS_AT(p50_ms), TS_AT(p95_ms), TS_AT(p99_ms), TS_AT(max_ms),
          TS_AT(frames), TS_AT(speech), TS_AT(idle), TS_AT(starved), TS_AT(late), TS_AT(late_by_host), TS_AT(held),
-         TS_AT(skipped), TS_AT(stalls), TS_AT(stalled_ms), TS_AT(queued_ms), TS_AT(cpu_ms), TS_AT(bytes),
-         TS_AT(has_place));
+         TS_AT(skipped), TS_AT(dropped), TS_AT(stalls), TS_AT(stalled_ms), TS_AT(queued_ms), TS_AT(cpu_ms),
+         TS_AT(bytes), TS_AT(has_place));
 
 #undef TS_AT
 #undef TS_SIZES

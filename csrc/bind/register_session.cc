@@ -128,6 +128,7 @@ py::dict stats(const Session& session) {
   result["late_by_host"] = s.late_by_host;
   result["held"] = s.held;
   result["skipped"] = s.skipped;
+  result["dropped"] = s.dropped;
   result["stalls"] = s.stalls;
   result["stalled_ms"] = s.stalled_ms;
   result["queued_ms"] = s.queued_ms;

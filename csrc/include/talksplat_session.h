@@ -182,7 +182,8 @@ typedef struct ts_session_stats {
   double max_ms;
   uint64_t frames, speech, idle, starved; /* frames made, and of these */
   uint64_t late, late_by_host; /* ready after the deadline; of these, those that the host's other work made late */
-  uint64_t held, skipped;
+  uint64_t held, skipped;      /* late, by on_late */
+  uint64_t dropped; /* frames of an interrupted utterance that nobody had acquired: their numbers are missing */
   uint64_t stalls;
   double stalled_ms;        /* for which the clock stood still */
   double queued_ms;         /* sound that waits */
@@ -214,7 +215,8 @@ TS_API ts_status ts_session_push_features(ts_session* session, const float* rows
 TS_API ts_status ts_session_push_controls(ts_session* session, const float* rows, int64_t n);
 TS_API ts_status ts_session_flush(ts_session* session); /* the utterance ends with what was pushed */
 /* Barge-in: what is queued is dropped, the mouth closes within fade_ms and one frame, and the next push begins another
- * utterance. *position (Nullable): samples of the utterance in frames that were handed out at full volume, -1 where
+ * utterance. Frames of it that wait to be acquired are dropped, and the next one is at its own time. *position
+ * (Nullable): samples of the utterance in frames that were handed out, or are just being drawn, at full volume; -1 where
  * nobody spoke. */
 TS_API ts_status ts_session_interrupt(ts_session* session, uint32_t fade_ms, int64_t* position);
 TS_API ts_status ts_session_set(ts_session* session, const ts_presence* presence);

@@ -52,7 +52,8 @@ struct SessionStats {
   int sessions = 0;
   double fps = 0, latency_ms = 0, smallest_latency_ms = 0, look_ahead_ms = 0;
   double p50_ms = 0, p95_ms = 0, p99_ms = 0, max_ms = 0;
-  uint64_t frames = 0, speech = 0, idle = 0, starved = 0, late = 0, late_by_host = 0, held = 0, skipped = 0, stalls = 0;
+  uint64_t frames = 0, speech = 0, idle = 0, starved = 0, late = 0, late_by_host = 0, held = 0, skipped = 0,
+           dropped = 0, stalls = 0;
   double stalled_ms = 0, queued_ms = 0, cpu_ms = 0;
   uint64_t bytes = 0;
   const uint8_t* has_place = nullptr;  // [kArkitWeights + 2]: the weights, the head pose, breath
@@ -116,6 +117,7 @@ class Session final : public Worked {
   Status open_sound(int rate_hz, int channels, int64_t n, Utterance*& utterance);
   Status push_rows(Motion motion, const float* rows, int64_t n);
   void pushed();
+  int64_t drop_unheard(int64_t fade_ms);
 
   // session_frames.cc; state_ is held
   Next decide(int64_t now_ns);
@@ -157,7 +159,8 @@ class Session final : public Worked {
   bool pushing_ = false;    // sound is being copied into the open utterance
   bool starving_ = false;
   int64_t starved_since_ns_ = 0;
-  bool no_slot_ = false;  // the next frame had to wait for one
+  bool making_ = false, drop_made_ = false;  // a frame is being drawn; in vain
+  bool no_slot_ = false;                     // the next frame had to wait for one
   // Of an interrupted utterance: the sound that fades.
   Buffer<float> tail_;
   int64_t tail_n_ = 0, tail_at_ = 0;

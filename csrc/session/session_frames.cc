@@ -2,6 +2,7 @@
 // A frame's turn: when it may be made, what it shows, and what becomes of it when it is late.
 #include <algorithm>
 #include <ctime>
+#include <utility>
 
 #include "core/clock.h"
 #include "session/session.h"
@@ -115,9 +116,15 @@ void Session::work(int64_t now, int64_t free_ns) {
     slots_.copy_last();
     frame.flags |= kLiveHeld;
   } else {
+    making_ = true;
     lock.unlock();
     Status drawn = draw(control, frame.image, frame.receipt);
     lock.lock();
+    making_ = false;
+    if (std::exchange(drop_made_, false)) {
+      slots_.drop();
+      return;
+    }
     if (!drawn.ok()) {
       slots_.drop();
       failure_ = std::move(drawn);

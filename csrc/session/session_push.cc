@@ -204,33 +204,60 @@ void Session::abort() {
   scheduler_->wake();
 }
 
+// Frames of speech that nobody has acquired are dropped, and the sound from there on fades. Returns its first sample, or
+// -1 where nobody speaks. A frame that is being drawn goes out where it follows on what was heard.
+int64_t Session::drop_unheard(int64_t fade_ms) {
+  tail_n_ = tail_at_ = 0;
+  int first = 0;
+  while (first < slots_.waiting() && !(slots_.waiting(first).flags & kLiveSpeech)) ++first;
+  const int n_dropped = slots_.waiting() - first;
+  int64_t position = -1;
+  const auto fade = [&](const float* samples, int64_t n, int rate_hz, int channels) {
+    if (tail_n_ == 0) tail_rate_hz_ = rate_hz, tail_channels_ = channels;
+    if (rate_hz != tail_rate_hz_ || channels != tail_channels_) return;
+    n = std::min(n, rate_hz * fade_ms / 1000 - tail_n_);
+    std::copy_n(samples, n * channels, tail_.data() + tail_n_ * channels);
+    tail_n_ += n;
+  };
+  for (int i = first; i < slots_.waiting(); ++i) {
+    const LiveFrame& frame = slots_.waiting(i);
+    if (i == first) position = std::max<int64_t>(frame.segment_sample, 0);
+    fade(frame.samples, frame.n_samples, frame.rate_hz, frame.channels);
+  }
+  if (n_dropped > 0 && making_ && (slots_.made().flags & kLiveSpeech)) {
+    const LiveFrame& frame = slots_.made();
+    fade(frame.samples, frame.n_samples, frame.rate_hz, frame.channels);
+    drop_made_ = true;
+    ++counts_.dropped;
+  }
+  slots_.drop_waiting(first);
+  counts_.dropped += static_cast<uint64_t>(n_dropped);
+  if (!speaker_.speaks()) return position;
+  const Utterance& utterance = utterances_.front();
+  if (n_dropped == 0) position = utterance.taken;
+  for (int64_t at = utterance.taken; utterance.channels > 0 && at < utterance.n_samples;) {
+    int64_t n = utterance.n_samples - at;
+    const float* samples = utterances_.sound(at, n);
+    const int64_t before = tail_n_;
+    fade(samples, n, utterance.rate_hz, utterance.channels);
+    if (tail_n_ == before) break;
+    at += n;
+  }
+  return position;
+}
+
 Status Session::interrupt(int fade_ms, int64_t& position) {
   const std::lock_guard<std::mutex> one_at_a_time(push_);
   {
     const std::lock_guard<std::mutex> lock(state_);
     if (failure_.code() != StatusCode::kOk) return failure_;
-    position = -1;
-    tail_n_ = tail_at_ = 0;
-    if (speaker_.speaks()) {
-      const Utterance& utterance = utterances_.front();
-      position = utterance.taken;
-      if (utterance.channels > 0) {
-        tail_rate_hz_ = utterance.rate_hz, tail_channels_ = utterance.channels;
-        const int64_t most =
-            std::min(utterance.n_samples - utterance.taken, int64_t{utterance.rate_hz} * fade_ms / 1000);
-        while (tail_n_ < most) {
-          int64_t n = most - tail_n_;
-          const float* from = utterances_.sound(utterance.taken + tail_n_, n);
-          std::copy_n(from, n * tail_channels_, tail_.data() + tail_n_ * tail_channels_);
-          tail_n_ += n;
-        }
-      }
-      speaker_.interrupt(fade_ms / 1000.0);
-      starving_ = false;
-    }
+    position = drop_unheard(int64_t{fade_ms});
+    if (speaker_.speaks()) speaker_.interrupt(fade_ms / 1000.0);
+    starving_ = false;
     if (utterances_.clear()) speech_rate_hz_ = 0;
     end_if_done();
   }
+  changed_.notify_all();
   scheduler_->wake();
   return {};
 }

@@ -51,8 +51,14 @@ class Slots {
     return slot.frame;
   }
   void drop() { slot_[making_].state = State::kFree; }  // it is not made after all
+  const LiveFrame& made() const { return slot_[making_].frame; }
 
   int waiting() const { return n_waiting_; }
+  const LiveFrame& waiting(int i) const { return slot_[queue_[(first_ + i) % n_]].frame; }
+  // From the i-th on, those that wait do so in vain.
+  void drop_waiting(int i) {
+    for (; n_waiting_ > i; --n_waiting_) slot_[queue_[(first_ + n_waiting_ - 1) % n_]].state = State::kFree;
+  }
   const LiveFrame& lend() {
     Slot& slot = slot_[queue_[first_]];
     slot.state = State::kLent;

@@ -38,6 +38,7 @@ class SessionStats:
     ready.
     frames: made.  speech, idle, starved: of these.  late: ready after their deadline.  late_by_host: of these, those
     that other work of the machine made late.  held, skipped: could not be drawn in time, see on_late.
+    dropped: of an interrupted utterance, and nobody had acquired them.
     stalls: how often the clock stood still, because no picture was free or the process was suspended.  stalled_ms.
     queued_s: sound that waits.  cpu_ms: for which the thread that draws was busy for it.  memory_bytes: of its own.
     no_input_for: what the avatar has no input for, and so does not show: of "lips", "blink", "gaze", "head", "breath",
@@ -61,6 +62,7 @@ class SessionStats:
     late_by_host: int
     held: int
     skipped: int
+    dropped: int
     stalls: int
     stalled_ms: float
     queued_s: float

@@ -266,6 +266,46 @@ void an_interrupt_closes_the_mouth_and_tells_where(const Fixture& f) {
   CHECK(session->interrupt(80, position).ok() && position == -1);
 }
 
+// Frames of it that nobody has taken are dropped, and their sound is what fades.
+void an_interrupt_takes_back_what_was_not_acquired(const Fixture& f) {
+  const std::vector<float> x = sound(4 * kRate);
+  const auto session = open(f, params_of());
+  const auto scheduler = Scheduler::of(f.backend);
+  std::vector<Shown> frames;
+  CHECK(push(*session, x.data(), static_cast<int64_t>(x.size())).ok());
+  run_until(f, *session, scheduler->caller_ns() + 1000 * kMs, frames);
+  int64_t n = 0, position = 0;
+  CHECK(scheduler->step(scheduler->caller_ns() + 120 * kMs, n).ok() && n == 3);
+  CHECK(session->interrupt(80, position).ok());
+  const int64_t heard = frames.back().segment_sample + 640;
+  CHECK(position == heard && session->stats().dropped == 3);
+  const size_t before = frames.size();
+  run_until(f, *session, scheduler->caller_ns() + 200 * kMs, frames);
+  CHECK(frames[before].index == frames[before - 1].index + 4);
+  for (int64_t i = 0; i < 640; ++i) {
+    const float gain = 1 - static_cast<float>(i) / 1280;
+    CHECK(frames[before].samples[static_cast<size_t>(i)] == gain * x[static_cast<size_t>(heard + i)]);
+  }
+}
+
+// Each with the lips of its own sound, whatever was before.
+void utterances_begin_anew(const Fixture& f) {
+  SessionParams params = params_of();
+  params.drive.head = params.drive.blink = 0;  // what is left is the mouth
+  const std::vector<float> x = sound(kRate / 2);
+  const auto session = open(f, params);
+  const auto scheduler = Scheduler::of(f.backend);
+  std::vector<Shown> frames;
+  for (int i = 0; i < 3; ++i) {
+    CHECK(push(*session, x.data(), kRate / 2).ok() && session->flush().ok());
+    run_until(f, *session, scheduler->caller_ns() + 1010 * kMs, frames);
+  }
+  std::vector<std::vector<uint8_t>> spoken[3];
+  for (const Shown& frame : frames)
+    if (frame.segment >= 0) spoken[frame.segment].push_back(frame.picture);
+  CHECK(spoken[0].size() == 13 && spoken[0] == spoken[1] && spoken[0] == spoken[2]);
+}
+
 // Controls that are pushed are what is drawn, but for the frames that blend from and to idling.
 void controls_are_drawn_as_they_are(const Fixture& f) {
   const auto n = static_cast<size_t>(f.model->layout().size());
@@ -375,6 +415,8 @@ int main(int argc, char** argv) {
   a_starved_utterance_goes_on_where_it_was(f);
   a_starved_utterance_ends_by_itself(f);
   an_interrupt_closes_the_mouth_and_tells_where(f);
+  an_interrupt_takes_back_what_was_not_acquired(f);
+  utterances_begin_anew(f);
   controls_are_drawn_as_they_are(f);
   queues_are_bounded(f);
   a_reader_that_stops_stops_the_session(f);
