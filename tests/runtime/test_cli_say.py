@@ -89,7 +89,7 @@ def test_wrong_command_lines(tiny_path: Path, tmp_path: Path, capsys: Output) ->
     fails(capsys, [*say, "sample", "--fps", "61"], 2, "--fps must be 20 to 60 for speech; got 61.")
     fails(capsys, [*say, "sample", "--sound", "-o", "-"], 2, "--sound is for the window")
     fails(capsys, [*say, "no.wav", "-o", "-"], 1, "error: no.wav: no such file.")
-    fails(capsys, [*say, "sample", "-o", "-", "--latency-ms", "30"], 1, "latency_ms")
+    fails(capsys, [*say, "sample", "-o", "-", "--latency-ms", "30"], 1, "error: --latency-ms must be at least ")
     fails(capsys, ["say", tmp_path / "no.tsplat", "sample", "-o", "-"], 1, "no.tsplat")
     assert list(tmp_path.iterdir()) == []
 
