@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How soon after an interrupt the mouth is closed, by the pixels of the mouth."""
+"""The pixels of the mouth, and how soon after an interrupt they are those of a closed one."""
 
 import random
 import time
@@ -20,9 +20,10 @@ class Mouth:
     """openness: 0 closed, 1 with the jaw wide open, of a picture whose head and eyes rest."""
 
     def __init__(self, head: talksplat.Avatar, size: tuple[int, int]) -> None:
-        self._rest = self._drawn(head, size, 0.0)
-        change = np.abs(self._drawn(head, size, 1.0) - self._rest).max(2)
+        rest = self._drawn(head, size, 0.0)
+        change = np.abs(self._drawn(head, size, 1.0) - rest).max(2)
         self._where = change > 0.25 * change.max()
+        self._rest = rest[self._where]
         self._most = float(change[self._where].mean())
 
     @staticmethod
@@ -30,8 +31,12 @@ class Mouth:
         image = head.render_frame({"arkit": {"jawOpen": jaw}}, size, "rgb8").image
         return image.astype(np.float32)
 
+    def pixels(self, image: Any) -> Any:
+        """[n,3]: those that an opening jaw changes."""
+        return image[self._where]
+
     def openness(self, image: Any) -> float:
-        change = np.abs(image[self._where].astype(np.float32) - self._rest[self._where]).max(1)
+        change = np.abs(self.pixels(image).astype(np.float32) - self._rest).max(1)
         return float(change.mean()) / self._most
 
 
