@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The C ABI of sessions. In a child of fork() all of it is refused: there, neither the thread that draws nor who holds
 // a session's locks is left.
+#include <cstring>
 #include <memory>
 #include <mutex>
-#include <new>
+#include <string>
 
 #include "capi_handles.h"
 #include "capi_session_translate.h"
@@ -17,7 +18,6 @@ using ts::error;
 using ts::Status;
 using ts::StatusCode;
 using ts::capi::check_size;
-using ts::capi::from;
 using ts::capi::null_argument;
 using ts::capi::read_struct;
 using ts::capi::write_struct;
@@ -25,6 +25,14 @@ using ts::capi::write_struct;
 template <class Body>
 ts_status guarded(const Body& body) {
   return ts::capi::guarded(body, "out of memory. Ask for a smaller picture, fewer slots or a shorter queue_ms.");
+}
+
+// Puts the function before the message of what it called, which may have the end of its name already.
+Status from(const char* function, const Status& status) {
+  if (status.ok()) return {};
+  const std::string own = std::string(function).substr(std::strlen("ts_session_")) + ": ";
+  if (status.message().compare(0, own.size(), own) != 0) return ts::capi::from(function, status);
+  return ts::capi::from(function, Status(status.code(), status.message().substr(own.size())));
 }
 
 // Nothing of a session may be touched before this.
@@ -241,7 +249,7 @@ ts_status ts_engine_step(ts_engine* engine, int64_t time_ns, int64_t* n_frames) 
     int64_t n = 0;
     const Status status = ts::Scheduler::of(engine->backend)->step(time_ns, n);
     if (n_frames) *n_frames = n;
-    return from("ts_engine_step", status);
+    return ts::capi::from("ts_engine_step", status);
   });
 }
 

@@ -127,6 +127,8 @@ class Session final : public Worked {
   void fill_samples(LiveFrame& frame, bool speaks);
   bool leave_out(LiveFrame& frame);
   void count(LiveFrame& frame, int64_t free_ns, int64_t cpu_ns);
+  // Frames that waited to be acquired when the callback was set are its first.
+  bool hands_over() const { return callback_ != nullptr && slots_.waiting() > 0 && !aborted_; }
   void deliver(std::unique_lock<std::mutex>& lock);
   void end_if_done();
 

@@ -27,6 +27,7 @@ int64_t thread_cpu_ns() {
 
 Worked::Job Session::next_job(int64_t now) {
   const std::lock_guard<std::mutex> lock(state_);
+  if (hands_over()) return {now, now};
   if (!real_clock() && !clock_.started()) clock_.start(now);
   const Next next = decide(now);
   if (next.kind == Next::kNothing) return {};
@@ -101,6 +102,7 @@ void Session::let_it_stand_still(int64_t now, int64_t released) {
 void Session::work(int64_t now, int64_t free_ns) {
   const int64_t cpu_ns = thread_cpu_ns();
   std::unique_lock<std::mutex> lock(state_);
+  if (hands_over()) return deliver(lock);
   const Next next = decide(now);
   if (next.kind == Next::kNothing || next.released_ns > now) return;  // something has changed since it was its turn
   LiveFrame& frame = slots_.take();
@@ -152,7 +154,7 @@ const float* Session::compose(Next::Kind kind, LiveFrame& frame) {
   const float* control = kind == Next::kSpeech ? speaker_.speak(k) : speaker_.wait(k);
   frame.flags = speaks ? kLiveSpeech : kLiveIdle;
   if (starves) frame.flags |= kLiveStarved;
-  if (!speaks && tail_n_ > 0 && speaker_.fading(k)) frame.flags |= kLiveFading;
+  if (!speaks && tail_n_ > 0 && (tail_at_ < tail_n_ || speaker_.fading(k))) frame.flags |= kLiveFading;
   if (speaks) {
     const Utterance& utterance = utterances_.front();
     frame.segment = utterance.number, frame.segment_sample = utterance.taken;
@@ -262,7 +264,10 @@ void Session::deliver(std::unique_lock<std::mutex>& lock) {
   lock.lock();
   slots_.release(lent.slot, lent.index);
   in_callback_ = false;
-  if (!goes_on) closing_ = done_ = true;
+  if (!goes_on) {
+    closing_ = done_ = true;
+    callback_ = nullptr;
+  }
   lock.unlock();
   changed_.notify_all();
 }
