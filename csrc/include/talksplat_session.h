@@ -196,8 +196,8 @@ TS_API int64_t ts_now_ns(void); /* the clock of sessions: steady, whatever the s
 
 /* voice: Nullable: for an avatar that is moved by features or controls alone. params: Nullable: the defaults.
  * TS_LATENCY_REFUSED where latency_ms is less than chunk + look-ahead + one frame + p99 of drawing, measured now, with
- * all sessions that are open; the message has the sum. *smallest_ms (Nullable) is it either way. With the caller's clock
- * drawing does not count. */
+ * all sessions that are open; the message has the sum. *smallest_ms (Nullable) is it either way, and
+ * infinite where the engine has no time for one session more. With the caller's clock drawing does not count. */
 TS_API ts_status ts_session_create(const ts_avatar* avatar, const ts_voice* voice, const ts_session_params* params,
                                    ts_session** session, double* smallest_ms);
 /* At once, with frames that are lent. No other thread may be inside a function of the session, nor come later: end

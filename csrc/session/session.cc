@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "engine/renderer.h"
@@ -139,12 +140,13 @@ Status Session::promise(const Scheduler& scheduler, double& smallest_ms) {
   smallest_ms = smallest_ms_;
   const int64_t drawing_ns = measured_p99_ns_ + others_ns;
   load += static_cast<double>(measured_median_ns_) * params_.fps / 1e9;
-  if (real_clock() && load > kMostLoad)
-    return error(
-        StatusCode::kLatencyRefused,
-        "this engine has no time for one session more: with it, drawing would take %.0f %% of every second. Close "
-        "one, draw fewer or smaller frames, or use another engine.",
-        100 * load);
+  if (real_clock() && load > kMostLoad) {
+    smallest_ms = std::numeric_limits<double>::infinity();
+    return error(StatusCode::kLatencyRefused,
+                 "this engine has no time for one session more: with it, drawing would take %.0f %% of every second. "
+                 "Close one, draw fewer or smaller frames, or use another engine.",
+                 100 * load);
+  }
   // A millionth is rounding's.
   if (smallest_ms_ > params_.latency_ms * (1 + 1e-6))
     return error(
@@ -187,7 +189,7 @@ Status Session::acquire(int64_t timeout_ns, LiveFrame& frame) {
     return error(StatusCode::kInvalidArgument, "acquire: this session's frames go to a callback. Take it away first.");
   const bool waits = real_clock() && timeout_ns != 0;
   if (real_clock() && !clock_.started()) {
-    clock_.start(now_ns() + std::max(clock_.period_ns(), starve_ns_));
+    clock_.start(now_ns() + clock_.period_ns() + starve_ns_);
     lock.unlock();
     scheduler_->wake();
     lock.lock();
@@ -225,7 +227,7 @@ Status Session::set_callback(LiveCallback callback, void* user) {
     if (callback_thread_ != std::this_thread::get_id()) changed_.wait(lock, [this] { return !in_callback_; });
     callback_ = callback, user_ = user;
     if (callback && real_clock() && !clock_.started())
-      clock_.start(now_ns() + std::max(clock_.period_ns(), starve_ns_));
+      clock_.start(now_ns() + clock_.period_ns() + starve_ns_);
   }
   scheduler_->wake();
   return {};

@@ -33,7 +33,7 @@ class DeviceError(TalksplatError):
 class LatencyRefused(TalksplatError):
     """This avatar on this device cannot keep the latency that was asked for.
 
-    smallest_ms: the latency that would have been accepted.
+    smallest_ms: the latency that would have been accepted; infinite where there is no time for one session more.
     """
 
     smallest_ms: float = float("nan")
