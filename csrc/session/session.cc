@@ -226,8 +226,7 @@ Status Session::set_callback(LiveCallback callback, void* user) {
     std::unique_lock<std::mutex> lock(state_);
     if (callback_thread_ != std::this_thread::get_id()) changed_.wait(lock, [this] { return !in_callback_; });
     callback_ = callback, user_ = user;
-    if (callback && real_clock() && !clock_.started())
-      clock_.start(now_ns() + clock_.period_ns() + starve_ns_);
+    if (callback && real_clock() && !clock_.started()) clock_.start(now_ns() + clock_.period_ns() + starve_ns_);
   }
   scheduler_->wake();
   return {};
