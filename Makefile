@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # make demo    the demo head speaks a sentence: demo.mp4
 # make test    every test: C and C++ under sanitizers, then Python
+# make test-tsan  the C and C++ tests of sessions once more, under ThreadSanitizer
 # make test-clang  C and C++ tests once more, compiled by $(CLANG), clang if not given
 # make lint    ruff, mypy, the core's stub, clang-format
 # make bench   measure this machine
@@ -27,7 +28,7 @@ CLANG_FORMAT_SOURCES = $(shell find csrc kernels tests bench examples -name '*.c
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 MAKEFLAGS += --no-print-directory
 
-.PHONY: demo test test-cpp test-clang test-python lint format bench dev pythons neon-check clean distclean typing
+.PHONY: demo test test-cpp test-tsan test-clang test-python lint format bench dev pythons neon-check clean distclean typing
 .DEFAULT_GOAL := dev
 .DELETE_ON_ERROR:
 
@@ -48,6 +49,15 @@ test-cpp: dev
 	  -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g" -DTALKSPLAT_TESTS=ON -DTALKSPLAT_SANITIZE=ON
 	$(BIN)/cmake --build build/sanitize
 	$(BIN)/ctest --test-dir build/sanitize --output-on-failure --no-tests=error -j $(JOBS)
+
+# What several threads may do at once. The kernels of one instruction set do, and pictures are small: it takes a minute.
+# A child of fork() may have threads of its own there.
+test-tsan: dev
+	$(BIN)/cmake -S . -B build/tsan -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DCMAKE_BUILD_TYPE=Debug \
+	  -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g" -DTALKSPLAT_TESTS=ON -DTALKSPLAT_SANITIZE_THREADS=ON -DTALKSPLAT_ISAS=scalar
+	$(BIN)/cmake --build build/tsan --target session_tests
+	TSAN_OPTIONS="die_after_fork=0 $(TSAN_OPTIONS)" \
+	  $(BIN)/ctest --test-dir build/tsan -L session --output-on-failure --no-tests=error -j $(JOBS)
 
 # The C and C++ tests once more, by the other compiler.
 test-clang: dev

@@ -138,7 +138,7 @@ enum {
   TS_LIVE_LATE = 8,         /* ready after its deadline */
   TS_LIVE_HELD = 16,        /* late, and shows the picture of the frame before it (TS_LATE_HOLD) */
   TS_LIVE_SEGMENT_END = 32, /* the last of its utterance */
-  TS_LIVE_FADING = 64       /* the mouth of an interrupted utterance closes, and its sound fades */
+  TS_LIVE_FADING = 64       /* of none: the mouth of an interrupted utterance closes, or its sound fades */
 };
 
 /* When a frame's stages were, in nanoseconds of ts_now_ns() or of the caller's clock. */

@@ -18,7 +18,23 @@ MAX_SAMPLE: float
 MIN_FPS: float
 MAX_FPS: float
 MAX_AMOUNT: float
+MIN_SLOTS: int
+MAX_SLOTS: int
+MIN_QUEUE_MS: int
+MAX_QUEUE_MS: int
+MAX_LATENCY_MS: float
+MAX_CHUNK_MS: float
+MAX_FADE_MS: int
+MAX_UTTERANCES: int
+LIVE_SPEECH: int
+LIVE_IDLE: int
+LIVE_STARVED: int
+LIVE_LATE: int
+LIVE_HELD: int
+LIVE_SEGMENT_END: int
+LIVE_FADING: int
 
+def now_ns() -> int: ...
 def isa_names() -> list[str]: ...
 def frame_count(n_samples: int, rate_hz: int, fps: float) -> int: ...
 def first_sample(frame: int, rate_hz: int, fps: float) -> int: ...
@@ -44,6 +60,19 @@ class Precision(_Enumeration):
     REFERENCE: Precision
     FAST: Precision
     DEFAULT: Precision
+
+class OnLate(_Enumeration):
+    HOLD: OnLate
+    SKIP: OnLate
+
+class Idle(_Enumeration):
+    ALIVE: Idle
+    STILL: Idle
+    NONE: Idle
+
+class Clock(_Enumeration):
+    REAL: Clock
+    CALLER: Clock
 
 class Camera:
     def __init__(
@@ -81,6 +110,7 @@ class Engine:
     @property
     def scratch_bytes(self) -> int: ...
     def measure_peak(self) -> tuple[float, float]: ...
+    def step(self, time_ns: int) -> int: ...
 
 def rasterize(
     engine: Engine,
@@ -172,3 +202,78 @@ class Speech:
     def ready(self) -> int: ...
     def read(self, max_frames: int = -1) -> dict[str, NDArray[np.float32]]: ...
     def read_control(self, avatar: Avatar, max_frames: int = -1) -> NDArray[np.float32]: ...
+
+class Session:
+    def __init__(
+        self,
+        avatar: Avatar,
+        voice: Voice | None,
+        *,
+        fps: float,
+        width: int,
+        height: int,
+        format: Format,
+        precision: Precision,
+        latency_ms: float,
+        chunk_ms: float,
+        on_late: OnLate,
+        idle: Idle,
+        clock: Clock,
+        slots: int,
+        queue_ms: int,
+        flush_after_ms: int,
+        rate_hz: int,
+        channels: int,
+        seed: int,
+        mouth: float,
+        head: float,
+        blink: float,
+        background: NDArray[np.float32] | None,
+        own_background: bool,
+    ) -> None: ...
+    @property
+    def smallest_ms(self) -> float: ...
+    def push_audio(self, samples: NDArray[np.float32] | NDArray[np.int16], rate_hz: int) -> None: ...
+    def push_features(self, rows: NDArray[np.float32]) -> None: ...
+    def push_controls(self, rows: NDArray[np.float32]) -> None: ...
+    def flush(self) -> None: ...
+    def interrupt(self, fade_ms: int) -> int: ...
+    def set(
+        self,
+        look: bool,
+        gaze: Sequence[float],
+        head_pose: Sequence[float],
+        head: float,
+        blink: float,
+        listening: float,
+        emotion: Sequence[float],
+    ) -> None: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+    def acquire(self, timeout_s: float | None) -> LiveFrame | None: ...
+    def stats(self) -> dict[str, Any]: ...
+
+class LiveFrame:
+    @property
+    def flags(self) -> int: ...
+    @property
+    def index(self) -> int: ...
+    @property
+    def pts_samples(self) -> int: ...
+    @property
+    def rate_hz(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def segment(self) -> int: ...
+    @property
+    def segment_sample(self) -> int: ...
+    @property
+    def times(self) -> tuple[int, int, int, int, int, int]: ...
+    @property
+    def receipt(self) -> Receipt: ...
+    @property
+    def image(self) -> NDArray[Any]: ...
+    @property
+    def audio(self) -> NDArray[np.float32]: ...
+    def release(self) -> None: ...

@@ -251,7 +251,7 @@ void an_interrupt_closes_the_mouth_and_tells_where(const Fixture& f) {
   float tail = 0;
   for (size_t i = before; i < frames.size(); ++i) {
     const bool fades = i < before + 2;
-    CHECK(((frames[i].flags & kLiveFading) != 0) == (i == before));  // the second ends the fade: it is shut
+    CHECK(((frames[i].flags & kLiveFading) != 0) == fades);  // the second is shut, and has the last of the sound
     CHECK(frames[i].flags & kLiveIdle);
     for (const float v : frames[i].samples) {
       if (fades) tail = std::max(tail, std::abs(v));

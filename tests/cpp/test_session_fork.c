@@ -28,10 +28,14 @@ static ts_session_params live_params(void) {
 
 /* A thread of the parent's, so that forks come at any moment of a push or an acquire. */
 static void* talk(void* unused) {
+  ts_live_frame frame;
   (void)unused;
+  memset(&frame, 0, sizeof frame);
+  frame.struct_size = sizeof frame;
   while (!stop) {
     push(session, on.sound, 400);
-    if (take(session, 50 * (int64_t)MS, NULL) == TS_OK) ++taken;
+    if (ts_session_acquire(session, 50 * (int64_t)MS, &frame) == TS_OK && ts_session_release(session, &frame) == TS_OK)
+      ++taken;
     ts_session_interrupt(session, 20, NULL);
   }
   return NULL;
