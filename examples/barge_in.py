@@ -28,7 +28,7 @@ def main() -> None:
                 position = session.interrupt(FADE_MS)
                 session.set(listening=True)
                 said = (position or 0) / rate_hz
-            elif interrupted_s and not closed_s and frame.kind == "idle":
+            elif interrupted_s and not closed_s and frame.kind == "idle" and not frame.fading:
                 closed_s = time.monotonic()
                 session.set(listening=False)
                 session.push_audio(samples[: 2 * rate_hz])  # another answer, at the same rate

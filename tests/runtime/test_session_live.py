@@ -27,9 +27,8 @@ LATENCY_MS = 600  # tests run side by side, and drawing then takes its time
 
 @pytest.fixture
 def session() -> Any:
-    made = talksplat.load("demo", threads=1).create_session(
-        size=(32, 32), fps=FPS, format="rgb8", latency_ms=LATENCY_MS
-    )
+    avatar = talksplat.load("demo", threads=1)
+    made = avatar.create_session(size=(32, 32), fps=FPS, format="rgb8", latency_ms=LATENCY_MS)
     yield made
     made.abort()
 
