@@ -77,7 +77,7 @@ void register_live_frame(py::module_& m) {
   const auto field = [](auto ts_live_frame::* member) {
     return [member](const LiveFrame& frame) { return frame.get().*member; };
   };
-  py::class_<LiveFrame>(m, "LiveFrame")
+  py::class_<LiveFrame, std::shared_ptr<LiveFrame>>(m, "LiveFrame")
       .def_property_readonly("flags", field(&ts_live_frame::flags))
       .def_property_readonly("index", field(&ts_live_frame::index))
       .def_property_readonly("pts_samples", field(&ts_live_frame::pts_samples))

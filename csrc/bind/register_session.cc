@@ -13,7 +13,8 @@ namespace {
 constexpr double kSliceS = 0.1;  // of a wait: Ctrl-C is noticed between two
 constexpr double kMostS = 1e9;   // of a timeout: 30 years
 
-std::shared_ptr<Session> make_session(std::shared_ptr<Avatar> avatar, const Voice* voice, double fps, uint32_t width,
+std::shared_ptr<Session> make_session(std::shared_ptr<Avatar> avatar,
+                                      const std::optional<std::shared_ptr<Voice>>& voice, double fps, uint32_t width,
                                       uint32_t height, ts_format format, ts_precision precision, double latency_ms,
                                       double chunk_ms, ts_on_late on_late, ts_idle idle, ts_clock clock, uint32_t slots,
                                       uint32_t queue_ms, uint32_t flush_after_ms, uint32_t rate_hz, uint32_t channels,
@@ -43,7 +44,7 @@ std::shared_ptr<Session> make_session(std::shared_ptr<Avatar> avatar, const Voic
   params.head = head;
   params.blink = blink;
   params.background = own_background ? nullptr : &behind;
-  return std::make_shared<Session>(std::move(avatar), voice, params);
+  return std::make_shared<Session>(std::move(avatar), voice ? voice->get() : nullptr, params);
 }
 
 void push_audio(const Session& session, const py::array& samples, uint32_t rate_hz) {
@@ -89,12 +90,13 @@ void set(const Session& session, bool look, const std::array<float, 2>& gaze, co
   check_released([&] { return ts_session_set(session.get(), &presence); });
 }
 
-// nullptr where none came in time.
-std::unique_ptr<LiveFrame> acquire(const std::shared_ptr<Session>& session, std::optional<double> timeout_s) {
+// None where there is none in time.
+std::optional<std::shared_ptr<LiveFrame>> acquire(const std::shared_ptr<Session>& session,
+                                                  std::optional<double> timeout_s) {
   if (timeout_s && !(*timeout_s >= 0)) throw py::value_error("acquire: timeout_s must be 0 or more seconds, or None.");
   const auto ns = [](double seconds) { return static_cast<int64_t>(seconds * 1e9); };
   const int64_t begun_ns = ts_now_ns(), end_ns = begun_ns + ns(std::min(timeout_s.value_or(kMostS), kMostS));
-  auto frame = std::make_unique<LiveFrame>(session);
+  auto frame = std::make_shared<LiveFrame>(session);
   for (int64_t now_ns = begun_ns;; now_ns = ts_now_ns()) {
     const int64_t slice_ns = std::clamp(end_ns - now_ns, int64_t{0}, ns(kSliceS));
     const ts_status status = without_gil([&] { return frame->acquire(slice_ns); });
@@ -104,7 +106,7 @@ std::unique_ptr<LiveFrame> acquire(const std::shared_ptr<Session>& session, std:
     }
     if (status != TS_TIMEOUT) check(status);
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-    if (!session->waits() || ts_now_ns() >= end_ns) return nullptr;
+    if (!session->waits() || ts_now_ns() >= end_ns) return std::nullopt;
   }
 }
 

@@ -124,7 +124,7 @@ ts_voice_info Voice::info() const {
 }
 
 void register_voice(py::module_& m) {
-  py::class_<Voice>(m, "Voice")
+  py::class_<Voice, std::shared_ptr<Voice>>(m, "Voice")
       .def(py::init<const std::string&>(), py::arg("path"))
       .def_property_readonly("manifest", [](const Voice& voice) { return std::string(voice.info().manifest); })
       .def_property_readonly("look_ahead_s", [](const Voice& voice) { return voice.info().look_ahead_s; })
