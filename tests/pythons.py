@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,8 +29,11 @@ print(sys.version_info[0], sys.version_info[1], sys.executable, sep="\\n")
 """
 
 
+AT_ONCE = 2  # pip waits for the network and the linker for one core, most of the time
+
+
 def main() -> int:
-    failed, tried = [], 0
+    pythons: dict[str, str] = {}
     for minor in MINORS:
         version = f"3.{minor}"
         candidates = found(version)
@@ -40,16 +44,20 @@ def main() -> int:
         python, reason = usable(version, candidates)
         if python is None:
             print(f"Python {version}: skipped, {reason}", flush=True)
-            continue
-        begin = time.monotonic()
-        tried += 1
-        wrong = attempt(version, python)
-        print(f"Python {version}: {wrong or 'passed'}, {time.monotonic() - begin:.0f} s", flush=True)
-        if wrong:
-            failed.append(version)
-    if not tried:
+        else:
+            pythons[version] = python
+    if not pythons:
         print("no Python could be tried", flush=True)
-    return 1 if failed or not tried else 0
+        return 1
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return 0 if all(list(pool.map(passes, pythons, pythons.values()))) else 1
+
+
+def passes(version: str, python: str) -> bool:
+    begin = time.monotonic()
+    wrong = attempt(version, python)
+    print(f"Python {version}: {wrong or 'passed'}, {time.monotonic() - begin:.0f} s", flush=True)
+    return not wrong
 
 
 def found(version: str) -> list[str]:
