@@ -53,7 +53,7 @@ class Case:
 
 
 def speech(seed: int) -> np.ndarray:
-    """Phrases of one to three seconds with pauses as long, and lips that seal now and then, also as some phrases begin."""
+    """Phrases and pauses of one to three seconds; lips that seal now and then, also as some phrases begin."""
     random = Random(seed, 100)
     rows = np.zeros((N_STEPS, len(CHANNELS)))
     begun, end, speaks, syllable = 0, 0, True, 0.0
