@@ -51,7 +51,7 @@ typedef enum ts_on_late {
 
 typedef enum ts_idle {
   TS_IDLE_ALIVE = 0, /* between utterances the face blinks, looks about and moves */
-  TS_IDLE_STILL = 1, /* it rests; every frame is drawn */
+  TS_IDLE_STILL = 1, /* it rests, whatever is set; every frame is drawn */
   TS_IDLE_NONE = 2   /* there are no frames between utterances */
 } ts_idle;
 

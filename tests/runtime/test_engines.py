@@ -29,7 +29,7 @@ CANVAS = (16, 16, talksplat._core.Format.RGB8, talksplat._core.Precision.REFEREN
 
 
 def engine_threads() -> int:
-    """Threads of this process, once none has come or gone for a while: one that was joined is listed a little longer."""
+    """Threads of this process, once none has come or gone for a while: a joined one is listed a little longer."""
     gc.collect()  # engines of earlier tests
     counts = [0, 1]
     while len(set(counts[-5:])) > 1:
