@@ -28,7 +28,8 @@ ts_status ts_frame_create(const ts_avatar* avatar, const ts_frame_params* params
     ts_frame_params p;
     TS_RETURN_IF_ERROR(read_struct("ts_frame_create: params", params, ts_frame_params_default(), p));
     ts::Canvas canvas;
-    TS_RETURN_IF_ERROR(ts::capi::to_canvas(p, avatar->model->file(), canvas));
+    TS_RETURN_IF_ERROR(ts::capi::to_canvas(p.width, p.height, p.format, p.precision, avatar->model->file(), canvas));
+    canvas.alpha = p.alpha != 0, canvas.depth = p.depth != 0;
     TS_RETURN_IF_ERROR(made_here("ts_frame_create", avatar->model->backend()));
     std::unique_ptr<ts_frame> made(new ts_frame{});
     TS_RETURN_IF_ERROR(ts::Frame::make(avatar->model, canvas, made->frame));

@@ -81,10 +81,8 @@ Status to_session_params(const ts_session_params& given, const AvatarFile& file,
   TS_RETURN_IF_ERROR(check_range(kCreate, "head", given.head, 0, TS_MAX_AMOUNT));
   TS_RETURN_IF_ERROR(check_range(kCreate, "blink", given.blink, 0, TS_MAX_AMOUNT));
 
-  ts_frame_params canvas = ts_frame_params_default();
-  canvas.width = given.width, canvas.height = given.height;
-  canvas.format = given.format, canvas.precision = given.precision;
-  TS_RETURN_IF_ERROR(from(kCreate, to_canvas(canvas, file, params.canvas)));
+  TS_RETURN_IF_ERROR(
+      from(kCreate, to_canvas(given.width, given.height, given.format, given.precision, file, params.canvas)));
   if (given.background) {
     TS_RETURN_IF_ERROR(to_background(kCreate, *given.background, background));
     TS_RETURN_IF_ERROR(from(kCreate, check(background)));

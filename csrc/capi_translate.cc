@@ -54,14 +54,14 @@ Status to_image(const ts_image& given, Image& image) {
   return {};
 }
 
-Status to_canvas(const ts_frame_params& p, const AvatarFile& file, Canvas& canvas) {
-  TS_RETURN_IF_ERROR(to_format(p.format, canvas.format));
-  TS_RETURN_IF_ERROR(to_precision(p.precision, canvas.precision));
-  const bool own = p.width == 0 && p.height == 0;
-  const int64_t width = own ? file.width : p.width, height = own ? file.height : p.height;
-  TS_RETURN_IF_ERROR(check_size(canvas.format, width, height));
-  canvas.width = static_cast<int>(width), canvas.height = static_cast<int>(height);
-  canvas.alpha = p.alpha != 0, canvas.depth = p.depth != 0;
+Status to_canvas(uint32_t width, uint32_t height, const ts_format& format, const ts_precision& precision,
+                 const AvatarFile& file, Canvas& canvas) {
+  TS_RETURN_IF_ERROR(to_format(format, canvas.format));
+  TS_RETURN_IF_ERROR(to_precision(precision, canvas.precision));
+  const bool own = width == 0 && height == 0;
+  const int64_t w = own ? file.width : width, h = own ? file.height : height;
+  TS_RETURN_IF_ERROR(check_size(canvas.format, w, h));
+  canvas.width = static_cast<int>(w), canvas.height = static_cast<int>(h);
   return {};
 }
 

@@ -25,8 +25,9 @@ Status to_format(const ts_format& given, Format& format);
 Status to_precision(const ts_precision& given, Precision& precision);
 Status to_sample_format(const ts_sample_format& given, SampleFormat& format);
 Status to_image(const ts_image& given, Image& image);
-// Width and height that are both 0 are those of the avatar's canvas.
-Status to_canvas(const ts_frame_params& given, const AvatarFile& file, Canvas& canvas);
+// Without planes. Width and height that are both 0 are those of the avatar's canvas.
+Status to_canvas(uint32_t width, uint32_t height, const ts_format& format, const ts_precision& precision,
+                 const AvatarFile& file, Canvas& canvas);
 Status to_background(const char* function, const ts_background& given, Background& background);
 Camera to_camera(const ts_camera& given);
 ts_camera to_c(const Camera& camera);
