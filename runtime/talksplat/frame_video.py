@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 
 from ._arrays import as_number
 from .frame import Frame
+from .live_frame import LiveFrame
 
 
 def write_video(frames: Iterable[Frame], path: str | os.PathLike[str], fps: float | None = None) -> int:
-    """Write what render(), render_motion() or a list of frames gives, while it is drawn. Returns how many they were.
+    """Write what render(), render_motion(), a session or a list of frames gives, while it is drawn.
+
+    Returns how many pictures were written: one of each frame, and before a live frame that has the sound of others
+    which were left out (on_late="skip"), the one before it for each of those.
 
     path: NAME.mp4, .mov or .mkv (H.264, with the frames' sound), of rgb8 or nv12 pictures, which encode faster, both
     of even width and height; or FOLDER/NAME%05d.png, of rgb8 or rgba8 (transparent). It appears when it is whole, in
@@ -48,12 +52,17 @@ def write_video(frames: Iterable[Frame], path: str | os.PathLike[str], fps: floa
     sound = None
     if first.audio is not None and first.sample_rate is not None:
         sound = first.sample_rate, 1 if first.audio.ndim == 1 else first.audio.shape[1]
-    written = 0
+    written, before = 0, first.image
     with open_video(target, rate, first.size, form, sound) as writer:
-        for frame in itertools.chain([first], rest):
-            _require_frame(frame, first, written)
-            writer.write(_nv12(frame.image) if encode else frame.image, frame.audio)
-            written += 1
+        for number, frame in enumerate(itertools.chain([first], rest)):
+            _require_frame(frame, first, number)
+            image = _nv12(frame.image) if encode else frame.image
+            left_out = frame.left_out if isinstance(frame, LiveFrame) and number > 0 else 0
+            for _ in range(left_out):
+                writer.write(before, None)
+            writer.write(image, frame.audio)
+            written += 1 + left_out
+            before = image
     return written
 
 

@@ -86,6 +86,15 @@ class LiveFrame(Frame):
         return bool(self.flags & _core.LIVE_SEGMENT_END)
 
     @property
+    def left_out(self) -> int:
+        """How many frames before it were left out, whose sound it has, too (on_late="skip")."""
+        k = self.index
+        if self.sample_rate is not None and self.fps is not None:
+            while k > 0 and _core.first_sample(k - 1, self.sample_rate, self.fps) >= self.pts_samples:
+                k -= 1
+        return self.index - k
+
+    @property
     def wait_ms(self) -> float:
         """From when it could be drawn, its last needed sample there, to when it was ready."""
         return (self.times.ready - max(self.times.heard, self.times.released)) * 1e3

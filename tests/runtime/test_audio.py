@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import talksplat
 from runtime.sounds import all_samples, chirps, lag_s, write_sound
 from talksplat import AudioInvalid
 from talksplat.audio import open_audio
@@ -168,6 +169,24 @@ def test_a_stream_that_gives_more_than_was_asked_for() -> None:
 
     with pytest.raises(AudioInvalid, match=r"read\(\d+\) must give at most so many bytes"):
         heard(Gushes())
+
+
+def test_whole_sounds(tmp_path: Path) -> None:
+    """load_audio: [n] of one channel, [n,channels] of more."""
+    samples, rate = talksplat.load_audio("sample")
+    audio = open_audio("test", "sample")
+    assert (samples.dtype, samples.ndim, rate) == (np.float32, 1, audio.rate)
+    np.testing.assert_array_equal(samples, np.concatenate(list(audio.blocks()))[:, 0])
+    both = np.stack([samples[:999], -samples[:999]], axis=1)
+    path = write_sound(tmp_path / "both.wav", both, rate, "pcm_f32le", "flt")
+    for source in (path, str(path), path.read_bytes()):
+        again, rate_hz = talksplat.load_audio(source)
+        np.testing.assert_array_equal(again, both)
+        assert rate_hz == rate
+    with pytest.raises(ValueError, match=r"load_audio: audio must be a path, bytes or a binary file; got ndarray\."):
+        talksplat.load_audio(samples)
+    with pytest.raises(AudioInvalid, match="no such file"):
+        talksplat.load_audio(tmp_path / "no.wav")
 
 
 def test_words_are_built_in_and_paths_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import gc
 import pickle
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -136,6 +137,37 @@ def test_a_session_becomes_a_video(tmp_path: Path) -> None:
     heard = open_audio("test", path)
     assert heard.rate == rate
     assert sum(map(len, heard.blocks())) / rate == pytest.approx(len(frames) / 25, abs=0.1)
+
+
+def test_what_was_left_out_is_held_in_a_video(tmp_path: Path) -> None:
+    """As on_late="skip" gives them: a frame has the sound of those before it that were not made."""
+    rate, n = 16000, 640
+    frames = []
+    for index, left_out in ((0, 0), (1, 0), (4, 2), (5, 0)):
+        image = np.full((64, 64, 3), 40 * index, np.uint8)
+        sound = np.zeros(n * (left_out + 1), np.float32)
+        frames.append(
+            talksplat.LiveFrame(
+                image,
+                index / 25,
+                index,
+                None,
+                sound,
+                rate,
+                25.0,
+                pts_samples=n * (index - left_out),  # type: ignore[arg-type]
+            )
+        )
+    assert [frame.left_out for frame in frames] == [0, 0, 2, 0]
+    path = tmp_path / "skipped.mp4"
+    assert talksplat.write_video(frames, path) == 6
+    with av.open(str(path)) as video:
+        levels = [picture.to_ndarray(format="rgb24").mean() for picture in video.decode(video=0)]
+    np.testing.assert_allclose(levels, [0, 40, 40, 40, 160, 200], atol=8)
+    heard = open_audio("test", path)
+    assert sum(map(len, heard.blocks())) / rate == pytest.approx(6 / 25, abs=0.1)
+    # The first may follow others that are not in this video.
+    assert talksplat.write_video(frames[2:], path) == 2
 
 
 def test_a_session_that_is_left_ends() -> None:
