@@ -178,10 +178,10 @@ def test_contributing_names_files_that_exist() -> None:
 
 
 def test_readme_c_is_the_examples() -> None:
-    """README shows the heart of examples/speak.c as it is there, where it is compiled and run."""
-    (code,) = readme_blocks("c")
-    assert len(code.splitlines()) <= 15
-    assert textwrap.indent(code, "  ") in (ROOT / "examples" / "speak.c").read_text()
+    """README shows the hearts of examples/live.c and speak.c as they are there, where they are compiled and run."""
+    for code, name in zip(readme_blocks("c"), ("live.c", "speak.c"), strict=True):
+        assert len(code.splitlines()) <= 15
+        assert textwrap.indent(code, "  ") in (ROOT / "examples" / name).read_text()
 
 
 def test_readme_command_lines_exist() -> None:
@@ -204,7 +204,7 @@ def test_readme_command_lines_exist() -> None:
 
 def test_readme_python_runs(demo_avatar: Path, tmp_path: Path) -> None:
     """README's Python, as written, in a folder that has the files it names."""
-    (code,) = readme_blocks("python")
     shutil.copy(demo_avatar, tmp_path / "head.tsplat")
-    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
+    for code in readme_blocks("python"):
+        ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr

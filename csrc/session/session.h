@@ -160,6 +160,7 @@ class Session final : public Worked {
   int rate_hz_, channels_;  // of the frames' sound
   bool pushing_ = false;    // sound is being copied into the open utterance
   bool starving_ = false;
+  bool interrupted_ = false;  // and its mouth, or its sound, still fades
   int64_t starved_since_ns_ = 0;
   bool making_ = false, drop_made_ = false;  // a frame is being drawn; in vain
   bool no_slot_ = false;                     // the next frame had to wait for one

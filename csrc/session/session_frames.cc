@@ -154,7 +154,8 @@ const float* Session::compose(Next::Kind kind, LiveFrame& frame) {
   const float* control = kind == Next::kSpeech ? speaker_.speak(k) : speaker_.wait(k);
   frame.flags = speaks ? kLiveSpeech : kLiveIdle;
   if (starves) frame.flags |= kLiveStarved;
-  if (!speaks && tail_n_ > 0 && (tail_at_ < tail_n_ || speaker_.fading(k))) frame.flags |= kLiveFading;
+  interrupted_ = interrupted_ && !speaks && (tail_at_ < tail_n_ || speaker_.fading(k));
+  if (interrupted_) frame.flags |= kLiveFading;
   if (speaks) {
     const Utterance& utterance = utterances_.front();
     frame.segment = utterance.number, frame.segment_sample = utterance.taken;
@@ -209,7 +210,6 @@ void Session::fill_samples(LiveFrame& frame, bool speaks) {
     for (int c = 0; c < channels_; ++c)
       to[i * channels_ + c] += gain * tail_[static_cast<size_t>(tail_at_ * channels_ + c)];
   }
-  if (tail_at_ == tail_n_ && !speaker_.fading(frame.index)) tail_at_ = tail_n_ = 0;
 }
 
 // OnLate::kSkip: no picture; its sound goes with the next frame. False: it must be shown, as utterances begin and end

@@ -252,7 +252,10 @@ Status Session::interrupt(int fade_ms, int64_t& position) {
     const std::lock_guard<std::mutex> lock(state_);
     if (failure_.code() != StatusCode::kOk) return failure_;
     position = drop_unheard(int64_t{fade_ms});
-    if (speaker_.speaks()) speaker_.interrupt(fade_ms / 1000.0);
+    if (speaker_.speaks()) {
+      speaker_.interrupt(fade_ms / 1000.0);
+      interrupted_ = true;
+    }
     starving_ = false;
     if (utterances_.clear()) speech_rate_hz_ = 0;
     end_if_done();

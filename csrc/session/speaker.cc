@@ -76,6 +76,13 @@ Status Speaker::check_features() const {
   if (!windows.any() || windows.of_voice())
     return error(StatusCode::kInvalidArgument,
                  "this avatar takes no features of another encoder. Push its sound, or controls.");
+  for (const size_t input : windows.inputs()) {
+    const FeatureWindow& window = model_->file().inputs[input].window;
+    if (int64_t{window.length} * window.channels != feature_floats_)
+      return error(
+          StatusCode::kInvalidArgument,
+          "this avatar has windows of several kinds of features, which cannot be pushed as one. Push controls.");
+  }
   if (static_cast<float>(params_.fps) != model_->file().fps)
     return error(StatusCode::kInvalidArgument,
                  "the session's fps must be %g, the rate of the avatar's features; got %g.",
