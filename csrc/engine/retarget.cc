@@ -113,6 +113,8 @@ Retarget::Retarget(const AvatarFile& file, const ControlLayout& layout) : layout
   if (flame_) place_on_flame(file);
   place_on_units(file);
   place_head(file);
+  const int breath = input_named(file, "breath");
+  if (breath != kNone && file.inputs[static_cast<size_t>(breath)].size == 1) breath_input_ = breath;
   moved_by_.resize(file.inputs.size());
   for (const Element& element : elements_) {
     moved_by_[layout_.input_at(element.at)] |= element.told_by;
@@ -243,7 +245,8 @@ Retarget::Weights Retarget::given_weights(const FaceRows& face) {
 }
 
 bool Retarget::moves(size_t input, const FaceRows& face) const {
-  return (face.head_pose && static_cast<int>(input) == head_input_) || (moved_by_[input] & given_weights(face)).any();
+  return (face.head_pose && static_cast<int>(input) == head_input_) ||
+         (face.breath && static_cast<int>(input) == breath_input_) || (moved_by_[input] & given_weights(face)).any();
 }
 
 void Retarget::apply(const FaceRows& face, float* control) const {
@@ -255,6 +258,9 @@ void Retarget::apply(const FaceRows& face, float* control) const {
       for (int axis = 0; axis < 3; ++axis) {
         turn[axis] = to_float(head_start_[axis] + static_cast<double>(face.head_pose[3 * row + axis]));
       }
+    }
+    if (face.breath && breath_has_place()) {
+      control[layout_.offset(static_cast<size_t>(breath_input_))] = face.breath[row];
     }
     if (given.none()) continue;
     double weight[kArkitWeights];

@@ -4,7 +4,8 @@
 // A rig with ARKit's names takes the weights as they are; a shape that it lacks goes to what stands in for it
 // (stand_ins.h). A FLAME avatar turns jaw, eyes and neck, which geometry settles, and moves its lips by the
 // coefficients that were solved on its mesh (flame_lips.h). A network that is told action units, or how far the eyes
-// are shut, has brows and lids moved. What finds no place is left out, and has_place() says so.
+// are shut, has brows and lids moved. An input called "breath" of one number is how full the lungs are. What finds no
+// place is left out, and has_place() says so.
 #pragma once
 #include <bitset>
 #include <cstddef>
@@ -23,6 +24,7 @@ struct FaceRows {
   const float* weight = nullptr;     // [n,kArkitWeights]; nullptr: none is given
   const bool* given = nullptr;       // [kArkitWeights], which of them are given; nullptr: all
   const float* head_pose = nullptr;  // [n,3] axis-angle, radians; nullptr: not given
+  const float* breath = nullptr;     // [n] 0..1; nullptr: not given
 };
 
 class Retarget {
@@ -44,9 +46,10 @@ class Retarget {
   // and lips: those that are not given are 0.
   bool moves(size_t input, const FaceRows& face) const;
 
-  // Whether the avatar has a place for the weight, and for the head pose.
+  // Whether the avatar has a place for the weight, for the head pose, and for breath.
   bool has_place(int weight) const { return has_place_[static_cast<size_t>(weight)]; }  // arkit::Weight
   bool head_has_place() const { return head_input_ >= 0; }
+  bool breath_has_place() const { return breath_input_ >= 0; }
 
  private:
   using Weights = std::bitset<kArkitWeights>;  // a set of them
@@ -79,6 +82,7 @@ class Retarget {
   std::vector<Weights> moved_by_;  // [inputs] any of these moves it
   Weights has_place_;
   int head_input_ = -1;               // -1: the head pose has no place
+  int breath_input_ = -1;             // likewise
   double head_start_[3] = {0, 0, 0};  // added to the head pose
 };
 

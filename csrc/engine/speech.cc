@@ -10,7 +10,8 @@
 namespace ts {
 namespace {
 
-constexpr int kFaceFloats = kArkitWeights + 3 + 1;  // weight, head_pose, voice; channels and features follow
+// Of a frame that waits: weight, head_pose, voice, breath; channels and features follow.
+constexpr int kVoiceAt = kArkitWeights + 3, kBreathAt = kVoiceAt + 1, kFaceFloats = kBreathAt + 1;
 
 }  // namespace
 
@@ -124,6 +125,7 @@ void Speech::keep_frames() {
     float* out = std::copy_n(face.weight, kArkitWeights, waiting_.data() + at);
     out = std::copy_n(face.head_pose, 3, out);
     *out++ = face.voice;
+    *out++ = face.breath;
     const float *before = said_[step % 2].data(), *after = said_[(step + 1) % 2].data();
     for (int i = 0; i < n_channels_ + n_features_; ++i) out[i] = (1 - share) * before[i] + share * after[i];
     ++n_frames_;
@@ -164,7 +166,7 @@ int64_t Speech::read_faces(const FaceArrays& faces, int64_t max_frames) {
   for (int64_t row = 0; row < n; ++row, face += frame_floats()) {
     take(face, kArkitWeights, row, faces.weight);
     take(face + kArkitWeights, 3, row, faces.head_pose);
-    take(face + kArkitWeights + 3, 1, row, faces.voice);
+    take(face + kVoiceAt, 1, row, faces.voice);
     take(face + kFaceFloats, n_channels_, row, faces.channel);
     take(face + kFaceFloats + n_channels_, n_features_, row, faces.feature);
   }
@@ -219,7 +221,7 @@ Status Speech::read_control(const Model& model, float* control, int64_t max_fram
     const float* face = waiting_frame(first_frame_ + row);
     FaceRows one;
     one.n = 1;
-    one.weight = face, one.head_pose = face + kArkitWeights;
+    one.weight = face, one.head_pose = face + kArkitWeights, one.breath = face + kBreathAt;
     model.retarget().apply(one, control);
     fill_windows(model, row, control);
   }

@@ -398,9 +398,9 @@ typedef struct ts_speech_params {
   uint32_t rate_hz;  /* of the audio: TS_MIN_RATE_HZ..TS_MAX_RATE_HZ */
   uint32_t channels; /* 1..TS_MAX_CHANNELS, interleaved; their mean is heard */
   double fps;        /* of the faces: TS_MIN_FPS..TS_MAX_FPS */
-  uint64_t seed;     /* of blinks, gaze and head motion */
+  uint64_t seed;     /* of blinks, gaze, head motion and breath */
   float mouth;       /* gain of the mouth's opening and shapes, 0..2; closures stay closed */
-  float head;        /* amount of head motion, 0..2; 0: none */
+  float head;        /* amount of head motion, 0..2, and up to 1 of breath; 0: none */
   float blink;       /* blinks relative to a usual rate, 0..2; 0: no blinks and no gaze */
 } ts_speech_params;
 
@@ -414,7 +414,7 @@ TS_API ts_status ts_speech_create(ts_engine* engine, const ts_voice* voice, cons
 TS_API void ts_speech_destroy(ts_speech* speech);
 
 /* n samples of every channel, all of them or, on failure, none. TS_AUDIO_INVALID for numbers that are not finite or
- * beyond +-TS_MAX_SAMPLE. Frames wait in memory until they are read, 4 (56 + n_channels + n_features) bytes each.
+ * beyond +-TS_MAX_SAMPLE. Frames wait in memory until they are read, 4 (57 + n_channels + n_features) bytes each.
  */
 TS_API ts_status ts_speech_push(ts_speech* speech, ts_sample_format format, const void* samples, int64_t n);
 /* The audio ends here: frames to its last sample become ready. ts_speech_reset begins a new utterance, at time 0. */
@@ -435,7 +435,8 @@ typedef struct ts_faces {
 TS_API ts_status ts_speech_read(ts_speech* speech, const ts_faces* faces, int64_t max_frames, int64_t* n_frames);
 /* The same frames as controls of an avatar that speaks, [max_frames,n_control]; it may be of another engine. Windows of
  * features have the frames around each, zeros before the utterance and after it: a frame is ready when those after it
- * are, and the stream's fps must be the avatar's. TS_INVALID_ARGUMENT says what of the avatar does not fit the voice. */
+ * are, and the stream's fps must be the avatar's. An input called "breath" of one number is how full the lungs are, 0..1.
+ * TS_INVALID_ARGUMENT says what of the avatar does not fit the voice. */
 TS_API ts_status ts_speech_read_control(ts_speech* speech, const ts_avatar* avatar, float* control, int64_t max_frames,
                                         int64_t* n_frames);
 TS_API int64_t ts_speech_ready(const ts_speech* speech); /* faces that can be read now */

@@ -85,7 +85,7 @@ typedef struct ts_session_params {
   uint32_t flush_after_ms;         /* an utterance that is starved for so long ends, as if it were flushed; 0: never, to
                                       TS_MAX_QUEUE_MS */
   uint32_t rate_hz, channels;      /* of the silence that frames carry before the first push */
-  uint64_t seed;                   /* of blinks, gaze and head motion */
+  uint64_t seed;                   /* of blinks, gaze, head motion and breath */
   float mouth, head, blink;        /* as in ts_speech_params */
   const ts_background* background; /* copied. Nullable: the avatar's own: its plate, or its colour */
 } ts_session_params;

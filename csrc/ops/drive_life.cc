@@ -179,9 +179,11 @@ void Life::at(double time_s, double share, Face* face) const {
   }
   pose[0] += nodding_.at(time_s);
   attitude_.attend(time_s, share, pose);
-  for (double& angle : pose) angle *= head_ * attitude_.head(share);
+  const double moves = head_ * attitude_.head(share);
+  for (double& angle : pose) angle *= moves;
   attitude_.turn(share, pose);
   for (int axis = 0; axis < 3; ++axis) face->head_pose[axis] = static_cast<float>(pose[axis]);
+  face->breath = static_cast<float>(std::min(moves, 1.0) * breath_.at(time_s));
 
   const auto set = [face](arkit::Weight weight, double value) {
     face->weight[weight] = static_cast<float>(std::clamp(value, 0.0, 1.0));

@@ -16,18 +16,16 @@ namespace ts {
 
 class Life {
  public:
-  // Amounts as in ts_speech_params: of head motion, of blinks.
+  // Amounts as in ts_speech_params: of head motion and breath, of blinks.
   Life(uint64_t seed, double head, double blink);
   // From the next step on; nothing jumps.
   void set(const Presence& presence) { attitude_.set(presence); }
   // Step j: how far speech has opened the mouth's gate, the jaw that the voice says, both 0..1, and whether a phrase
   // ends here.
   void step(double open, double jaw, bool phrase_ends);
-  // The face at time_s, which lies a `share` of the way from the step before the last to the last one. Writes head_pose
-  // and the weights of eyes and brows; moods add to these and to the mouth that is there.
+  // The face at time_s, which lies a `share` of the way from the step before the last to the last one. Writes head_pose,
+  // breath and the weights of eyes and brows; moods add to these and to the mouth that is there.
   void at(double time_s, double share, Face* face) const;
-  // How full the lungs are, 0..1: a function of the seed and time alone.
-  double breath(double time_s) const { return breath_.at(time_s); }
 
  private:
   void pace_blinks(double now);

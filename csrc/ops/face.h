@@ -34,6 +34,7 @@ struct Face {
   float weight[kArkitWeights];  // 0..1
   float head_pose[3];           // axis-angle, radians: x to the face's left, y up, z out of the face
   float voice;                  // how surely someone speaks, 0..1
+  float breath;                 // how full the lungs are, 0..1
 };
 
 // From 0 to 1 without a jump of velocity; x in 0..1.

@@ -14,13 +14,6 @@ constexpr double kCloseS = 0.16;  // a mouth that is left open closes, as the vo
 constexpr double kAliveS = 0.5;   // life comes and goes, where it rests between utterances
 constexpr double kWarmS = 2;      // of silence, after which the voice says the same of more
 
-int input_at(const Model& model, const char* name) {
-  const auto& inputs = model.file().inputs;
-  for (size_t i = 0; i < inputs.size(); ++i)
-    if (inputs[i].name == name && inputs[i].size == 1) return static_cast<int>(model.layout().offset(i));
-  return -1;
-}
-
 }  // namespace
 
 Speaker::Speaker(std::shared_ptr<const Model> model, std::shared_ptr<const Voice> voice, const DriveParams& params,
@@ -29,7 +22,6 @@ Speaker::Speaker(std::shared_ptr<const Model> model, std::shared_ptr<const Voice
       voice_(std::move(voice)),
       params_(params),
       still_(still),
-      breath_at_(input_at(*model_, "breath")),
       life_(params.seed, static_cast<double>(params.head), static_cast<double>(params.blink)),
       alive_(still ? 0 : 1),
       mouth_(kArkitWeights),
@@ -232,6 +224,7 @@ const float* Speaker::show(int64_t k, Face& face, bool speaking) {
           static_cast<float>(lerp(static_cast<double>(face.weight[i]), static_cast<double>(alive.weight[i]), share));
     }
     for (float& turn : alive.head_pose) turn = static_cast<float>(share * static_cast<double>(turn));
+    alive.breath = static_cast<float>(share * static_cast<double>(alive.breath));
   }
   float* control = control_.data();
   const bool rows = speaking && utterances_->front().motion != Motion::kSound;
@@ -240,9 +233,8 @@ const float* Speaker::show(int64_t k, Face& face, bool speaking) {
   } else {
     FaceRows one;
     one.n = 1;
-    one.weight = alive.weight, one.head_pose = alive.head_pose;
+    one.weight = alive.weight, one.head_pose = alive.head_pose, one.breath = &alive.breath;
     model_->retarget().apply(one, control);
-    if (breath_at_ >= 0) control[breath_at_] = static_cast<float>(still_ ? 0.0 : life_.breath(time));
     if (rows) {
       fill_features(control);
     } else if (speaking) {
@@ -301,7 +293,7 @@ void Speaker::change_windows(float value, float* control) const {
 
 bool Speaker::has_place(int i) const {
   if (i < kArkitWeights) return model_->retarget().has_place(i);
-  return i == kArkitWeights ? model_->retarget().head_has_place() : breath_at_ >= 0;
+  return i == kArkitWeights ? model_->retarget().head_has_place() : model_->retarget().breath_has_place();
 }
 
 uint64_t Speaker::bytes() const {

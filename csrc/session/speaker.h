@@ -67,7 +67,6 @@ class Speaker {
   const DriveParams params_;
   const bool still_;
   int64_t feature_floats_ = 0;
-  int breath_at_ = -1;                 // in a control; -1: it has none
   std::vector<size_t> window_floats_;  // elements of a control that are windows
   std::vector<float> rest_feature_;    // what the voice says of silence
 

@@ -11,7 +11,7 @@ from scipy import ndimage
 import talksplat
 from reference import tsplat
 from talksplat.arkit import ARKIT_NAMES
-from talksplat.authoring.demo import face, head, shapes
+from talksplat.authoring.demo import breath, face, head, shapes
 from talksplat.authoring.demo.build import build
 
 SHIPPED = Path(talksplat.__file__).parent / "assets" / "demo.tsplat"
@@ -89,6 +89,7 @@ def test_size_and_names(avatar: talksplat.Avatar) -> None:
     assert tuple(arkit["names"]) == ARKIT_NAMES
     assert sorted(arkit["shapes"]) == list(range(52))
     assert {"head_pose", "neck_pose", "jaw_pose", "eyes_pose"} <= avatar.inputs.keys()
+    assert avatar.inputs["breath"].names == ("breath",) and avatar.inputs["breath"].default == (0.0,)
     assert np.isfinite(avatar.vertices()).all()
     assert np.linalg.norm(avatar.vertices(), axis=1).max() < 0.4
 
@@ -211,3 +212,36 @@ def test_joints(avatar: talksplat.Avatar) -> None:
     np.testing.assert_allclose(by_joint[chin], by_shape[chin], atol=2e-3)
     looked = np.abs(avatar.vertices({"eyes_pose": [0.2, 0.1, 0.0, 0.2, 0.1, 0.0]}) - rest).max(1) > 1e-6
     assert (np.linalg.norm(np.abs(rest[looked]) - head.EYE * 1e-3, axis=1) < 0.022).all()
+
+
+def test_breath_lifts_the_shoulders_and_leaves_the_head(avatar: talksplat.Avatar) -> None:
+    rest = avatar.vertices() * 1e3
+    full = (avatar.vertices({"breath": [1.0]}) * 1e3) - rest
+    half = (avatar.vertices({"breath": {"breath": 0.5}}) * 1e3) - rest
+    np.testing.assert_allclose(half, full / 2, atol=1e-4)
+    # The head and the upper half of the neck are still; the body rises, the shoulders most.
+    assert not full[rest[:, 1] > breath.STILL_Y].any()
+    x, y, z = rest.T
+    shoulder, front = (np.abs(x) > 100) & (y < -200), (np.abs(x) < 30) & (y < -200) & (z > 10)
+    assert 3 < full[shoulder, 1].min() <= full[:, 1].max() < 6
+    assert (full[shoulder, 0] * np.sign(x[shoulder]) > 1).all()
+    assert (full[front, 2] > 1).all() and (full[front, 1] > 1).all()
+    assert (full[:, 1] >= 0).all() and np.linalg.norm(full, axis=1).max() < 6
+    # Surfaces that touch move together: neck, collar and shirt.
+    moved = np.flatnonzero(full.any(1))
+    apart = np.linalg.norm(rest[moved][:, None] - rest[moved], axis=2)
+    differ = np.linalg.norm(full[moved][:, None] - full[moved], axis=2)
+    assert (differ <= 0.1 + 0.1 * apart).all()
+    twin = np.linalg.norm(rest[moved][:, None] * (-1, 1, 1) - rest[moved], axis=2)
+    here, there = np.nonzero(twin < 0.1)
+    assert len(np.unique(here)) > 0.8 * len(moved)
+    np.testing.assert_allclose(full[moved][here] * (-1, 1, 1), full[moved][there], atol=0.02)
+
+
+def test_breath_is_seen_below_the_chin_alone(avatar: talksplat.Avatar) -> None:
+    out, in_ = (avatar.render_frame({"breath": [value]}).image.astype(int) for value in (0.0, 1.0))
+    differ = np.abs(in_ - out).max(-1)
+    below = np.flatnonzero(differ.any(1))[0] / len(differ)
+    assert 0.66 < below < 0.85  # the chin ends at 0.67
+    assert (differ > 40).sum() > 400
+    np.testing.assert_array_equal(out, avatar.render_frame({}).image)

@@ -78,6 +78,7 @@ class Retarget {
 
   bool speaks() const { return retarget_.speaks(); }
   bool has_face() const { return retarget_.has_face(); }
+  bool breath_has_place() const { return retarget_.breath_has_place(); }
   bool has_place(int weight) const { return retarget_.has_place(weight); }
   bool head_has_place() const { return retarget_.head_has_place(); }
   bool moves(size_t input, const FaceRows& face) const { return retarget_.moves(input, face); }

@@ -100,7 +100,7 @@ void agrees(const Case& expected) {
       for (int axis = 0; axis < 3; ++axis) {
         differ(static_cast<double>(face.head_pose[axis]), pose.row(compared)[axis], "head_pose");
       }
-      differ(life.breath(at_s), *breath.row(compared), "breath");
+      differ(static_cast<double>(face.breath), *breath.row(compared), "breath");
       ++compared;
     }
   }

@@ -13,8 +13,10 @@
 #include "check.h"
 #include "ops/drive.h"
 
+using ts::Breath;
 using ts::Face;
 using ts::Gate;
+using ts::kStepHz;
 using ts::kStepS;
 using ts::Life;
 using ts::Presence;
@@ -460,19 +462,41 @@ void a_face_that_waits_lives() {
 }
 
 void breath_is_of_time_alone() {
-  Life life(5, 0, 0), other(6, 0, 0);
-  const double at_7 = life.breath(7), at_90000 = life.breath(90000);
+  const auto seen = [](const Life& life, double time_s) {
+    Face face{};
+    life.at(time_s, 1, &face);
+    return static_cast<double>(face.breath);
+  };
+  const Breath breath(5);
+  Life life(5, 1, 0), other(6, 1, 0);
+  const double at_7 = seen(life, 7), at_90000 = seen(life, 90000);
   for (int64_t j = 0; j < 100; ++j) {
     life.set(listening());
     life.step(1, 1, true);
   }
-  CHECK(life.breath(7) == at_7 && life.breath(90000) == at_90000 && other.breath(7) != at_7);
+  CHECK(seen(life, 7) == at_7 && seen(life, 90000) == at_90000 && seen(other, 7) != at_7);
   double low = 1, high = 0, steepest = 0;
   for (double t = 0; t < 600; t += 0.02) {
-    low = std::min(low, life.breath(t)), high = std::max(high, life.breath(t));
-    steepest = std::max(steepest, std::fabs(life.breath(t + 0.02) - life.breath(t)));
+    low = std::min(low, breath.at(t)), high = std::max(high, breath.at(t));
+    steepest = std::max(steepest, std::fabs(breath.at(t + 0.02) - breath.at(t)));
   }
   CHECK(low >= 0 && low < 0.01 && high > 0.95 && high <= 1 && steepest < 0.04);
+}
+
+// The more the head moves, up to a whole breath; not at all where it is still.
+void breath_has_the_amount_of_the_head() {
+  const double whole = Breath(5).at(9);
+  for (const double amount : {0.0, 0.5, 1.0, 2.0}) {
+    Life made(5, amount, 1), told(5, 1, 1);
+    Presence presence;
+    presence.head = amount;
+    told.set(presence);
+    for (int64_t j = 0; j <= 10 * kStepHz; ++j) made.step(0, 0, false), told.step(0, 0, false);
+    Face one{}, other{};
+    made.at(9, 1, &one), told.at(9, 1, &other);
+    CHECK(one.breath == static_cast<float>(std::min(amount, 1.0) * whole));
+    CHECK(std::fabs(other.breath - one.breath) < 1e-6f);
+  }
 }
 
 }  // namespace
@@ -489,5 +513,6 @@ int main() {
   moods_leave_speech_its_mouth();
   a_face_that_waits_lives();
   breath_is_of_time_alone();
+  breath_has_the_amount_of_the_head();
   return ts_test::report("presence");
 }

@@ -318,6 +318,21 @@ void the_head_turns_where_it_can() {
   CHECK(!Retarget(avatar({shapes("arkit", {"jawOpen"}), neck})).head_has_place());
 }
 
+// Weights and the head leave it alone, and it them.
+void lungs_fill_an_input_of_one_number() {
+  const float breath[] = {0.25f, 0.75f};
+  FaceRows full;
+  full.n = 2, full.breath = breath;
+  const Names whole = {"jawOpen"}, own = {"breath"};
+  const Retarget retarget(avatar({shapes("breath", own, {0.5f}), shapes("arkit", whole)}));
+  CHECK(retarget.breath_has_place() && retarget.moves(0, full) && !retarget.moves(1, full));
+  CHECK(apply(retarget, full) == Row({0.25f, 0, 0.75f, 0}));
+  const Face face({{arkit::jawOpen, 1.0f}}, {0.1f, 0.2f, 0.3f});
+  CHECK(!retarget.moves(0, face.rows()) && apply(retarget, face) == Row({0.5f, 1}));
+  const Retarget two(avatar({shapes("breath", {"in", "out"}), shapes("arkit", {"jawOpen", "breath"})}));
+  CHECK(!two.breath_has_place() && !two.moves(0, full) && apply(two, full) == Row(8, 0.0f));
+}
+
 void flame_lips_are_solved_on_the_mesh() {
   const FlameHead head = puckering_head();
   const Retarget retarget(head.file({joints("jaw_pose", {0, 0, 0})}, {0, 0, 0.25f}));
@@ -475,6 +490,7 @@ int main() {
   flame_turns_jaw_eyes_and_neck();
   flame_says_what_it_has_no_place_for();
   the_head_turns_where_it_can();
+  lungs_fill_an_input_of_one_number();
   flame_lips_are_solved_on_the_mesh();
   lips_move_to_the_side_that_is_meant();
   lips_without_an_answer_stay_at_rest();

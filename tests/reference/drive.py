@@ -67,7 +67,8 @@ def drive_ref(
         weight |= life.brows_at(time) | life.eyes_at(time, position, pose)
         attitude.express(position, weight)
         row = np.array([np.clip(weight.get(name, 0.0), 0, 1) for name in ARKIT_NAMES])
-        faces.append((row, pose, between(steps[:, CHANNELS.index("voice")], position), breath.at(time)))
+        full = min(head * between(attitude.head, position, 1.0), 1.0) * breath.at(time)
+        faces.append((row, pose, between(steps[:, CHANNELS.index("voice")], position), full))
     if not faces:
         return Faces(np.zeros((0, 52)), np.zeros((0, 3)), np.zeros(0), np.zeros(0))
     return Faces(*(np.array(column) for column in zip(*faces, strict=True)))

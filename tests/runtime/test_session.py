@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import talksplat
+from reference.presence import Breath
 from runtime.heard import program, write
 from runtime.stage import FPS, SIZE, Stage, said, same_pictures, sentence, sound_of, speech_of
 
@@ -167,6 +168,30 @@ def test_still_and_none() -> None:
         rest = stage.play(4.0)
         assert bool(rest) == many
         assert all(np.array_equal(f.image, rest[0].image) for f in rest)
+
+
+def test_shoulders_breathe_as_the_head_moves() -> None:
+    """Below the collar nothing else does; a head without motion holds its breath."""
+
+    def lived(head: float) -> tuple[list[Any], list[Any]]:
+        stage = Stage(head=head, blink=0, size=(128, 128), slots=64)
+        list(stage.session)
+        images = [f.image.astype(int) for f in stage.play(5.0)]
+        return [image[:80] for image in images], [image[104:] for image in images]
+
+    breath, avatar = Breath(0), talksplat.load("demo", threads=1)
+
+    def shoulders_at(seconds: float, amount: float) -> Any:
+        return avatar.render_frame({"breath": [amount * breath.at(seconds)]}, size=(128, 128)).image[104:].astype(int)
+
+    for head, amount in ((0.0, 0.0), (0.5, 0.5), (1.0, 1.0), (2.0, 1.0)):
+        faces, shoulders = lived(head)
+        assert len(shoulders) >= 5 * FPS
+        for k in range(0, len(shoulders), 5):
+            assert np.abs(shoulders[k] - shoulders_at(k / FPS, amount)).max() <= 1
+        for part in (faces, shoulders):
+            moved = max(np.abs(image - part[0]).max() for image in part)
+            assert moved > 15 if head else moved == 0
 
 
 def test_idle_is_the_same_every_time() -> None:
@@ -478,7 +503,7 @@ def test_stats(words: tuple[Any, int]) -> None:
     assert stats.p50_ms <= stats.p95_ms <= stats.p99_ms <= stats.max_ms
     assert stats.cpu_ms > 0
     assert stats.memory_bytes > 4 * 64 * 64 * 3
-    assert stats.no_input_for == ("breath",)
+    assert stats.no_input_for == ()
 
 
 def test_what_an_avatar_has_no_input_for_is_said(tiny_path: Path) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from talksplat.arkit import ARKIT_NAMES
-
 from ..spec import Array
 from . import shapes, splats
 from .mesh import BODY, HEAD, JAW, NECK, Surface, Tufts
@@ -42,7 +40,7 @@ class Rig:
         self._weight: list[Array] = []
         self._corner: list[Array] = []  # [n,3] the triangle of each Gaussian, by its vertices
         self._splats: list[Splats] = []
-        self._moved: dict[str, list[tuple[int, Array]]] = {name: [] for name in ARKIT_NAMES}
+        self._moved: dict[str, list[tuple[int, Array]]] = {name: [] for name in shapes.NAMES}
         self._owned: dict[tuple[str, float], Array] = {}
         self._count = 0
 
@@ -76,7 +74,7 @@ class Rig:
         new = np.full(len(vertex), -1)
         new[used] = np.arange(len(used))
         starts, index, deltas = [0], [], []
-        for name in ARKIT_NAMES:
+        for name in shapes.NAMES:
             for begin, delta in self._moved[name]:
                 here = new[begin : begin + len(delta)]
                 rows = np.flatnonzero((np.abs(delta).max(1) > SMALLEST) & (here >= 0))

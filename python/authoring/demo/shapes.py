@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The 52 ARKit blendshapes as displacement fields of rest positions, so that surfaces that touch stay together."""
+"""The 52 ARKit blendshapes, and breath, as displacement fields of rest positions: surfaces that touch stay together."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from talksplat.arkit import ARKIT_NAMES
+
 from ..spec import Array
-from . import eyes, head, mouth
+from . import breath, eyes, head, mouth
 from .mesh import Surface
 from .sdf import bell, smoothstep
 
+NAMES = (*ARKIT_NAMES, "breath")  # in the file's order
 JAW_ANGLE = 0.38  # radians at jawOpen = 1
 LOOK_ANGLE = {"In": 0.42, "Out": 0.42, "Up": 0.32, "Down": 0.36}
 GLINT = 0.35  # how far reflections follow the eye
@@ -131,6 +134,8 @@ def _all(surface: Surface, p: Array, share: Array) -> Fields:
     if surface.name in ("eyeball", "glint"):
         follows = 1.0 if surface.name == "eyeball" else GLINT
         yield from ((name, delta * follows) for name, delta in _look(surface, p))
+    if surface.name in breath.SURFACES:
+        yield "breath", breath.inwards(p)
     if surface.name == "tongue":
         tip = smoothstep(p[..., 2], 44.0, 76.0)
         low = smoothstep(head.MOUTH_Y - 10.5 - p[..., 1], -4.0, 4.0)  # its underside rises more: the tip gets thin
