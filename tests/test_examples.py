@@ -36,7 +36,8 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(name: str, *arguments: str | Path) -> str:
     """What it prints. A machine that is busy with other tests refuses latencies for a while, as it should."""
     for wait_s in (3, 6, 12, 24, 0):
-        done = subprocess.run([sys.executable, EXAMPLES / name, *arguments], capture_output=True, text=True, timeout=120)
+        command = [sys.executable, EXAMPLES / name, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         if "LatencyRefused" not in done.stderr:
             break
         time.sleep(wait_s)

@@ -73,7 +73,9 @@ def build(path: str | Path) -> Path:
     for name, joints in poses.items():
         inputs.append({"name": name, "size": 3 * len(joints), "target": "joint_rotation", "joints": joints})
     inputs.append({"name": "translation", "size": 3, "target": "translation"})
-    inputs.append({"name": "breath", "size": 1, "target": "blendshape", "names": ["breath"], "shapes": [len(ARKIT_NAMES)]})
+    inputs.append(
+        {"name": "breath", "size": 1, "target": "blendshape", "names": ["breath"], "shapes": [len(ARKIT_NAMES)]}
+    )
     manifest = spec.manifest(
         name="demo",
         method="mesh",
