@@ -223,7 +223,7 @@ CALLS: list[tuple[Callable[[talksplat.Session], Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("call", "message"), CALLS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("call", "message"), CALLS, ids=[message[:40] for _, message in CALLS])
 def test_wrong_calls(session: talksplat.Session, call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         call(session)
