@@ -121,7 +121,7 @@ typedef struct ts_presence {
   uint32_t look;      /* 1: the eyes are on `gaze`, with the small shifts that eyes make; 0: they go where they like */
   float gaze[2];      /* to the face's left and up, -1..1; 1 is as far as eyes turn */
   float head_pose[3]; /* added to the head's motion: axis-angle, radians, in ARKit's axes, each -1..1 */
-  float head, blink;  /* amounts, 0..2, times those of ts_session_params */
+  float head, blink;  /* amounts, 0..2, times those of ts_session_params; head up to 1 is breath's, too */
   float listening;    /* 0..1: attends to somebody: nods, raised brows, eyes on the viewer */
   float emotion[TS_N_EMOTIONS]; /* 0..1 of each; their sum is at most 1 in effect */
 } ts_presence;

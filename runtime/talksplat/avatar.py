@@ -282,7 +282,7 @@ class Avatar:
         fps: 20..60; None for the avatar's own where that is in this range, else 25. Avatars that hear windows of frames
         have one rate, their own, and so have features, au and cameras.
         motion: moves what speech does not, over and over (a clip of the avatar's joints, say): a Motion, a motion
-        file, or "clip:NAME". What both would move, speech moves.
+        file, or "clip:NAME". What both would move, speech moves; an input "breath" is the motion's.
         features: for an avatar whose encoder is not built in (manifest["encoder"]), what that made of the sound:
         [F,length,channels] of any float type, or a .npy file; Input.window says how much.
         au: action units, for an avatar that is told them: OpenFace's .csv, or arrays [F] by name, 0..5. Without them

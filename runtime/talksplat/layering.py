@@ -2,7 +2,8 @@
 """Speech over a motion: the face speaks, and the motion moves what speech does not, over and over.
 
 A LAM avatar, say, has its breathing and its glances in clips of its joints, which speech leaves alone. Where both move
-an input, speech has it: the sum of two motions of a head is the motion of nobody.
+an input, speech has it: the sum of two motions of a head is the motion of nobody. Breath is not of the face: a motion
+that has it has its own.
 """
 
 from __future__ import annotations

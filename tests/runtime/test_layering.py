@@ -149,6 +149,28 @@ def test_speech_wins_where_both_move(rigged: talksplat.Avatar) -> None:
     assert (got["translation"] == 1).all() and not got["head_pose"].any()
 
 
+def test_a_motion_that_breathes_has_its_own_breath(tmp_path: Path) -> None:
+    """As a column of a file, too; without one, speech makes it up: none where the head is still."""
+    demo, size = talksplat.load("demo", threads=1), (64, 64)
+    options = {"fps": 25, "size": size, "sample_rate": 16000, "head": 0.0, "blink": 0.0}
+    silence = np.zeros(8000, np.float32)
+    rows = np.linspace(0, 1, 5, dtype=np.float32)[:, None]
+    (tmp_path / "breath.csv").write_text("breath\n" + "\n".join(str(x) for x in rows[:, 0]) + "\n")
+    motions = [
+        Motion(25, rows, ("breath",)),
+        Motion(25, inputs={"breath": rows}),
+        load_motion(tmp_path / "breath.csv", demo, fps=25),
+    ]
+    want = [demo.render_frame({"breath": rows[k % 5]}, size=size).image for k in range(10)]
+    for motion in motions:
+        for frame, image in zip(demo.render(silence, motion=motion, **options), want, strict=False):
+            np.testing.assert_array_equal(frame.image, image)
+    for frame in demo.render(silence, **options):
+        np.testing.assert_array_equal(frame.image, want[0])
+    alive = [frame.image for frame in demo.render(silence, **{**options, "head": 1.0})]
+    assert any(not np.array_equal(image[52:], want[0][52:]) for image in alive)
+
+
 def test_a_motion_of_one_frame_is_a_pose(rigged: talksplat.Avatar) -> None:
     layer = Layer(Motion(30, inputs={"translation": np.array([[0.1, 0.2, 0.3]])}), rigged)
     np.testing.assert_allclose(under(layer, rigged, {}, 5, 4, 25)["translation"], [[0.1, 0.2, 0.3]] * 4, atol=1e-7)
