@@ -156,8 +156,8 @@ class Session:
 
         gaze: (left, up) of the face, each -1..1; (0, 0) is at the camera. "auto": the eyes go where they like.
         blink: 0..2 times as often as usual; "auto" is 1.
-        head: 0..2 times the usual motion, and up to 1 of breath; or (x, y, z), an axis-angle in radians that is added to
-        the motion; "auto": 1, and nothing added.
+        head: 0..2 times the usual motion, and up to 1 of breath; or (x, y, z), an axis-angle in radians that is added
+        to the motion; "auto": 1, and nothing added.
         emotion: amounts 0..1 by name ({"happy": 0.6}), or one name; None for none. There are happy, sad, angry,
         surprised, afraid and disgusted; names that are not given are 0.
         listening: True or 0..1: attends to somebody.
