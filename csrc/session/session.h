@@ -105,24 +105,32 @@ class Session final : public Worked {
   Session(std::shared_ptr<const Model> model, std::shared_ptr<const Voice> voice, const SessionParams& params);
 
   // session.cc
-  Status make_frame(const Background* background);
+  Status prepare(const Background* background);
   Status promise(const Scheduler& scheduler, double& smallest_ms);
   Status measure();
   Status draw(const float* control, const Image& image, Receipt& receipt);
   int64_t time_now() const { return real_clock() ? now_ns() : scheduler_->caller_ns(); }
 
   // session_push.cc
+  struct Pushing {  // while it lives, the open utterance does not end by itself
+    Session& session;
+    ~Pushing() {
+      const std::lock_guard<std::mutex> lock(session.state_);
+      session.pushing_ = false;
+    }
+  };
   void make_sound_room(int rate_hz, int channels);
   Status open_for(const char* what, Motion motion, Utterance*& utterance);
   Status open_sound(int rate_hz, int channels, int64_t n, Utterance*& utterance);
   Status push_rows(Motion motion, const float* rows, int64_t n);
-  void pushed();
+  bool pushed();
   int64_t drop_unheard(int64_t fade_ms);
 
   // session_frames.cc; state_ is held
   Next decide(int64_t now_ns);
   Next next_of_utterance();
   void let_it_stand_still(int64_t now_ns, int64_t released_ns);
+  void make_frame(int64_t now_ns, int64_t free_ns);
   const float* compose(Next::Kind kind, LiveFrame& frame);
   void fill_samples(LiveFrame& frame, bool speaks);
   bool leave_out(LiveFrame& frame);
@@ -157,9 +165,11 @@ class Session final : public Worked {
   int64_t measured_p99_ns_ = 0, measured_median_ns_ = 0;
 
   int64_t next_frame_ = 0;
+  int64_t composed_ = 0;    // frames: the speaker's time, which stands still where there are none (Idle::kNone)
   int rate_hz_, channels_;  // of the frames' sound
-  bool pushing_ = false;    // sound is being copied into the open utterance
-  bool starving_ = false;
+  bool lacks_ = false;      // the next frame waits for sound or rows
+  bool pushing_ = false;    // see Pushing
+  bool starving_ = false, paused_ = false;
   bool interrupted_ = false;  // and its mouth, or its sound, still fades
   int64_t starved_since_ns_ = 0;
   bool making_ = false, drop_made_ = false;  // a frame is being drawn; in vain

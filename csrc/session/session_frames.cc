@@ -2,6 +2,7 @@
 // A frame's turn: when it may be made, what it shows, and what becomes of it when it is late.
 #include <algorithm>
 #include <ctime>
+#include <exception>
 #include <utility>
 
 #include "core/clock.h"
@@ -10,8 +11,6 @@
 namespace ts {
 namespace {
 
-constexpr double kBackS = 0.08;                  // from a closed mouth back into the utterance
-constexpr double kCloseS = 0.16;                 // a starved mouth closes
 constexpr int64_t kSuspendedNs = 1'000'000'000;  // so late a frame was not made slowly: the process stood still
 constexpr int64_t kMsNs = 1'000'000;
 
@@ -80,6 +79,7 @@ Session::Next Session::next_of_utterance() {
     next.released_ns = std::max(next.released_ns, next.heard_ns);
     return next;
   }
+  lacks_ = true;
   next.kind = Next::kStarved;
   next.released_ns = deadline - starve_ns_;
   return next;
@@ -100,6 +100,16 @@ void Session::let_it_stand_still(int64_t now, int64_t released) {
 // ---- what ----
 
 void Session::work(int64_t now, int64_t free_ns) {
+  try {
+    make_frame(now, free_ns);
+  } catch (const std::exception& e) {  // no memory: on the scheduler's thread nobody else would hear of it
+    const std::lock_guard<std::mutex> lock(state_);
+    failure_ = error(StatusCode::kOutOfMemory, "a frame of a session could not be made: %s.", e.what());
+  }
+  changed_.notify_all();
+}
+
+void Session::make_frame(int64_t now, int64_t free_ns) {
   const int64_t cpu_ns = thread_cpu_ns();
   std::unique_lock<std::mutex> lock(state_);
   if (hands_over()) return deliver(lock);
@@ -130,8 +140,6 @@ void Session::work(int64_t now, int64_t free_ns) {
     if (!drawn.ok()) {
       slots_.drop();
       failure_ = std::move(drawn);
-      lock.unlock();
-      changed_.notify_all();
       return;
     }
   }
@@ -142,15 +150,13 @@ void Session::work(int64_t now, int64_t free_ns) {
 }
 
 const float* Session::compose(Next::Kind kind, LiveFrame& frame) {
-  const int64_t k = frame.index;
+  const int64_t k = composed_++;
   const bool speaks = kind != Next::kIdle, starves = kind == Next::kStarved;
-  if (starves && !starving_) {
-    starved_since_ns_ = frame.times.deadline_ns;
-    speaker_.fade(kCloseS);
-  } else if (starving_ && kind == Next::kSpeech) {
-    speaker_.fade(kBackS);
-  }
-  starving_ = starves;
+  const bool paused = speaks && kind != Next::kSpeech;
+  if (starves && !starving_) starved_since_ns_ = frame.times.deadline_ns;
+  if (paused && !paused_) speaker_.pause();
+  if (paused_ && kind == Next::kSpeech) speaker_.resume();
+  paused_ = paused, starving_ = starves;
   const float* control = kind == Next::kSpeech ? speaker_.speak(k) : speaker_.wait(k);
   frame.flags = speaks ? kLiveSpeech : kLiveIdle;
   if (starves) frame.flags |= kLiveStarved;
@@ -249,11 +255,7 @@ void Session::count(LiveFrame& frame, int64_t free_ns, int64_t cpu_ns) {
 
 void Session::deliver(std::unique_lock<std::mutex>& lock) {
   end_if_done();
-  if (!callback_) {
-    lock.unlock();
-    changed_.notify_all();
-    return;
-  }
+  if (!callback_) return;
   const LiveFrame& lent = slots_.lend();
   const LiveCallback callback = callback_;
   void* const user = user_;
@@ -268,8 +270,6 @@ void Session::deliver(std::unique_lock<std::mutex>& lock) {
     closing_ = done_ = true;
     callback_ = nullptr;
   }
-  lock.unlock();
-  changed_.notify_all();
 }
 
 void Session::end_if_done() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What comes in: pushes are checked, then copied, a piece at a time, so that no frame waits for a long one.
 #include <algorithm>
+#include <utility>
 
 #include "core/scan.h"
 #include "session/session.h"
@@ -57,6 +58,7 @@ Status Session::open_sound(int rate_hz, int channels, int64_t n, Utterance*& utt
   {
     const std::lock_guard<std::mutex> lock(state_);
     TS_RETURN_IF_ERROR(open_for("push_audio", Motion::kSound, utterance));
+    pushing_ = true;
     if (utterance && utterance->channels > 0 && (utterance->rate_hz != rate_hz || utterance->channels != channels))
       return error(StatusCode::kInvalidArgument,
                    "push_audio: this utterance has %d channels at %d Hz; got %d at %d. Flush before the sound changes.",
@@ -86,7 +88,6 @@ Status Session::open_sound(int rate_hz, int channels, int64_t n, Utterance*& utt
     utterance->rate_hz = rate_hz, utterance->channels = channels;
     utterances_.begin_sound(*utterance);
   }
-  pushing_ = true;
   return {};
 }
 
@@ -99,6 +100,7 @@ Status Session::push_audio(SampleFormat format, int rate_hz, int channels, const
   }
   TS_RETURN_IF_ERROR(Listen::check_sound(format, samples, n, channels, 0));
   Utterance* utterance = nullptr;
+  const Pushing until_it_is_copied{*this};
   TS_RETURN_IF_ERROR(open_sound(rate_hz, channels, n, utterance));
   const int64_t n_floats = n * channels;
   for (int64_t done = 0; done < n_floats; done += kPiece) {
@@ -117,8 +119,7 @@ Status Session::push_audio(SampleFormat format, int rate_hz, int channels, const
   {
     const std::lock_guard<std::mutex> lock(state_);
     utterances_.publish_sound(*utterance, n, time_now());
-    pushing_ = false;
-    pushed();
+    if (!pushed()) return {};
   }
   scheduler_->wake();
   return {};
@@ -141,7 +142,7 @@ Status Session::push_rows(Motion motion, const float* rows, int64_t n) {
                    params_.queue_ms);
     if (!utterance) utterance = &utterances_.begin(motion, time_now());
     utterances_.push_rows(*utterance, rows, n, time_now());
-    pushed();
+    if (!pushed()) return {};
   }
   scheduler_->wake();
   return {};
@@ -165,9 +166,14 @@ Status Session::push_controls(const float* rows, int64_t n) {
   return push_rows(Motion::kControls, rows, n);
 }
 
-// state_ is held.
-void Session::pushed() {
-  if (!clock_.started()) clock_.start(utterances_.front().begun_ns + hold_ns_);
+// Whether the scheduler should hear of it. state_ is held.
+bool Session::pushed() {
+  const bool starts = !clock_.started();
+  if (starts) clock_.start(utterances_.front().begun_ns + hold_ns_);
+  if (starts || !speaker_.speaks()) return true;
+  const Utterance& utterance = utterances_.front();
+  const bool enough = utterance.n_samples >= speaker_.samples_needed() && utterance.n_rows >= speaker_.rows_needed();
+  return enough && std::exchange(lacks_, false);
 }
 
 Status Session::flush() {
@@ -256,7 +262,7 @@ Status Session::interrupt(int fade_ms, int64_t& position) {
       speaker_.interrupt(fade_ms / 1000.0);
       interrupted_ = true;
     }
-    starving_ = false;
+    starving_ = paused_ = false;
     if (utterances_.clear()) speech_rate_hz_ = 0;
     end_if_done();
   }

@@ -115,15 +115,23 @@ void Speaker::begin(Utterances& utterances) {
   heard_ = frame_ = 0;
   heard_all_ = false;
   last_step_ = -1;
-  const bool controls = utterance.motion == Motion::kControls;
-  if (shown_ && (controls || !window_floats_.empty() || !mouth_.at_rest())) fade(kBackS);
-  whole_ = controls;
+  whole_ = whole_ || has_controls();
+  if (shown_ && (whole_ || !window_floats_.empty() || !mouth_.at_rest())) fade(kBackS);
 }
 
 void Speaker::end() {
-  if (utterances_->front().motion == Motion::kControls) whole_ = true;
+  if (has_controls() || !window_floats_.empty() || !mouth_.at_rest()) pause();
   utterances_ = nullptr;
-  if (whole_ || !window_floats_.empty() || !mouth_.at_rest()) fade(kCloseS);
+}
+
+void Speaker::pause() {
+  whole_ = has_controls();
+  fade(kCloseS);
+}
+
+void Speaker::resume() {
+  whole_ = has_controls();
+  fade(kBackS);
 }
 
 void Speaker::interrupt(double fade_s) {
@@ -228,7 +236,7 @@ const float* Speaker::show(int64_t k, Face& face, bool speaking) {
   }
   float* control = control_.data();
   const bool rows = speaking && utterances_->front().motion != Motion::kSound;
-  if (rows && utterances_->front().motion == Motion::kControls) {
+  if (rows && has_controls()) {
     std::copy_n(utterances_->row(frame_), control_.size(), control);
   } else {
     FaceRows one;

@@ -34,6 +34,8 @@ class Speaker {
   // ---- the front of `utterances`, which is shown from now on, or has come to its end ----
   void begin(Utterances& utterances);
   void end();
+  void pause();                   // its sound is not there, or is all that is left: the face goes to rest
+  void resume();                  // and back
   void interrupt(double fade_s);  // its mouth closes within that time
   bool speaks() const { return utterances_ != nullptr; }
   int64_t frame() const { return frame_; }  // of the utterance, the next one
@@ -45,8 +47,6 @@ class Speaker {
   // ---- the next frame, at k / fps of the session: its control, [layout.size()], valid until the next call ----
   const float* speak(int64_t k);  // the utterance's next frame; what it needs is there
   const float* wait(int64_t k);   // nobody speaks, or the utterance has to wait
-  // What the mouth shows fades into what comes next.
-  void fade(double duration_s) { fade_s_ = duration_s; }
   bool fading(int64_t k) const { return mouth_.fades(time_s(k)); }
 
   void change_windows(float value, float* control) const;  // so that a network has something new to do
@@ -55,6 +55,9 @@ class Speaker {
 
  private:
   double time_s(int64_t k) const { return static_cast<double>(k) / params_.fps; }
+  bool has_controls() const { return utterances_->front().motion == Motion::kControls; }
+  // What is shown fades into what comes next.
+  void fade(double duration_s) { fade_s_ = duration_s; }
   void begin_fade();
   void hear();
   const float* show(int64_t k, Face& face, bool speaking);

@@ -38,13 +38,12 @@ bool Utterances::clear() {
 }
 
 void Utterances::begin_sound(Utterance& utterance) {
-  const int64_t end = sound_.end(), start = (end + kUnit - 1) / kUnit * kUnit;
-  if (sound_.begin() == end) {
-    sound_.begin_at_multiple(kUnit);
+  if (sound_.begin() == sound_.end()) {
+    sound_.begin_at_multiple(sound_.capacity());  // where memory begins: what was never needed is never touched
   } else {
-    sound_.skip(start - end);
+    sound_.skip((kUnit - sound_.end() % kUnit) % kUnit);
   }
-  utterance.sound_at = start;
+  utterance.sound_at = sound_.end();
 }
 
 void Utterances::publish_sound(Utterance& utterance, int64_t n, int64_t now_ns) {

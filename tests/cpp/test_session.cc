@@ -335,6 +335,58 @@ void controls_are_drawn_as_they_are(const Fixture& f) {
   }
 }
 
+// Where they begin, are missing and end, the face goes from the one to the other without a jump.
+void controls_come_and_go_softly(const Fixture& f) {
+  SessionParams params = params_of();
+  params.drive.head = params.drive.blink = 0;
+  params.flush_after_ms = 0;
+  const auto n = static_cast<size_t>(f.model->layout().size());
+  std::vector<float> rows(50 * n);
+  for (size_t row = 0; row < 50; ++row) {
+    std::copy_n(f.model->layout().neutral(), n, rows.begin() + static_cast<int64_t>(row * n));
+    rows[row * n] += 1.5f;
+  }
+  const auto difference = [](const Shown& a, const Shown& b) {
+    int64_t sum = 0;
+    for (size_t i = 0; i < a.picture.size(); ++i) sum += std::abs(a.picture[i] - b.picture[i]);
+    return sum;
+  };
+  const auto session = open(f, params);
+  const auto scheduler = Scheduler::of(f.backend);
+  std::vector<Shown> frames;
+  run_until(f, *session, scheduler->caller_ns() + 400 * kMs, frames);
+  CHECK(session->push_controls(rows.data(), 25).ok());
+  run_until(f, *session, scheduler->caller_ns() + 2000 * kMs, frames);  // half of it without any
+  CHECK(session->push_controls(rows.data(), 25).ok());
+  CHECK(session->flush().ok());
+  run_until(f, *session, scheduler->caller_ns() + 2000 * kMs, frames);
+  CHECK(session->stats().starved > 10);
+  const int64_t apart = difference(frames[0], frames[5 + 20]);
+  CHECK(apart > 1000);
+  int64_t largest = 0;
+  for (size_t i = 1; i < frames.size(); ++i) largest = std::max(largest, difference(frames[i - 1], frames[i]));
+  CHECK_MESSAGE(largest < 0.75 * static_cast<double>(apart), std::to_string(largest) + " of " + std::to_string(apart));
+}
+
+// Without frames between utterances life's time stands still, and an hour of it costs nothing.
+void no_frames_between_utterances(const Fixture& f) {
+  SessionParams params = params_of();
+  params.idle = Idle::kNone;
+  const std::vector<float> x = sound(kRate);
+  const auto session = open(f, params);
+  const auto scheduler = Scheduler::of(f.backend);
+  std::vector<Shown> frames;
+  for (int i = 0; i < 2; ++i) {
+    CHECK(push(*session, x.data(), kRate).ok() && session->flush().ok());
+    run_until(f, *session, scheduler->caller_ns() + 3000 * kMs, frames);
+    int64_t n = 0;
+    CHECK(scheduler->step(scheduler->caller_ns() + 3600'000 * kMs, n).ok() && n == 0);
+  }
+  CHECK(frames.size() == 50);
+  CHECK(frames[24].flags == (kLiveSpeech | kLiveSegmentEnd) && frames[25].segment_sample == 0);
+  CHECK(frames[25].index - frames[24].index > 3600 * 25 && frames[25].pts == first_sample(frames[25].index, kRate, 25));
+}
+
 void queues_are_bounded(const Fixture& f) {
   SessionParams params = params_of();
   params.queue_ms = 1000;
@@ -418,6 +470,8 @@ int main(int argc, char** argv) {
   an_interrupt_takes_back_what_was_not_acquired(f);
   utterances_begin_anew(f);
   controls_are_drawn_as_they_are(f);
+  controls_come_and_go_softly(f);
+  no_frames_between_utterances(f);
   queues_are_bounded(f);
   a_reader_that_stops_stops_the_session(f);
   hours_neither_drift_nor_grow(f, argc > 3 ? std::atoi(argv[3]) : 120);

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import weakref
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -33,6 +33,13 @@ def session() -> Any:
     made.abort()
 
 
+class Told(NamedTuple):
+    index: int
+    rate: int | None
+    late: bool
+    held: bool
+
+
 def waiting_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name == "talksplat frames"]
 
@@ -49,6 +56,45 @@ def settled(done: Any, within_s: float = 5.0) -> bool:
 
 
 # ---- threads ----
+
+
+def test_twenty_seconds_at_the_pace_of_a_speaker() -> None:
+    """No sound is lost, what is late is told, and other tests on the same cores make few frames late."""
+    session = talksplat.load("demo").create_session(fps=FPS, size=(256, 256), latency_ms=LATENCY_MS)
+    pcm, rate = sentence()
+
+    def speak() -> None:
+        begin_s, pushed = time.monotonic(), 0
+        for _ in range(2):
+            for block in np.array_split(pcm, round(len(pcm) / rate / 0.02)):
+                pushed += len(block)
+                time.sleep(max(0.0, begin_s + pushed / rate - time.monotonic()))
+                session.push_audio(block, rate)
+            session.flush()
+            begin_s += 1.5  # a pause
+        session.close()
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    frames, said, pts = [], [[], []], 0
+    while True:
+        try:
+            frame = session.acquire()
+        except talksplat.SessionClosed:
+            break
+        with frame:
+            assert frame.pts_samples == (pts if frames and frames[-1].rate == rate else frame.pts_samples)
+            pts = frame.pts_samples + len(frame.audio)
+            if frame.segment is not None and not frame.starved:
+                said[frame.segment].append(frame.audio.copy())
+            frames.append(Told(frame.index, frame.sample_rate, frame.late, frame.held))
+    speaker.join()
+    for part in said:
+        np.testing.assert_array_equal(np.concatenate(part)[: len(pcm)] * 32768, pcm)
+    assert [frame.index for frame in frames] == list(range(len(frames))) and len(frames) > 18 * FPS
+    stats = session.stats()
+    assert (stats.late, stats.held) == (sum(frame.late for frame in frames), sum(frame.held for frame in frames))
+    assert stats.late <= len(frames) // 10 and stats.stalls == 0 and stats.latency_ms == LATENCY_MS
 
 
 def test_frames_come_in_real_time(session: talksplat.Session) -> None:
