@@ -30,8 +30,8 @@ extern "C" {
  * (stalled_ms counts it), and goes on from there. So it does where the process was suspended for more than a second.
  *
  * Threads: every function may be called from any thread. All sessions of an engine share its threads, the earliest
- * deadline first. After creation, and the first push of sound of a new rate or number of channels, a session allocates
- * nothing.
+ * deadline first. A session that has made as many frames as it has slots, and has seen a push of every kind, rate and
+ * number of channels that it will get, allocates nothing.
  */
 
 #define TS_MIN_SLOTS 2 /* pictures of a session */
@@ -162,7 +162,7 @@ typedef struct ts_live_frame {
   int64_t n_samples;
   const float* samples;   /* [n_samples,channels] the sound of its time; zeros where nobody speaks */
   int64_t segment;        /* number of its utterance, from 0; -1: none */
-  int64_t segment_sample; /* its first sample in the utterance; -1: none */
+  int64_t segment_sample; /* the utterance's first sample in it; -1: none */
   uint32_t width, height;
   ts_format format;
   int64_t stride_bytes;

@@ -80,12 +80,16 @@ void Scheduler::add(Worked& session) {
 }
 
 void Scheduler::remove(Worked& session) {
-  const std::lock_guard<std::mutex> one_at_a_time(coming_and_going_);
-  bool any_real = false;
   {
+    // Its callback may be running, and may make or destroy other sessions.
     std::unique_lock<std::mutex> lock(mutex_);
     sessions_.erase(std::remove(sessions_.begin(), sessions_.end(), &session), sessions_.end());
     idle_.wait(lock, [&] { return working_[0] != &session && working_[1] != &session; });
+  }
+  const std::lock_guard<std::mutex> one_at_a_time(coming_and_going_);
+  bool any_real = false;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
     for (const Worked* other : sessions_) any_real = any_real || other->real_clock();
   }
   if (!any_real) stop();
@@ -105,14 +109,16 @@ int Scheduler::sessions() const {
       std::count_if(sessions_.begin(), sessions_.end(), [](const Worked* session) { return !session->ended(); }));
 }
 
-void Scheduler::sum_costs(int64_t& cost_ns, double& load) const {
+Scheduler::Promised Scheduler::promised() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  cost_ns = 0, load = 0;
+  Promised all;
   for (const Worked* session : sessions_) {
     if (!session->real_clock() || session->ended()) continue;
-    cost_ns += session->cost_p99_ns();
-    load += session->load();
+    all.cost_ns += session->cost_p99_ns();
+    all.load += session->load();
+    all.least_budget_ns = std::min(all.least_budget_ns, session->drawing_budget_ns());
   }
+  return all;
 }
 
 // Nullable: nothing may begin now; next_ns then says when something may.

@@ -35,7 +35,8 @@ class Worked {
   virtual bool ended() const = 0;  // it will work no more
   // How long it takes of the thread, for one frame: what 99 in 100 do not exceed, and the usual; nanoseconds.
   virtual int64_t cost_p99_ns() const = 0;
-  virtual double load() const = 0;  // of one second, the share that its frames take
+  virtual double load() const = 0;                // of one second, the share that its frames take
+  virtual int64_t drawing_budget_ns() const = 0;  // what its latency leaves for drawing, its own and others' frames
 
  protected:
   ~Worked() = default;
@@ -49,12 +50,18 @@ class Scheduler {
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
-  void add(Worked& session);     // throws std::system_error where the thread cannot start
-  void remove(Worked& session);  // when this returns it does not work, and never will
-  void wake();                   // a session's next job may have changed; holds no lock of a session
+  void add(Worked& session);                      // throws std::system_error where the thread cannot start
+  void remove(Worked& session);                   // when this returns it does not work, and never will
+  void wake();                                    // a session's next job may have changed; holds no lock of a session
+  std::mutex& promising() { return promising_; }  // held by who measures what it may promise
   int sessions() const;
-  // Of all that are open and have the real clock: the sum of the costs of a frame, nanoseconds, and of the loads.
-  void sum_costs(int64_t& cost_ns, double& load) const;
+  // Of all that are open and have the real clock.
+  struct Promised {
+    int64_t cost_ns = 0;  // of a frame of each, p99
+    double load = 0;
+    int64_t least_budget_ns = INT64_MAX;
+  };
+  Promised promised() const;
 
   // Makes what is due in the sessions that have the caller's clock. kInvalidArgument: time runs back.
   Status step(int64_t time_ns, int64_t& n_frames);
@@ -72,7 +79,8 @@ class Scheduler {
   std::vector<Worked*> sessions_;
   Worked* working_[2] = {nullptr, nullptr};  // of the thread, and of step()
   bool changed_ = false, quit_ = false;
-  std::mutex coming_and_going_;  // add() and remove(); before mutex_
+  std::mutex promising_;         // before all others
+  std::mutex coming_and_going_;  // the thread's start and end; before mutex_
   std::mutex stepping_;
   std::atomic<int64_t> caller_ns_{0};
   std::thread thread_;

@@ -19,6 +19,7 @@ constexpr uint64_t kEnough = 250;                // frames, after which a sessio
 // cost more than those that are measured in a row: on two cores sessions that were promised 0.75 had late frames.
 constexpr double kMostLoad = 0.7;
 constexpr double kNsPerMs = 1e6;
+constexpr int64_t kForeverNs = int64_t{1} << 60;  // 36 years
 
 SessionParams completed(SessionParams params, const Model& model) {
   const auto own = static_cast<double>(model.file().fps);
@@ -28,6 +29,10 @@ SessionParams completed(SessionParams params, const Model& model) {
   params.canvas.alpha = params.canvas.depth = false;
   params.drive.fps = params.fps;
   return params;
+}
+
+Status taken_by_callback() {
+  return error(StatusCode::kInvalidArgument, "acquire: this session's frames go to a callback. Take it away first.");
 }
 
 }  // namespace
@@ -52,9 +57,11 @@ Status Session::make(std::shared_ptr<const Model> model, std::shared_ptr<const V
   std::shared_ptr<Session> made(new Session(std::move(model), std::move(voice), params));
   TS_RETURN_IF_ERROR(made->prepare(params.background));
   std::shared_ptr<Scheduler> scheduler = Scheduler::of(made->model_->shared_backend());
+  // One at a time: each is measured with those that were promised something before.
+  const std::lock_guard<std::mutex> alone(scheduler->promising());
   TS_RETURN_IF_ERROR(made->promise(*scheduler, smallest_ms));
+  made->scheduler_ = scheduler;
   scheduler->add(*made);
-  made->scheduler_ = std::move(scheduler);
   session = std::move(made);
   return {};
 }
@@ -128,13 +135,12 @@ Status Session::measure() {
 
 Status Session::promise(const Scheduler& scheduler, double& smallest_ms) {
   const double frame_ms = 1000 / params_.fps, look_ahead_ms = 1000 * speaker_.look_ahead_s();
-  int64_t others_ns = 0;
-  double load = 0;
+  Scheduler::Promised others;
   if (real_clock()) {
     for (int round = 0; round < kRounds; ++round) {
       TS_RETURN_IF_ERROR(measure());
-      scheduler.sum_costs(others_ns, load);
-      const double drawing_ms = static_cast<double>(measured_p99_ns_ + others_ns) / kNsPerMs;
+      others = scheduler.promised();
+      const double drawing_ms = static_cast<double>(measured_p99_ns_ + others.cost_ns) / kNsPerMs;
       smallest_ms_ = params_.chunk_ms + look_ahead_ms + frame_ms + drawing_ms;
       if (smallest_ms_ <= params_.latency_ms) break;
     }
@@ -144,10 +150,16 @@ Status Session::promise(const Scheduler& scheduler, double& smallest_ms) {
     smallest_ms_ = params_.chunk_ms + look_ahead_ms + frame_ms;
   }
   smallest_ms = smallest_ms_;
-  const int64_t drawing_ns = measured_p99_ns_ + others_ns;
-  load += static_cast<double>(measured_median_ns_) * params_.fps / 1e9;
-  if (real_clock() && load > kMostLoad) {
+  const int64_t drawing_ns = measured_p99_ns_ + others.cost_ns;
+  const double load = others.load + static_cast<double>(measured_median_ns_) * params_.fps / 1e9;
+  if (real_clock() && (load > kMostLoad || drawing_ns > others.least_budget_ns)) {
     smallest_ms = std::numeric_limits<double>::infinity();
+    if (load <= kMostLoad)
+      return error(
+          StatusCode::kLatencyRefused,
+          "a session that is open could not keep its latency with this one: it leaves %.1f ms for drawing, and "
+          "all of them would take %.1f (p99). Give that one more, or use another engine.",
+          static_cast<double>(others.least_budget_ns) / kNsPerMs, static_cast<double>(drawing_ns) / kNsPerMs);
     return error(StatusCode::kLatencyRefused,
                  "this engine has no time for one session more: with it, drawing would take %.0f %% of every second. "
                  "Close one, draw fewer or smaller frames, or use another engine.",
@@ -165,6 +177,7 @@ Status Session::promise(const Scheduler& scheduler, double& smallest_ms) {
   hold_ns_ = std::llround((params_.latency_ms - params_.chunk_ms) * kNsPerMs);
   if (real_clock()) {
     const int64_t spare_ns = std::llround((params_.latency_ms - smallest_ms_) * kNsPerMs) + drawing_ns;
+    drawing_budget_ns_ = spare_ns;
     starve_ns_ = drawing_ns;
     ahead_ns_ = std::min(clock_.period_ns(), spare_ns);
   }
@@ -191,8 +204,7 @@ double Session::load() const {
 
 Status Session::acquire(int64_t timeout_ns, LiveFrame& frame) {
   std::unique_lock<std::mutex> lock(state_);
-  if (callback_)
-    return error(StatusCode::kInvalidArgument, "acquire: this session's frames go to a callback. Take it away first.");
+  if (callback_) return taken_by_callback();
   const bool waits = real_clock() && timeout_ns != 0;
   if (real_clock() && !clock_.started()) {
     clock_.start(now_ns() + clock_.period_ns() + starve_ns_);
@@ -200,12 +212,15 @@ Status Session::acquire(int64_t timeout_ns, LiveFrame& frame) {
     scheduler_->wake();
     lock.lock();
   }
-  const auto there = [this] { return slots_.waiting() > 0 || done_ || failure_.code() != StatusCode::kOk; };
-  if (waits && timeout_ns < 0) {
+  const auto there = [this] {
+    return slots_.waiting() > 0 || done_ || callback_ || failure_.code() != StatusCode::kOk;
+  };
+  if (waits && (timeout_ns < 0 || timeout_ns > kForeverNs)) {
     changed_.wait(lock, there);
   } else if (waits) {
     changed_.wait_for(lock, std::chrono::nanoseconds(timeout_ns), there);
   }
+  if (callback_) return taken_by_callback();
   if (slots_.waiting() > 0 && !aborted_) {
     frame = slots_.lend();
     return {};
@@ -234,6 +249,7 @@ Status Session::set_callback(LiveCallback callback, void* user) {
     callback_ = callback, user_ = user;
     if (callback && real_clock() && !clock_.started()) clock_.start(now_ns() + clock_.period_ns() + starve_ns_);
   }
+  changed_.notify_all();
   scheduler_->wake();
   return {};
 }
@@ -250,8 +266,8 @@ SessionStats Session::stats() const {
   stats.p99_ms = delay_.percentile(0.99) / kNsPerMs;
   stats.max_ms = static_cast<double>(delay_.max_ns()) / kNsPerMs;
   stats.queued_ms = 1000 * utterances_.queued_s();
-  stats.bytes =
-      slots_.bytes() + frame_->bytes() + utterances_.bytes() + speaker_.bytes() + tail_.bytes() + carried_.bytes();
+  stats.bytes = slots_.bytes() + frame_->bytes() + utterances_.bytes() + speaker_.bytes() + tail_.sample.bytes() +
+                carried_.sample.bytes();
   return stats;
 }
 

@@ -8,11 +8,13 @@
 // Locks   push_ keeps those apart that push; state_ everything else, held for a copy or a control and never while a
 //         picture is drawn. The scheduler's own comes before state_
 #pragma once
+#include <algorithm>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "core/histogram.h"
@@ -95,8 +97,24 @@ class Session final : public Worked {
   bool ended() const override;
   int64_t cost_p99_ns() const override;
   double load() const override;
+  int64_t drawing_budget_ns() const override { return drawing_budget_ns_; }
 
  private:
+  static constexpr double kMostCarriedS = 1.25;  // beyond a second the clock stands still
+
+  // Sound that waits for a frame to come.
+  struct Kept {
+    Buffer<float> sample;         // [n,channels]
+    int64_t n = 0, n_speech = 0;  // samples; of these, from the end, those of an utterance
+    int rate_hz = 0, channels = 0;
+
+    void make_room(size_t floats) {
+      if (floats <= sample.capacity()) return;
+      Buffer<float> larger(floats);
+      std::copy_n(sample.data(), n * channels, larger.data());
+      sample = std::move(larger);
+    }
+  };
   // What the next frame is.
   struct Next {
     enum Kind { kNothing, kIdle, kSpeech, kTail, kStarved } kind = kNothing;
@@ -133,6 +151,9 @@ class Session final : public Worked {
   void make_frame(int64_t now_ns, int64_t free_ns);
   const float* compose(Next::Kind kind, LiveFrame& frame);
   void fill_samples(LiveFrame& frame, bool speaks);
+  int64_t samples_of(int64_t frame, int rate_hz) const;
+  float* put_carried(LiveFrame& frame, float* samples);
+  int64_t most_carried() const;
   bool leave_out(LiveFrame& frame);
   void count(LiveFrame& frame, int64_t free_ns, int64_t cpu_ns);
   // Frames that waited to be acquired when the callback was set are its first.
@@ -162,6 +183,7 @@ class Session final : public Worked {
   int64_t hold_ns_ = 0;    // latency - chunk
   int64_t ahead_ns_ = 0;   // how long before their deadlines idle frames are made
   int64_t starve_ns_ = 0;  // how long before its deadline a frame stops waiting for its sound
+  int64_t drawing_budget_ns_ = 0;
   int64_t measured_p99_ns_ = 0, measured_median_ns_ = 0;
 
   int64_t next_frame_ = 0;
@@ -172,16 +194,14 @@ class Session final : public Worked {
   bool starving_ = false, paused_ = false;
   bool interrupted_ = false;  // and its mouth, or its sound, still fades
   int64_t starved_since_ns_ = 0;
-  bool making_ = false, drop_made_ = false;  // a frame is being drawn; in vain
-  bool no_slot_ = false;                     // the next frame had to wait for one
-  // Of an interrupted utterance: the sound that fades.
-  Buffer<float> tail_;
-  int64_t tail_n_ = 0, tail_at_ = 0;
-  int tail_rate_hz_ = 0, tail_channels_ = 0;
+  bool making_ = false, drop_made_ = false;       // a frame is being drawn; in vain
+  bool no_slot_ = false;                          // the next frame had to wait for one
+  Kept tail_;                                     // of an interrupted utterance: the sound that fades
+  int64_t tail_at_ = 0;                           // of which so much has faded
+  int64_t ended_at_ = 0;                          // samples of the last utterance that came to its end
   int speech_rate_hz_ = 0, speech_channels_ = 0;  // of the last stream that was made
-  // Sound of frames that were left out (OnLate::kSkip), and where it begins.
-  Buffer<float> carried_;
-  int64_t n_carried_ = 0, carried_pts_ = 0;
+  Kept carried_;  // of frames that were left out (OnLate::kSkip), the first of which was ...
+  int64_t carried_index_ = 0;
 
   bool closing_ = false, done_ = false, aborted_ = false;
   Status failure_;

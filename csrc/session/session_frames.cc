@@ -62,8 +62,6 @@ Session::Next Session::decide(int64_t now) {
 Session::Next Session::next_of_utterance() {
   Utterance& utterance = utterances_.front();
   const int64_t deadline = clock_.deadline_ns(next_frame_);
-  const bool endless = params_.flush_after_ms == 0 || pushing_;
-  if (starving_ && !endless && deadline - starved_since_ns_ >= params_.flush_after_ms * kMsNs) utterance.ended = true;
   Next next;
   next.kind = Next::kSpeech;
   next.released_ns = real_clock() ? deadline - clock_.period_ns() : deadline;
@@ -72,12 +70,22 @@ Session::Next Session::next_of_utterance() {
     next.kind = Next::kTail;  // its sound is longer than what moved its face
     return next;
   }
-  const int64_t samples = speaker_.samples_needed(), rows = speaker_.rows_needed();
+  int64_t samples = speaker_.samples_needed();
+  const int64_t rows = speaker_.rows_needed();
+  if (utterance.channels > 0) {  // the sound of its own time
+    samples = std::max(samples, utterance.taken + samples_of(next_frame_, utterance.rate_hz));
+    if (utterance.ended) samples = std::min(samples, utterance.n_samples);
+  }
   if (utterance.n_samples >= samples && utterance.n_rows >= rows) {
     if (samples > 0) next.heard_ns = std::max(next.heard_ns, utterances_.sound_came_ns(samples));
     if (rows > 0) next.heard_ns = std::max(next.heard_ns, utterances_.rows_came_ns(rows));
     next.released_ns = std::max(next.released_ns, next.heard_ns);
     return next;
+  }
+  const bool endless = params_.flush_after_ms == 0 || pushing_;
+  if (starving_ && !endless && deadline - starved_since_ns_ >= params_.flush_after_ms * kMsNs) {
+    utterance.ended = true;
+    return next_of_utterance();  // whose frames need no more than there is
   }
   lacks_ = true;
   next.kind = Next::kStarved;
@@ -93,6 +101,7 @@ void Session::let_it_stand_still(int64_t now, int64_t released) {
   if (late > kSuspendedNs) stood = late;
   if (stood <= 0) return;
   clock_.shift(stood);
+  starved_since_ns_ += stood;
   ++counts_.stalls;
   counts_.stalled_ms += static_cast<double>(stood) / kMsNs;
 }
@@ -120,10 +129,12 @@ void Session::make_frame(int64_t now, int64_t free_ns) {
   frame.times.deadline_ns = clock_.deadline_ns(frame.index);
   frame.times.heard_ns = next.heard_ns, frame.times.released_ns = next.released_ns;
   frame.times.begun_ns = now;
+  const bool begins = next.kind == Next::kSpeech && utterances_.front().taken == 0;
   const float* control = compose(next.kind, frame);
+  const bool begins_or_ends = begins || (frame.flags & kLiveSegmentEnd);
   frame.times.driven_ns = time_now();
   const bool too_late = real_clock() && now > frame.times.deadline_ns && slots_.has_picture();
-  if (too_late && params_.on_late == OnLate::kSkip && leave_out(frame)) return;
+  if (too_late && params_.on_late == OnLate::kSkip && !begins_or_ends && leave_out(frame)) return;
   if (too_late) {
     slots_.copy_last();
     frame.flags |= kLiveHeld;
@@ -135,6 +146,7 @@ void Session::make_frame(int64_t now, int64_t free_ns) {
     making_ = false;
     if (std::exchange(drop_made_, false)) {
       slots_.drop();
+      end_if_done();
       return;
     }
     if (!drawn.ok()) {
@@ -160,7 +172,7 @@ const float* Session::compose(Next::Kind kind, LiveFrame& frame) {
   const float* control = kind == Next::kSpeech ? speaker_.speak(k) : speaker_.wait(k);
   frame.flags = speaks ? kLiveSpeech : kLiveIdle;
   if (starves) frame.flags |= kLiveStarved;
-  interrupted_ = interrupted_ && !speaks && (tail_at_ < tail_n_ || speaker_.fading(k));
+  interrupted_ = interrupted_ && !speaks && (tail_at_ < tail_.n || speaker_.fading(k));
   if (interrupted_) frame.flags |= kLiveFading;
   if (speaks) {
     const Utterance& utterance = utterances_.front();
@@ -172,6 +184,8 @@ const float* Session::compose(Next::Kind kind, LiveFrame& frame) {
     const Utterance& utterance = utterances_.front();
     if (utterance.ended && speaker_.frame() >= speaker_.frames() && utterance.taken == utterance.n_samples) {
       frame.flags |= kLiveSegmentEnd;
+      ended_at_ = utterance.taken;
+      paused_ = false;
       speaker_.end();
       utterances_.pop();
     } else if (utterance.motion == Motion::kFeatures) {
@@ -183,22 +197,21 @@ const float* Session::compose(Next::Kind kind, LiveFrame& frame) {
   return control;
 }
 
+int64_t Session::samples_of(int64_t frame, int rate_hz) const {
+  return first_sample(frame + 1, rate_hz, params_.fps) - first_sample(frame, rate_hz, params_.fps);
+}
+
 // The sound of the frame's time by the session's clock, after that of frames that were left out.
 void Session::fill_samples(LiveFrame& frame, bool speaks) {
   frame.rate_hz = rate_hz_, frame.channels = channels_;
   frame.pts_samples = first_sample(frame.index, rate_hz_, params_.fps);
-  const int64_t n = first_sample(frame.index + 1, rate_hz_, params_.fps) - frame.pts_samples;
+  const int64_t n = samples_of(frame.index, rate_hz_);
   float* const samples = slots_.samples();
   frame.samples = samples;
-  float* to = samples;
-  if (n_carried_ > 0) {
-    to = std::copy_n(carried_.data(), n_carried_ * channels_, to);
-    frame.pts_samples = carried_pts_;
-    if (frame.segment_sample >= 0) frame.segment_sample -= n_carried_;
-  }
+  float* const to = put_carried(frame, samples);
   std::fill_n(to, n * channels_, 0.0f);
-  frame.n_samples = n_carried_ + n;
-  n_carried_ = 0;
+  frame.n_samples = (to - samples) / channels_ + n;
+  carried_.n = carried_.n_speech = 0;
   if (speaks && utterances_.front().channels > 0) {
     Utterance& utterance = utterances_.front();
     const int64_t last = std::min(utterance.taken + n, utterance.n_samples);
@@ -208,23 +221,39 @@ void Session::fill_samples(LiveFrame& frame, bool speaks) {
       at = std::copy_n(from, count * channels_, at);
       utterance.taken += count;
     }
-    utterances_.drop_sound();
+    utterances_.drop_sound_below(speaker_.done_with(utterance.taken));
   }
-  if (tail_rate_hz_ != rate_hz_ || tail_channels_ != channels_) tail_n_ = 0;
-  for (int64_t i = 0; i < n && tail_at_ < tail_n_; ++i, ++tail_at_) {
-    const float gain = 1 - static_cast<float>(tail_at_) / static_cast<float>(tail_n_);
+  if (tail_.rate_hz != rate_hz_ || tail_.channels != channels_) tail_.n = 0;
+  for (int64_t i = 0; i < n && tail_at_ < tail_.n; ++i, ++tail_at_) {
+    const float gain = 1 - static_cast<float>(tail_at_) / static_cast<float>(tail_.n);
     for (int c = 0; c < channels_; ++c)
-      to[i * channels_ + c] += gain * tail_[static_cast<size_t>(tail_at_ * channels_ + c)];
+      to[i * channels_ + c] += gain * tail_.sample[static_cast<size_t>(tail_at_ * channels_ + c)];
   }
 }
 
-// OnLate::kSkip: no picture; its sound goes with the next frame. False: it must be shown, as utterances begin and end
-// with a frame, and not more than a second is carried.
+// Returns where the frame's own sound goes. Utterances end with a frame that is shown, so that sound of another kind than
+// the frame's is silence.
+float* Session::put_carried(LiveFrame& frame, float* samples) {
+  if (carried_.n == 0) return samples;
+  frame.pts_samples = first_sample(carried_index_, rate_hz_, params_.fps);
+  if (carried_.rate_hz == rate_hz_ && carried_.channels == channels_) {
+    if (frame.segment_sample >= 0) frame.segment_sample -= carried_.n_speech;
+    return std::copy_n(carried_.sample.data(), carried_.n * channels_, samples);
+  }
+  const int64_t n = first_sample(frame.index, rate_hz_, params_.fps) - frame.pts_samples;
+  return std::fill_n(samples, std::min(n, most_carried()) * channels_, 0.0f);
+}
+
+int64_t Session::most_carried() const { return static_cast<int64_t>(kMostCarriedS * rate_hz_); }
+
+// OnLate::kSkip: no picture; its sound goes with the next frame. False: not more than a second is carried.
 bool Session::leave_out(LiveFrame& frame) {
-  const int64_t most = static_cast<int64_t>(carried_.capacity()) / channels_;
-  if ((frame.flags & kLiveSegmentEnd) || frame.segment_sample == 0 || frame.n_samples > most) return false;
-  std::copy_n(frame.samples, frame.n_samples * channels_, carried_.data());
-  n_carried_ = frame.n_samples, carried_pts_ = frame.pts_samples;
+  if (frame.n_samples > most_carried()) return false;
+  const bool first = frame.pts_samples == first_sample(frame.index, rate_hz_, params_.fps);
+  if (first) carried_index_ = frame.index;
+  std::copy_n(frame.samples, frame.n_samples * channels_, carried_.sample.data());
+  carried_.n = frame.n_samples, carried_.rate_hz = rate_hz_, carried_.channels = channels_;
+  if (frame.segment_sample >= 0) carried_.n_speech = utterances_.front().taken - frame.segment_sample;
   ++counts_.skipped;
   slots_.drop();
   return true;
@@ -238,7 +267,7 @@ void Session::count(LiveFrame& frame, int64_t free_ns, int64_t cpu_ns) {
   counts_.cpu_ms += static_cast<double>(cpu_ns) / kMsNs;
   if (real_clock()) {
     delay_.add(times.ready_ns - std::max(times.released_ns, times.heard_ns));
-    cost_.add(busy);
+    if (!(frame.flags & kLiveHeld)) cost_.add(busy);  // what drawing costs
     const int64_t late = times.ready_ns - times.deadline_ns;
     if (late > 0) {
       frame.flags |= kLiveLate;
@@ -255,7 +284,7 @@ void Session::count(LiveFrame& frame, int64_t free_ns, int64_t cpu_ns) {
 
 void Session::deliver(std::unique_lock<std::mutex>& lock) {
   end_if_done();
-  if (!callback_) return;
+  if (!callback_ || aborted_) return;
   const LiveFrame& lent = slots_.lend();
   const LiveCallback callback = callback_;
   void* const user = user_;
@@ -273,7 +302,7 @@ void Session::deliver(std::unique_lock<std::mutex>& lock) {
 }
 
 void Session::end_if_done() {
-  if (closing_ && utterances_.empty() && !speaker_.speaks()) done_ = true;
+  if (closing_ && utterances_.empty() && !speaker_.speaks() && !making_) done_ = true;
 }
 
 }  // namespace ts

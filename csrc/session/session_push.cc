@@ -10,9 +10,7 @@ namespace ts {
 namespace {
 
 constexpr int64_t kPiece = 1 << 14;  // floats that are copied under the lock
-constexpr int64_t kUnit = 840;       // utterances begin at multiples of it: every number of channels divides it
 constexpr int64_t kMostFadeMs = 2000;
-constexpr double kMostCarriedS = 1.25;  // sound of frames that were left out; beyond a second the clock stands still
 
 Status closed(const char* what) {
   return error(StatusCode::kClosed, "%s: the session is closed, and takes nothing more. Make another.", what);
@@ -20,16 +18,16 @@ Status closed(const char* what) {
 
 }  // namespace
 
-// What frames, fades and left-out frames need for sound of this kind.
+// What frames, fades and left-out frames need for sound of this kind. What is still in use stays.
 void Session::make_sound_room(int rate_hz, int channels) {
   const double second = static_cast<double>(rate_hz) * channels;
   double slot_floats = second / params_.fps + 2 * channels;
   if (params_.on_late == OnLate::kSkip) {
-    carried_.reserve(std::max(static_cast<size_t>(kMostCarriedS * second), carried_.capacity()));
+    carried_.make_room(static_cast<size_t>(kMostCarriedS * second) + 1);
     slot_floats += kMostCarriedS * second;
   }
   slots_.make_sound_room(static_cast<size_t>(slot_floats));
-  tail_.reserve(std::max(static_cast<size_t>(second * kMostFadeMs / 1000), tail_.capacity()));
+  tail_.make_room(static_cast<size_t>(second * kMostFadeMs / 1000));
 }
 
 // The utterance that a push goes to; nullptr: it begins one.
@@ -213,24 +211,25 @@ void Session::abort() {
 // Frames of speech that nobody has acquired are dropped, and the sound from there on fades. Returns its first sample, or
 // -1 where nobody speaks. A frame that is being drawn goes out where it follows on what was heard.
 int64_t Session::drop_unheard(int64_t fade_ms) {
-  tail_n_ = tail_at_ = 0;
+  tail_.n = tail_at_ = 0;
   int first = 0;
   while (first < slots_.waiting() && !(slots_.waiting(first).flags & kLiveSpeech)) ++first;
   const int n_dropped = slots_.waiting() - first;
+  const bool made_speaks = making_ && (slots_.made().flags & kLiveSpeech);
   int64_t position = -1;
   const auto fade = [&](const float* samples, int64_t n, int rate_hz, int channels) {
-    if (tail_n_ == 0) tail_rate_hz_ = rate_hz, tail_channels_ = channels;
-    if (rate_hz != tail_rate_hz_ || channels != tail_channels_) return;
-    n = std::min(n, rate_hz * fade_ms / 1000 - tail_n_);
-    std::copy_n(samples, n * channels, tail_.data() + tail_n_ * channels);
-    tail_n_ += n;
+    if (tail_.n == 0) tail_.rate_hz = rate_hz, tail_.channels = channels;
+    if (rate_hz != tail_.rate_hz || channels != tail_.channels) return;
+    n = std::min(n, rate_hz * fade_ms / 1000 - tail_.n);
+    std::copy_n(samples, n * channels, tail_.sample.data() + tail_.n * channels);
+    tail_.n += n;
   };
   for (int i = first; i < slots_.waiting(); ++i) {
     const LiveFrame& frame = slots_.waiting(i);
     if (i == first) position = std::max<int64_t>(frame.segment_sample, 0);
     fade(frame.samples, frame.n_samples, frame.rate_hz, frame.channels);
   }
-  if (n_dropped > 0 && making_ && (slots_.made().flags & kLiveSpeech)) {
+  if (n_dropped > 0 && made_speaks) {
     const LiveFrame& frame = slots_.made();
     fade(frame.samples, frame.n_samples, frame.rate_hz, frame.channels);
     drop_made_ = true;
@@ -238,17 +237,24 @@ int64_t Session::drop_unheard(int64_t fade_ms) {
   }
   slots_.drop_waiting(first);
   counts_.dropped += static_cast<uint64_t>(n_dropped);
-  if (!speaker_.speaks()) return position;
-  const Utterance& utterance = utterances_.front();
-  if (n_dropped == 0) position = utterance.taken;
-  for (int64_t at = utterance.taken; utterance.channels > 0 && at < utterance.n_samples;) {
-    int64_t n = utterance.n_samples - at;
-    const float* samples = utterances_.sound(at, n);
-    const int64_t before = tail_n_;
-    fade(samples, n, utterance.rate_hz, utterance.channels);
-    if (tail_n_ == before) break;
-    at += n;
+  if (n_dropped == 0 && made_speaks && !speaker_.speaks()) position = ended_at_;
+  if (speaker_.speaks()) {
+    const Utterance& utterance = utterances_.front();
+    if (n_dropped == 0) position = utterance.taken - carried_.n_speech;
+    if (carried_.n_speech > 0) fade(carried_.sample.data(), carried_.n, carried_.rate_hz, carried_.channels);
+    for (int64_t at = utterance.taken; utterance.channels > 0 && at < utterance.n_samples;) {
+      int64_t n = utterance.n_samples - at;
+      const float* samples = utterances_.sound(at, n);
+      const int64_t before = tail_.n;
+      fade(samples, n, utterance.rate_hz, utterance.channels);
+      if (tail_.n == before) break;
+      at += n;
+    }
   }
+  // What is carried was not heard, and is silence now: its time still passes.
+  if (carried_.n_speech > 0) std::fill_n(carried_.sample.data(), carried_.n * carried_.channels, 0.0f);
+  carried_.n_speech = 0;
+  if (params_.idle == Idle::kNone) tail_.n = carried_.n = 0;  // no frame comes in which they could be
   return position;
 }
 
@@ -258,7 +264,7 @@ Status Session::interrupt(int fade_ms, int64_t& position) {
     const std::lock_guard<std::mutex> lock(state_);
     if (failure_.code() != StatusCode::kOk) return failure_;
     position = drop_unheard(int64_t{fade_ms});
-    if (speaker_.speaks()) {
+    if (position >= 0) {
       speaker_.interrupt(fade_ms / 1000.0);
       interrupted_ = true;
     }

@@ -70,6 +70,11 @@ Status Speaker::check_features() const {
                  "this avatar takes no features of another encoder. Push its sound, or controls.");
   for (const size_t input : windows.inputs()) {
     const FeatureWindow& window = model_->file().inputs[input].window;
+    if (window.before > FeatureWindows::kMaxBefore)
+      return error(
+          StatusCode::kInvalidArgument,
+          "this avatar's windows have %d frames before their own; sessions remember at most %d. Push controls.",
+          window.before, FeatureWindows::kMaxBefore);
     if (int64_t{window.length} * window.channels != feature_floats_)
       return error(
           StatusCode::kInvalidArgument,
@@ -125,18 +130,18 @@ void Speaker::end() {
 }
 
 void Speaker::pause() {
-  whole_ = has_controls();
+  whole_ = whole_ || has_controls();
   fade(kCloseS);
 }
 
 void Speaker::resume() {
-  whole_ = has_controls();
+  whole_ = whole_ || has_controls();
   fade(kBackS);
 }
 
 void Speaker::interrupt(double fade_s) {
-  end();
-  fade(fade_s);
+  if (utterances_) end();
+  fade(std::max(fade_s, 1e-9));  // so short it ends every other fade
 }
 
 int64_t Speaker::frames() const {

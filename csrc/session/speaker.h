@@ -2,6 +2,7 @@
 // Speaker — the motion of a session's face: the lips of its utterances, each in its own time, on a life that goes on in
 // the session's. One frame after the other, as controls.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -36,9 +37,13 @@ class Speaker {
   void end();
   void pause();                   // its sound is not there, or is all that is left: the face goes to rest
   void resume();                  // and back
-  void interrupt(double fade_s);  // its mouth closes within that time
+  void interrupt(double fade_s);  // nobody speaks any more, and the mouth closes within that time
   bool speaks() const { return utterances_ != nullptr; }
   int64_t frame() const { return frame_; }  // of the utterance, the next one
+  // Samples of the utterance that nothing here will ask for again, of those that frames have had.
+  int64_t done_with(int64_t taken) const {
+    return utterances_->front().motion == Motion::kSound ? std::min(taken, heard_) : taken;
+  }
   // Samples and rows that must have been pushed before the utterance's next frame can be made; once it has ended, all.
   int64_t samples_needed() const;
   int64_t rows_needed() const;

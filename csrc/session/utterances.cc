@@ -61,7 +61,7 @@ const float* Utterances::sound(int64_t first, int64_t& n) const {
 
 int64_t Utterances::sound_came_ns(int64_t n) { return sound_came_.when(front().sound_at + n * front().channels); }
 
-void Utterances::drop_sound() { sound_.drop_below(front().sound_at + front().taken * front().channels); }
+void Utterances::drop_sound_below(int64_t n) { sound_.drop_below(front().sound_at + n * front().channels); }
 
 void Utterances::make_row_room(Motion motion, int64_t n) { rows(motion).grow(n * width(motion)); }
 

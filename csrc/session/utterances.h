@@ -58,7 +58,7 @@ class Utterances {
   // The front's samples from `first` on, as many as lie side by side, at most n.
   const float* sound(int64_t first, int64_t& n) const;
   int64_t sound_came_ns(int64_t n);  // when its first n samples were there
-  void drop_sound();                 // those that frames have had
+  void drop_sound_below(int64_t n);  // of the front
 
   // ---- rows of features or controls, of the motion that is open ----
   void make_row_room(Motion motion, int64_t rows);
@@ -69,7 +69,7 @@ class Utterances {
   int64_t rows_came_ns(int64_t n);
   void drop_rows_below(int64_t index);
 
-  double queued_s() const;  // of all that wait, sound and rows
+  double queued_s() const;  // of the sound that waits
   uint64_t bytes() const { return sound_.bytes() + feature_.bytes() + control_.bytes(); }
 
  private:

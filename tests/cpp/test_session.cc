@@ -387,6 +387,54 @@ void no_frames_between_utterances(const Fixture& f) {
   CHECK(frames[25].index - frames[24].index > 3600 * 25 && frames[25].pts == first_sample(frames[25].index, kRate, 25));
 }
 
+// Sound that fades while sound of another kind is pushed already.
+void a_fade_outlives_another_format(const Fixture& f) {
+  const std::vector<float> x = sound(2 * kRate), y = sound(2 * 48000, 48000);
+  const auto session = open(f, params_of());
+  const auto scheduler = Scheduler::of(f.backend);
+  std::vector<Shown> frames;
+  CHECK(push(*session, x.data(), 2 * kRate).ok());
+  run_until(f, *session, scheduler->caller_ns() + 800 * kMs, frames);
+  int64_t position = 0;
+  CHECK(session->interrupt(400, position).ok());
+  CHECK(session->push_audio(SampleFormat::kF32, 48000, 2, y.data(), 48000).ok());
+  const size_t before = frames.size();
+  frames = run_out(f, *session, std::move(frames));
+  for (size_t i = 0; i < 640; ++i) {
+    const float gain = 1 - static_cast<float>(i) / 6400;
+    CHECK(frames[before].samples[i] == gain * x[static_cast<size_t>(position) + i]);
+  }
+  CHECK(frames.back().segment == 1 && frames.back().samples.size() == 2 * 1920);
+}
+
+// A frame has the sound of its own time, wherever the two clocks fall.
+void rows_wait_for_their_sound(const Fixture& f) {
+  const auto n = static_cast<size_t>(f.model->layout().size());
+  std::vector<float> rows;
+  for (int row = 0; row < 30; ++row)
+    rows.insert(rows.end(), f.model->layout().neutral(), f.model->layout().neutral() + n);
+  const std::vector<float> x = sound(kRate);
+  for (const int64_t most : {16000, 100, 533}) {
+    const auto session = open(f, params_of(30));
+    const auto scheduler = Scheduler::of(f.backend);
+    std::vector<Shown> frames;
+    const int64_t start = scheduler->caller_ns();
+    run_until(f, *session, start + 70 * kMs, frames);
+    CHECK(session->push_controls(rows.data(), 30).ok());
+    for (int64_t at = 0; at < kRate;) {
+      const int64_t chunk = std::min<int64_t>(most, kRate - at);
+      CHECK(push(*session, x.data() + at, chunk).ok());
+      at += chunk;
+      if (most < kRate) run_until(f, *session, start + 70 * kMs + at * 1'000'000'000 / kRate, frames);
+    }
+    frames = run_out(f, *session, std::move(frames));
+    std::vector<float> samples;
+    for (const Shown& frame : frames)
+      if (frame.segment == 0) samples.insert(samples.end(), frame.samples.begin(), frame.samples.end());
+    CHECK(samples.size() >= x.size() && std::equal(x.begin(), x.end(), samples.begin()));
+  }
+}
+
 void queues_are_bounded(const Fixture& f) {
   SessionParams params = params_of();
   params.queue_ms = 1000;
@@ -471,6 +519,8 @@ int main(int argc, char** argv) {
   utterances_begin_anew(f);
   controls_are_drawn_as_they_are(f);
   controls_come_and_go_softly(f);
+  a_fade_outlives_another_format(f);
+  rows_wait_for_their_sound(f);
   no_frames_between_utterances(f);
   queues_are_bounded(f);
   a_reader_that_stops_stops_the_session(f);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sessions of the real clock that are kept from drawing: what is late is told, shows the picture before it or is left
 // out, no sound is lost, and the session is back on time. Its arguments are a voice file and an avatar that speaks.
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -20,6 +21,7 @@ constexpr int kRate = 16000;
 
 struct Told {
   int64_t index, pts, n_samples;
+  int rate_hz;
   uint32_t flags;
 };
 
@@ -28,12 +30,19 @@ struct Reader {
   std::vector<Told> frames;
   std::vector<float> samples;
   int64_t sleeps_at, sleep_ms;
+  int64_t push_at;  // that frame pushes, in another rate and number of channels
+  Session* session = nullptr;
 };
 
 int read(void* user, const LiveFrame& frame) {
   auto& reader = *static_cast<Reader*>(user);
-  reader.frames.push_back({frame.index, frame.pts_samples, frame.n_samples, frame.flags});
-  reader.samples.insert(reader.samples.end(), frame.samples, frame.samples + frame.n_samples);
+  reader.frames.push_back({frame.index, frame.pts_samples, frame.n_samples, frame.rate_hz, frame.flags});
+  reader.samples.insert(reader.samples.end(), frame.samples, frame.samples + frame.n_samples * frame.channels);
+  if (reader.push_at >= 0 && frame.index >= reader.push_at) {
+    reader.push_at = -1;
+    const std::vector<float> stereo(8000, 0.25f);
+    CHECK(reader.session->push_audio(SampleFormat::kF32, 8000, 8, stereo.data(), 1000).ok());
+  }
   if (frame.index == reader.sleeps_at) std::this_thread::sleep_for(std::chrono::milliseconds(reader.sleep_ms));
   return frame.index < 45;
 }
@@ -50,8 +59,10 @@ SessionStats run(const std::shared_ptr<const Model>& model, const std::shared_pt
   double smallest = 0;
   const Status made = Session::make(model, voice, params, session, smallest);
   CHECK_MESSAGE(made.ok(), made.message());
+  reader.session = session.get();
   CHECK(session->set_callback(&read, &reader).ok());
-  CHECK(session->push_audio(SampleFormat::kF32, kRate, 1, sound.data(), static_cast<int64_t>(sound.size())).ok());
+  if (reader.push_at < 0)
+    CHECK(session->push_audio(SampleFormat::kF32, kRate, 1, sound.data(), static_cast<int64_t>(sound.size())).ok());
   CHECK(session->flush().ok());
   LiveFrame frame;
   for (int i = 0; i < 1000 && !session->ended(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
@@ -83,21 +94,29 @@ int main(int argc, char** argv) {
   std::vector<float> sound(kRate / 2);
   for (size_t i = 0; i < sound.size(); ++i) sound[i] = 0.4f * std::sin(0.06f * static_cast<float>(i % 1777));
 
-  Reader hold{{}, {}, 10, 150};
+  Reader hold{{}, {}, 10, 150, -1};
   const SessionStats held = run(model, voice, OnLate::kHold, hold, sound);
   no_sample_is_missing(hold);
   CHECK(held.held >= 2 && held.late >= held.held && held.skipped == 0 && held.stalls == 0);
   for (size_t i = 1; i < hold.frames.size(); ++i) CHECK(hold.frames[i].index == hold.frames[i - 1].index + 1);
   CHECK((hold.frames[11].flags & (kLiveLate | kLiveHeld)) == (kLiveLate | kLiveHeld));
 
-  Reader skip{{}, {}, 10, 150};
+  Reader skip{{}, {}, 10, 150, -1};
   const SessionStats left_out = run(model, voice, OnLate::kSkip, skip, sound);
   no_sample_is_missing(skip);
   CHECK(left_out.skipped >= 2 && left_out.held == 0);
   CHECK(skip.frames[11].index == 11 + static_cast<int64_t>(left_out.skipped) || left_out.late > 0);
 
+  // Silence that was left out before an utterance of another kind of sound is silence of that kind.
+  Reader other{{}, {}, 10, 900, 11};
+  const SessionStats changed = run(model, voice, OnLate::kSkip, other, sound);
+  CHECK(changed.skipped > 10);
+  for (const Told& frame : other.frames)
+    CHECK(frame.pts == first_sample(frame.index, frame.rate_hz, 25) || frame.n_samples > frame.rate_hz / 20);
+  CHECK(std::all_of(other.samples.begin(), other.samples.end(), [](float v) { return std::abs(v) <= 0.4f; }));
+
   // So late a frame is not slow: the process was suspended, and the clock stood still.
-  Reader suspended{{}, {}, 10, 1300};
+  Reader suspended{{}, {}, 10, 1300, -1};
   const SessionStats stood = run(model, voice, OnLate::kHold, suspended, sound);
   no_sample_is_missing(suspended);
   CHECK(stood.stalls >= 1 && stood.stalled_ms > 1000 && stood.held <= 2);
