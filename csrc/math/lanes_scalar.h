@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// lanes for any C++17 compiler: one value per "register". The reference for the other targets.
+// lanes of one value per "register": for any C++17 compiler, the reference for the other targets; and for a GPU, where
+// a lane is a thread. The two differ in fma and exp2_fast.
 #pragma once
 #include <cmath>
 #include <cstring>
@@ -14,14 +15,14 @@ struct mask {
 struct i32 {
   int32_t v;
   i32() = default;
-  explicit i32(int32_t x) : v(x) {}
-  static i32 iota() { return i32(0); }
+  TS_HD explicit i32(int32_t x) : v(x) {}
+  TS_HD static i32 iota() { return i32(0); }
 };
 struct f32 {
   float v;
   f32() = default;
-  explicit f32(float x) : v(x) {}
-  static f32 iota() { return f32(0.0f); }
+  TS_HD explicit f32(float x) : v(x) {}
+  TS_HD static f32 iota() { return f32(0.0f); }
 };
 
 TS_INLINE f32 load(const float* p) { return f32(*p); }
@@ -36,20 +37,25 @@ TS_INLINE f32 operator-(f32 a, f32 b) { return f32(a.v - b.v); }
 TS_INLINE f32 operator*(f32 a, f32 b) { return f32(a.v * b.v); }
 TS_INLINE f32 operator/(f32 a, f32 b) { return f32(a.v / b.v); }
 TS_INLINE f32 operator-(f32 a) { return f32(-a.v); }
+#if defined(TS_TARGET_IS_CUDA)
+TS_INLINE f32 fma(f32 a, f32 b, f32 c) { return f32(::fmaf(a.v, b.v, c.v)); }
+TS_INLINE f32 fnma(f32 a, f32 b, f32 c) { return f32(::fmaf(-a.v, b.v, c.v)); }
+#else
 // Baseline x86-64 has no fused instruction and std::fma is a slow call there: two roundings instead.
 TS_INLINE f32 fma(f32 a, f32 b, f32 c) { return f32(a.v * b.v + c.v); }
 TS_INLINE f32 fnma(f32 a, f32 b, f32 c) { return f32(c.v - a.v * b.v); }
+#endif
 TS_INLINE f32 min(f32 a, f32 b) { return f32(a.v < b.v ? a.v : b.v); }
 TS_INLINE f32 max(f32 a, f32 b) { return f32(a.v > b.v ? a.v : b.v); }
-TS_INLINE f32 sqrt(f32 a) { return f32(std::sqrt(a.v)); }
+TS_INLINE f32 sqrt(f32 a) { return f32(::sqrtf(a.v)); }
 TS_INLINE f32 sqrt_above(f32 a) { return sqrt(max(a, f32(0.0f))); }
-TS_INLINE f32 abs(f32 a) { return f32(std::fabs(a.v)); }
-TS_INLINE f32 floor(f32 a) { return f32(std::floor(a.v)); }
+TS_INLINE f32 abs(f32 a) { return f32(::fabsf(a.v)); }
+TS_INLINE f32 floor(f32 a) { return f32(::floorf(a.v)); }
 // What does not fit becomes the smallest number, as the other targets have it.
 TS_INLINE i32 to_int(float x) {
   return i32(x >= -2147483648.0f && x < 2147483648.0f ? static_cast<int32_t>(x) : INT32_MIN);
 }
-TS_INLINE i32 round_to_int(f32 a) { return to_int(std::nearbyint(a.v)); }
+TS_INLINE i32 round_to_int(f32 a) { return to_int(::nearbyintf(a.v)); }
 TS_INLINE i32 truncate_to_int(f32 a) { return to_int(a.v); }
 TS_INLINE f32 to_float(i32 a) { return f32(static_cast<float>(a.v)); }
 
@@ -95,12 +101,12 @@ TS_INLINE int append(int32_t* p, mask m, i32 a) {
 
 TS_INLINE i32 bits_of(f32 a) {
   i32 r;
-  std::memcpy(&r.v, &a.v, 4);
+  memcpy(&r.v, &a.v, 4);
   return r;
 }
 TS_INLINE f32 float_of(i32 a) {
   f32 r;
-  std::memcpy(&r.v, &a.v, 4);
+  memcpy(&r.v, &a.v, 4);
   return r;
 }
 
@@ -111,4 +117,19 @@ TS_INLINE void store4(float* p, f32 a, f32 b, f32 c, f32 d) { p[0] = a.v, p[1] =
 
 TS_TARGET_END
 
+#if defined(TS_TARGET_IS_CUDA)
+TS_TARGET_BEGIN
+// The GPU's own instruction; under tests/simt the C library's, so that pictures there differ by a rounding from a GPU's.
+TS_INLINE f32 exp2_fast(f32 x) {
+#if defined(__CUDA_ARCH__)
+  float r;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x.v));
+  return f32(r);
+#else
+  return f32(::exp2f(x.v));
+#endif
+}
+TS_TARGET_END
+#else
 #include "math/exp2.h"
+#endif

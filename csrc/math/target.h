@@ -15,10 +15,19 @@
   }                   \
   }
 
+// TS_HD: a function that nvcc compiles for the GPU too.
+#if defined(__CUDACC__)
+#define TS_HD __host__ __device__
+#define TS_INLINE __host__ __device__ __forceinline__
+#else
+#define TS_HD
 #define TS_INLINE inline __attribute__((always_inline))
+#endif
 
 // Before a loop of a constant number of turns over registers: an array of them stays in registers only if it is unrolled.
-#if defined(__clang__)
+#if defined(__CUDACC__)
+#define TS_UNROLL _Pragma("unroll")
+#elif defined(__clang__)
 #define TS_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define TS_UNROLL _Pragma("GCC unroll 32")
