@@ -220,6 +220,10 @@ class CpuBackend final : public Backend {
     return {};
   }
 
+  void condition(const ConditionProgram& program, const float* control, float* value) const override {
+    kernels_.condition(program, control, value);
+  }
+
   std::unique_ptr<EncodeStream> make_encode_stream(std::shared_ptr<const EncodeModel> model) override {
     return std::make_unique<CpuEncodeStream>(std::move(model), kernels_);
   }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "math/bf16.h"
+#include "ops/deform_schedule.h"
 
 namespace ts {
 namespace {
@@ -69,30 +70,6 @@ void pack(DeformPacking packing, int outputs_at_once, int outputs, int inputs, c
   }
 }
 
-// Places in scratch memory for what lives from one step to another: first fit.
-class Scratch {
- public:
-  int64_t take(int64_t words) {
-    int64_t at = 0;
-    auto next = taken_.begin();
-    for (; next != taken_.end() && next->at - at < words; ++next) at = next->at + next->words;
-    taken_.insert(next, {at, words});
-    high_ = std::max(high_, at + words);
-    return at;
-  }
-  void give_back(int64_t at) {
-    taken_.erase(std::find_if(taken_.begin(), taken_.end(), [&](const Span& span) { return span.at == at; }));
-  }
-  int64_t high() const { return high_; }
-
- private:
-  struct Span {
-    int64_t at, words;
-  };
-  std::vector<Span> taken_;  // in order
-  int64_t high_ = 0;
-};
-
 }  // namespace
 
 // Lays the stages of a branch out as steps.
@@ -103,31 +80,19 @@ class DeformPlanner {
         branch_(*plan.branch),
         at_rest_(at_rest),
         bf16_(plan.packing_ != DeformPacking::kFp32),
-        values_(branch_.values.size()),
-        fused_(branch_.stages.size(), nullptr),
-        done_(branch_.stages.size(), false) {}
+        values_(branch_.values.size()) {}
 
   void run() {
     if (plan_.packing_ == DeformPacking::kSquares) plan_.squares = scratch_.take(2 * 16 * kDeformBlock);
-    for (const DeformStage& stage : branch_.stages) {
-      if (stage.kind == DeformKind::kAdd && stage.target != DeformTarget::kSh)
-        added(stage.target) = scratch_.take(int64_t{stage.outputs} * kDeformBlock);
+    const std::vector<DeformWork> works = schedule(branch_);
+    for (const DeformWork& work : works) {
+      find_readers(work);
+      place_added(work);
     }
-    fuse();
-    count_readers();
     for (size_t v = 0; v < values_.size(); ++v) block_value(v);
-    for (size_t i = 0; i < branch_.stages.size(); ++i) {
-      const DeformStage& stage = branch_.stages[i];
-      if (stage.kind == DeformKind::kAdd) {
-        if (!done_[i] && stage.target != DeformTarget::kSh) add(i);
-      } else if (value(stage.out).readers > 0) {
-        make(i);
-      }
-      give_back(i);
-    }
-    // Last, since it looks from the eye to the deformed mean.
-    for (const DeformStage& stage : branch_.stages) {
-      if (stage.kind == DeformKind::kAdd && stage.target == DeformTarget::kSh) add_sh(stage);
+    for (const DeformWork& work : works) {
+      make(work);
+      give_back(work);
     }
     canonical();
     plan_.scratch_words = scratch_.high();
@@ -135,8 +100,6 @@ class DeformPlanner {
 
  private:
   struct Value {
-    int readers = 0;
-    size_t last_reader = 0;              // stage
     bool floats = false, pairs = false;  // how it is read
     DeformPlace as_floats, as_pairs;
   };
@@ -146,54 +109,29 @@ class DeformPlanner {
   bool is_static(int i) const { return i >= 0 && branch_.values[static_cast<size_t>(i)].rows; }
   int64_t& added(DeformTarget target) { return plan_.added[static_cast<int>(target)]; }
 
-  // A layer with one reader, a narrow head, is computed in that head's step.
-  void fuse() {
-    for (size_t i = 0; i < branch_.stages.size(); ++i) {
-      const DeformStage& layer = branch_.stages[i];
-      if (layer.kind != DeformKind::kLinear || layer.in < 0) continue;
-      int readers = 0;
-      size_t head = 0;
-      for (size_t k = i + 1; k < branch_.stages.size(); ++k) {
-        const DeformStage& stage = branch_.stages[k];
-        if (stage.in == layer.out || stage.plus == layer.out) ++readers, head = k;
-      }
-      const DeformStage& stage = branch_.stages[head];
-      if (readers != 1 || stage.kind != DeformKind::kAdd || stage.target == DeformTarget::kSh) continue;
-      fused_[i] = &stage;
-      done_[head] = true;
-    }
+  // In bfloat16 products are of pairs, but for heads of few outputs.
+  bool in_pairs(const DeformWork& work) const {
+    const DeformKind kind = work.stage->kind;
+    if (kind == DeformKind::kAdd) return bf16_ && (work.adds_to_sh() || work.outputs() > kMaxNarrow);
+    return bf16_ && kind == DeformKind::kLinear;
   }
 
-  void count_readers() {
-    for (size_t i = 0; i < branch_.stages.size(); ++i) {
-      const DeformStage& stage = branch_.stages[i];
-      const bool product = stage.kind == DeformKind::kLinear || stage.kind == DeformKind::kAdd;
-      // SH is added after all other stages.
-      const bool last = stage.kind == DeformKind::kAdd && stage.target == DeformTarget::kSh;
-      const auto read = [&](int which, bool pairs) {
-        if (which < 0) return;
-        Value& v = value(which);
-        ++v.readers;
-        v.last_reader = std::max(v.last_reader, last ? branch_.stages.size() : i);
-        if (!done_[i]) (pairs ? v.pairs : v.floats) = true;  // else in registers
-      };
-      read(stage.in, bf16_ && product && !is_narrow(stage));
-      read(stage.plus, bf16_ && is_static(stage.plus));
-    }
+  void find_readers(const DeformWork& work) {
+    const auto read = [&](int which, bool pairs) {
+      if (which >= 0) (pairs ? value(which).pairs : value(which).floats) = true;
+    };
+    read(work.stage->in, in_pairs(work));
+    read(work.stage->plus, bf16_ && is_static(work.stage->plus));
   }
 
-  // Heads of one input that were not fused are one matrix, and in bfloat16 only if they are many.
-  bool is_narrow(const DeformStage& head) const {
-    if (head.kind != DeformKind::kAdd || head.target == DeformTarget::kSh) return false;
-    int outputs = 0;
-    for (size_t i = 0; i < branch_.stages.size(); ++i) {
-      if (joins(i, head)) outputs += branch_.stages[i].outputs;
+  // What is added lives to the end: it lies before all else, where it leaves no gaps. Not so SH, which comes last.
+  void place_added(const DeformWork& work) {
+    if (work.heads.empty() || work.adds_to_sh()) return;
+    int64_t at = scratch_.take(int64_t{work.n_added()} * kDeformBlock);
+    for (const DeformStage* head : work.heads) {
+      added(head->target) = at;
+      at += int64_t{head->outputs} * kDeformBlock;
     }
-    return outputs <= kMaxNarrow;
-  }
-  bool joins(size_t i, const DeformStage& head) const {
-    const DeformStage& stage = branch_.stages[i];
-    return stage.kind == DeformKind::kAdd && stage.target != DeformTarget::kSh && stage.in == head.in;
   }
 
   void block_value(size_t i) {
@@ -217,12 +155,13 @@ class DeformPlanner {
     return made;
   }
 
-  // Where a stage writes its value. `over`: what it may write over if nobody reads that later; -1: nothing.
-  void place(size_t i, int out, int over) {
+  // Where a stage writes its value.
+  void place(const DeformWork& work) {
+    const int out = work.stage->out;
     Value& v = value(out);
     if (v.floats) {
-      if (over >= 0 && value(over).as_floats.at >= 0 && value(over).last_reader == i && width(over) == width(out))
-        v.as_floats.at = std::exchange(value(over).as_floats.at, -1);
+      if (work.over >= 0 && value(work.over).as_floats.at >= 0)
+        v.as_floats.at = std::exchange(value(work.over).as_floats.at, -1);
       else
         v.as_floats.at = scratch_.take(block_words(width(out), false));
     }
@@ -233,47 +172,44 @@ class DeformPlanner {
       step(DeformStepKind::kZero, 0, static_cast<int>(rows - written)).y = v.as_pairs.at + written * kDeformBlock;
   }
 
-  void give_back(size_t i) {
-    for (Value& v : values_) {
-      if (v.readers == 0 || v.last_reader != i) continue;
-      for (DeformPlace* place : {&v.as_floats, &v.as_pairs}) {
+  void give_back(const DeformWork& work) {
+    for (const int dead : work.dead) {
+      for (DeformPlace* place : {&value(dead).as_floats, &value(dead).as_pairs}) {
         if (place->at >= 0) scratch_.give_back(std::exchange(place->at, -1));
       }
     }
   }
 
-  void make(size_t i) {
-    const DeformStage& stage = branch_.stages[i];
-    if (stage.kind == DeformKind::kAttention) return attend(i);
+  void make(const DeformWork& work) {
+    const DeformStage& stage = *work.stage;
+    if (work.adds_to_sh()) return add_sh(work);
+    if (stage.kind == DeformKind::kAdd) return add(work);
+    if (stage.kind == DeformKind::kAttention) return attend(work);
     if (stage.kind == DeformKind::kNorm) {
-      place(i, stage.out, stage.in);
-      // The input's place may be the output's by now.
-      const int64_t in =
-          value(stage.in).as_floats.at >= 0 ? value(stage.in).as_floats.at : value(stage.out).as_floats.at;
+      const DeformPlace in = value(stage.in).as_floats;  // the output's, it may be
+      place(work);
       DeformStep& norm = step(DeformStepKind::kNorm, stage.outputs, stage.outputs);
-      norm.x = value(stage.in).as_floats;
-      if (!norm.x.rows) norm.x.at = in;
+      norm.x = in;
       norm.weight = plan_.keep(stage.map.weight, stage.outputs);
       norm.bias = plan_.keep(stage.map.bias, stage.outputs);
       norm.epsilon = stage.epsilon;
       return finish(norm, stage);
     }
     const DeformPlus plus = plus_of(stage);
-    const DeformStage* head = fused_[i];
-    // Every output reads all of the input: what is both is not written over.
-    if (!head) place(i, stage.out, stage.plus == stage.in ? -1 : stage.plus);
-    DeformStep& made = stage.in < 0 ? step(DeformStepKind::kPointwise, 0, stage.outputs) : product(stage);
+    if (!work.fused()) place(work);
+    DeformStep& made = stage.in < 0 ? step(DeformStepKind::kPointwise, 0, stage.outputs) : product(work);
     made.plus = plus;
     bias(made, stage);
-    if (!head) return finish(made, stage);
+    if (!work.fused()) return finish(made, stage);
     made.activation = stage.activation, made.slope = stage.slope;
-    made.narrow = head->outputs;
-    made.narrow_y = added(head->target);
-    made.narrow_bias = plan_.keep(head->map.bias, head->outputs);
-    float* to = plan_.memory_.emplace_back(static_cast<size_t>(head->outputs * stage.outputs)).data();
+    const DeformStage& head = *work.fused();
+    made.narrow = head.outputs;
+    made.narrow_y = added(head.target);
+    made.narrow_bias = plan_.keep(head.map.bias, head.outputs);
+    float* to = plan_.memory_.emplace_back(static_cast<size_t>(head.outputs * stage.outputs)).data();
     made.narrow_weight = to;
     for (int k = 0; k < stage.outputs; ++k) {
-      for (int o = 0; o < head->outputs; ++o) *to++ = head->map.weight[o * stage.outputs + k];
+      for (int o = 0; o < head.outputs; ++o) *to++ = head.map.weight[o * stage.outputs + k];
     }
   }
 
@@ -284,12 +220,12 @@ class DeformPlanner {
     return {pairs ? value(stage.plus).as_pairs : value(stage.plus).as_floats, pairs};
   }
 
-  // A matrix product whose outputs are not yet placed.
-  DeformStep& product(const DeformStage& stage) {
-    const int inputs = width(stage.in);
-    if (stage.gain < 0) return dense(stage.map.weight, inputs, stage.outputs, bf16_, stage.in);
-    DeformStep& made = dense(nullptr, inputs, stage.outputs, bf16_, stage.in);
-    made.frame_weight = frame(packed_words(plan_.packing_, stage.outputs, inputs));
+  // A layer's product, whose outputs are not yet placed.
+  DeformStep& product(const DeformWork& work) {
+    const DeformStage& stage = *work.stage;
+    if (stage.gain < 0) return dense(work, stage.map.weight);
+    DeformStep& made = dense(work, nullptr);
+    made.frame_weight = frame(packed_words(plan_.packing_, stage.outputs, width(stage.in)));
     fill(stage).weight = made.frame_weight;
     return made;
   }
@@ -309,8 +245,8 @@ class DeformPlanner {
     made.y_pairs = value(stage.out).as_pairs.at;
   }
 
-  void attend(size_t i) {
-    const DeformStage& stage = branch_.stages[i];
+  void attend(const DeformWork& work) {
+    const DeformStage& stage = *work.stage;
     const int d = stage.outputs, n_scores = stage.heads * static_cast<int>(stage.tokens.size());
     const int64_t score = scratch_.take(int64_t{n_scores} * kDeformBlock);
     const int64_t weight = frame(int64_t{n_scores} * d), score_bias = frame(n_scores),
@@ -328,7 +264,7 @@ class DeformPlanner {
     weights.y = score;
 
     const DeformPlus plus = plus_of(stage);
-    place(i, stage.out, stage.plus);
+    place(work);
     DeformStep& read = step(DeformStepKind::kDense, n_scores, d);
     read.x.at = score;
     read.plus = plus;
@@ -338,54 +274,35 @@ class DeformPlanner {
     scratch_.give_back(score);
   }
 
-  // All heads of the input of stage i as one matrix.
-  void add(size_t i) {
-    const DeformStage& first = branch_.stages[i];
-    std::vector<const DeformStage*> heads;
-    int outputs = 0;
-    const bool narrow = is_narrow(first);
-    for (size_t k = i; k < branch_.stages.size(); ++k) {
-      if (done_[k] || !joins(k, first)) continue;
-      heads.push_back(&branch_.stages[k]);
-      outputs += branch_.stages[k].outputs;
-      done_[k] = true;
-    }
-    const int inputs = width(first.in);
-    std::vector<float> weight, biases;
-    // One place for what all of them add.
-    for (const DeformStage* head : heads) scratch_.give_back(added(head->target));
-    int64_t at = scratch_.take(int64_t{outputs} * kDeformBlock);
-    const int64_t y = at;
-    for (const DeformStage* head : heads) {
-      weight.insert(weight.end(), head->map.weight, head->map.weight + int64_t{head->outputs} * inputs);
-      for (int o = 0; o < head->outputs; ++o) biases.push_back(head->map.bias ? head->map.bias[o] : 0.0f);
-      added(head->target) = at;
-      at += int64_t{head->outputs} * kDeformBlock;
-    }
-    DeformStep& made = dense(weight.data(), inputs, outputs, bf16_ && !narrow, first.in);
-    made.bias = plan_.keep(biases.data(), outputs);
-    made.y = y;
+  // Heads of one input as one matrix.
+  void add(const DeformWork& work) {
+    const JoinedHeads joined(work.heads, width(work.stage->in));
+    DeformStep& made = dense(work, joined.weight.data());
+    made.bias = plan_.keep(joined.bias.data(), work.outputs());
+    made.y = added(work.stage->target);
   }
 
   // weight: [outputs,inputs]; nullptr: it is of the frame.
-  DeformStep& dense(const float* weight, int inputs, int outputs, bool bf16, int in) {
+  DeformStep& dense(const DeformWork& work, const float* weight) {
+    const int inputs = width(work.stage->in), outputs = work.outputs();
     DeformStep& made = step(DeformStepKind::kDense, inputs, outputs);
-    made.bf16 = bf16;
-    made.x = bf16 ? value(in).as_pairs : value(in).as_floats;
+    made.bf16 = in_pairs(work);
+    made.x = made.bf16 ? value(work.stage->in).as_pairs : value(work.stage->in).as_floats;
     if (!weight) return made;
-    const DeformPacking packing = bf16 ? plan_.packing_ : DeformPacking::kFp32;
+    const DeformPacking packing = made.bf16 ? plan_.packing_ : DeformPacking::kFp32;
     float* to = plan_.memory_.emplace_back(static_cast<size_t>(packed_words(packing, outputs, inputs))).data();
     pack(packing, plan_.at_once_, outputs, inputs, weight, nullptr, to);
     made.weight = to;
     return made;
   }
 
-  void add_sh(const DeformStage& stage) {
+  void add_sh(const DeformWork& work) {
+    const DeformStage& stage = *work.stage;
     plan_.basis = scratch_.take(16 * kDeformBlock);
     plan_.color = scratch_.take(3 * kDeformBlock);
     added(DeformTarget::kSh) = scratch_.take(int64_t{stage.outputs} * kDeformBlock);
     step(DeformStepKind::kBasis, 0, 16).y = plan_.basis;
-    DeformStep& made = dense(stage.map.weight, width(stage.in), stage.outputs, bf16_, stage.in);
+    DeformStep& made = dense(work, stage.map.weight);
     made.bias = plan_.keep(stage.map.bias, stage.outputs);
     made.y = added(DeformTarget::kSh);
     made.to_sh = true;
@@ -424,9 +341,7 @@ class DeformPlanner {
   const GaussianView& at_rest_;
   const bool bf16_;
   std::vector<Value> values_;
-  std::vector<const DeformStage*> fused_;  // by layer: its head
-  std::vector<bool> done_;                 // heads that are in another's step
-  Scratch scratch_;
+  DeformScratch scratch_;
 };
 
 DeformPlan::DeformPlan(const DeformProgram& program, const DeformBranch& of, const GaussianView& at_rest, int64_t first,

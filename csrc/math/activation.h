@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // exp, sigmoid and silu of lanes, as networks use them.
 #pragma once
+#include "math/activation_kind.h"
 #include "math/lanes.h"
 
 TS_TARGET_BEGIN
@@ -43,6 +44,21 @@ TS_INLINE f32 softplus_accurate(f32 x) {
   p = fma(p, s2, f32(1.0f / 3));
   p = fma(p, s2, f32(1.0f));
   return fma(s + s, p, max(x, f32(0.0f)));
+}
+
+// Of one number; a softmax is over many.
+TS_INLINE f32 activated(Activation activation, f32 slope, f32 x) {
+  const f32 zero(0.0f);
+  switch (activation) {
+    case Activation::kRelu:
+      return max(x, zero);
+    case Activation::kLeakyRelu:
+      return fma(slope, min(x, zero), max(x, zero));
+    case Activation::kTanh:
+      return tanh_accurate(x);
+    default:
+      return x;
+  }
 }
 
 TS_TARGET_END

@@ -121,6 +121,11 @@ class Backend {
   // Gaussians without a model. Adds its stages to the receipt.
   virtual Status rasterize(const RasterizeArgs& args, Receipt& receipt) = 0;
 
+  // The vectors that a deform program reads of a control. value: [n_floats + n_scratch]; all values are written. Like
+  // encode it is a CPU's work on every device, on the calling thread: a few million products in layers that wait for each
+  // other.
+  virtual void condition(const ConditionProgram& program, const float* control, float* value) const = 0;
+
   virtual std::unique_ptr<EncodeStream> make_encode_stream(std::shared_ptr<const EncodeModel> model) = 0;
 
  private:

@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
-namespace ts {
+#include "math/activation_kind.h"
 
-enum class Activation { kNone, kRelu, kLeakyRelu, kTanh, kSoftmax };
+namespace ts {
 
 // [rows,channels,length], contiguous.
 struct ConditionValue {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // deform — the steps of a plan, block by block.
-// Maths    cpu/deform_plan.h; math/activation.h, math/sh.h
+// Maths    cpu/deform_plan.h; math/activation.h, math/deform.h
 // Launch   blocks of 48 Gaussians on one thread; a lane is a Gaussian
 // Reads    static rows once, 4 B a number (2 B in pairs); matrices from the caches     Writes  12 to 68 B a Gaussian
 // Cost     two FLOPs per weight and Gaussian; bound by multiply issue: kOutputs x kGroups sums stay in registers while the
@@ -13,7 +13,7 @@
 #include "cpu/kernels/deform_rows.h"
 #include "cpu/kernels/kernels.h"
 #include "math/activation.h"
-#include "math/sh.h"
+#include "math/deform.h"
 
 #if defined(TS_TARGET_IS_AVX512_BF16) || defined(TS_TARGET_IS_AVX512_AMX)
 #define TS_BF16 1
@@ -37,20 +37,6 @@ constexpr int kGroupLanes = kGroups * kLanes;
 static_assert(kDeformBlock % kGroupLanes == 0);
 
 #define TS_ALWAYS __attribute__((always_inline))
-
-TS_INLINE f32 activated(Activation activation, f32 slope, f32 x) {
-  const f32 zero(0.0f);
-  switch (activation) {
-    case Activation::kRelu:
-      return max(x, zero);
-    case Activation::kLeakyRelu:
-      return fma(slope, min(x, zero), max(x, zero));
-    case Activation::kTanh:
-      return tanh_accurate(x);
-    default:
-      return x;
-  }
-}
 
 // Rows o..o+J-1 of a step's outputs, lanes `lane` and after, to where the step wants them.
 template <int J>
@@ -335,11 +321,8 @@ void basis(const DeformStep& s, const Block& b) {
   for (int lane = 0; lane < kDeformBlock; lane += kLanes) {
     f32 x, y, z;
     moved(b, DeformTarget::kMean, mean, lane, x, y, z);
-    x = x - f32(b.args.eye_w[0]), y = y - f32(b.args.eye_w[1]), z = z - f32(b.args.eye_w[2]);
-    const f32 scale = f32(1.0f) / sqrt(max(fma(x, x, fma(y, y, z * z)), f32(1e-30f)));
     f32 values[16];
-    for (f32& value : values) value = f32(0.0f);
-    sh_basis(plan.sh_degree, x * scale, y * scale, z * scale, values);
+    sh_basis_from(b.args.eye_w, plan.sh_degree, x, y, z, values);
     for (int k = 0; k < 16; ++k) store(b.scratch + s.y + k * kDeformBlock + lane, values[k]);
     for (int c = 0; c < 3; ++c) store(b.scratch + plan.color + c * kDeformBlock + lane, f32(0.5f));
   }

@@ -5,6 +5,7 @@
 
 #include "cpu/kernels/kernels.h"
 #include "math/activation.h"
+#include "math/deform.h"
 
 TS_TARGET_BEGIN
 
@@ -98,11 +99,9 @@ TS_INLINE void write_rows(const Block& b) {
   if (rows.quat) {
     block.out<4>(rows.quat, [&](float* to) {
       for (int lane = 0; lane < kDeformBlock; lane += kLanes) {
-        f32 q[4], norm2(0.0f);
-        for (int c = 0; c < 4; ++c) q[c] = raw(b, DeformTarget::kRotation, c, lane), norm2 = fma(q[c], q[c], norm2);
-        const mask turns = norm2 > f32(1e-24f);
-        const f32 scale = f32(1.0f) / sqrt(max(norm2, f32(1e-24f)));
-        for (int c = 0; c < 4; ++c) q[c] = select(turns, q[c] * scale, f32(c == 0 ? 1.0f : 0.0f));
+        f32 q[4];
+        for (int c = 0; c < 4; ++c) q[c] = raw(b, DeformTarget::kRotation, c, lane);
+        unit_rotation(q);
         store4(to + 4 * lane, q[0], q[1], q[2], q[3]);
       }
     });
