@@ -9,6 +9,8 @@
 # make format  lay out the sources
 # make pythons  install and try on every Python of this machine, with the newest and the oldest dependencies
 # make neon-check  cross-compile the core for 64-bit Arm
+# make kernels  build the GPU's kernels, install nvcc into $(VENV) if it is not here, and bring their table up to date
+# make kernels-check  hold the GPU's kernels to their limits of registers, memory and size, where nvcc is
 # make clean   remove what was built; make distclean removes $(VENV) too
 #
 # Needs a C++17 compiler, Python 3.10 or newer and make. Everything else comes from the package index, into $(VENV).
@@ -22,13 +24,21 @@ BIN := $(abspath $(VENV))/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # [build-system] of pyproject.toml, with the tools it finds on the way. Isolation is off so that builds are incremental.
 BUILD_REQUIRES := "scikit-build-core>=0.10" "pybind11>=2.13" cmake ninja
-CORE_SOURCES := CMakeLists.txt $(shell find csrc cmake -name '*.cc' -o -name '*.h' -o -name '*.in')
+# The extra cuda-build of pyproject.toml.
+CUDA_BUILD := "nvidia-cuda-nvcc>=13" "nvidia-cuda-runtime>=13" "nvidia-cuda-cccl>=13" "nvidia-cuda-cuobjdump>=13" \
+  "nvidia-cuda-nvdisasm>=13"
+CORE_SOURCES := CMakeLists.txt $(shell find csrc cmake kernels/cuda -name '*.cc' -o -name '*.h' -o -name '*.cu' \
+  -o -name '*.in' -o -name '*.cmake')
 CLANG_FORMAT_SOURCES = $(shell find csrc kernels tests bench examples -name '*.cc' -o -name '*.c' -o -name '*.h' -o -name '*.cu')
+
+# Tests compile the kernels as C++ (tests/simt), and so do without nvcc.
+FOR_TESTS := -DTALKSPLAT_TESTS=ON -DTALKSPLAT_CUDA=OFF
 
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 MAKEFLAGS += --no-print-directory
 
-.PHONY: demo test test-cpp test-tsan test-clang test-python lint format bench dev pythons neon-check clean distclean typing
+.PHONY: demo test test-cpp test-tsan test-clang test-python lint format bench dev pythons neon-check kernels \
+  kernels-check clean distclean typing
 .DEFAULT_GOAL := dev
 .DELETE_ON_ERROR:
 
@@ -46,21 +56,21 @@ test: dev
 
 test-cpp: dev
 	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja \
-	  -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g" -DTALKSPLAT_TESTS=ON -DTALKSPLAT_SANITIZE=ON
+	  -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g" $(FOR_TESTS) -DTALKSPLAT_SANITIZE=ON
 	$(BIN)/cmake --build build/sanitize
 	$(BIN)/ctest --test-dir build/sanitize --output-on-failure --no-tests=error -j $(JOBS)
 
 # What several threads may do at once. The kernels of one instruction set do: they are compiled slowly.
 test-tsan: dev
 	$(BIN)/cmake -S . -B build/tsan -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DCMAKE_BUILD_TYPE=Debug \
-	  -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g" -DTALKSPLAT_TESTS=ON -DTALKSPLAT_SANITIZE_THREADS=ON -DTALKSPLAT_ISAS=scalar
+	  -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g" $(FOR_TESTS) -DTALKSPLAT_SANITIZE_THREADS=ON -DTALKSPLAT_ISAS=scalar
 	$(BIN)/cmake --build build/tsan --target session_tests
 	$(BIN)/ctest --test-dir build/tsan -L session --output-on-failure --no-tests=error -j $(JOBS)
 
 # The C and C++ tests once more, by the other compiler.
 test-clang: dev
 	$(BIN)/cmake -S . -B build/clang -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DCMAKE_C_COMPILER=$(CLANG) \
-	  -DCMAKE_CXX_COMPILER=$(subst clang,clang++,$(CLANG)) -DTALKSPLAT_TESTS=ON -DCMAKE_CXX_FLAGS=-Werror
+	  -DCMAKE_CXX_COMPILER=$(subst clang,clang++,$(CLANG)) $(FOR_TESTS) -DCMAKE_CXX_FLAGS=-Werror
 	$(BIN)/cmake --build build/clang
 	$(BIN)/ctest --test-dir build/clang --output-on-failure --no-tests=error -j $(JOBS)
 
@@ -94,9 +104,26 @@ neon-check: dev
 	ZIG_GLOBAL_CACHE_DIR=$(CURDIR)/build/zig ZIG_LOCAL_CACHE_DIR=$(CURDIR)/build/zig \
 	  $(BIN)/cmake -S . -B build/aarch64 -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja \
 	  -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64-linux.cmake -DTALKSPLAT_ZIG_PYTHON=$(BIN)/python \
-	  -DCMAKE_CXX_FLAGS_RELEASE=-O1
+	  -DCMAKE_CXX_FLAGS_RELEASE=-O1 -DTALKSPLAT_CUDA=OFF
 	ZIG_GLOBAL_CACHE_DIR=$(CURDIR)/build/zig ZIG_LOCAL_CACHE_DIR=$(CURDIR)/build/zig \
 	  $(BIN)/cmake --build build/aarch64
+
+CONFIGURE_KERNELS = $(BIN)/cmake -S . -B build/kernels -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja \
+  -DPython_EXECUTABLE=$(BIN)/python -DTALKSPLAT_CUDA=ON
+BUILD_KERNELS = $(BIN)/cmake --build build/kernels --target talksplat_fatbin
+
+kernels: $(VENV)/.made
+	@mkdir -p build
+	@$(CONFIGURE_KERNELS) >build/kernels.log 2>&1 || $(MAKE) $(VENV)/.nvcc
+	$(CONFIGURE_KERNELS)
+	$(BUILD_KERNELS)
+	$(BIN)/python kernels/gate.py build/kernels/kernels --write
+
+kernels-check: $(VENV)/.made
+	@mkdir -p build
+	@if $(CONFIGURE_KERNELS) >build/kernels.log 2>&1; then $(BUILD_KERNELS) && \
+	  $(BIN)/python kernels/gate.py build/kernels/kernels; else \
+	  echo "kernels-check: skipped, nvcc 12.8 or newer is not here (build/kernels.log); make kernels installs it"; fi
 
 clean:
 	rm -rf build dist demo.mp4 $(VENV)/.dev $(VENV)/.installed
@@ -143,4 +170,10 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml $(CORE_SOURCES)
 	@echo "Compiling the core and installing the tools: a minute or two."
 	$(call pip_install,--no-build-isolation -e ".[dev]")
 	@rm -f $(VENV)/.installed
+	@touch $@
+
+# What was installed without kernels is installed again.
+$(VENV)/.nvcc: $(VENV)/.made
+	$(call pip_install,$(CUDA_BUILD))
+	@rm -f $(VENV)/.dev $(VENV)/.installed
 	@touch $@

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// float_of_half, half_of_float — IEEE 754 binary16 to float32, exact, and back, rounded to nearest even.
+// IEEE 754 binary16: to float32, exact, and from it, rounded to nearest even.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -18,23 +18,26 @@ inline float float_of_half(uint16_t half) {
   return finite ? value * 0x1p112f : value;
 }
 
-// What rounds to 65536 or more becomes infinite.
+// Beyond 65504 infinite; NaN stays NaN.
 inline uint16_t half_of_float(float value) {
   uint32_t bits;
   std::memcpy(&bits, &value, sizeof bits);
-  const uint32_t sign = bits >> 16 & 0x8000;
-  bits &= 0x7fffffff;
-  if (bits > 0x7f800000) return static_cast<uint16_t>(sign | 0x7e00);
-  if (bits >= 0x47800000) return static_cast<uint16_t>(sign | 0x7c00);
-  if (bits < 0x38800000) {  // below 2^-14: in a sum with 0.5 the last bit means 2^-24, as it does there in a half
-    float sum;
-    std::memcpy(&sum, &bits, sizeof sum);
-    sum += 0.5f;
-    std::memcpy(&bits, &sum, sizeof bits);
-    return static_cast<uint16_t>(sign | (bits - 0x3f000000));
+  const uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return static_cast<uint16_t>(sign | 0x7e00);
+  if (magnitude >= 0x477ff000) return static_cast<uint16_t>(sign | 0x7c00);  // 65520 and more
+  uint32_t half;
+  if (magnitude >= 0x38800000) {  // 2^-14: a normal half. Its exponent's bias is 112 less, its mantissa 13 bits shorter
+    const uint32_t rebased = magnitude - (112u << 23);
+    half = (rebased + 0xfff + (rebased >> 13 & 1)) >> 13;
+  } else {
+    // Adding 0.5 moves the value to where a float's last bit is a subnormal half's, 2^-24, and rounds it there.
+    float magnified;
+    std::memcpy(&magnified, &magnitude, sizeof magnified);
+    magnified += 0.5f;
+    std::memcpy(&half, &magnified, sizeof half);
+    half -= 0x3f000000;
   }
-  bits += 0x0fff + (bits >> 13 & 1);
-  return static_cast<uint16_t>(sign | (bits - 0x38000000) >> 13);
+  return static_cast<uint16_t>(sign | half);
 }
 
 }  // namespace ts

@@ -45,18 +45,27 @@ TS_INLINE QuatForm quat_form(const Mat3& a, f32 shift) {
           m[1][2] + m[2][1]};
 }
 
+// A column of a form, and the diagonal entry in it.
+struct FormColumn {
+  f32 diagonal;
+  Quat q;
+};
+
+// The one with the larger diagonal entry; a where they are equal.
+TS_INLINE FormColumn larger(const FormColumn& a, const FormColumn& b) {
+  const mask better = b.diagonal > a.diagonal;
+  return {select(better, b.diagonal, a.diagonal),
+          {select(better, b.q.w, a.q.w), select(better, b.q.x, a.q.x), select(better, b.q.y, a.q.y),
+           select(better, b.q.z, a.q.z)}};
+}
+
 // The column with the largest diagonal entry, normalised. The form's trace must be positive.
 TS_INLINE Quat leading_column(const QuatForm& k) {
-  f32 best = k.ww;
-  Quat q = {k.ww, k.wx, k.wy, k.wz};
-  const auto consider = [&](f32 diagonal, f32 w, f32 x, f32 y, f32 z) __attribute__((always_inline)) {
-    const mask better = diagonal > best;
-    best = select(better, diagonal, best);
-    q = {select(better, w, q.w), select(better, x, q.x), select(better, y, q.y), select(better, z, q.z)};
-  };
-  consider(k.xx, k.wx, k.xx, k.xy, k.xz);
-  consider(k.yy, k.wy, k.xy, k.yy, k.yz);
-  consider(k.zz, k.wz, k.xz, k.yz, k.zz);
+  FormColumn best = {k.ww, {k.ww, k.wx, k.wy, k.wz}};
+  best = larger(best, {k.xx, {k.wx, k.xx, k.xy, k.xz}});
+  best = larger(best, {k.yy, {k.wy, k.xy, k.yy, k.yz}});
+  best = larger(best, {k.zz, {k.wz, k.xz, k.yz, k.zz}});
+  const Quat& q = best.q;
   const f32 inverse = f32(1.0f) / sqrt(fma(q.w, q.w, fma(q.x, q.x, fma(q.y, q.y, q.z * q.z))));
   return {q.w * inverse, q.x * inverse, q.y * inverse, q.z * inverse};
 }
@@ -64,14 +73,16 @@ TS_INLINE Quat leading_column(const QuatForm& k) {
 // Of a rotation matrix. Some unit quaternion for anything else that is finite: the form's trace is 4.
 TS_INLINE Quat quat_of_rotation(const Mat3& m) { return leading_column(quat_form(m, f32(1.0f))); }
 
+TS_INLINE f32 dot4(f32 a0, f32 b0, f32 a1, f32 b1, f32 a2, f32 b2, f32 a3, f32 b3) {
+  return fma(a0, b0, fma(a1, b1, fma(a2, b2, a3 * b3)));
+}
+
 TS_INLINE QuatForm square(const QuatForm& k) {
-  const auto dot = [](f32 a0, f32 b0, f32 a1, f32 b1, f32 a2, f32 b2, f32 a3, f32 b3)
-                       __attribute__((always_inline)) { return fma(a0, b0, fma(a1, b1, fma(a2, b2, a3 * b3))); };
-  return {dot(k.ww, k.ww, k.wx, k.wx, k.wy, k.wy, k.wz, k.wz), dot(k.wx, k.wx, k.xx, k.xx, k.xy, k.xy, k.xz, k.xz),
-          dot(k.wy, k.wy, k.xy, k.xy, k.yy, k.yy, k.yz, k.yz), dot(k.wz, k.wz, k.xz, k.xz, k.yz, k.yz, k.zz, k.zz),
-          dot(k.ww, k.wx, k.wx, k.xx, k.wy, k.xy, k.wz, k.xz), dot(k.ww, k.wy, k.wx, k.xy, k.wy, k.yy, k.wz, k.yz),
-          dot(k.ww, k.wz, k.wx, k.xz, k.wy, k.yz, k.wz, k.zz), dot(k.wx, k.wy, k.xx, k.xy, k.xy, k.yy, k.xz, k.yz),
-          dot(k.wx, k.wz, k.xx, k.xz, k.xy, k.yz, k.xz, k.zz), dot(k.wy, k.wz, k.xy, k.xz, k.yy, k.yz, k.yz, k.zz)};
+  return {dot4(k.ww, k.ww, k.wx, k.wx, k.wy, k.wy, k.wz, k.wz), dot4(k.wx, k.wx, k.xx, k.xx, k.xy, k.xy, k.xz, k.xz),
+          dot4(k.wy, k.wy, k.xy, k.xy, k.yy, k.yy, k.yz, k.yz), dot4(k.wz, k.wz, k.xz, k.xz, k.yz, k.yz, k.zz, k.zz),
+          dot4(k.ww, k.wx, k.wx, k.xx, k.wy, k.xy, k.wz, k.xz), dot4(k.ww, k.wy, k.wx, k.xy, k.wy, k.yy, k.wz, k.yz),
+          dot4(k.ww, k.wz, k.wx, k.xz, k.wy, k.yz, k.wz, k.zz), dot4(k.wx, k.wy, k.xx, k.xy, k.xy, k.yy, k.xz, k.yz),
+          dot4(k.wx, k.wz, k.xx, k.xz, k.xy, k.yz, k.xz, k.zz), dot4(k.wy, k.wz, k.xy, k.xz, k.yy, k.yz, k.yz, k.zz)};
 }
 
 // Of the rotation nearest to M. Squaring the form (scaled to trace 1) squares the ratio of every eigenvalue to the

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // pose — vertices, axes and bound Gaussians of one frame.
-// Maths    ops/pose.h; math/quat.h, math/triangle_axes.h
+// Maths    ops/pose.h; math/axes.h, math/triangle_axes.h, math/quat.h
 // Launch   blocks of 16, kLanes at a time: a lane is a vertex, a triangle or a Gaussian
 // Reads    vertices: 192 B a (block, shape) whose weight is not 0, 68 B a (block, joint); triangles: three 16 B rows;
 //          Gaussians: 40 B, and 16 B rows of what they follow: one, four, or four and a size
@@ -12,8 +12,7 @@
 #include <cstring>
 
 #include "cpu/kernels/kernels.h"
-#include "math/quat.h"
-#include "math/triangle_axes.h"
+#include "math/axes.h"
 
 TS_TARGET_BEGIN
 
@@ -25,6 +24,11 @@ static_assert(kPoseBlock % kLanes == 0);
 // the latency of stores that loads of another width wait for.
 TS_INLINE void copy_rows(const float* table, const int32_t* index, float* rows) {
   for (int i = 0; i < kLanes; ++i) std::memcpy(rows + 4 * i, table + 4 * int64_t{index[i]}, 4 * sizeof(float));
+}
+
+// stride: floats of a plane of rows.
+TS_INLINE void store_axes(float* first, int64_t stride, const Axes& a) {
+  for (int i = 0; i < 3; ++i) store4(first + i * stride, a.m[i][0], a.m[i][1], a.m[i][2], a.m[i][3]);
 }
 
 void vertices(const PoseArgs& a, int64_t first, int64_t last) {
@@ -50,24 +54,19 @@ void vertices(const PoseArgs& a, int64_t first, int64_t last) {
         store4(position, x + tx, y + ty, z + tz, f32(0.0f));
         continue;
       }
-      f32 m[12];
-      for (f32& entry : m) entry = f32(0.0f);
+      Axes joints = zero_axes();
       for (int64_t e = mesh.skin_start[block]; e < mesh.skin_start[block + 1]; ++e) {
         const f32 w = load(mesh.skin_weight + e * kPoseBlock + lane);
-        const float* joint = a.world_from_mesh + 12 * int64_t{mesh.skin_joint[e]};
-        for (int i = 0; i < 12; ++i) m[i] = fma(w, f32(joint[i]), m[i]);
+        add_joint(joints, w, a.world_from_mesh + 12 * int64_t{mesh.skin_joint[e]});
       }
-      const f32 px = fma(m[0], x, fma(m[1], y, fma(m[2], z, m[3]))) + tx;
-      const f32 py = fma(m[4], x, fma(m[5], y, fma(m[6], z, m[7]))) + ty;
-      const f32 pz = fma(m[8], x, fma(m[9], y, fma(m[10], z, m[11]))) + tz;
-      store4(position, px, py, pz, f32(0.0f));
+      const Vec3 local = apply(joints, {x, y, z});
+      const Vec3 world = {local.x + tx, local.y + ty, local.z + tz};
+      store4(position, world.x, world.y, world.z, f32(0.0f));
       if (turns) {
-        float* axes = a.axes + 4 * (block * kPoseBlock + lane);
-        store4(axes, m[0], m[1], m[2], px);
-        store4(axes + stride, m[4], m[5], m[6], py);
-        store4(axes + 2 * stride, m[8], m[9], m[10], pz);
-        const Quat q = quat_of_nearest_rotation({{{m[0], m[1], m[2]}, {m[4], m[5], m[6]}, {m[8], m[9], m[10]}}});
-        store4(a.axes_quat + 4 * (block * kPoseBlock + lane), q.w, q.x, q.y, q.z);
+        const int64_t row = block * kPoseBlock + lane;
+        store_axes(a.axes + 4 * row, stride, about(joints, world));
+        const Quat q = quat_of_nearest_rotation(joints);
+        store4(a.axes_quat + 4 * row, q.w, q.x, q.y, q.z);
       }
     }
   }
@@ -85,16 +84,12 @@ void triangles(const PoseArgs& a, int64_t first, int64_t last) {
       f32 unused;
       for (int i = 0; i < 3; ++i) load4(rows[i], corners[i].x, corners[i].y, corners[i].z, unused);
       const TriangleAxes t = triangle_axes(corners[0], corners[1], corners[2]);
-      const f32 k = a.binding.inverse_length ? f32(1.0f) / t.length : t.length;
-      const auto& r = t.rotation.m;
+      const f32 size = size_of(t, a.binding.inverse_length);
       const int64_t row = block * kPoseBlock + lane;
-      float* axes = a.axes + 4 * row;
-      store4(axes, k * r[0][0], k * r[0][1], k * r[0][2], t.centre.x);
-      store4(axes + stride, k * r[1][0], k * r[1][1], k * r[1][2], t.centre.y);
-      store4(axes + 2 * stride, k * r[2][0], k * r[2][1], k * r[2][2], t.centre.z);
+      store_axes(a.axes + 4 * row, stride, sized_axes(t, size));
       const Quat q = quat_of_rotation(t.rotation);
       store4(a.axes_quat + 4 * row, q.w, q.x, q.y, q.z);
-      store(a.axes_size + row, k);
+      store(a.axes_size + row, size);
     }
   }
 }
@@ -109,14 +104,10 @@ TS_INLINE void follow_axes(const PoseArgs& a, const float* local, const int32_t*
   if (sized) {
     for (int i = 0; i < kLanes; ++i) sizes[i] = a.axes_size[index[i]];
   }
-  const f32 x = load(local), y = load(local + kPoseBlock), z = load(local + 2 * kPoseBlock);
-  f32 mean[3];
-  for (int i = 0; i < 3; ++i) {
-    f32 mx, my, mz, origin;
-    load4(rows[i], mx, my, mz, origin);
-    mean[i] = fma(mx, x, fma(my, y, fma(mz, z, origin)));
-  }
-  store3(a.rows.mean + 3 * row, mean[0], mean[1], mean[2]);
+  Axes axes;
+  for (int i = 0; i < 3; ++i) load4(rows[i], axes.m[i][0], axes.m[i][1], axes.m[i][2], axes.m[i][3]);
+  const Vec3 mean = apply(axes, {load(local), load(local + kPoseBlock), load(local + 2 * kPoseBlock)});
+  store3(a.rows.mean + 3 * row, mean.x, mean.y, mean.z);
   Quat turn;
   load4(rows[3], turn.w, turn.x, turn.y, turn.z);
   const float* own = local + 3 * kPoseBlock;

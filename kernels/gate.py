@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Holds the kernels to their limits, from what a build left: `make kernels-check`, or
+
+    python kernels/gate.py BUILD/kernels [--write]
+
+No warnings, no spills, no local memory, on any architecture; registers and shared memory within kernels/limits.csv; the
+fat binary within its size; every kernel of kernels/cuda/list.h there, and no other; the table in kernels/README.md as
+the build is. --write brings that table up to date. Exits 1 and says what is wrong.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from resources import Resources, read_log, warnings_in
+from tables import resource_table, table_in, toolkit_of, with_table
+
+HERE = Path(__file__).resolve().parent
+MAX_FATBIN_BYTES = 512 << 10
+MAX_SHARED_BYTES = 48 << 10  # what every architecture gives a block that has not asked for more
+ARCHITECTURES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_120")
+
+
+@dataclass(frozen=True)
+class Limit:
+    """threads: of a block. The other two are the most that a kernel may take on any architecture."""
+
+    threads: int
+    registers: int
+    shared_bytes: int
+
+
+def read_limits(path: Path) -> dict[str, Limit]:
+    with path.open(newline="") as file:
+        return {
+            row["kernel"]: Limit(int(row["threads"]), int(row["registers"]), int(row["shared_bytes"]))
+            for row in csv.DictReader(file)
+        }
+
+
+def listed_kernels(header: str) -> list[str]:
+    """The kernels of list.h, in a frame's order."""
+    return re.findall(r"^  X\((\w+),", header, re.M)
+
+
+def beyond(listed: list[str], limits: Mapping[str, Limit], found: Mapping[tuple[str, str], Resources]) -> list[str]:
+    """What is wrong with the kernels, a sentence each."""
+    wrong = [f"{name}: is compiled, but not in kernels/cuda/list.h." for name in _names(found) if name not in listed]
+    for name in listed:
+        limit = limits.get(name)
+        if limit is None:
+            wrong.append(f"{name}: is in kernels/cuda/list.h, but has no row in kernels/limits.csv.")
+            continue
+        for sm in ARCHITECTURES:
+            used = found.get((name, sm))
+            if used is None:
+                wrong.append(f"{name}: is in kernels/cuda/list.h, but was not compiled for {sm}.")
+                continue
+            shared = min(limit.shared_bytes, MAX_SHARED_BYTES)
+            if used.registers > limit.registers:
+                allowed = f"kernels/limits.csv allows {limit.registers}"
+                wrong.append(f"{name}: {sm} takes {used.registers} registers; {allowed}.")
+            if used.shared_bytes > shared:
+                wrong.append(f"{name}: {sm} takes {used.shared_bytes} B of shared memory; {shared} are allowed.")
+            if used.stack_bytes or used.spilled_bytes:
+                took = f"has {used.stack_bytes} B of local memory and spills {used.spilled_bytes} B"
+                wrong.append(f"{name}: {sm} {took}; neither is allowed.")
+    old = (name for name in limits if name not in listed)
+    return wrong + [f"{name}: has a row in kernels/limits.csv, but is not in kernels/cuda/list.h." for name in old]
+
+
+def _names(found: Mapping[tuple[str, str], Resources]) -> list[str]:
+    return list(dict.fromkeys(name for name, _ in found))
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) not in (1, 2) or arguments[1:] not in ([], ["--write"]):
+        print(__doc__, file=sys.stderr)
+        return 2
+    folder = Path(arguments[0])
+    log = (folder / "kernels.log").read_text()
+    fatbin_bytes = (folder / "kernels.fatbin").stat().st_size
+    limits = read_limits(HERE / "limits.csv")
+    listed = listed_kernels((HERE / "cuda" / "list.h").read_text())
+    found = read_log(log)
+
+    wrong = [f"nvcc warns: {line}" for line in warnings_in(log)] + beyond(listed, limits, found)
+    if fatbin_bytes > MAX_FATBIN_BYTES:
+        wrong.append(f"kernels.fatbin: has {fatbin_bytes} B; at most {MAX_FATBIN_BYTES} are allowed.")
+    toolkit = toolkit_of((folder / "fatbin.cc").read_text())
+    print(f"{len(listed)} kernels, {len(ARCHITECTURES)} architectures, {fatbin_bytes} B, nvcc {toolkit}")
+    if not wrong:
+        threads = {name: limits[name].threads for name in listed}
+        table = resource_table(threads, ARCHITECTURES, found, toolkit, fatbin_bytes)
+        page = HERE / "README.md"
+        text = page.read_text()
+        if arguments[1:]:
+            page.write_text(with_table(text, table))
+        elif toolkit_of(table_in(text)) != toolkit:
+            print(f"kernels/README.md: its table is of nvcc {toolkit_of(table_in(text))}, and not compared")
+        elif table_in(text) != table:
+            wrong.append("kernels/README.md: its table is not of this build. `make kernels` writes it.")
+    for sentence in wrong:
+        print(sentence, file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
