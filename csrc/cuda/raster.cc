@@ -22,7 +22,7 @@ void LayerMemory::place(Layout& layout, const LayerSize& of) {
   bin = layout.take<BinSplat>(n);
   color_px = of.fast ? nullptr : layout.take<SplatColor>(n);
   key = layout.take<uint32_t>(n);
-  sort_count = layout.take<uint32_t>(static_cast<uint64_t>(ceil_div(of.n, kSortBlock)) * kSortDigits);
+  sort_count = layout.take<uint32_t>(static_cast<uint64_t>(sort_grid(static_cast<int>(of.n))) * kSortDigits);
   for (uint2*& p : pair) p = reinterpret_cast<uint2*>(layout.take<uint64_t>(n));
   order = layout.take<uint32_t>(n);
   bin_count = layout.take<uint32_t>(chunks * tiles);
@@ -89,7 +89,7 @@ Status launch_raster(const Stream& stream, const Extents& extents, const DrawJob
   const int passes = extents.fast ? kFastSortPasses : kReferenceSortPasses;
   for (int pass = 0; pass < passes; ++pass) {
     const SortArgs args{jobs.sort, pass, passes};
-    const int64_t blocks = ceil_div(splats, kSortBlock);
+    const int64_t blocks = sort_grid(static_cast<int>(splats));
     TS_RETURN_IF_ERROR(stream.launch(kernels.sort_count_kernel, blocks, layers, kSortThreads, args));
     TS_RETURN_IF_ERROR(stream.launch(kernels.sort_scatter_kernel, blocks, layers, kSortThreads, args));
   }
