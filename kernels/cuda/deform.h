@@ -69,6 +69,7 @@ struct DeformStep {
 struct DeformLayout {
   int32_t n = 0;  // Gaussians
   int32_t n_steps = 0;
+  int32_t steps = 0;                                // words in constant memory
   int32_t scratch = 0;                              // words of a warp
   int32_t sh_degree = -1;                           // -1: nothing is added to SH
   int32_t sh_columns = 0;                           // coefficients times three
