@@ -331,7 +331,8 @@ void test_several_frames() {
                         same(alone[i]->axes_quat, together[i]->axes_quat) &&
                         same(alone[i]->axes_size, together[i]->axes_size) && same(alone[i]->mean, together[i]->mean) &&
                         same(alone[i]->quat, together[i]->quat) && same(alone[i]->scale, together[i]->scale),
-                    name_of(shapes[i]) + "other bits with others in the launch, order " + std::to_string(static_cast<int>(order)));
+                    name_of(shapes[i]) + "other bits with others in the launch, order " +
+                        std::to_string(static_cast<int>(order)));
     }
   }
 }
