@@ -27,6 +27,9 @@ constexpr int kBatch = 64;  // splats
 constexpr int kTurn = 4;    // splats that a warp evaluates between two looks at its transmittances
 constexpr int kWarps = kBlendThreads / 32;
 constexpr int kNoSplat = kBatch;  // record of the one that draws nothing
+// In reference precision a layer is left out where less than this of it is seen. kMinTransmittance would not do: two opaque
+// layers may let less through, and 1e-4 of the third is more than the tolerance.
+constexpr float kSeenTransmittance = 1e-6f;
 static_assert(kBlendThreads == kTilePixels && kBatch * 4 == kBlendThreads);
 
 struct alignas(16) TileRecord {
@@ -176,7 +179,6 @@ TS_DEVICE void blend(const BlendJob& job) {
     scratch.record[kNoSplat].rest = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
     scratch.depth[kNoSplat] = 0.0f;
   }
-  const float t_stop = kFast ? kFastTransmittance : kMinTransmittance;
   Pixel out = {0.0f, 0.0f, 0.0f, 0.0f, 1.0f, 1.0f};
 #pragma unroll 1
   for (int l = 0; l < job.n_layers; ++l) {
@@ -185,7 +187,7 @@ TS_DEVICE void blend(const BlendJob& job) {
       if (x < job.width && y < job.height) put_under(layer, y * job.width + x, out);
       continue;
     }
-    const bool alive = __any_sync(~0u, out.coverage_t >= t_stop);
+    const bool alive = __any_sync(~0u, out.coverage_t >= (kFast ? kFastTransmittance : kSeenTransmittance));
     const LayerPixel p = draw_layer<kFast>(layer, tiles_x, job.depth != nullptr, alive, scratch);
     out.red = fmaf(out.color_t, p.red, out.red);
     out.green = fmaf(out.color_t, p.green, out.green);
