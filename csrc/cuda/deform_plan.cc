@@ -34,7 +34,7 @@ float in_plane(float x, int plane) {
 }
 
 // The power of two that brings the largest of the finite numbers to 2^13..2^14: far from infinity, and so far from a half's
-// smallest numbers that what is left of one is not among them. At most 2^60: of two scales' product, too, there is an inverse.
+// smallest numbers that what is left of one is not among them. At most 2^110, which has an inverse in float32.
 template <class At>
 float scale_of(int64_t n, const At& at) {
   float largest = 0;
@@ -42,7 +42,7 @@ float scale_of(int64_t n, const At& at) {
     const float size = std::abs(at(i));
     if (size <= 3e38f) largest = std::max(largest, size);
   }
-  return largest > 0 ? std::ldexp(1.0f, std::min(13 - std::ilogb(largest), 60)) : 1.0f;
+  return largest > 0 ? std::ldexp(1.0f, std::min(13 - std::ilogb(largest), 110)) : 1.0f;
 }
 
 // Rows [n,width] times scale, as values of groups. The two halves of a lane's word pair are neighbouring columns.
@@ -209,116 +209,129 @@ class DeformPlanner {
   }
 
   void make(const DeformWork& work) {
-    const DeformStage& stage = *work.stage;
-    if (stage.kind == DeformKind::kAttention) return attend(work);
-    DeformStep step;
-    step.activation = stage.activation, step.slope = stage.slope;
-    Value x;
-    if (stage.in >= 0) x = operand(stage.in);
-    step.x = x.place;
-    step.inputs = stage.in >= 0 ? tiles_of(width(stage.in)) : 0;
-    step.outputs = work.outputs();
-    switch (stage.kind) {
+    switch (work.stage->kind) {
+      case DeformKind::kLinear:
+        return layer(work);
+      case DeformKind::kAttention:
+        return attend(work);
       case DeformKind::kNorm:
-        step.kind = DeformStepKind::kNorm;
-        step.epsilon = stage.epsilon;
-        step.terms = norm_terms(stage, x.scale);
-        step.y = place(work);
-        break;
-      case DeformKind::kAdd: {
-        const JoinedHeads joined(work.heads, width(stage.in));
-        step.kind = work.adds_to_sh() ? DeformStepKind::kSh : DeformStepKind::kColumns;
-        const float scale = matrix(joined.weight.data(), step.outputs, width(stage.in),
-                                   work.adds_to_sh() ? 1 : kPairsAtOnce, step.weight);
-        step.terms = terms(step.outputs, joined.bias.data(), scale * x.scale, 1);
-        // Of SH 16 columns at a time.
-        step.columns =
-            work.adds_to_sh() ? static_cast<int32_t>(scratch_.take(column_words(kDeformTile))) : added(stage.target);
-        break;
-      }
-      default:
-        layer(work, x.scale, step);
+        return norm(work);
+      case DeformKind::kAdd:
+        return add(work.heads);
     }
-    steps_.push_back(step);
   }
 
-  void layer(const DeformWork& work, float x_scale, DeformStep& step) {
+  DeformStep step_of(DeformStepKind kind, int outputs, int in = -1) {
+    DeformStep step;
+    step.kind = kind;
+    step.outputs = outputs;
+    if (in >= 0) step.x = operand(in).place, step.inputs = tiles_of(width(in));
+    return step;
+  }
+  // A step that writes a stage's value, and what is done to it then.
+  void finish(DeformStep& step, const DeformStage& stage, int32_t y) {
+    step.y = y;
+    const bool is_tanh = stage.activation == Activation::kTanh;
+    if (!is_tanh) step.activation = stage.activation, step.slope = stage.slope;
+    steps_.push_back(step);
+    if (!is_tanh) return;
+    DeformStep after = step_of(DeformStepKind::kTanh, stage.outputs);
+    after.y = y;
+    steps_.push_back(after);
+  }
+
+  void layer(const DeformWork& work) {
     const DeformStage& stage = *work.stage;
+    DeformStep step = step_of(DeformStepKind::kLayer, stage.outputs, stage.in);
     const int inputs = stage.in >= 0 ? width(stage.in) : 0;
-    float plus_scale = 1, weight_scale = 1;
-    if (stage.plus >= 0) {
-      const Value& plus = operand(stage.plus);
-      step.plus = plus.place;
-      plus_scale = plus.scale;
-    }
     DeformPlan::Fill fill{&stage, inputs};
+    if (stage.in >= 0) fill.x_scale = value(stage.in).scale;
+    if (stage.plus >= 0) step.plus = operand(stage.plus).place, fill.plus_scale = value(stage.plus).scale;
     if (stage.gain >= 0) {
       fill.weight = frame(kWord * packing(stage.outputs, inputs, kPairsAtOnce).words());
       step.weight = frame_at(fill.weight);
     } else if (inputs > 0) {
-      weight_scale = matrix(stage.map.weight, stage.outputs, inputs, kPairsAtOnce, step.weight);
+      fill.weight_scale = matrix(stage.map.weight, stage.outputs, inputs, kPairsAtOnce, step.weight);
     }
     if (stage.gain >= 0 || stage.frame >= 0) {
       fill.terms = frame(term_words(stage.outputs));
-      fill.weight_scale = weight_scale, fill.x_scale = x_scale, fill.plus_scale = plus_scale;
       step.terms = frame_at(fill.terms);
       plan_.fills_.push_back(fill);
     } else {
-      step.terms = terms(stage.outputs, stage.map.bias, weight_scale * x_scale, plus_scale);
+      step.terms = terms(stage.outputs, stage.map.bias, fill.weight_scale * fill.x_scale, fill.plus_scale);
     }
     const DeformStage* head = work.fused();
-    if (!head) {
-      step.y = place(work);
-      return;
+    if (!head) return finish(step, stage, place(work));
+    if (stage.activation == Activation::kTanh) {  // which is not done in registers
+      finish(step, stage, place(work));
+      add(work.heads);
+      return give_back(stage.out);
     }
     step.kind = DeformStepKind::kHead;
+    step.activation = stage.activation, step.slope = stage.slope;
     step.head_outputs = head->outputs;
     const float scale = matrix(head->map.weight, head->outputs, stage.outputs, 0, step.head_weight);
     step.head_terms = terms(head->outputs, head->map.bias, scale, 1);
     step.columns = added(head->target);
+    steps_.push_back(step);
+  }
+
+  // Heads of one input as one matrix; what is added to SH 16 columns at a time.
+  void add(const std::vector<const DeformStage*>& heads) {
+    const int in = heads[0]->in;
+    const bool to_sh = heads[0]->target == DeformTarget::kSh;
+    const JoinedHeads joined(heads, width(in));
+    DeformStep step =
+        step_of(to_sh ? DeformStepKind::kSh : DeformStepKind::kColumns, static_cast<int>(joined.bias.size()), in);
+    const float scale = matrix(joined.weight.data(), step.outputs, width(in), to_sh ? 1 : kPairsAtOnce, step.weight);
+    step.terms = terms(step.outputs, joined.bias.data(), scale * value(in).scale, 1);
+    step.columns = to_sh ? static_cast<int32_t>(scratch_.take(column_words(kDeformTile))) : added(heads[0]->target);
+    steps_.push_back(step);
+  }
+
+  void norm(const DeformWork& work) {
+    const DeformStage& stage = *work.stage;
+    DeformStep step = step_of(DeformStepKind::kNorm, stage.outputs, stage.in);
+    step.epsilon = stage.epsilon;
+    const int64_t columns = up_to(stage.outputs, kDeformTile), at = keep(columns + term_words(stage.outputs));
+    write_terms(stage.outputs, stage.map.bias, nullptr, value(stage.in).scale, 1, kept(at + columns));
+    for (int o = 0; o < stage.outputs; ++o) kept(at)[o] = bits_of(stage.map.weight[o]);
+    step.terms = constant_at(at);
+    finish(step, stage, place(work));
   }
 
   // Scores, their softmax, and what the tokens' values come to.
   void attend(const DeformWork& work) {
     const DeformStage& stage = *work.stage;
     const int d = stage.outputs, n_scores = stage.heads * static_cast<int>(stage.tokens.size());
-    const Value x = operand(stage.in);
     DeformPlan::Fill fill{&stage, d};
-    fill.x_scale = x.scale;
     fill.weight = frame(kWord * packing(n_scores, d, kPairsAtOnce).words());
     fill.terms = frame(term_words(n_scores));
     fill.mix_weight = frame(kWord * packing(d, n_scores, kPairsAtOnce).words());
     fill.mix_terms = frame(term_words(d));
     plan_.work_floats_ = std::max(plan_.work_floats_, (2 * int64_t{d} + 1) * n_scores);
 
-    DeformStep scores;
-    scores.kind = DeformStepKind::kColumns;
-    scores.x = x.place;
-    scores.inputs = tiles_of(d), scores.outputs = n_scores;
+    DeformStep scores = step_of(DeformStepKind::kColumns, n_scores, stage.in);
+    fill.x_scale = value(stage.in).scale;
+    DeformStep read = step_of(DeformStepKind::kLayer, d);
+    if (stage.plus >= 0) read.plus = operand(stage.plus).place, fill.plus_scale = value(stage.plus).scale;
+    // Before what lives in between alone, so that this leaves no gap in front of it.
+    const int32_t y = place(work);
+
     scores.weight = frame_at(fill.weight), scores.terms = frame_at(fill.terms);
     scores.columns = static_cast<int32_t>(scratch_.take(column_words(n_scores)));
     steps_.push_back(scores);
 
-    DeformStep softmax;
-    softmax.kind = DeformStepKind::kSoftmax;
-    softmax.outputs = n_scores, softmax.heads = stage.heads;
+    DeformStep softmax = step_of(DeformStepKind::kSoftmax, n_scores);
+    softmax.heads = stage.heads;
     softmax.columns = scores.columns;
     softmax.y = take_value(n_scores);
     steps_.push_back(softmax);
     scratch_.give_back(scores.columns);
 
-    DeformStep read;
-    read.x.at = softmax.y;
-    read.inputs = tiles_of(n_scores), read.outputs = d;
-    if (stage.plus >= 0) {
-      const Value& plus = operand(stage.plus);
-      read.plus = plus.place;
-      fill.plus_scale = plus.scale;
-    }
+    read.x.at = softmax.y, read.inputs = tiles_of(n_scores);
     read.weight = frame_at(fill.mix_weight), read.terms = frame_at(fill.mix_terms);
-    read.activation = stage.activation, read.slope = stage.slope;
-    read.y = place(work);
-    steps_.push_back(read);
+    finish(read, stage, y);
     scratch_.give_back(softmax.y);
     plan_.fills_.push_back(fill);
   }
@@ -335,12 +348,6 @@ class DeformPlanner {
   DeformMemory terms(int outputs, const float* bias, float scale, float plus_scale) {
     const int64_t at = keep(term_words(outputs));
     write_terms(outputs, bias, nullptr, scale, plus_scale, kept(at));
-    return constant_at(at);
-  }
-  DeformMemory norm_terms(const DeformStage& stage, float x_scale) {
-    const int64_t columns = up_to(stage.outputs, kDeformTile), at = keep(columns + term_words(stage.outputs));
-    write_terms(stage.outputs, stage.map.bias, nullptr, x_scale, 1, kept(at + columns));
-    for (int o = 0; o < stage.outputs; ++o) kept(at)[o] = bits_of(stage.map.weight[o]);
     return constant_at(at);
   }
 
@@ -417,11 +424,11 @@ Status choose_warps(const std::vector<DeformPlan>& branches, const SharedMemory&
   }
   uint64_t most = 0;
   for (int n = 1; n <= kMaxDeformWarps; n *= 2) {
-    const uint64_t block = static_cast<uint64_t>(n) * warp_bytes;
+    const uint64_t in_block = static_cast<uint64_t>(n), block = in_block * warp_bytes;
     if (block > shared.per_block) break;
-    const uint64_t resident =
-        shared.per_processor / std::max<uint64_t>(block + shared.reserved, 1) * static_cast<uint64_t>(n);
-    if (resident >= most) most = resident, warps = n;
+    const uint64_t blocks = shared.per_processor / std::max<uint64_t>(block + shared.reserved, 1);
+    const uint64_t resident = std::min<uint64_t>(blocks * in_block, kResidentDeformWarps);
+    if (resident > most) most = resident, warps = n;
   }
   if (most > 0) return {};
   return error(

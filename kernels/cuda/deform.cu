@@ -31,7 +31,7 @@
 #include "ops/deform.h"
 
 namespace ts::cuda {
-namespace {
+namespace deform {
 
 struct Fast {
   static constexpr int kRows = kDeformFastRows, kRowTiles = 2, kPlanes = 1;
@@ -49,15 +49,15 @@ struct Warp {
   uint4* scratch;
   int group, lane;
 
-  TS_DEVICE const uint4* at(DeformMemory memory) const {
+  TS_INLINE const uint4* at(DeformMemory memory) const {
     return (memory.of_frame ? job.frame : job.constant) + memory.at;
   }
-  TS_DEVICE const float* floats(DeformMemory memory) const { return reinterpret_cast<const float*>(at(memory)); }
-  TS_DEVICE const uint4* at(DeformOperand operand) const {
+  TS_INLINE const float* floats(DeformMemory memory) const { return reinterpret_cast<const float*>(at(memory)); }
+  TS_INLINE const uint4* at(DeformOperand operand) const {
     return operand.stride ? job.constant + operand.at + int64_t{group} * operand.stride : scratch + operand.at;
   }
-  TS_DEVICE float* columns(int32_t at) const { return reinterpret_cast<float*>(scratch + at); }
-  TS_DEVICE int pair() const { return lane % 4 * 2; }  // the first of the lane's columns in eight
+  TS_INLINE float* columns(int32_t at) const { return reinterpret_cast<float*>(scratch + at); }
+  TS_INLINE int pair() const { return lane % 4 * 2; }  // the first of the lane's columns in eight
 };
 
 template <class P>
@@ -157,7 +157,7 @@ TS_DEVICE void add_bias(const Warp& warp, const float* terms, int tile, float sc
     v[i] = fmaf(v[i], scale, i < 4 ? (i % 2 ? low.y : low.x) : (i % 2 ? high.y : high.x));
 }
 
-// One switch for all of them, outside their loop.
+// One switch for all of them, outside their loop. tanh is a step of its own: it would be most of the code if it stood here.
 template <int n>
 TS_DEVICE void activate(Activation activation, float slope, float* v) {
   const auto each = [&](auto function) {
@@ -169,8 +169,6 @@ TS_DEVICE void activate(Activation activation, float slope, float* v) {
       return each([](f32 x) { return activated(Activation::kRelu, f32(0.0f), x); });
     case Activation::kLeakyRelu:
       return each([&](f32 x) { return activated(Activation::kLeakyRelu, f32(slope), x); });
-    case Activation::kTanh:
-      return each([](f32 x) { return activated(Activation::kTanh, f32(0.0f), x); });
     default:
       return;
   }
@@ -333,6 +331,19 @@ TS_DEVICE void norm(const Warp& warp, const DeformStep& step) {
   }
 }
 
+template <class P>
+TS_DEVICE void tanh_of(const Warp& warp, const DeformStep& step) {
+  uint4* y = warp.scratch + step.y;
+  const int tiles = (step.outputs + kDeformTile - 1) / kDeformTile;
+  for (int i = 0; i < tiles * P::kRowTiles; ++i) {
+    float v[kOctet];
+    load_octet<P>(y, i / P::kRowTiles, i % P::kRowTiles, warp.lane, v);
+    TS_UNROLL
+    for (float& x : v) x = tanh_accurate(f32(x)).v;
+    store_octet<P>(y, i / P::kRowTiles, i % P::kRowTiles, warp.lane, v);
+  }
+}
+
 // A lane's Gaussian, after the last layer.
 template <class P>
 struct Row {
@@ -340,20 +351,20 @@ struct Row {
   int64_t row;  // of the branch
   bool real;    // in the branch, and of this lane
 
-  TS_DEVICE bool adds(DeformTarget target) const { return warp.job.layout.added[static_cast<int>(target)] >= 0; }
-  TS_DEVICE float added(DeformTarget target, int column) const {
+  TS_INLINE bool adds(DeformTarget target) const { return warp.job.layout.added[static_cast<int>(target)] >= 0; }
+  TS_INLINE float added(DeformTarget target, int column) const {
     return warp.columns(warp.job.layout.added[static_cast<int>(target)])[column * kColumnStride<P> + warp.lane];
   }
-  TS_DEVICE float canonical(DeformTarget target, int n_columns, int column) const {
+  TS_INLINE float canonical(DeformTarget target, int n_columns, int column) const {
     const int32_t at = warp.job.layout.canonical[static_cast<int>(target)];
     const auto* rows = reinterpret_cast<const float*>(warp.job.constant + at);
-    return __ldg(rows + (int64_t{warp.group} * n_columns + column) * P::kRows + warp.lane);
+    return rows[(int64_t{warp.group} * n_columns + column) * P::kRows + warp.lane];
   }
-  TS_DEVICE f32 raw(DeformTarget target, int n_columns, int column) const {
+  TS_INLINE f32 raw(DeformTarget target, int n_columns, int column) const {
     return f32(canonical(target, n_columns, column) + added(target, column));
   }
   // A number of the posed rows [n,3], and what is added to it.
-  TS_DEVICE f32 moved(DeformTarget target, const float* posed, int column) const {
+  TS_INLINE f32 moved(DeformTarget target, const float* posed, int column) const {
     return f32(posed[3 * row + column] + (adds(target) ? added(target, column) : 0.0f));
   }
 };
@@ -438,7 +449,7 @@ TS_DEVICE void write_row(const Warp& warp) {
 }
 
 template <class P>
-TS_DEVICE void deform_group(const DeformJob& job, uint4* shared) {
+TS_DEVICE void walk(const DeformJob& job, uint4* shared) {
   const int warp_of_block = static_cast<int>(threadIdx.x) / 32, warps = static_cast<int>(blockDim.x) / 32;
   const int group = static_cast<int>(blockIdx.x) * warps + warp_of_block;
   if (int64_t{group} * P::kRows >= job.layout.n) return;
@@ -453,6 +464,9 @@ TS_DEVICE void deform_group(const DeformJob& job, uint4* shared) {
       case DeformStepKind::kNorm:
         norm<P>(warp, step);
         break;
+      case DeformStepKind::kTanh:
+        tanh_of<P>(warp, step);
+        break;
       case DeformStepKind::kSh:
         add_to_sh<P>(warp, step);
         break;
@@ -464,16 +478,19 @@ TS_DEVICE void deform_group(const DeformJob& job, uint4* shared) {
   write_row<P>(warp);
 }
 
-}  // namespace
+}  // namespace deform
 
-TS_KERNEL void __launch_bounds__(32 * kMaxDeformWarps, 2) deform_fast_kernel(const Jobs<DeformJob> args) {
+constexpr int kDeformBlocks = kResidentDeformWarps / kMaxDeformWarps;  // of the largest size, on a processor
+
+TS_KERNEL void __launch_bounds__(32 * kMaxDeformWarps, kDeformBlocks) deform_fast_kernel(const Jobs<DeformJob> args) {
   TS_DYNAMIC_SHARED(uint4, shared);
-  deform_group<Fast>(args.job[blockIdx.y], shared);
+  deform::walk<deform::Fast>(args.job[blockIdx.y], shared);
 }
 
-TS_KERNEL void __launch_bounds__(32 * kMaxDeformWarps, 2) deform_reference_kernel(const Jobs<DeformJob> args) {
+TS_KERNEL void __launch_bounds__(32 * kMaxDeformWarps, kDeformBlocks)
+    deform_reference_kernel(const Jobs<DeformJob> args) {
   TS_DYNAMIC_SHARED(uint4, shared);
-  deform_group<Reference>(args.job[blockIdx.y], shared);
+  deform::walk<deform::Reference>(args.job[blockIdx.y], shared);
 }
 
 }  // namespace ts::cuda

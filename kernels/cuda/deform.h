@@ -24,7 +24,8 @@ namespace ts::cuda {
 
 constexpr int kDeformFastRows = 32, kDeformReferenceRows = 16;
 constexpr int kDeformColumnGap = 4;
-constexpr int kMaxDeformWarps = 8;  // of a block
+constexpr int kMaxDeformWarps = 8;        // of a block
+constexpr int kResidentDeformWarps = 16;  // of a processor, by their registers
 constexpr int kDeformTile = 16;
 constexpr int kDeformTileWords = 64;  // uint4s of a column tile of a group's value
 
@@ -34,6 +35,7 @@ enum class DeformStepKind : int32_t {
   kColumns,  // columns = scale weight x + bias
   kSoftmax,  // y = each head's weights over its tokens, of the scores in columns
   kNorm,     // y = activation(x normed * gamma + beta)
+  kTanh,     // y = tanh y
   kSh,       // what scale weight x + bias adds to SH: 16 of its columns at a time
 };
 
@@ -51,7 +53,7 @@ struct DeformMemory {
 
 struct DeformStep {
   DeformStepKind kind = DeformStepKind::kLayer;
-  Activation activation = Activation::kNone;
+  Activation activation = Activation::kNone;  // kLayer, kHead, kNorm: kRelu, kLeakyRelu or kNone
   float slope = 0, epsilon = 0;
   int32_t inputs = 0;   // column tiles of x; 0: there is none
   int32_t outputs = 0;  // columns
@@ -61,7 +63,7 @@ struct DeformStep {
   int32_t columns = -1;  // words of scratch
   DeformMemory weight;
   DeformMemory terms;  // floats: bias [whole tiles], scale, plus_scale; kNorm: gamma, beta [whole tiles], scale of x
-  DeformMemory head_weight, head_terms;  // kHead: [column tiles][planes][lane] uint2; bias [8], scale
+  DeformMemory head_weight, head_terms;  // kHead: [column tiles][planes][lane] uint2; bias [whole tile], scale
   int32_t head_outputs = 0;
 };
 
