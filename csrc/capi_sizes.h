@@ -26,7 +26,7 @@ TS_SIZES(ts_engine_info, TS_AT(threads), TS_AT(device), TS_AT(isa), TS_AT(scratc
 TS_SIZES(ts_image, TS_AT(format), TS_AT(width), TS_AT(height), TS_AT(stride_bytes), TS_AT(data), TS_AT(alpha),
          TS_AT(depth));
 TS_SIZES(ts_receipt, TS_AT(pose_us), TS_AT(deform_us), TS_AT(project_us), TS_AT(bin_us), TS_AT(blend_us),
-         TS_AT(total_us), TS_AT(n_gaussians), TS_AT(n_visible), TS_AT(n_instances));
+         TS_AT(total_us), TS_AT(n_gaussians), TS_AT(n_visible), TS_AT(n_instances), TS_AT(n_dropped));
 TS_SIZES(ts_rasterize_params, TS_AT(n), TS_AT(mean_w), TS_AT(quat), TS_AT(scale), TS_AT(opacity), TS_AT(color),
          TS_AT(sh_degree), TS_AT(sh_stride), TS_AT(camera), TS_AT(background), TS_AT(dilation), TS_AT(precision));
 TS_SIZES(ts_input_info, TS_AT(name), TS_AT(size), TS_AT(offset), TS_AT(default_value), TS_AT(element_names));

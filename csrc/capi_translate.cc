@@ -91,8 +91,8 @@ ts_camera to_c(const Camera& camera) {
 }
 
 ts_receipt to_c(const Receipt& r) {
-  return {sizeof(ts_receipt), r.pose_us,  r.deform_us,   r.project_us, r.bin_us,
-          r.blend_us,         r.total_us, r.n_gaussians, r.n_visible,  r.n_instances};
+  return {sizeof(ts_receipt), r.pose_us,     r.deform_us, r.project_us,  r.bin_us,   r.blend_us,
+          r.total_us,         r.n_gaussians, r.n_visible, r.n_instances, r.n_dropped};
 }
 
 Status made_here(const char* function, const Backend& backend) {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Directions of includes in csrc: a room uses those below it, and no header includes itself in a circle."""
+"""Directions of includes in csrc and kernels: a room uses those below it, and no header includes itself in a circle."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ CSRC = Path(__file__).resolve().parents[1] / "csrc"
 ABI = "include"  # talksplat.h, and talksplat_session.h, which it includes
 C_ABI = "capi"  # capi*.cc and their headers, which have no folder
 DEVICES = "backends"  # backends.cc, which alone knows every backend
+KERNELS = "kernels"  # beside csrc
+SIMT = "simt/simt.h"  # stands in for CUDA's own headers, where tests run kernels on a CPU
 
 # Room → the rooms that it may include, beside itself.
 BELOW: dict[str, set[str]] = {
@@ -21,8 +23,10 @@ BELOW: dict[str, set[str]] = {
     "core": set(),
     "ops": {"core", "math"},
     "cpu": {"ops", "core", "math"},
+    KERNELS: {"ops", "math"},
+    "cuda": {KERNELS, "ops", "core", "math"},
     "engine": {"ops", "core", "math"},
-    DEVICES: {"cpu", "ops", "core"},
+    DEVICES: {"cpu", "cuda", "ops", "core"},
     "session": {"engine", "ops", "core", "math"},
     C_ABI: {"session", "engine", "ops", "core", ABI},
     "bind": {ABI},
@@ -30,7 +34,7 @@ BELOW: dict[str, set[str]] = {
 }
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]', re.MULTILINE)
-Includes = Mapping[str, set[str]]  # file → what it includes with quotes, both relative to csrc
+Includes = Mapping[str, set[str]]  # file → what it includes with quotes, both relative to csrc, or from kernels/ on
 
 
 def room_of(name: str) -> str:
@@ -38,21 +42,29 @@ def room_of(name: str) -> str:
     return folder if slash else DEVICES if folder == "backends.cc" else C_ABI
 
 
+def name_of(path: Path, root: Path) -> str:
+    return path.relative_to(root if path.is_relative_to(root) else root.parent).as_posix()
+
+
 def resolved(includer: Path, text: str, root: Path) -> str:
-    """The included file as the compiler finds it, relative to `root`; csrc and csrc/include are on its path."""
-    for folder in (includer.parent, root, root / ABI):
+    """The included file as the compiler finds it: csrc, csrc/include and the folder of all are on its path."""
+    for folder in (includer.parent, root, root / ABI, root.parent):
         if (folder / text).is_file():
-            return (folder / text).resolve().relative_to(root).as_posix()
-    raise AssertionError(f'{includer.relative_to(root)} includes "{text}", which is nowhere in {root.name}.')
+            return name_of((folder / text).resolve(), root)
+    raise AssertionError(f'{name_of(includer, root)} includes "{text}", which is nowhere in {root.name}.')
 
 
 def includes_under(root: Path) -> Includes:
-    files = sorted(path for path in root.rglob("*") if path.suffix in (".h", ".cc", ".cu", ".cuh"))
+    folders = (root, root.parent / KERNELS)
+    paths = sorted(path for folder in folders for path in folder.rglob("*"))
     return {
-        path.relative_to(root).as_posix(): {
-            resolved(path, name, root) for mark, name in INCLUDE.findall(path.read_text("utf-8")) if mark == '"'
+        name_of(path, root): {
+            resolved(path, name, root)
+            for mark, name in INCLUDE.findall(path.read_text("utf-8"))
+            if mark == '"' and name != SIMT
         }
-        for path in files
+        for path in paths
+        if path.suffix in (".h", ".cc", ".cu", ".cuh")
     }
 
 
@@ -97,13 +109,15 @@ def test_only_the_bindings_know_python(includes: Includes) -> None:
     users = {
         name
         for name in includes
+        if room_of(name) != KERNELS
         for _, used in INCLUDE.findall((CSRC / name).read_text("utf-8"))
         if used.startswith("pybind11/") or used == "Python.h"
     }
     assert {room_of(name) for name in users} == {"bind"}
 
 
-def tree(root: Path, files: Mapping[str, str]) -> Includes:
+def tree(folder: Path, files: Mapping[str, str]) -> Includes:
+    root = folder / "csrc"
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
@@ -115,11 +129,19 @@ def test_an_include_that_points_up_is_found(tmp_path: Path) -> None:
         "ops/a.h": '#include "core/b.h"\n#include "a_args.h"\n  # include "talksplat.h"\n#include <cstdint>\n',
         "ops/a_args.h": '// #include "cpu/c.h"\n',
         "core/b.h": '#if 1\n#include "cpu/c.h"\n#endif\n',
-        "cpu/c.h": '#include "ops/a.h"',
+        "cpu/c.h": '#include "ops/a.h"\n#include "cuda/d.h"\n',
+        "cuda/d.h": '#include "kernels/cuda/k.h"\n',
+        "../kernels/cuda/k.h": '#include "simt/simt.h"\n#include "ops/a_args.h"\n#include "cuda/e.h"\n',
+        "cuda/e.h": "",
         "include/talksplat.h": "",
     }
     found = tree(tmp_path, files)
-    assert upward(found) == {("ops/a.h", "include/talksplat.h"), ("core/b.h", "cpu/c.h")}
+    assert upward(found) == {
+        ("ops/a.h", "include/talksplat.h"),
+        ("core/b.h", "cpu/c.h"),
+        ("cpu/c.h", "cuda/d.h"),
+        ("kernels/cuda/k.h", "cuda/e.h"),
+    }
     circle = circle_in(found)
     assert circle is not None
     assert set(circle.split(" is included by ")) == {"ops/a.h", "core/b.h", "cpu/c.h"}

@@ -30,10 +30,10 @@ std::vector<std::string> isa_names() {
 template <class Receipt>
 auto fields_of(Receipt& r) {
   return std::tie(r.pose_us, r.deform_us, r.project_us, r.bin_us, r.blend_us, r.total_us, r.n_gaussians, r.n_visible,
-                  r.n_instances);
+                  r.n_instances, r.n_dropped);
 }
 
-using ReceiptState = std::tuple<float, float, float, float, float, float, uint32_t, uint32_t, uint64_t>;
+using ReceiptState = std::tuple<float, float, float, float, float, float, uint32_t, uint32_t, uint64_t, uint64_t>;
 
 ts_receipt receipt_of(const ReceiptState& state) {
   ts_receipt receipt{};
@@ -94,6 +94,7 @@ void register_types(py::module_& m) {
       .def_readonly("n_gaussians", &ts_receipt::n_gaussians)
       .def_readonly("n_visible", &ts_receipt::n_visible)
       .def_readonly("n_instances", &ts_receipt::n_instances)
+      .def_readonly("n_dropped", &ts_receipt::n_dropped)
       .def(py::pickle([](const ts_receipt& r) { return ReceiptState(fields_of(r)); }, &receipt_of))
       .def("__repr__", [](const ts_receipt& r) {
         return "Receipt(total_us=" + std::to_string(r.total_us) + ", n_visible=" + std::to_string(r.n_visible) + ")";

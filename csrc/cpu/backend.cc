@@ -243,6 +243,9 @@ class CpuBackend final : public Backend {
   }
 
   Status draw_one(const DrawCall& call) {
+    if (call.on_device)
+      return error(StatusCode::kInvalidArgument,
+                   "draw: the CPU has no memory of its own to leave pictures in; leave on_device out.");
     auto& frame = static_cast<CpuFrame&>(*call.frame);
     Receipt& receipt = *call.receipt;
     Stopwatch whole, stage;

@@ -12,10 +12,10 @@
 namespace ts {
 
 struct CudaDevice {
-  std::string name;                    // "NVIDIA GeForce RTX 2060"
-  int major = 0, minor = 0;            // of its compute capability
-  int multiprocessors = 0;             //
-  uint64_t bytes = 0, free_bytes = 0;  // of its memory
+  std::string name;          // "NVIDIA GeForce RTX 2060"
+  int major = 0, minor = 0;  // compute capability
+  int multiprocessors = 0;
+  uint64_t bytes = 0;  // memory
 };
 
 // What this machine and this build have.

@@ -23,6 +23,7 @@ Background own_background(Frame& frame) {
   const AvatarFile& file = frame.model().file();
   Background background;
   background.image_u8 = frame.plate().pixels();
+  background.constant = true;
   if (!background.image_u8 && file.has_background_color) background.color = file.background_color.data();
   return background;
 }

@@ -188,6 +188,8 @@ typedef struct ts_receipt {
                                                                    sort, blend the finish */
   uint32_t n_gaussians, n_visible;
   uint64_t n_instances; /* (Gaussian, tile) pairs */
+  uint64_t n_dropped;   /* visible Gaussians that were left out, the farthest, for want of memory for the pairs; only on
+                           a GPU, whose frames have a fixed amount of it */
 } ts_receipt;
 
 /* ---- rasterise: Gaussians to an image, no avatar ---- */

@@ -3,17 +3,38 @@
 // clamps, the dilation and the 3-sigma support of the reference rasteriser (Kerbl et al. 2023).
 #pragma once
 #include "math/lanes.h"
+#include "math/project_camera.h"
 #include "math/splat.h"
 
 TS_TARGET_BEGIN
 
+// ProjectCamera, each field in every lane.
 struct CameraLanes {
-  f32 r[9], t[3];  // cam_from_world
+  f32 r[9], t[3];
   f32 fx, fy, cx, cy;
   f32 near_plane;
-  f32 limit_x, limit_y;  // of x/z and y/z inside the Jacobian: 1.3 times the half field of view
+  f32 limit_x, limit_y;
   f32 dilation;
+  f32 eye_w[3];
 };
+
+TS_INLINE CameraLanes camera_lanes(const ProjectCamera& camera) {
+  CameraLanes c;
+  for (int i = 0; i < 9; ++i) c.r[i] = f32(camera.r[i]);
+  for (int i = 0; i < 3; ++i) c.t[i] = f32(camera.t[i]), c.eye_w[i] = f32(camera.eye_w[i]);
+  c.fx = f32(camera.fx), c.fy = f32(camera.fy), c.cx = f32(camera.cx), c.cy = f32(camera.cy);
+  c.near_plane = f32(camera.near_plane);
+  c.limit_x = f32(camera.limit_x), c.limit_y = f32(camera.limit_y);
+  c.dilation = f32(camera.dilation);
+  return c;
+}
+
+// log2 of an opacity. 1 at most: the reference's activations cannot exceed it, and alpha is clamped below it anyway. Zero,
+// negative and NaN become log2 of a tiny number: below 1/255, invisible.
+TS_INLINE f32 log2_of_opacity(f32 opacity) {
+  const mask positive = (opacity > f32(1e-6f)) && is_finite(opacity);
+  return log2_accurate(select(positive, min(opacity, f32(1.0f)), f32(1e-6f)));
+}
 
 struct Ellipse {
   f32 x_px, y_px, a, d, reach, y_at_x_extreme, inv_a, slope;  // as in Splat
@@ -92,6 +113,31 @@ TS_INLINE Ellipse project(const CameraLanes& cam, f32 mx, f32 my, f32 mz, f32 qw
               is_finite(e.x_px) && is_finite(e.y_px) && is_finite(e.a) && is_finite(e.slope) && (e.d > f32(0.0f)) &&
               is_finite(e.square_px);
   return e;
+}
+
+// Tile rectangle [begin, end) along one axis: the 3-sigma square's whole tiles, cut by the ellipse's extent.
+TS_INLINE void tile_range(f32 centre, f32 square, f32 extent, int tiles, i32& begin, i32& end) {
+  const f32 limit(static_cast<float>(tiles)), zero(0.0f), inv(1.0f / kTile);
+  const f32 first = max(floor((centre - square) * inv), floor((centre - extent) * inv));
+  const f32 square_end = floor((centre + square + f32(kTile - 1.0f)) * inv);
+  const f32 extent_end = floor((centre + extent) * inv) + f32(1.0f);
+  begin = truncate_to_int(clamp(first, zero, limit));
+  end = truncate_to_int(clamp(min(square_end, extent_end), zero, limit));
+}
+
+// Where an ellipse may be seen in the image, as Splat has it.
+struct Cover {
+  i32 block_x0, block_x1;  // both inclusive
+  i32 tile_y0, tile_y1;    // end exclusive
+  mask hit;                // whether there is such a tile
+};
+
+TS_INLINE Cover cover(const Ellipse& e, int tiles_x, int tiles_y) {
+  i32 x0, x1, y0, y1;
+  tile_range(e.x_px, e.square_px, e.x_extent, tiles_x, x0, x1);
+  tile_range(e.y_px, e.square_px, e.y_extent, tiles_y, y0, y1);
+  static_assert(kTile / kBlock == 1 << 2);
+  return {x0 << 2, (x1 << 2) - i32(1), y0, y1, (x0 < x1) && (y0 < y1)};
 }
 
 TS_TARGET_END

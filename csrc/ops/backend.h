@@ -57,6 +57,15 @@ class BackendFrame {
   virtual uint64_t bytes() const = 0;
 };
 
+// Of a picture that stays in the device's memory: how the device's other work is ordered around it. Handles are the
+// device's own, a CUstream and a CUevent of its primary context.
+struct DeviceDelivery {
+  // The picture is written when this stream has done what it has to do by now, and what comes into it later waits for the
+  // picture. nullptr: the device's default stream.
+  void* stream = nullptr;
+  void* event = nullptr;  // Nullable: recorded when the picture is there
+};
+
 // A frame to be drawn. The image is of the frame's canvas; stages are added to the receipt.
 struct DrawCall {
   BackendFrame* frame = nullptr;
@@ -66,19 +75,23 @@ struct DrawCall {
   float dilation = kDilation;  // px^2
   Image image;
   Receipt* receipt = nullptr;  // never nullptr in a call
+  // Nullable: the image is in the host's memory, and is there when draw() returns. Else it is in the device's, draw()
+  // does not wait for it, and the receipt counts nothing.
+  const DeviceDelivery* on_device = nullptr;
 };
 
 struct BackendInfo {
-  const char* device = nullptr;  // "cpu"
-  const char* isa = nullptr;     // instruction set of its CPU kernels
+  const char* device = nullptr;  // "cpu", "cuda:0"
+  const char* isa = nullptr;     // instruction set of its kernels: "avx2", "sm_75"
   int threads = 0;               // CPU threads that work on a frame
-  uint64_t scratch_bytes = 0;    // high-water mark of the memory that its frames share
+  uint64_t scratch_bytes = 0;    // high-water mark of the memory that its frames share, on the device it draws on
+  const char* name = nullptr;    // of a GPU, as its maker calls it; Nullable
 };
 
 // 1e9 floating-point operations per second.
 struct Peak {
   double fp32 = 0;
-  double bf16 = 0;  // 0: bfloat16 is not used here
+  double bf16 = 0;  // of matrix products in bfloat16, on a GPU in halves; 0: they are not used here
 };
 
 class Backend {

@@ -15,9 +15,14 @@ enum class Format {
 };
 
 enum class Precision {
-  kReference,  // the image that avatars were trained with: within 2e-5 of float64; the deform program in float32
-  kFast,       // within 1.5/255 of float64, each branch of a stack by itself; the deform program in bfloat16
-  kDefault,    // pictures as in kReference, the deform program as was chosen when the avatar was imported
+  // The image that avatars were trained with: within 2e-5 of float64; the deform program in float32, on a GPU in sums of
+  // float32 over inputs and weights of some 22 bits.
+  kReference,
+  // Within 1.5/255 of float64, each branch of a stack by itself; the deform program in bfloat16, on a GPU in halves with
+  // sums of float32. On a GPU depth is ordered in 2^16 steps between the nearest splat and the farthest.
+  kFast,
+  // On a CPU pictures as in kReference, the deform program as was chosen when the avatar was imported. On a GPU kFast.
+  kDefault,
 };
 
 constexpr int kMaxSide = 16384;  // pixels
@@ -43,6 +48,9 @@ struct Background {
   const uint8_t* drawn = nullptr;
   const Background* elsewhere = nullptr;
   bool transparent = false;  // nothing lies behind them: the picture is premultiplied
+  // Of image_f32 and image_u8: whatever is drawn over this memory by the same frame is drawn over the same picture, so
+  // that a device with memory of its own copies it once.
+  bool constant = false;
 };
 
 int64_t row_bytes(Format format, int width);  // of a packed row

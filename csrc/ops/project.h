@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 
+#include "math/project_camera.h"
 #include "math/splat.h"
 #include "ops/camera.h"
 #include "ops/gaussians.h"
@@ -19,5 +20,21 @@ struct ProjectArgs {
   Splat* splat;       // [n]                                                            (out, visible rows only)
   uint32_t* visible;  // [n] indices of the visible ones                                 (out)
 };
+
+// What project reads of a camera and an image of width x height pixels.
+TS_INLINE ProjectCamera project_camera(const Camera& camera, int width, int height, float dilation) {
+  ProjectCamera c;
+  for (int row = 0; row < 3; ++row) {
+    for (int column = 0; column < 3; ++column) c.r[3 * row + column] = camera.cam_from_world[4 * row + column];
+    c.t[row] = camera.cam_from_world[4 * row + 3];
+  }
+  c.fx = camera.fx, c.fy = camera.fy, c.cx = camera.cx, c.cy = camera.cy;
+  c.near_plane = camera.near_plane;
+  c.limit_x = 1.3f * (0.5f * static_cast<float>(width) / camera.fx);
+  c.limit_y = 1.3f * (0.5f * static_cast<float>(height) / camera.fy);
+  c.dilation = dilation;
+  camera_position(camera, c.eye_w);
+  return c;
+}
 
 }  // namespace ts

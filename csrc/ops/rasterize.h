@@ -30,6 +30,9 @@ struct Receipt {
   float total_us = 0;
   uint32_t n_gaussians = 0, n_visible = 0;
   uint64_t n_instances = 0;  // (Gaussian, tile) pairs
+  // Visible Gaussians that were left out, the farthest, because the pairs exceeded the memory that a GPU's frame has for
+  // them. 0 on a CPU, where it grows.
+  uint64_t n_dropped = 0;
 };
 
 Status check(const RasterizeArgs& args);

@@ -83,6 +83,7 @@ Status Session::prepare(const Background* background) {
   } else if (background->image_f32) {
     background_values_.assign(background->image_f32, background->image_f32 + int64_t{3} * canvas.width * canvas.height);
     background_.image_f32 = background_values_.data();
+    background_.constant = true;
   }
   return {};
 }

@@ -17,7 +17,7 @@ import pytest
 import talksplat
 
 RECEIPT = ("pose_us", "deform_us", "project_us", "bin_us", "blend_us", "total_us")
-COUNTS = ("n_gaussians", "n_visible", "n_instances")
+COUNTS = ("n_gaussians", "n_visible", "n_instances", "n_dropped")
 
 
 def same(a: Any, b: Any) -> bool:

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cuda/device.h"
+
+#include <utility>
+
+#include "core/fork.h"
+#include "core/text.h"
+#include "cuda/backend.h"
+#include "cuda/fatbin.h"
+
+namespace ts {
+namespace cuda {
+namespace {
+
+constexpr auto kDeviceError = StatusCode::kDeviceError;
+constexpr int kLeastCapability = 75;  // Turing: mma.sync of 16x8x8 halves, and 64 KiB of shared memory
+
+int attribute(const Driver& driver, CUdevice_attribute which, CUdevice device) {
+  int value = 0;
+  return driver.cuDeviceGetAttribute(&value, which, device) == CUDA_SUCCESS ? value : 0;
+}
+
+// What the driver says of a device without a context on it.
+Status describe(const Driver& driver, int ordinal, CUdevice& device, CudaDevice& described) {
+  char name[256] = "?";
+  size_t bytes = 0;
+  CUresult result = driver.cuDeviceGet(&device, ordinal);
+  if (result == CUDA_SUCCESS) result = driver.cuDeviceGetName(name, sizeof name, device);
+  if (result == CUDA_SUCCESS) result = driver.cuDeviceTotalMem_v2(&bytes, device);
+  if (result != CUDA_SUCCESS) {
+    return error(kDeviceError,
+                 "cuda:%d cannot be asked what it is: %s. See whether nvidia-smi works, or use "
+                 "device=\"cpu\".",
+                 ordinal, driver.name_of(result).c_str());
+  }
+  described.name = printable(name);
+  described.bytes = bytes;
+  described.major = attribute(driver, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device);
+  described.minor = attribute(driver, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device);
+  described.multiprocessors = attribute(driver, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device);
+  return {};
+}
+
+}  // namespace
+
+Device::Device() : forks_(fork_count()) {}
+
+Device::~Device() {
+  if (forked() || !context_) return;
+  {
+    const Current current(*this);  // of a device that was lost too: giving back is all that is left to do
+    if (module_) driver_.cuModuleUnload(module_);
+  }
+  driver_.cuDevicePrimaryCtxRelease_v2(device_);
+}
+
+bool Device::forked() const { return fork_count() != forks_; }
+
+Status Device::open(int ordinal, std::unique_ptr<Device>& device) {
+  std::unique_ptr<Device> opened(new Device());
+  TS_RETURN_IF_ERROR(Driver::load(opened->driver_));
+  TS_RETURN_IF_ERROR(opened->find(ordinal));
+  TS_RETURN_IF_ERROR(
+      opened->check(opened->driver_.cuDevicePrimaryCtxRetain(&opened->context_, opened->device_), "be opened"));
+  TS_RETURN_IF_ERROR(opened->load_kernels());
+  device = std::move(opened);
+  return {};
+}
+
+Status Device::find(int ordinal) {
+  int n = 0;
+  driver_.cuDeviceGetCount(&n);
+  if (ordinal < 0 || ordinal >= n) {
+    return error(kDeviceError,
+                 "cuda:%d is not here: this machine has %d GPU%s, cuda:0%s%s. CUDA_VISIBLE_DEVICES hides others.",
+                 ordinal, n, n == 1 ? "" : "s", n == 1 ? "" : " to cuda:", n == 1 ? "" : std::to_string(n - 1).c_str());
+  }
+  CudaDevice described;
+  TS_RETURN_IF_ERROR(describe(driver_, ordinal, device_, described));
+  const int capability = 10 * described.major + described.minor;
+  id_ = "cuda:" + std::to_string(ordinal);
+  name_ = described.name;
+  isa_ = "sm_" + std::to_string(capability);
+  multiprocessors_ = described.multiprocessors;
+  block_shared_bytes_ = attribute(driver_, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, device_);
+  if (capability >= kLeastCapability) return {};
+  return error(
+      kDeviceError,
+      "%s (%s) has compute capability %d.%d; the kernels need 7.5 (Turing, such as GTX 16 and RTX 20) or newer. "
+      "Use device=\"cpu\".",
+      id(), name(), described.major, described.minor);
+}
+
+Status Device::load_kernels() {
+  const Current current(*this);
+  TS_RETURN_IF_ERROR(current.status());
+  const CUresult result = driver_.cuModuleLoadData(&module_, kFatbin);
+  if (result != CUDA_SUCCESS) {
+    module_ = nullptr;
+    if (kFatbinBytes == 0 && !is_lost(result)) return error(kDeviceError, "cuda: %s", kFatbinWhyNone);
+    return check(result, "load the kernels");
+  }
+#define TS_FIND(kernel, Args)                                                                        \
+  kernels_.kernel.name = #kernel;                                                                    \
+  TS_RETURN_IF_ERROR(check(driver_.cuModuleGetFunction(&kernels_.kernel.function, module_, #kernel), \
+                           "find"                                                                    \
+                           " " #kernel));
+  TS_CUDA_KERNELS(TS_FIND)
+#undef TS_FIND
+  return {};
+}
+
+Status Device::lost() const {
+  return error(
+      kDeviceError,
+      "%s (%s) was lost: %s. Make a new engine and load avatars again; if that fails too, start a new process, or "
+      "use device=\"cpu\".",
+      id(), name(), driver_.name_of(static_cast<CUresult>(lost_.load())).c_str());
+}
+
+Status Device::check(CUresult result, const char* what) const {
+  if (result == CUDA_SUCCESS) return {};
+  if (is_lost(result)) {
+    lost_ = result;
+    return lost();
+  }
+  const char* way_out = "Try again with a new engine, or use device=\"cpu\".";
+  if (result == CUDA_ERROR_OUT_OF_MEMORY)
+    way_out = "Make the picture or the batch smaller, close what else uses this GPU, or use device=\"cpu\".";
+  if (result == CUDA_ERROR_NO_BINARY_FOR_GPU || result == CUDA_ERROR_INVALID_IMAGE)
+    way_out = "Update the driver, build talksplat with a newer nvcc, or use device=\"cpu\".";
+  return error(kDeviceError, "%s (%s) cannot %s: %s. %s", id(), name(), what, driver_.name_of(result).c_str(), way_out);
+}
+
+Status Device::check_memory(CUresult result, uint64_t bytes, const char* for_what) const {
+  if (result != CUDA_ERROR_OUT_OF_MEMORY) return check(result, "allocate memory");
+  size_t free_bytes = 0, all_bytes = 0;
+  driver_.cuMemGetInfo_v2(&free_bytes, &all_bytes);
+  return error(
+      kDeviceError,
+      "%s (%s) is out of memory: %s needs %llu bytes; %llu of %llu are free. Make the picture or the batch smaller, "
+      "close what else uses this GPU, or use device=\"cpu\".",
+      id(), name(), for_what, static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(free_bytes),
+      static_cast<unsigned long long>(all_bytes));
+}
+
+Current::Current(const Device& device) : device_(device) {
+  if (device.forked()) {
+    status_ = error(kDeviceError, "%s was opened before fork(). Make an engine in the child.", device.id());
+    return;
+  }
+  const CUresult result = device.driver_.cuCtxPushCurrent_v2(device.context_);
+  pushed_ = result == CUDA_SUCCESS;
+  status_ = device.lost_ != CUDA_SUCCESS ? device.lost() : device.check(result, "be used");
+}
+
+Current::~Current() {
+  CUcontext context = nullptr;
+  if (pushed_) device_.driver_.cuCtxPopCurrent_v2(&context);
+}
+
+}  // namespace cuda
+
+Status list_cuda_devices(CudaSystem& system) {
+  cuda::Driver driver;
+  system = {};
+  system.least_version = cuda::least_driver_version(cuda::kFatbinCudaVersion);
+  const Status loaded = cuda::Driver::load(driver);
+  system.driver_version = driver.version;
+  TS_RETURN_IF_ERROR(loaded);
+  int n = 0;
+  driver.cuDeviceGetCount(&n);
+  for (int ordinal = 0; ordinal < n; ++ordinal) {
+    cuda::CUdevice unused;
+    system.devices.emplace_back();
+    TS_RETURN_IF_ERROR(cuda::describe(driver, ordinal, unused, system.devices.back()));
+  }
+  if (cuda::kFatbinBytes == 0) return error(cuda::kDeviceError, "cuda: %s", cuda::kFatbinWhyNone);
+  return {};
+}
+
+}  // namespace ts

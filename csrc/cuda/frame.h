@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// CudaFrame — the memory of one frame on the GPU: posed rows, a layer for each branch of the avatar's deform program, the
+// picture; and the recorded draw of this frame alone. All of it is claimed when it is made, but for a background's
+// picture, which the first draw over one claims.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/buffer.h"
+#include "core/status.h"
+#include "cuda/arena.h"
+#include "cuda/batch.h"
+#include "cuda/blend.h"
+#include "cuda/model.h"
+#include "cuda/picture.h"
+#include "cuda/pose.h"
+#include "cuda/raster.h"
+#include "ops/backend.h"
+
+namespace ts::cuda {
+
+class CudaFrame final : public BackendFrame {
+ public:
+  // max_instances: of a layer.
+  static Status make(Device& device, std::shared_ptr<const CudaModel> model, const Canvas& canvas,
+                     uint32_t max_instances, std::unique_ptr<CudaFrame>& frame);
+  ~CudaFrame() override;
+
+  uint64_t bytes() const override;
+  const Extents& extents() const { return extents_; }
+  Batch& own_batch() { return *own_batch_; }
+
+  // The parts of a draw that are a frame's, in their order (Batch::draw). On the host: its jobs; the cursor moves on.
+  Status write_jobs(const DrawCall& call, JobCursor& cursor);
+  // Into the stream before the kernels: what they need that no job carries, after what still uses the frame.
+  Status before(const DrawCall& call, const Stream& stream);
+  // And after them: the picture on its way to where it is wanted.
+  Status after(const DrawCall& call, const Stream& stream);
+  // On the host, when the stream is done. status: [layers] of this frame.
+  void deliver(const DrawCall& call, const LayerStatus* status);
+
+  Status gaussians(const FrameControl& control, GaussianView& view);
+  Status vertices(const FrameControl& control, const float*& position);
+
+ private:
+  struct Layer {
+    LayerMemory memory;
+    int64_t first = 0;  // Gaussian
+    int dilate_px = 0;  // 0: it is drawn with the others
+    AloneMemory alone;
+  };
+
+  CudaFrame(Device& device, std::shared_ptr<const CudaModel> model, const Canvas& canvas);
+  void divide_into_layers();
+  Status claim(uint32_t max_instances);
+  GaussianView posed() const;  // on the device
+  Status pose(const FrameControl& control);
+  Status finish_use();
+
+  Device& device_;
+  const std::shared_ptr<const CudaModel> model_;
+  const Canvas canvas_;
+  const bool fast_;
+  Arena arena_;
+  PosedRows rows_;
+  PoseJoints joints_;
+  std::vector<Layer> layers_;
+  Picture picture_;
+  Extents extents_;
+  Event used_;               // the last point at which a stream uses the frame
+  bool in_flight_ = false;   // and the host has not waited for it
+  Buffer<float> host_rows_;  // what gaussians() and vertices() show
+  std::unique_ptr<Batch> own_batch_;
+};
+
+}  // namespace ts::cuda
