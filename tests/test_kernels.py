@@ -143,6 +143,17 @@ def test_the_gate_opens_and_shuts(tmp_path: Path) -> None:
     assert (warned.returncode, warned.stderr) == (1, "nvcc warns: x.cu(3): warning #177-D\n")
 
 
+def test_the_last_build_is_taken(tmp_path: Path) -> None:
+    assert gate.last_build(tmp_path) is None
+    for age, name in enumerate(("newest", "old", "older")):
+        log = tmp_path / "build" / name / "kernels" / "kernels.log"
+        log.parent.mkdir(parents=True)
+        log.touch()
+        os.utime(log, (1000 - age, 1000 - age))
+    assert gate.last_build(tmp_path) == tmp_path / "build" / "newest" / "kernels"
+    assert gate.main([str(tmp_path / "build")]) == 2
+
+
 # ---- which nvcc the build takes ----
 
 
