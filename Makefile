@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # make demo    the demo head speaks a sentence: demo.mp4
 # make test    every test: C and C++ under sanitizers, then Python
-# make test-tsan  the C and C++ tests of sessions once more, under ThreadSanitizer
+# make test-tsan  the C and C++ tests of sessions and of the GPU's kernels once more, under ThreadSanitizer
 # make test-clang  C and C++ tests once more, compiled by $(CLANG), clang if not given
 # make lint    ruff, mypy, the core's stub, clang-format
 # make bench   measure this machine
@@ -60,12 +60,13 @@ test-cpp: dev
 	$(BIN)/cmake --build build/sanitize
 	$(BIN)/ctest --test-dir build/sanitize --output-on-failure --no-tests=error -j $(JOBS)
 
-# What several threads may do at once. The kernels of one instruction set do: they are compiled slowly.
+# What several threads may do at once, of a session or of a GPU's block. The CPU's kernels of one instruction set do:
+# they are compiled slowly.
 test-tsan: dev
 	$(BIN)/cmake -S . -B build/tsan -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DCMAKE_BUILD_TYPE=Debug \
 	  -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g" $(FOR_TESTS) -DTALKSPLAT_SANITIZE_THREADS=ON -DTALKSPLAT_ISAS=scalar
-	$(BIN)/cmake --build build/tsan --target session_tests
-	$(BIN)/ctest --test-dir build/tsan -L session --output-on-failure --no-tests=error -j $(JOBS)
+	$(BIN)/cmake --build build/tsan --target session_tests simt_race_tests
+	$(BIN)/ctest --test-dir build/tsan -L "session|race" --output-on-failure --no-tests=error -j $(JOBS)
 
 # The C and C++ tests once more, by the other compiler.
 test-clang: dev

@@ -3,26 +3,13 @@
 
 #include <algorithm>
 
+#include "ops/project.h"
+
 namespace ts::cuda {
 namespace {
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t tiles_of(int width, int height) { return int64_t{tiles_across(width)} * tiles_across(height); }
-
-CameraJob camera_job(const Camera& camera, int width, int height, float dilation) {
-  CameraJob job{};
-  for (int row = 0; row < 3; ++row) {
-    std::copy_n(camera.cam_from_world + 4 * row, 3, job.r + 3 * row);
-    job.t[row] = camera.cam_from_world[4 * row + 3];
-  }
-  job.fx = camera.fx, job.fy = camera.fy, job.cx = camera.cx, job.cy = camera.cy;
-  job.near_plane = camera.near_plane;
-  job.limit_x = 1.3f * (0.5f * static_cast<float>(width) / camera.fx);
-  job.limit_y = 1.3f * (0.5f * static_cast<float>(height) / camera.fy);
-  job.dilation = dilation;
-  camera_position(camera, job.eye_w);
-  return job;
-}
 
 }  // namespace
 
@@ -58,7 +45,7 @@ void LayerMemory::write_jobs(const GaussianView& gaussians, const Camera& camera
   project.sh_degree = gaussians.sh_degree, project.sh_stride = gaussians.sh_stride;
   project.mean_w = gaussians.mean, project.quat = gaussians.quat, project.scale = gaussians.scale;
   project.opacity = gaussians.opacity, project.color = gaussians.color;
-  project.camera = camera_job(camera, size.width, size.height, dilation);
+  project.camera = project_camera(camera, size.width, size.height, dilation);
   project.blend = blend, project.bin = bin, project.color_px = color_px, project.key = key;
   project.status = status;
 
