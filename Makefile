@@ -25,8 +25,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # [build-system] of pyproject.toml, with the tools it finds on the way. Isolation is off so that builds are incremental.
 BUILD_REQUIRES := "scikit-build-core>=0.10" "pybind11>=2.13" cmake ninja
 # The extra cuda-build of pyproject.toml.
-CUDA_BUILD := "nvidia-cuda-nvcc>=13" "nvidia-cuda-runtime>=13" "nvidia-cuda-cccl>=13" "nvidia-cuda-cuobjdump>=13" \
-  "nvidia-cuda-nvdisasm>=13"
+CUDA_BUILD := "nvidia-cuda-nvcc>=13" "nvidia-cuda-runtime>=13" "nvidia-cuda-cccl>=13"
 CORE_SOURCES := CMakeLists.txt $(shell find csrc cmake kernels/cuda -name '*.cc' -o -name '*.h' -o -name '*.cu' \
   -o -name '*.in' -o -name '*.cmake')
 CLANG_FORMAT_SOURCES = $(shell find csrc kernels tests bench examples -name '*.cc' -o -name '*.c' -o -name '*.h' -o -name '*.cu')
