@@ -28,9 +28,9 @@ def resource_table(
 ) -> str:
     """Markdown. threads: of a block, of every kernel in a frame's order."""
     lines = [
-        f"By nvcc {toolkit}: shared memory of a block, registers of a thread by architecture, and the warps of it, of 32",
-        "at most, that a multiprocessor of sm_75 holds. Nothing is spilled, and nothing lies in local memory. The fat",
-        f"binary has {round(fatbin_bytes / 1024)} KiB.",
+        f"By nvcc {toolkit}: shared memory of a block, registers of a thread by architecture, and the warps of it, of",
+        "32 at most, that a multiprocessor of sm_75 holds. Nothing is spilled, and nothing lies in local memory. The",
+        f"fat binary has {round(fatbin_bytes / 1024)} KiB.",
         "",
         f"| kernel | threads | shared, B | {' | '.join(sm[3:] for sm in architectures)} | warps |",
         f"|---|---:|---:|{'---:|' * len(architectures)}---:|",

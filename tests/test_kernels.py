@@ -143,6 +143,30 @@ def test_the_gate_opens_and_shuts(tmp_path: Path) -> None:
     assert (warned.returncode, warned.stderr) == (1, "nvcc warns: x.cu(3): warning #177-D\n")
 
 
+def test_instructions_of_blend_are_held(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    code = "".join(f"  /*{16 * i:04x}*/ {words} ;\n" for i, words in enumerate(("MUFU.EX2 R1, R1", "BRA 0x0", "EXIT")))
+    monkeypatch.setattr(gate, "listing_of", lambda *of: f"\t\tFunction : blend_fast_kernel\n{code}")
+    monkeypatch.setattr(gate, "find_cuobjdump", lambda: tmp_path)
+    assert gate.beyond_in_blend(tmp_path) == []
+    monkeypatch.setattr(gate, "MAX_BLEND_INSTRUCTIONS", 1.5)
+    sentence = "blend_fast_kernel: sm_75 issues 2 instructions per warp and splat; 1.5 are allowed."
+    assert gate.beyond_in_blend(tmp_path) == [sentence]
+    monkeypatch.setattr(gate, "find_cuobjdump", lambda: None)
+    with pytest.raises(FileNotFoundError, match="cuobjdump is not here; pip install nvidia-cuda-cuobjdump"):
+        gate.beyond_in_blend(tmp_path)
+
+
+def test_the_last_build_is_taken(tmp_path: Path) -> None:
+    assert gate.last_build(tmp_path) is None
+    for age, name in enumerate(("newest", "old", "older")):
+        log = tmp_path / "build" / name / "kernels" / "kernels.log"
+        log.parent.mkdir(parents=True)
+        log.touch()
+        os.utime(log, (1000 - age, 1000 - age))
+    assert gate.last_build(tmp_path) == tmp_path / "build" / "newest" / "kernels"
+    assert gate.main([str(tmp_path / "build")]) == 2
+
+
 # ---- which nvcc the build takes ----
 
 

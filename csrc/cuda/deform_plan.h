@@ -48,7 +48,7 @@ class DeformPlan {
   const DeformProgram* program_;
   const DeformBranch* branch_;
   int64_t rows_;
-  int planes_;
+  int halves_;
   DeformLayout layout_;
   std::vector<uint32_t> constant_;
   int64_t frame_words_ = 0, work_floats_ = 0;

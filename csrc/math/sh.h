@@ -5,28 +5,33 @@
 
 TS_TARGET_BEGIN
 
-// Basis values for a unit direction; basis must hold 16. Returns how many there are.
-TS_INLINE int sh_basis(int degree, f32 x, f32 y, f32 z, f32* basis) {
-  basis[0] = f32(0.28209479177387814f);
-  if (degree < 1) return 1;
+// each(i, value) of basis function i for a unit direction, i = 0, 1, 2, ... (degree + 1)^2 - 1.
+template <class Each>
+TS_INLINE void sh_each(int degree, f32 x, f32 y, f32 z, const Each& each) {
+  each(0, f32(0.28209479177387814f));
+  if (degree < 1) return;
   const f32 c1(0.4886025119029199f);
-  basis[1] = -(c1 * y), basis[2] = c1 * z, basis[3] = -(c1 * x);
-  if (degree < 2) return 4;
+  each(1, -(c1 * y)), each(2, c1 * z), each(3, -(c1 * x));
+  if (degree < 2) return;
   const f32 xx = x * x, yy = y * y, zz = z * z, xy = x * y, yz = y * z, xz = x * z;
-  basis[4] = f32(1.0925484305920792f) * xy;
-  basis[5] = f32(-1.0925484305920792f) * yz;
-  basis[6] = f32(0.31539156525252005f) * (zz + zz - xx - yy);
-  basis[7] = f32(-1.0925484305920792f) * xz;
-  basis[8] = f32(0.5462742152960396f) * (xx - yy);
-  if (degree < 3) return 9;
-  basis[9] = f32(-0.5900435899266435f) * y * (f32(3.0f) * xx - yy);
-  basis[10] = f32(2.890611442640554f) * xy * z;
-  basis[11] = f32(-0.4570457994644658f) * y * (f32(4.0f) * zz - xx - yy);
-  basis[12] = f32(0.3731763325901154f) * z * (zz + zz - f32(3.0f) * (xx + yy));
-  basis[13] = f32(-0.4570457994644658f) * x * (f32(4.0f) * zz - xx - yy);
-  basis[14] = f32(1.445305721320277f) * z * (xx - yy);
-  basis[15] = f32(-0.5900435899266435f) * x * (xx - f32(3.0f) * yy);
-  return 16;
+  each(4, f32(1.0925484305920792f) * xy);
+  each(5, f32(-1.0925484305920792f) * yz);
+  each(6, f32(0.31539156525252005f) * (zz + zz - xx - yy));
+  each(7, f32(-1.0925484305920792f) * xz);
+  each(8, f32(0.5462742152960396f) * (xx - yy));
+  if (degree < 3) return;
+  each(9, f32(-0.5900435899266435f) * y * (f32(3.0f) * xx - yy));
+  each(10, f32(2.890611442640554f) * xy * z);
+  each(11, f32(-0.4570457994644658f) * y * (f32(4.0f) * zz - xx - yy));
+  each(12, f32(0.3731763325901154f) * z * (zz + zz - f32(3.0f) * (xx + yy)));
+  each(13, f32(-0.4570457994644658f) * x * (f32(4.0f) * zz - xx - yy));
+  each(14, f32(1.445305721320277f) * z * (xx - yy));
+  each(15, f32(-0.5900435899266435f) * x * (xx - f32(3.0f) * yy));
+}
+
+// The same side by side; basis must hold 16.
+TS_INLINE void sh_basis(int degree, f32 x, f32 y, f32 z, f32* basis) {
+  sh_each(degree, x, y, z, [&](int i, f32 value) __attribute__((always_inline)) { basis[i] = value; });
 }
 
 // colour = max(0, SH . basis(direction) + 0.5). coefficient(i) is called for i = 0, 1, 2, ... of a Gaussian's row, in
@@ -35,14 +40,11 @@ template <class Coefficient>
 TS_INLINE void sh_color(int degree, const f32 direction[3], const Coefficient& coefficient, f32 rgb[3]) {
   const f32 length2 = fma(direction[0], direction[0], fma(direction[1], direction[1], direction[2] * direction[2]));
   const f32 inv = f32(1.0f) / sqrt(length2);
-  f32 basis[16];
-  const int n = sh_basis(degree, direction[0] * inv, direction[1] * inv, direction[2] * inv, basis);
   for (int c = 0; c < 3; ++c) rgb[c] = f32(0.5f);
-  TS_UNROLL
-  for (int k = 0; k < 16; ++k) {
-    if (k == n) break;
-    for (int c = 0; c < 3; ++c) rgb[c] = fma(basis[k], coefficient(3 * k + c), rgb[c]);
-  }
+  const auto add = [&](int i, f32 value) __attribute__((always_inline)) {
+    for (int c = 0; c < 3; ++c) rgb[c] = fma(value, coefficient(3 * i + c), rgb[c]);
+  };
+  sh_each(degree, direction[0] * inv, direction[1] * inv, direction[2] * inv, add);
   // What is not finite stays so: the caller hides it.
   for (int c = 0; c < 3; ++c) rgb[c] = select(is_finite(rgb[c]), max(f32(0.0f), rgb[c]), rgb[c]);
 }

@@ -2,20 +2,11 @@
 #pragma once
 #include "kernels/cuda/job.h"
 #include "kernels/cuda/splat.h"
+#include "math/project_camera.h"
 
 namespace ts::cuda {
 
 constexpr int kProjectThreads = 256;  // a Gaussian each
-
-// A camera as kernels read it: math/project.h, CameraLanes.
-struct CameraJob {
-  float r[9], t[3];  // cam_from_world
-  float fx, fy, cx, cy;
-  float near_plane;
-  float limit_x, limit_y;
-  float dilation;
-  float eye_w[3];  // where SH is seen from
-};
 
 // A layer. Of a splat that is not visible only the key is written.
 struct ProjectJob {
@@ -23,11 +14,11 @@ struct ProjectJob {
   int32_t width, height;  // pixels
   int32_t sh_degree, sh_stride;
   const float* mean_w;   // [n,3]
-  const float* quat;     // [n,4]
+  const float* quat;     // [n,4]; begins at a multiple of 16 bytes, as color does
   const float* scale;    // [n,3]
   const float* opacity;  // [n]
   const float* color;    // [n,3], or [n,sh_stride,3]
-  CameraJob camera;
+  ProjectCamera camera;
   BlendSplat* blend;     // [n]                                             (out)
   BinSplat* bin;         // [n]                                             (out)
   SplatColor* color_px;  // [n]; nullptr: in fast precision                 (out)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sample_rig.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -52,7 +53,7 @@ Mat rotation_of(double w, double x, double y, double z) {
 struct Frame {
   Mat matrix, rotation;
   Vec origin;
-  double size;
+  double size = 1, slack = 1;
 };
 
 struct Vertex {
@@ -86,11 +87,14 @@ Vertex move_vertex(const ts::PoseArgs& a, int64_t slot) {
 
 // Qian et al. 2024, "GaussianAvatars", section 3.1.
 Frame triangle_frame(const Vec& a, const Vec& b, const Vec& c, bool inverse_length) {
-  const Vec edge = unit(b - a), normal = unit(cross(b - a, c - a)), third = cross(edge, normal);
+  const Vec edge = unit(b - a), area = cross(b - a, c - a), normal = unit(area), third = cross(edge, normal);
   const double length = 0.5 * (std::sqrt(dot(b - a, b - a)) + std::abs(dot(third, c - a)));
   const double size = inverse_length ? 1 / length : length;
   const Mat rotation = transposed({{edge, normal, third}});
-  return {size * rotation, rotation, 1.0 / 3 * (a + b + c), size};
+  const double longest = std::sqrt(std::max({dot(b - a, b - a), dot(c - b, c - b), dot(a - c, a - c)}));
+  const double shortest = std::sqrt(std::min({dot(b - a, b - a), dot(c - b, c - b), dot(a - c, a - c)}));
+  const double height = std::min(std::sqrt(dot(area, area)) / longest, shortest);
+  return {size * rotation, rotation, 1.0 / 3 * (a + b + c), size, std::max(1.0, 1 / height)};
 }
 
 }  // namespace
@@ -132,7 +136,9 @@ void SampleRig::make_mesh(const RigShape& shape) {
     shape_start_.push_back(static_cast<int64_t>(shape_.size()));
   }
   shape_delta_.resize(3 * kPoseBlock * shape_.size());
-  for (float& delta : shape_delta_) delta = static_cast<float>(0.02 * random());
+  // Together they move a vertex by less than a triangle is high.
+  const double size = 0.1 / std::sqrt(20.0 + static_cast<double>(shape.s));
+  for (float& delta : shape_delta_) delta = static_cast<float>(size * random());
   weight_.resize(shape.s);
   for (float& weight : weight_) weight = random() < 0.3 ? static_cast<float>(random()) : 0.0f;
   args.mesh = {shape.v, shape.s, rest_.data(), shape_start_.data(), shape_.data(), shape_delta_.data()};
@@ -253,8 +259,10 @@ PosedRef pose_ref(const SampleRig& rig) {
                              vertex[corner[2 * kPoseBlock]].position, binding.inverse_length);
       for (int k = 0; k < 3; ++k) out.scale.push_back(frame.size * local(7 + k));
     } else {
-      frame = {vertex[row].matrix, nearest_rotation(vertex[row].matrix), vertex[row].position, 1};
+      frame.matrix = vertex[row].matrix, frame.rotation = nearest_rotation(vertex[row].matrix);
+      frame.origin = vertex[row].position;
     }
+    out.slack.push_back(frame.slack);
     put(frame.matrix * own + frame.origin);
     const Mat turned = frame.rotation * rotation_of(local(3), local(4), local(5), local(6));
     for (const Vec& r : turned) {

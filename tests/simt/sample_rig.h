@@ -55,6 +55,8 @@ struct PosedRef {
   std::vector<double> mean;      // [n,3]
   std::vector<double> rotation;  // [n,3,3]; of Gaussians that follow axes
   std::vector<double> scale;     // [n,3]; of Gaussians that follow triangles
+  // [n] how far a Gaussian's axes turn when its triangle's corners move by 1, and at least 1: a sliver's turn far.
+  std::vector<double> slack;
 };
 PosedRef pose_ref(const SampleRig& rig);
 
