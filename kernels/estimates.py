@@ -126,9 +126,9 @@ def estimates() -> str:
     works = work_of(first)
     for work in works:
         times = " | ".join(f"{work.us(gpu):.0f}" for gpu in GPUS)
-        lines.append(
-            f"| `{work.kernel}` | {work.launches} | {work.blocks:,} x {work.threads} | {size_text(work.read)} | {size_text(work.written)} | {times} |"
-        )
+        grid = f"{work.blocks:,} × {work.threads}"
+        moved = f"{size_text(work.read)} | {size_text(work.written)}"
+        lines.append(f"| `{work.kernel}` | {work.launches} | {grid} | {moved} | {times} |")
     for scene in (first, second):
         total = work_of(scene)
         times = " | ".join(f"{sum(work.us(gpu) for work in total):.0f}" for gpu in GPUS)
