@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # make demo    the demo head speaks a sentence: demo.mp4
 # make test    every test: C and C++ under sanitizers, then Python
-# make test-tsan  the C and C++ tests of sessions once more, under ThreadSanitizer
+# make test-tsan  the C and C++ tests of sessions and of the GPU's kernels once more, under ThreadSanitizer
 # make test-clang  C and C++ tests once more, compiled by $(CLANG), clang if not given
 # make lint    ruff, mypy, the core's stub, clang-format
 # make bench   measure this machine
@@ -25,8 +25,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # [build-system] of pyproject.toml, with the tools it finds on the way. Isolation is off so that builds are incremental.
 BUILD_REQUIRES := "scikit-build-core>=0.10" "pybind11>=2.13" cmake ninja
 # The extra cuda-build of pyproject.toml.
-CUDA_BUILD := "nvidia-cuda-nvcc>=13" "nvidia-cuda-runtime>=13" "nvidia-cuda-cccl>=13" "nvidia-cuda-cuobjdump>=13" \
-  "nvidia-cuda-nvdisasm>=13"
+CUDA_BUILD := "nvidia-cuda-nvcc>=13" "nvidia-cuda-runtime>=13" "nvidia-cuda-cccl>=13"
 CORE_SOURCES := CMakeLists.txt $(shell find csrc cmake kernels/cuda -name '*.cc' -o -name '*.h' -o -name '*.cu' \
   -o -name '*.in' -o -name '*.cmake')
 CLANG_FORMAT_SOURCES = $(shell find csrc kernels tests bench examples -name '*.cc' -o -name '*.c' -o -name '*.h' -o -name '*.cu')
@@ -60,12 +59,13 @@ test-cpp: dev
 	$(BIN)/cmake --build build/sanitize
 	$(BIN)/ctest --test-dir build/sanitize --output-on-failure --no-tests=error -j $(JOBS)
 
-# What several threads may do at once. The kernels of one instruction set do: they are compiled slowly.
+# What several threads may do at once, of a session or of a GPU's block. The CPU's kernels of one instruction set do:
+# they are compiled slowly.
 test-tsan: dev
 	$(BIN)/cmake -S . -B build/tsan -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DCMAKE_BUILD_TYPE=Debug \
 	  -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g" $(FOR_TESTS) -DTALKSPLAT_SANITIZE_THREADS=ON -DTALKSPLAT_ISAS=scalar
-	$(BIN)/cmake --build build/tsan --target session_tests
-	$(BIN)/ctest --test-dir build/tsan -L session --output-on-failure --no-tests=error -j $(JOBS)
+	$(BIN)/cmake --build build/tsan --target session_tests simt_race_tests
+	$(BIN)/ctest --test-dir build/tsan -L "session|race" --output-on-failure --no-tests=error -j $(JOBS)
 
 # The C and C++ tests once more, by the other compiler.
 test-clang: dev
@@ -108,22 +108,15 @@ neon-check: dev
 	ZIG_GLOBAL_CACHE_DIR=$(CURDIR)/build/zig ZIG_LOCAL_CACHE_DIR=$(CURDIR)/build/zig \
 	  $(BIN)/cmake --build build/aarch64
 
-CONFIGURE_KERNELS = $(BIN)/cmake -S . -B build/kernels -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja \
-  -DPython_EXECUTABLE=$(BIN)/python -DTALKSPLAT_CUDA=ON
-BUILD_KERNELS = $(BIN)/cmake --build build/kernels --target talksplat_fatbin
-
 kernels: $(VENV)/.made
 	@mkdir -p build
-	@$(CONFIGURE_KERNELS) >build/kernels.log 2>&1 || $(MAKE) $(VENV)/.nvcc
-	$(CONFIGURE_KERNELS)
-	$(BUILD_KERNELS)
-	$(BIN)/python kernels/gate.py build/kernels/kernels --write
+	@$(BIN)/cmake -S . -B build/nvcc -DPython_EXECUTABLE=$(BIN)/python -DTALKSPLAT_CUDA=ON >build/nvcc.log 2>&1 || \
+	  $(MAKE) $(VENV)/.nvcc
+	@$(MAKE) dev
+	$(BIN)/python kernels/gate.py --write
 
-kernels-check: $(VENV)/.made
-	@mkdir -p build
-	@if $(CONFIGURE_KERNELS) >build/kernels.log 2>&1; then $(BUILD_KERNELS) && \
-	  $(BIN)/python kernels/gate.py build/kernels/kernels; else \
-	  echo "kernels-check: skipped, nvcc 12.8 or newer is not here (build/kernels.log); make kernels installs it"; fi
+kernels-check: dev
+	$(BIN)/python kernels/gate.py
 
 clean:
 	rm -rf build dist demo.mp4 $(VENV)/.dev $(VENV)/.installed

@@ -117,7 +117,8 @@ if(nvcc)
     OUTPUT ${folder}/kernels.fatbin
     BYPRODUCTS ${folder}/kernels.log
     COMMAND ${CMAKE_COMMAND} -DLOG=${folder}/kernels.log -P ${PROJECT_SOURCE_DIR}/cmake/logged.cmake --
-            ${nvcc} -std=c++17 -O3 -fmad=false ${architecture_options} --threads 2
+            ${nvcc} -std=c++17 -O3 -fmad=false -DTS_TARGET=cuda_lanes -DTS_TARGET_IS_CUDA
+            ${architecture_options} --threads 2
             -I${PROJECT_SOURCE_DIR} -I${PROJECT_SOURCE_DIR}/csrc -I${PROJECT_SOURCE_DIR}/csrc/include
             -Xptxas -v,-warn-spills,-warn-lmem-usage -Xfatbin -compress-all
             -MMD -MF ${folder}/kernels.d -MT kernels/kernels.fatbin

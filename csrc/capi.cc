@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The C ABI: versions, messages, time, engines and loose Gaussians. Avatars, frames, the voice
 // and sessions have other files.
+#include <memory>
 #include <string>
 
 #include "capi_handles.h"
@@ -20,6 +21,7 @@ using ts::capi::read_struct;
 using ts::capi::write_struct;
 
 thread_local std::string last_error;
+thread_local ts::SystemInfo found_system;  // keeps the words of ts_system_info and ts_gpu_info
 
 ts_status to_c(StatusCode code) {
   switch (code) {
@@ -135,9 +137,9 @@ ts_status ts_engine_create(const ts_engine_params* params, ts_engine** engine) {
       return error(StatusCode::kInvalidArgument,
                    "ts_engine_create: threads must be in 0..%u; got %u. 0 takes one per CPU.", TS_MAX_THREADS,
                    p.threads);
-    std::shared_ptr<ts::Backend> backend;
-    TS_RETURN_IF_ERROR(ts::open_backend({p.device, static_cast<int>(p.threads), p.isa}, backend));
-    *engine = new ts_engine{std::move(backend)};
+    auto made = std::make_unique<ts_engine>();
+    TS_RETURN_IF_ERROR(ts::open_backend({p.device, static_cast<int>(p.threads), p.isa}, made->backend, &made->why_cpu));
+    *engine = made.release();
     return {};
   });
 }
@@ -153,6 +155,8 @@ ts_status ts_engine_get_info(const ts_engine* engine, ts_engine_info* info) {
     value.threads = static_cast<uint32_t>(backend.threads);
     value.device = backend.device, value.isa = backend.isa;
     value.scratch_bytes = backend.scratch_bytes;
+    value.device_name = backend.name ? backend.name : "";
+    value.note = backend.note ? backend.note : engine->why_cpu.c_str();
     return write_struct("ts_engine_get_info", info, value);
   });
 }
@@ -166,6 +170,37 @@ ts_status ts_engine_measure_peak(ts_engine* engine, double* fp32_gflops, double*
     const ts::Peak peak = engine->backend->measure_peak();
     *fp32_gflops = peak.fp32, *bf16_gflops = peak.bf16;
     return {};
+  });
+}
+
+/* ---- what this machine and this build have ---- */
+
+ts_status ts_get_system_info(ts_system_info* info) {
+  return guarded([&]() -> Status {
+    found_system = ts::describe_system();
+    ts_system_info value{};
+    value.n_gpus = static_cast<uint32_t>(found_system.gpus.size());
+    value.driver_version = static_cast<uint32_t>(found_system.driver_version);
+    value.oldest_driver_version = static_cast<uint32_t>(found_system.least_version);
+    value.kernels = found_system.kernels.c_str(), value.why_no_gpu = found_system.why_no_gpu.c_str();
+    return write_struct("ts_get_system_info", info, value);
+  });
+}
+
+ts_status ts_get_gpu_info(uint32_t i, ts_gpu_info* info) {
+  return guarded([&]() -> Status {
+    found_system = ts::describe_system();
+    const size_t n = found_system.gpus.size();
+    if (i >= n) {
+      return error(StatusCode::kInvalidArgument,
+                   "ts_get_gpu_info: i must be less than n_gpus=%zu of ts_get_system_info; got %u.", n, i);
+    }
+    const ts::GpuInfo& gpu = found_system.gpus[i];
+    ts_gpu_info value{};
+    value.capability = static_cast<uint32_t>(gpu.capability);
+    value.device = gpu.device.c_str(), value.name = gpu.name.c_str();
+    value.bytes = gpu.bytes;
+    return write_struct("ts_get_gpu_info", info, value);
   });
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "engine/frame.h"
@@ -14,6 +15,7 @@
 
 struct ts_engine {
   std::shared_ptr<ts::Backend> backend;
+  std::string why_cpu;  // where it is the CPU because no GPU could be opened
 };
 
 struct ts_avatar {

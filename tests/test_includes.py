@@ -13,7 +13,7 @@ import pytest
 CSRC = Path(__file__).resolve().parents[1] / "csrc"
 ABI = "include"  # talksplat.h, and talksplat_session.h, which it includes
 C_ABI = "capi"  # capi*.cc and their headers, which have no folder
-DEVICES = "backends"  # backends.cc, which alone knows every backend
+DEVICES = "backends"  # backends.cc, which alone knows every backend, and fallback_backend.*, which joins two of them
 KERNELS = "kernels"  # beside csrc
 SIMT = "simt/simt.h"  # stands in for CUDA's own headers, where tests run kernels on a CPU
 
@@ -39,7 +39,7 @@ Includes = Mapping[str, set[str]]  # file → what it includes with quotes, both
 
 def room_of(name: str) -> str:
     folder, slash, _ = name.partition("/")
-    return folder if slash else DEVICES if folder == "backends.cc" else C_ABI
+    return folder if slash else DEVICES if "backend" in folder else C_ABI
 
 
 def name_of(path: Path, root: Path) -> str:

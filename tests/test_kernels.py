@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import estimates
 import gate
 import pytest
 import resources
@@ -61,9 +62,22 @@ def test_warnings_are_found_once() -> None:
     ]
 
 
-@pytest.mark.parametrize(("registers", "threads", "blocks"), [(64, 256, 4), (65, 256, 3), (40, 256, 6), (128, 256, 2)])
-def test_blocks_that_registers_leave_room_for(registers: int, threads: int, blocks: int) -> None:
-    assert resources.blocks_of(registers, threads) == blocks
+@pytest.mark.parametrize(
+    ("registers", "shared", "threads", "warps"),
+    [
+        (64, 0, 256, 32),
+        (65, 0, 256, 24),
+        (32, 0, 256, 32),
+        (128, 0, 256, 16),
+        (80, 768, 128, 24),
+        (64, 32768, 256, 16),
+        (64, 32769, 256, 8),
+        (64, 0, 1024, 32),
+        (72, 0, 1024, 0),
+    ],
+)
+def test_warps_that_there_is_room_for(registers: int, shared: int, threads: int, warps: int) -> None:
+    assert resources.warps_at_once(Resources(registers, shared, 0, 0), threads) == warps
 
 
 # ---- the gate ----
@@ -108,11 +122,30 @@ def test_a_table_is_written_between_its_marks() -> None:
     found = everywhere("a_kernel", Resources(40, 9216, 0, 0))
     table = tables.resource_table({"a_kernel": 256}, ARCHITECTURES, found, "13.0.88", 4096)
     assert "| `a` | 256 | 9,216 | 40 | 40 | 40 | 40 | 40 | 40 | 32 |\n" in table
-    page = f"before\n{tables.BEGIN}old\n{tables.END}after\n"
-    assert tables.with_table(page, table) == f"before\n{tables.BEGIN}{table}{tables.END}after\n"
+    page = f"before\n{tables.ESTIMATES}x\n{tables.END}{tables.RESOURCES}old\n{tables.END}after\n"
+    assert tables.with_table(page, tables.RESOURCES, table) == page.replace("old\n", table)
     assert tables.toolkit_of(table) == "13.0.88"
     with pytest.raises(ValueError, match=r"kernels/README\.md: must have the lines '<!-- kernels/gate"):
-        tables.with_table("before\nafter\n", table)
+        tables.with_table("before\nafter\n", tables.RESOURCES, table)
+
+
+def test_estimates_are_those_of_the_page() -> None:
+    """`python kernels/estimates.py --write` brings them up to date."""
+    page = (ROOT / "kernels" / "README.md").read_text()
+    assert tables.table_in(page, tables.ESTIMATES) == estimates.estimates()
+
+
+def test_an_estimate_is_of_what_is_slower() -> None:
+    gpu = estimates.Gpu("played", multiprocessors=10, clock_hz=1e9, bytes_per_s=1e9, launch_us=1)
+    issue = 1e6 / (10 * 4 * 1e9 * estimates.ISSUE_SHARE) * 1e6
+    memory = 1e6 / (1e9 * estimates.BANDWIDTH_SHARE) * 1e6
+    for work, us in (
+        (estimates.Work("a", 1, 1000, 32, 1e6, 0, 0), issue),
+        (estimates.Work("half of the multiprocessors", 1, 10, 128, 1e6, 0, 0), 2 * issue),
+        (estimates.Work("a", 1, 1000, 32, 1e6, 5e5, 5e5), memory),
+        (estimates.Work("launches", 3, 1000, 32, 10, 0, 0), 3),
+    ):
+        assert work.us(gpu) == pytest.approx(us)
 
 
 def run_gate(folder: Path, log: str, kernels: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
@@ -141,6 +174,30 @@ def test_the_gate_opens_and_shuts(tmp_path: Path) -> None:
     assert "| `project` | 256 | 0 | 58 |" in (tmp_path / "passes" / "kernels" / "README.md").read_text()
     warned = run_gate(tmp_path / "warns", log + "x.cu(3): warning #177-D\n", ["project_kernel"])
     assert (warned.returncode, warned.stderr) == (1, "nvcc warns: x.cu(3): warning #177-D\n")
+
+
+def test_instructions_of_blend_are_held(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    code = "".join(f"  /*{16 * i:04x}*/ {words} ;\n" for i, words in enumerate(("MUFU.EX2 R1, R1", "BRA 0x0", "EXIT")))
+    monkeypatch.setattr(gate, "listing_of", lambda *of: f"\t\tFunction : blend_fast_kernel\n{code}")
+    monkeypatch.setattr(gate, "find_cuobjdump", lambda: tmp_path)
+    assert gate.beyond_in_blend(tmp_path) == []
+    monkeypatch.setattr(gate, "MAX_BLEND_INSTRUCTIONS", 1.5)
+    sentence = "blend_fast_kernel: sm_75 issues 2 instructions per warp and splat; 1.5 are allowed."
+    assert gate.beyond_in_blend(tmp_path) == [sentence]
+    monkeypatch.setattr(gate, "find_cuobjdump", lambda: None)
+    with pytest.raises(FileNotFoundError, match="cuobjdump is not here; pip install nvidia-cuda-cuobjdump"):
+        gate.beyond_in_blend(tmp_path)
+
+
+def test_the_last_build_is_taken(tmp_path: Path) -> None:
+    assert gate.last_build(tmp_path) is None
+    for age, name in enumerate(("newest", "old", "older")):
+        log = tmp_path / "build" / name / "kernels" / "kernels.log"
+        log.parent.mkdir(parents=True)
+        log.touch()
+        os.utime(log, (1000 - age, 1000 - age))
+    assert gate.last_build(tmp_path) == tmp_path / "build" / "newest" / "kernels"
+    assert gate.main([str(tmp_path / "build")]) == 2
 
 
 # ---- which nvcc the build takes ----

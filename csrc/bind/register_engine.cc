@@ -20,11 +20,44 @@ ts_engine_info Engine::info() const {
   return info;
 }
 
+namespace {
+
+// What talksplat.h tells of the machine and the build, as it is now.
+py::dict system_info() {
+  ts_system_info system{};
+  system.struct_size = sizeof system;
+  check(ts_get_system_info(&system));
+  py::dict found;
+  found["driver_version"] = system.driver_version;
+  found["oldest_driver_version"] = system.oldest_driver_version;
+  found["kernels"] = system.kernels;
+  found["why_no_gpu"] = system.why_no_gpu;
+  py::list gpus;
+  for (uint32_t i = 0; i < system.n_gpus; ++i) {
+    ts_gpu_info gpu{};
+    gpu.struct_size = sizeof gpu;
+    check(ts_get_gpu_info(i, &gpu));
+    py::dict one;
+    one["device"] = gpu.device;
+    one["name"] = gpu.name;
+    one["capability"] = gpu.capability;
+    one["bytes"] = gpu.bytes;
+    gpus.append(one);
+  }
+  found["gpus"] = gpus;
+  return found;
+}
+
+}  // namespace
+
 void register_engine(py::module_& m) {
+  m.def("system_info", &system_info);
   py::class_<Engine, std::shared_ptr<Engine>>(m, "Engine")
       .def(py::init<uint32_t, const std::optional<std::string>&, const std::optional<std::string>&>(),
            py::arg("threads") = 0, py::arg("device") = py::none(), py::arg("isa") = py::none())
       .def_property_readonly("device", [](const Engine& engine) { return std::string(engine.info().device); })
+      .def_property_readonly("device_name", [](const Engine& engine) { return std::string(engine.info().device_name); })
+      .def_property_readonly("note", [](const Engine& engine) { return std::string(engine.info().note); })
       .def_property_readonly("threads", [](const Engine& engine) { return engine.info().threads; })
       .def_property_readonly("isa", [](const Engine& engine) { return std::string(engine.info().isa); })
       .def_property_readonly("scratch_bytes", [](const Engine& engine) { return engine.info().scratch_bytes; })

@@ -21,6 +21,7 @@
 #include <utility>
 
 #include "cpu/kernel_table.h"
+#include "math/tile_span.h"
 
 namespace ts {
 namespace {
@@ -53,15 +54,6 @@ void order_ties(uint64_t* entries, int64_t n, const Span* spans) {
   for (int64_t i = 1; i < n; ++i)
     for (int64_t k = i; k > 0 && entries[k] >> 32 == entries[k - 1] >> 32 && splat_of(k) < splat_of(k - 1); --k)
       std::swap(entries[k], entries[k - 1]);
-}
-
-// From four bits per tile in each of four block rows to sixteen bits, a block mask, for each of four tiles: a 4x4
-// transpose of nibbles.
-inline uint64_t tile_masks(uint64_t rows) {
-  uint64_t swap = (rows ^ rows >> 12) & 0x0000f0f00000f0f0ull;
-  rows ^= swap ^ swap << 12;
-  swap = (rows ^ rows >> 24) & 0x00000000ff00ff00ull;
-  return rows ^ swap ^ swap << 24;
 }
 
 // Tile rows and one more, rounded up to whole cache lines of four: a splat's end row is exclusive, so a splat in the

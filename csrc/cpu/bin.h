@@ -9,6 +9,7 @@
 #include "core/status.h"
 #include "core/thread_pool.h"
 #include "cpu/project.h"
+#include "math/tile_span.h"
 #include "ops/bin.h"
 
 namespace ts {
@@ -24,7 +25,6 @@ struct Span {
   uint32_t key;  // depth: a positive float's bits are in its order
 };
 static_assert(sizeof(Span) == 20);
-constexpr int kSpanTiles = 4;
 
 // One tile row of one part: where its spans are among the part's, and how many instances they are. Four to a cache
 // line, so that parts on two cores share none.

@@ -84,6 +84,10 @@ class CudaBackend final : public Backend {
     return {};
   }
 
+  void condition(const ConditionProgram& program, const float* control, float* value) const override {
+    cpu_->condition(program, control, value);
+  }
+
   std::unique_ptr<EncodeStream> make_encode_stream(std::shared_ptr<const EncodeModel> model) override {
     return cpu_->make_encode_stream(std::move(model));
   }

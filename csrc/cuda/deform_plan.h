@@ -48,7 +48,7 @@ class DeformPlan {
   const DeformProgram* program_;
   const DeformBranch* branch_;
   int64_t rows_;
-  int planes_;
+  int halves_;
   DeformLayout layout_;
   std::vector<uint32_t> constant_;
   int64_t frame_words_ = 0, work_floats_ = 0;
@@ -62,7 +62,8 @@ struct SharedMemory {
   uint64_t reserved = 0;  // of a block, by the system
 };
 
-// How many warps a block of all branches has (1, 2, 4 or 8): with the most of them on a processor at a time.
+// How many warps a block of all branches has (1, 2, 4 or 8): those with which most are on a processor at a time, and among
+// these the fewest, since a small grid then spreads over more processors.
 // kDeviceError where not even one warp fits.
 Status choose_warps(const std::vector<DeformPlan>& branches, const SharedMemory& shared, int& warps);
 

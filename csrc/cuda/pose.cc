@@ -110,7 +110,7 @@ Status PoseJoints::write_job(const PoseControl& control, const ModelView& view, 
   move_joints(args);
   std::copy(control.weight, control.weight + mesh.s, weight);
 
-  job.v_slots = slots_of(mesh.v), job.a_slots = slots_of(axes_of(binding, mesh)), job.n_slots = slots_of(binding.n);
+  job.v_slots = slots_of(mesh.v), job.a_slots = slots_of(axes_of(binding, mesh));
   job.n = binding.n;
   job.follow = binding.follow;
   job.skinned = view.skeleton.j > 0, job.inverse_length = binding.inverse_length;
@@ -136,12 +136,12 @@ void add_pose(const ModelView& view, Extents& extents) {
 Status launch_pose(const Stream& stream, const Extents& extents, const DrawJobs& jobs) {
   const Kernels& kernels = stream.device().kernels();
   const Jobs<PoseJob> args{jobs.pose};
-  const auto launch = [&](const Kernel<Jobs<PoseJob>>& kernel, int64_t rows) {
-    return stream.launch(kernel, (rows + kPoseThreads - 1) / kPoseThreads, extents.frames, kPoseThreads, args);
+  const auto launch = [&](const Kernel<Jobs<PoseJob>>& kernel, int64_t rows, int64_t rows_per_block) {
+    return stream.launch(kernel, (rows + rows_per_block - 1) / rows_per_block, extents.frames, kPoseThreads, args);
   };
-  TS_RETURN_IF_ERROR(launch(kernels.pose_vertices_kernel, extents.vertices));
-  TS_RETURN_IF_ERROR(launch(kernels.pose_triangles_kernel, extents.triangles));
-  return launch(kernels.pose_gaussians_kernel, extents.gaussians);
+  TS_RETURN_IF_ERROR(launch(kernels.pose_vertices_kernel, extents.vertices, kPoseVertices));
+  TS_RETURN_IF_ERROR(launch(kernels.pose_triangles_kernel, extents.triangles, kPoseThreads));
+  return launch(kernels.pose_gaussians_kernel, extents.gaussians, kPoseThreads);
 }
 
 }  // namespace ts::cuda

@@ -17,7 +17,8 @@ void LayerMemory::place(Layout& layout, const LayerSize& of) {
   size = of;
   const auto n = static_cast<uint64_t>(of.n);
   const auto tiles = static_cast<uint64_t>(tiles_of(of.width, of.height));
-  const auto chunks = static_cast<uint64_t>(ceil_div(of.n, kBinChunk));
+  const auto chunks = static_cast<uint64_t>(bin_chunks(of.n));
+  const auto windows = static_cast<uint64_t>(bin_windows(tiles_of(of.width, of.height)));
   blend = layout.take<BlendSplat>(n);
   bin = layout.take<BinSplat>(n);
   color_px = of.fast ? nullptr : layout.take<SplatColor>(n);
@@ -25,9 +26,8 @@ void LayerMemory::place(Layout& layout, const LayerSize& of) {
   sort_count = layout.take<uint32_t>(static_cast<uint64_t>(sort_grid(static_cast<int>(of.n))) * kSortDigits);
   for (uint2*& p : pair) p = reinterpret_cast<uint2*>(layout.take<uint64_t>(n));
   order = layout.take<uint32_t>(n);
-  bin_count = layout.take<uint32_t>(chunks * tiles);
-  chunk_total = layout.take<uint32_t>(chunks * ((tiles + kBinWindow - 1) / kBinWindow));
-  tile_total = layout.take<uint32_t>(tiles);
+  bin_count = layout.take<uint32_t>((chunks + 1) * tiles);
+  chunk_total = layout.take<uint32_t>(chunks * windows);
   lists = layout.take<TileList>(tiles);
   instances = layout.take<Instance>(of.capacity);
 }
@@ -62,7 +62,7 @@ void LayerMemory::write_jobs(const GaussianView& gaussians, const Camera& camera
   of_bin.tiles_x = tiles_across(size.width), of_bin.tiles_y = tiles_across(size.height);
   of_bin.capacity = size.capacity;
   of_bin.order = order, of_bin.blend = blend, of_bin.bin = bin;
-  of_bin.count = bin_count, of_bin.chunk_total = chunk_total, of_bin.tile_total = tile_total;
+  of_bin.count = bin_count, of_bin.chunk_total = chunk_total;
   of_bin.lists = lists, of_bin.instances = instances;
   of_bin.status = status;
 }
@@ -94,11 +94,12 @@ Status launch_raster(const Stream& stream, const Extents& extents, const DrawJob
     TS_RETURN_IF_ERROR(stream.launch(kernels.sort_scatter_kernel, blocks, layers, kSortThreads, args));
   }
   const Jobs<BinJob> args{jobs.bin};
-  const int64_t chunks = ceil_div(splats, kBinChunk), windows = ceil_div(extents.tiles, kBinWindow);
-  TS_RETURN_IF_ERROR(stream.launch(kernels.bin_count_kernel, chunks * windows, layers, kBinChunk, args));
-  TS_RETURN_IF_ERROR(stream.launch(kernels.bin_scan_kernel, ceil_div(extents.tiles, 32), layers, 1024, args));
-  TS_RETURN_IF_ERROR(stream.launch(kernels.bin_lists_kernel, 1, layers, 1024, args));
-  return stream.launch(kernels.bin_scatter_kernel, chunks * windows, layers, kBinChunk, args);
+  const int64_t windows = bin_windows(extents.tiles), parts = bin_chunks(splats) * windows;
+  TS_RETURN_IF_ERROR(stream.launch(kernels.bin_count_kernel, parts, layers, kBinChunk, args));
+  TS_RETURN_IF_ERROR(
+      stream.launch(kernels.bin_scan_kernel, ceil_div(extents.tiles, kBinScanTiles), layers, kBinScanThreads, args));
+  TS_RETURN_IF_ERROR(stream.launch(kernels.bin_lists_kernel, windows, layers, kBinWindow, args));
+  return stream.launch(kernels.bin_scatter_kernel, parts, layers, kBinChunk, args);
 }
 
 }  // namespace ts::cuda

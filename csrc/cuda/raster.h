@@ -30,7 +30,7 @@ struct LayerMemory {
   uint32_t* sort_count = nullptr;
   uint2* pair[2] = {};
   uint32_t* order = nullptr;
-  uint32_t *bin_count = nullptr, *chunk_total = nullptr, *tile_total = nullptr;
+  uint32_t *bin_count = nullptr, *chunk_total = nullptr;
   TileList* lists = nullptr;
   Instance* instances = nullptr;
 

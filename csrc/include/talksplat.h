@@ -93,10 +93,11 @@ typedef enum ts_status {
 
 typedef enum ts_precision {
   TS_PRECISION_REFERENCE = 0, /* the image that avatars were trained with: within 2e-5 of float64; all in float32 */
-  TS_PRECISION_FAST =
-      1, /* within 1.5/255 of float64, each branch of a deform program by itself where they are drawn one
-                              over another; deform networks in bfloat16 where the CPU is faster with it */
-  TS_PRECISION_DEFAULT = 2 /* pictures as in reference; deform networks as was chosen when the avatar was imported */
+  /* Within 1.5/255 of float64, each branch of a deform program by itself where they are drawn one over another; deform
+     networks in bfloat16 where the CPU is faster with it, on a GPU in half floats. */
+  TS_PRECISION_FAST = 1,
+  /* On the CPU pictures as in reference, deform networks as was chosen when the avatar was imported; on a GPU as fast. */
+  TS_PRECISION_DEFAULT = 2
 } ts_precision;
 
 typedef enum ts_format {
@@ -130,19 +131,24 @@ TS_API int64_t ts_first_sample(int64_t frame, uint32_t rate_hz, double fps); /* 
 
 /* ---- engine: a device, its threads and scratch memory ---- */
 
+/* "auto" is the first NVIDIA GPU that this build has kernels for, else the CPU, and ts_engine_info.note says why. A GPU
+ * that fails, or has too little memory, is given up: from that very call on the CPU does the engine's work, and note says
+ * so. A device that is asked for by name never becomes another: its failures are TS_DEVICE_ERROR. */
 typedef struct ts_engine_params {
   uint32_t struct_size;
-  uint32_t threads;   /* 0: one per CPU that this process may run on; at most TS_MAX_THREADS */
-  const char* device; /* "auto" or "cpu". Nullable: auto */
+  uint32_t threads;   /* of the CPU. 0: one per CPU that this process may run on; at most TS_MAX_THREADS */
+  const char* device; /* "auto", "cpu", "cuda", which is "cuda:0", or "cuda:N". Nullable: auto */
   const char* isa;    /* of the CPU's kernels. Nullable: TALKSPLAT_ISA if set, else the widest that the CPU has */
 } ts_engine_params;
 
 typedef struct ts_engine_info {
   uint32_t struct_size;
-  uint32_t threads;
-  const char* device;
-  const char* isa;
-  uint64_t scratch_bytes; /* high-water mark of the scratch memory */
+  uint32_t threads;        /* of the CPU */
+  const char* device;      /* that draws: "cpu", "cuda:0", ... */
+  const char* isa;         /* of its kernels: "avx2", "sm_75", ... */
+  uint64_t scratch_bytes;  /* high-water mark of the scratch memory */
+  const char* device_name; /* of a GPU, as its maker calls it; "" for the CPU */
+  const char* note;        /* with "auto", why the CPU draws; else "" */
 } ts_engine_info;
 
 static inline ts_engine_params ts_engine_params_default(void) {
@@ -156,6 +162,29 @@ TS_API ts_status ts_engine_get_info(const ts_engine* engine, ts_engine_info* inf
 /* What its threads can multiply and add at most, from registers alone, in 1e9 floating-point operations per second: what a
  * deform network's speed is a fraction of. bf16_gflops: 0 where bfloat16 is not used. Takes a twentieth of a second. */
 TS_API ts_status ts_engine_measure_peak(ts_engine* engine, double* fp32_gflops, double* bf16_gflops);
+
+/* ---- what this machine and this build have beside the CPU ---- */
+
+typedef struct ts_system_info {
+  uint32_t struct_size;
+  uint32_t n_gpus;                /* that the NVIDIA driver shows, whether talksplat can use them or not */
+  uint32_t driver_version;        /* CUDA that the driver has: 13000 is 13.0; 0: there is none */
+  uint32_t oldest_driver_version; /* that this build's kernels need; 0: it has none */
+  const char* kernels;            /* of this build: "sm_75, ..., by nvcc 13.0.88"; "": none */
+  const char* why_no_gpu;         /* "": one can be used */
+} ts_system_info;
+
+typedef struct ts_gpu_info {
+  uint32_t struct_size;
+  uint32_t capability; /* 75 is 7.5, which is the least that is needed */
+  const char* device;  /* "cuda:0": what ts_engine_params.device takes */
+  const char* name;    /* as its maker calls it */
+  uint64_t bytes;      /* of its memory */
+} ts_gpu_info;
+
+/* Look anew at every call. What they point to lives until the calling thread calls one of the two again. */
+TS_API ts_status ts_get_system_info(ts_system_info* info);
+TS_API ts_status ts_get_gpu_info(uint32_t i, ts_gpu_info* info);
 
 /* ---- images ---- */
 
@@ -223,7 +252,7 @@ static inline ts_rasterize_params ts_rasterize_params_default(void) {
                                 {{1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}, 0, 0, 0, 0, 0.2f},
                                 {NULL, NULL},
                                 TS_DILATION,
-                                TS_PRECISION_REFERENCE};
+                                TS_PRECISION_DEFAULT};
   return params;
 }
 /* Gaussians that are not finite are skipped. receipt: Nullable. */

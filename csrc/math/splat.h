@@ -60,5 +60,6 @@ constexpr int kTilePixels = kTile * kTile;
 constexpr float kLog2MinAlpha = -7.994353437f;  // log2(1/255): fainter is not drawn
 constexpr float kMaxAlpha = 0.99f;
 constexpr float kMinTransmittance = 1e-4f;
+constexpr float kFastTransmittance = 1.0f / 255;  // in fast precision nothing is added behind less
 
 }  // namespace ts

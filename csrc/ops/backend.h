@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "core/status.h"
 #include "ops/deform.h"
@@ -80,12 +82,14 @@ struct DrawCall {
   const DeviceDelivery* on_device = nullptr;
 };
 
+// Its words live as long as the backend.
 struct BackendInfo {
   const char* device = nullptr;  // "cpu", "cuda:0"
   const char* isa = nullptr;     // instruction set of its kernels: "avx2", "sm_75"
   int threads = 0;               // CPU threads that work on a frame
   uint64_t scratch_bytes = 0;    // high-water mark of the memory that its frames share, on the device it draws on
   const char* name = nullptr;    // of a GPU, as its maker calls it; Nullable
+  const char* note = nullptr;    // why the CPU draws where a GPU was to; Nullable
 };
 
 // 1e9 floating-point operations per second.
@@ -133,14 +137,34 @@ class Backend {
 };
 
 struct BackendParams {
-  const char* device = nullptr;  // "auto" or "cpu"; Nullable: auto
-  int threads = 0;               // 0: one per CPU that this process may run on
+  const char* device = nullptr;  // "auto", "cpu", "cuda" or "cuda:N"; Nullable: auto
+  int threads = 0;               // of the CPU; 0: one per CPU that this process may run on
   const char* isa = nullptr;     // Nullable: TALKSPLAT_ISA if set, else the widest that the CPU has
 };
 
-// Opens a device of this build and machine (csrc/backends.cc, which alone knows them all). kDeviceError names what
-// there is. In a child of fork() the backend's last owner leaves its memory to the end of the process.
-Status open_backend(const BackendParams& params, std::shared_ptr<Backend>& backend);
+// Opens a device of this build and machine (csrc/backends.cc, which alone knows them all). kDeviceError
+// for a word that names none, and for one that cannot be used, says what there is. "auto" is a GPU, with the CPU from its first
+// failure on, or the CPU where none can be used. why_cpu: then the reason; Nullable. In a child of fork() the backend's
+// last owner leaves its memory to the end of the process.
+Status open_backend(const BackendParams& params, std::shared_ptr<Backend>& backend, std::string* why_cpu = nullptr);
+
+struct GpuInfo {
+  std::string device;  // "cuda:0"
+  std::string name;    // as its maker calls it
+  int capability = 0;  // 75 is 7.5
+  uint64_t bytes = 0;  // of its memory
+};
+
+// What this machine and this build have beside the CPU.
+struct SystemInfo {
+  std::vector<GpuInfo> gpus;
+  int driver_version = 0;  // CUDA that the NVIDIA driver has: 13000 is 13.0; 0: there is no driver
+  int least_version = 0;   // that this build's kernels need; 0: it has none
+  std::string kernels;     // of this build: "sm_75, ..., by nvcc 13.0.88"; empty: none
+  std::string why_no_gpu;  // empty: one can be used
+};
+
+SystemInfo describe_system();
 
 // Instruction sets that this CPU and this build have, slowest first; nullptr past the end.
 int isa_count();

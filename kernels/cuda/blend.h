@@ -7,7 +7,8 @@
 
 namespace ts::cuda {
 
-constexpr int kBlendThreads = 256;  // a tile
+constexpr int kBlendThreads = 256;   // a tile
+constexpr int kDilateThreads = 256;  // a pixel each
 
 enum class Behind : int32_t { kNothing, kColor, kImageF32, kImageU8 };
 

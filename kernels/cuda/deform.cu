@@ -6,8 +6,8 @@
 //          of the dynamic shared memory, layout.scratch * 16 B, in which its values live. No block barrier
 // Reads    static rows once, 2 B a number (4 B in reference precision); matrices 2 (4) B a number and group, from the caches
 // Writes   12 to 68 B a Gaussian; nothing where the branch adds nothing
-// Cost     fast: two mma.m16n8k16 for 32 rows, 16 inputs and 8 outputs, with float32 sums; 8 of them (PAIRS = 2) share 4
-//          16-byte loads a lane. Reference: three for 16 rows, of which each number is two halves
+// Cost     fast: two mma.m16n8k16 for 32 rows, 16 inputs and 8 outputs, with float32 sums; 8 of them share 4 loads
+//          of 16 B a lane. Reference: three for 16 rows, of which each number is two halves
 // Order    deterministic; no atomics. Sums run over the inputs in order, 16 at a time; a Gaussian's bits do not depend on
 //          its neighbours
 // Edges    n = 0 launches nothing; rows past the end are computed on zeros and not written; numbers above 65504 between
@@ -19,28 +19,29 @@
 // Gaussians: less time than its products take. Staging would need a barrier for each part of each layer, and shared memory
 // that otherwise holds more warps.
 //
-// Layers   A lane writes the numbers of a tile that it reads as operand of the next product, so warps do not wait between
+// Layers   A lane writes the numbers of a square that it reads as operand of the next product, so warps do not wait between
 //          layers. A head that is fused with a layer multiplies them while they are in registers
 // Columns  Where a lane reads a Gaussian's row (scores, what is added), numbers change lanes through shared memory: a
 //          __syncwarp ends each step, so that no lane writes where another still reads
 // Rows     In the end a lane has a Gaussian: it adds the canonical values and writes what the sums stand for
-#include "kernels/cuda/deform.h"
 #include "kernels/cuda/device.h"
+//
+#include "kernels/cuda/deform.h"
 #include "math/activation.h"
 #include "math/deform.h"
 #include "ops/deform.h"
 
 namespace ts::cuda {
-namespace {
+namespace deform {
 
 struct Fast {
-  static constexpr int kRows = kDeformFastRows, kRowTiles = 2, kPlanes = 1;
+  static constexpr int kRows = kDeformFastRows, kHeight = 2, kHalves = 1;
 };
 struct Reference {
-  static constexpr int kRows = kDeformReferenceRows, kRowTiles = 1, kPlanes = 2;
+  static constexpr int kRows = kDeformReferenceRows, kHeight = 1, kHalves = 2;
 };
 
-// A lane's eight numbers of a tile, in the order of the operand's halves: those of row lane / 4 are 0 1 4 5.
+// A lane's eight numbers of a square, in the order of the operand's halves: those of row lane / 4 are 0 1 4 5.
 constexpr int kOctet = 8;
 
 // A warp's place in the work.
@@ -49,15 +50,15 @@ struct Warp {
   uint4* scratch;
   int group, lane;
 
-  TS_DEVICE const uint4* at(DeformMemory memory) const {
+  TS_INLINE const uint4* at(DeformMemory memory) const {
     return (memory.of_frame ? job.frame : job.constant) + memory.at;
   }
-  TS_DEVICE const float* floats(DeformMemory memory) const { return reinterpret_cast<const float*>(at(memory)); }
-  TS_DEVICE const uint4* at(DeformOperand operand) const {
+  TS_INLINE const float* floats(DeformMemory memory) const { return reinterpret_cast<const float*>(at(memory)); }
+  TS_INLINE const uint4* at(DeformOperand operand) const {
     return operand.stride ? job.constant + operand.at + int64_t{group} * operand.stride : scratch + operand.at;
   }
-  TS_DEVICE float* columns(int32_t at) const { return reinterpret_cast<float*>(scratch + at); }
-  TS_DEVICE int pair() const { return lane % 4 * 2; }  // the first of the lane's columns in eight
+  TS_INLINE float* columns(int32_t at) const { return reinterpret_cast<float*>(scratch + at); }
+  TS_INLINE int pair() const { return lane % 4 * 2; }  // the first of the lane's columns in eight
 };
 
 template <class P>
@@ -74,7 +75,7 @@ TS_DEVICE void unpack(uint4 operand, float (&v)[kOctet]) {
     v[2 * i] = two.x, v[2 * i + 1] = two.y;
   }
 }
-// What halves leave of numbers.
+// What halves leave of numbers, as halves.
 TS_DEVICE uint4 pack_rest(const float (&v)[kOctet], uint4 rounded) {
   float rest[kOctet];
   unpack(rounded, rest);
@@ -84,10 +85,10 @@ TS_DEVICE uint4 pack_rest(const float (&v)[kOctet], uint4 rounded) {
 }
 
 template <class P>
-TS_DEVICE void load_octet(const uint4* value, int tile, int row_tile, int lane, float (&v)[kOctet]) {
-  value += tile * kDeformTileWords + row_tile * 32 + lane;
+TS_DEVICE void load_octet(const uint4* value, int square, int m, int lane, float (&v)[kOctet]) {
+  value += square * kDeformSquareSize + m * 32 + lane;
   unpack(value[0], v);
-  if constexpr (P::kPlanes == 2) {
+  if constexpr (P::kHalves == 2) {
     float rest[kOctet];
     unpack(value[32], rest);
     TS_UNROLL
@@ -96,51 +97,53 @@ TS_DEVICE void load_octet(const uint4* value, int tile, int row_tile, int lane, 
 }
 
 template <class P>
-TS_DEVICE void store_octet(uint4* value, int tile, int row_tile, int lane, const float (&v)[kOctet]) {
-  value += tile * kDeformTileWords + row_tile * 32 + lane;
+TS_DEVICE void store_octet(uint4* value, int square, int m, int lane, const float (&v)[kOctet]) {
+  value += square * kDeformSquareSize + m * 32 + lane;
   const uint4 rounded = pack(v);
   value[0] = rounded;
-  if constexpr (P::kPlanes == 2) value[32] = pack_rest(v, rounded);
+  if constexpr (P::kHalves == 2) value[32] = pack_rest(v, rounded);
 }
 
-// sum [8 outputs] += a [16 inputs] b, for each of the row tiles. Of two planes the smallest products come first.
+// Eight outputs of 16 inputs, added to the numbers of `sum` from `first` on, in each of the group's squares. What is left of
+// a product of numbers in two halves, that of their second ones, is below 2^-22 of it.
 template <class P>
-TS_DEVICE void multiply(float (*sum)[kOctet], int half, const uint4 (&a)[2], const uint2 (&b)[P::kPlanes]) {
+TS_DEVICE void multiply(float (&sum)[P::kHeight][kOctet], int first, const uint4 (&a)[2],
+                        const uint2 (&b)[P::kHalves]) {
   const auto product = [](float* to, uint4 x, uint2 w) { mma_16x8x16(to, x.x, x.y, x.z, x.w, w.x, w.y); };
-  if constexpr (P::kPlanes == 1) {
-    product(sum[0] + half, a[0], b[0]);
-    product(sum[1] + half, a[1], b[0]);
+  if constexpr (P::kHalves == 1) {
+    product(sum[0] + first, a[0], b[0]);
+    product(sum[1] + first, a[1], b[0]);
   } else {
-    product(sum[0] + half, a[1], b[0]);
-    product(sum[0] + half, a[0], b[1]);
-    product(sum[0] + half, a[0], b[0]);
+    product(sum[0] + first, a[1], b[0]);
+    product(sum[0] + first, a[0], b[1]);
+    product(sum[0] + first, a[0], b[0]);
   }
 }
 
-// Column tiles of outputs from `first` on, kPairs of them.
-template <class P, int kPairs>
-TS_DEVICE void dense(const Warp& warp, const DeformStep& step, int first, float (&sum)[kPairs][P::kRowTiles][kOctet]) {
+// sum = weight x, for kSquares squares of outputs from `first` on.
+template <class P, int kSquares>
+TS_DEVICE void dense(const Warp& warp, const DeformStep& step, int first, float (&sum)[kSquares][P::kHeight][kOctet]) {
   TS_UNROLL
-  for (int p = 0; p < kPairs; ++p) {
+  for (int p = 0; p < kSquares; ++p) {
     TS_UNROLL
-    for (int m = 0; m < P::kRowTiles; ++m) {
+    for (int m = 0; m < P::kHeight; ++m) {
       TS_UNROLL
       for (int i = 0; i < kOctet; ++i) sum[p][m][i] = 0;
     }
   }
   const int inputs = step.inputs;
   const uint4* x = warp.at(step.x) + warp.lane;
-  const uint4* weight = warp.at(step.weight) + first * inputs * P::kPlanes * 32 + warp.lane;
+  const uint4* weight = warp.at(step.weight) + first * inputs * P::kHalves * 32 + warp.lane;
 #pragma unroll 2
-  for (int k = 0; k < inputs; ++k, x += kDeformTileWords, weight += kPairs * P::kPlanes * 32) {
+  for (int k = 0; k < inputs; ++k, x += kDeformSquareSize, weight += kSquares * P::kHalves * 32) {
     const uint4 a[2] = {x[0], x[32]};
     TS_UNROLL
-    for (int p = 0; p < kPairs; ++p) {
-      uint2 low[P::kPlanes], high[P::kPlanes];
+    for (int p = 0; p < kSquares; ++p) {
+      uint2 low[P::kHalves], high[P::kHalves];
       TS_UNROLL
-      for (int plane = 0; plane < P::kPlanes; ++plane) {
-        const uint4 w = __ldg(weight + (p * P::kPlanes + plane) * 32);
-        low[plane] = make_uint2(w.x, w.y), high[plane] = make_uint2(w.z, w.w);
+      for (int h = 0; h < P::kHalves; ++h) {
+        const uint4 w = __ldg(weight + (p * P::kHalves + h) * 32);
+        low[h] = make_uint2(w.x, w.y), high[h] = make_uint2(w.z, w.w);
       }
       multiply<P>(sum[p], 0, a, low);
       multiply<P>(sum[p], 4, a, high);
@@ -149,28 +152,25 @@ TS_DEVICE void dense(const Warp& warp, const DeformStep& step, int first, float 
 }
 
 // v = scale v + bias.
-TS_DEVICE void add_bias(const Warp& warp, const float* terms, int tile, float scale, float (&v)[kOctet]) {
-  const float* bias = terms + kDeformTile * tile + warp.pair();
+TS_DEVICE void add_bias(const Warp& warp, const float* terms, int square, float scale, float (&v)[kOctet]) {
+  const float* bias = terms + kDeformSquare * square + warp.pair();
   const float2 low = *reinterpret_cast<const float2*>(bias), high = *reinterpret_cast<const float2*>(bias + 8);
   TS_UNROLL
   for (int i = 0; i < kOctet; ++i)
     v[i] = fmaf(v[i], scale, i < 4 ? (i % 2 ? low.y : low.x) : (i % 2 ? high.y : high.x));
 }
 
-// One switch for all of them, outside their loop.
-template <int n>
-TS_DEVICE void activate(Activation activation, float slope, float* v) {
+// One switch for eight numbers. tanh is a step of its own: it would be most of the code if it stood here.
+TS_DEVICE void activate(Activation activation, float slope, float (&v)[kOctet]) {
   const auto each = [&](auto function) {
     TS_UNROLL
-    for (int i = 0; i < n; ++i) v[i] = function(f32(v[i])).v;
+    for (float& x : v) x = function(f32(x)).v;
   };
   switch (activation) {
     case Activation::kRelu:
       return each([](f32 x) { return activated(Activation::kRelu, f32(0.0f), x); });
     case Activation::kLeakyRelu:
       return each([&](f32 x) { return activated(Activation::kLeakyRelu, f32(slope), x); });
-    case Activation::kTanh:
-      return each([](f32 x) { return activated(Activation::kTanh, f32(0.0f), x); });
     default:
       return;
   }
@@ -178,77 +178,78 @@ TS_DEVICE void activate(Activation activation, float slope, float* v) {
 
 // Columns from `first` on that there are `count` of, of an octet or of half of one.
 template <class P, int n>
-TS_DEVICE void store_columns(const Warp& warp, float* columns, int first, int count, int row_tile, const float* v) {
+TS_DEVICE void store_columns(const Warp& warp, float* columns, int first, int count, int m, const float* v) {
   TS_UNROLL
   for (int i = 0; i < n; ++i) {
-    const int column = first + i / 4 * 8 + warp.pair() + i % 2, row = 16 * row_tile + i / 2 % 2 * 8 + warp.lane / 4;
+    const int column = first + i / 4 * 8 + warp.pair() + i % 2, row = 16 * m + i / 2 % 2 * 8 + warp.lane / 4;
     if (column < count) columns[column * kColumnStride<P> + row] = v[i];
   }
 }
 
-// kPairs column tiles of a layer or of heads. head: the sums of the head that is fused with it.
-template <class P, int kPairs>
-TS_DEVICE void layer_tiles(const Warp& warp, const DeformStep& step, int first, float (&head)[P::kRowTiles][kOctet]) {
-  float sum[kPairs][P::kRowTiles][kOctet];
-  dense<P, kPairs>(warp, step, first, sum);
+// kSquares squares of outputs of a layer, or of heads. head: the sums of the head that is fused with it.
+template <class P, int kSquares>
+TS_DEVICE void layer_squares(const Warp& warp, const DeformStep& step, int first, float (&head)[P::kHeight][kOctet]) {
+  float sum[kSquares][P::kHeight][kOctet];
+  dense<P, kSquares>(warp, step, first, sum);
   const float* terms = warp.floats(step.terms);
-  const float* scales = terms + (step.outputs + kDeformTile - 1) / kDeformTile * kDeformTile;
+  const float* scales = terms + (step.outputs + kDeformSquare - 1) / kDeformSquare * kDeformSquare;
   const float scale = scales[0], plus_scale = scales[1];
   const uint4* plus = step.plus.at >= 0 ? warp.at(step.plus) : nullptr;
   TS_UNROLL
-  for (int p = 0; p < kPairs; ++p) {
+  for (int p = 0; p < kSquares; ++p) {
     TS_UNROLL
-    for (int m = 0; m < P::kRowTiles; ++m) {
+    for (int m = 0; m < P::kHeight; ++m) {
       add_bias(warp, terms, first + p, scale, sum[p][m]);
-      if (!plus) continue;
-      float added[kOctet];
-      load_octet<P>(plus, first + p, m, warp.lane, added);
-      TS_UNROLL
-      for (int i = 0; i < kOctet; ++i) sum[p][m][i] = fmaf(added[i], plus_scale, sum[p][m][i]);
+      if (plus) {
+        float added[kOctet];
+        load_octet<P>(plus, first + p, m, warp.lane, added);
+        TS_UNROLL
+        for (int i = 0; i < kOctet; ++i) sum[p][m][i] = fmaf(added[i], plus_scale, sum[p][m][i]);
+      }
+      activate(step.activation, step.slope, sum[p][m]);
     }
   }
-  activate<kPairs * P::kRowTiles * kOctet>(step.activation, step.slope, &sum[0][0][0]);
   TS_UNROLL
-  for (int p = 0; p < kPairs; ++p) {
-    const int tile = first + p;
+  for (int p = 0; p < kSquares; ++p) {
+    const int square = first + p;
     if (step.kind == DeformStepKind::kHead) {
       uint4 a[2];
-      if constexpr (P::kPlanes == 1) {
+      if constexpr (P::kHalves == 1) {
         a[0] = pack(sum[p][0]), a[1] = pack(sum[p][1]);
       } else {
         a[0] = pack(sum[p][0]), a[1] = pack_rest(sum[p][0], a[0]);
       }
-      uint2 b[P::kPlanes];
+      uint2 b[P::kHalves];
       TS_UNROLL
-      for (int plane = 0; plane < P::kPlanes; ++plane) {
+      for (int h = 0; h < P::kHalves; ++h) {
         const auto* weight = reinterpret_cast<const uint2*>(warp.at(step.head_weight));
-        b[plane] = __ldg(weight + (tile * P::kPlanes + plane) * 32 + warp.lane);
+        b[h] = __ldg(weight + (square * P::kHalves + h) * 32 + warp.lane);
       }
       multiply<P>(head, 0, a, b);
       continue;
     }
     TS_UNROLL
-    for (int m = 0; m < P::kRowTiles; ++m) {
+    for (int m = 0; m < P::kHeight; ++m) {
       if (step.kind == DeformStepKind::kLayer)
-        store_octet<P>(warp.scratch + step.y, tile, m, warp.lane, sum[p][m]);
+        store_octet<P>(warp.scratch + step.y, square, m, warp.lane, sum[p][m]);
       else
-        store_columns<P, kOctet>(warp, warp.columns(step.columns), kDeformTile * tile, step.outputs, m, sum[p][m]);
+        store_columns<P, kOctet>(warp, warp.columns(step.columns), kDeformSquare * square, step.outputs, m, sum[p][m]);
     }
   }
 }
 
 template <class P>
 TS_DEVICE void layer(const Warp& warp, const DeformStep& step) {
-  float head[P::kRowTiles][kOctet] = {};  // four of the eight are used
-  const int tiles = (step.outputs + kDeformTile - 1) / kDeformTile;
-  int tile = 0;
-  for (; tile + 2 <= tiles; tile += 2) layer_tiles<P, 2>(warp, step, tile, head);
-  if (tile < tiles) layer_tiles<P, 1>(warp, step, tile, head);
+  float head[P::kHeight][kOctet] = {};  // four of the eight are used
+  const int squares = (step.outputs + kDeformSquare - 1) / kDeformSquare;
+  int square = 0;
+  for (; square + 2 <= squares; square += 2) layer_squares<P, 2>(warp, step, square, head);
+  if (square < squares) layer_squares<P, 1>(warp, step, square, head);
   if (step.kind != DeformStepKind::kHead) return;
   const float* terms = warp.floats(step.head_terms);
   TS_UNROLL
-  for (int m = 0; m < P::kRowTiles; ++m) {
-    add_bias(warp, terms, 0, terms[kDeformTile], head[m]);
+  for (int m = 0; m < P::kHeight; ++m) {
+    add_bias(warp, terms, 0, terms[kDeformSquare], head[m]);
     store_columns<P, kOctet / 2>(warp, warp.columns(step.columns), 0, step.head_outputs, m, head[m]);
   }
 }
@@ -259,15 +260,15 @@ TS_DEVICE void softmax(const Warp& warp, const DeformStep& step) {
   if (warp.lane >= P::kRows) return;
   float* scores = warp.columns(step.columns) + warp.lane;
   constexpr int kStride = kColumnStride<P>;
-  const int row = warp.lane % 16, row_tile = warp.lane / 16;
+  const int row = warp.lane % 16, m = warp.lane / 16;
   const auto write = [&](int column, float x) {
     const int lane = row % 8 * 4 + column % 8 / 2, word = row / 8 + column / 8 % 2 * 2;
-    auto* half = reinterpret_cast<uint16_t*>(warp.scratch + step.y + column / kDeformTile * kDeformTileWords +
-                                             row_tile * 32 + lane) +
+    auto* half = reinterpret_cast<uint16_t*>(warp.scratch + step.y + column / kDeformSquare * kDeformSquareSize +
+                                             m * 32 + lane) +
                  2 * word + column % 2;
     const uint32_t rounded = half2_of(x, 0.0f);
     half[0] = static_cast<uint16_t>(rounded);
-    if constexpr (P::kPlanes == 2) half[32 * 8] = static_cast<uint16_t>(half2_of(x - floats_of(rounded).x, 0.0f));
+    if constexpr (P::kHalves == 2) half[32 * 8] = static_cast<uint16_t>(half2_of(x - floats_of(rounded).x, 0.0f));
   };
   const int tokens = step.outputs / step.heads;
   int column = 0;
@@ -284,7 +285,7 @@ TS_DEVICE void softmax(const Warp& warp, const DeformStep& step) {
     const float share = 1.0f / total.v;
     for (int t = 0; t < tokens; ++t, ++column) write(column, score[t * kStride] * share);
   }
-  for (; column % kDeformTile != 0; ++column) write(column, 0.0f);
+  for (; column % kDeformSquare != 0; ++column) write(column, 0.0f);
 }
 
 // Four lanes have a row's numbers: their sums meet by shuffles.
@@ -295,41 +296,54 @@ TS_DEVICE float sum_of_row(float x) {
 
 template <class P>
 TS_DEVICE void norm(const Warp& warp, const DeformStep& step) {
-  const int tiles = (step.outputs + kDeformTile - 1) / kDeformTile;
+  const int squares = (step.outputs + kDeformSquare - 1) / kDeformSquare;
   const uint4* x = warp.at(step.x);
-  const float *gamma = warp.floats(step.terms), *beta = gamma + kDeformTile * tiles;
-  const float x_scale = beta[kDeformTile * tiles], share = 1.0f / static_cast<float>(step.outputs);
-  for (int m = 0; m < P::kRowTiles; ++m) {
+  const float *gamma = warp.floats(step.terms), *beta = gamma + kDeformSquare * squares;
+  const float x_scale = beta[kDeformSquare * squares], share = 1.0f / static_cast<float>(step.outputs);
+  for (int m = 0; m < P::kHeight; ++m) {
     // Of rows lane / 4 and lane / 4 + 8. Columns behind the last are zero.
     float mean[2] = {0, 0}, scale[2] = {0, 0}, v[kOctet];
-    for (int tile = 0; tile < tiles; ++tile) {
-      load_octet<P>(x, tile, m, warp.lane, v);
+    for (int square = 0; square < squares; ++square) {
+      load_octet<P>(x, square, m, warp.lane, v);
       TS_UNROLL
       for (int i = 0; i < kOctet; ++i) mean[i / 2 % 2] += v[i];
     }
     TS_UNROLL
     for (int r = 0; r < 2; ++r) mean[r] = sum_of_row(mean[r]) * share * x_scale;
-    for (int tile = 0; tile < tiles; ++tile) {
-      load_octet<P>(x, tile, m, warp.lane, v);
+    for (int square = 0; square < squares; ++square) {
+      load_octet<P>(x, square, m, warp.lane, v);
       TS_UNROLL
       for (int i = 0; i < kOctet; ++i) {
         const int r = i / 2 % 2;
         const float d = fmaf(v[i], x_scale, -mean[r]);
-        if (kDeformTile * tile + i / 4 * 8 + warp.pair() + i % 2 < step.outputs) scale[r] = fmaf(d, d, scale[r]);
+        if (kDeformSquare * square + i / 4 * 8 + warp.pair() + i % 2 < step.outputs) scale[r] = fmaf(d, d, scale[r]);
       }
     }
     TS_UNROLL
     for (int r = 0; r < 2; ++r) scale[r] = 1.0f / sqrtf(fmaf(sum_of_row(scale[r]), share, step.epsilon));
-    for (int tile = 0; tile < tiles; ++tile) {
-      load_octet<P>(x, tile, m, warp.lane, v);
+    for (int square = 0; square < squares; ++square) {
+      load_octet<P>(x, square, m, warp.lane, v);
       TS_UNROLL
       for (int i = 0; i < kOctet; ++i) {
-        const int r = i / 2 % 2, column = kDeformTile * tile + i / 4 * 8 + warp.pair() + i % 2;
+        const int r = i / 2 % 2, column = kDeformSquare * square + i / 4 * 8 + warp.pair() + i % 2;
         v[i] = fmaf(fmaf(v[i], x_scale, -mean[r]) * scale[r], gamma[column], beta[column]);
       }
-      activate<kOctet>(step.activation, step.slope, v);
-      store_octet<P>(warp.scratch + step.y, tile, m, warp.lane, v);
+      activate(step.activation, step.slope, v);
+      store_octet<P>(warp.scratch + step.y, square, m, warp.lane, v);
     }
+  }
+}
+
+template <class P>
+TS_DEVICE void tanh_of(const Warp& warp, const DeformStep& step) {
+  uint4* y = warp.scratch + step.y;
+  const int squares = (step.outputs + kDeformSquare - 1) / kDeformSquare;
+  for (int i = 0; i < squares * P::kHeight; ++i) {
+    float v[kOctet];
+    load_octet<P>(y, i / P::kHeight, i % P::kHeight, warp.lane, v);
+    TS_UNROLL
+    for (float& x : v) x = tanh_accurate(f32(x)).v;
+    store_octet<P>(y, i / P::kHeight, i % P::kHeight, warp.lane, v);
   }
 }
 
@@ -340,20 +354,20 @@ struct Row {
   int64_t row;  // of the branch
   bool real;    // in the branch, and of this lane
 
-  TS_DEVICE bool adds(DeformTarget target) const { return warp.job.layout.added[static_cast<int>(target)] >= 0; }
-  TS_DEVICE float added(DeformTarget target, int column) const {
+  TS_INLINE bool adds(DeformTarget target) const { return warp.job.layout.added[static_cast<int>(target)] >= 0; }
+  TS_INLINE float added(DeformTarget target, int column) const {
     return warp.columns(warp.job.layout.added[static_cast<int>(target)])[column * kColumnStride<P> + warp.lane];
   }
-  TS_DEVICE float canonical(DeformTarget target, int n_columns, int column) const {
+  TS_INLINE float canonical(DeformTarget target, int n_columns, int column) const {
     const int32_t at = warp.job.layout.canonical[static_cast<int>(target)];
     const auto* rows = reinterpret_cast<const float*>(warp.job.constant + at);
-    return __ldg(rows + (int64_t{warp.group} * n_columns + column) * P::kRows + warp.lane);
+    return rows[(int64_t{warp.group} * n_columns + column) * P::kRows + warp.lane];
   }
-  TS_DEVICE f32 raw(DeformTarget target, int n_columns, int column) const {
+  TS_INLINE f32 raw(DeformTarget target, int n_columns, int column) const {
     return f32(canonical(target, n_columns, column) + added(target, column));
   }
   // A number of the posed rows [n,3], and what is added to it.
-  TS_DEVICE f32 moved(DeformTarget target, const float* posed, int column) const {
+  TS_INLINE f32 moved(DeformTarget target, const float* posed, int column) const {
     return f32(posed[3 * row + column] + (adds(target) ? added(target, column) : 0.0f));
   }
 };
@@ -377,22 +391,22 @@ TS_DEVICE void add_to_sh(const Warp& warp, const DeformStep& step) {
     sh_basis_from(job.eye_w, job.layout.sh_degree, mean(0), mean(1), mean(2), basis);
   }
   const float* terms = warp.floats(step.terms);
-  const float scale = terms[(columns + kDeformTile - 1) / kDeformTile * kDeformTile];
+  const float scale = terms[(columns + kDeformSquare - 1) / kDeformSquare * kDeformSquare];
   float* added = warp.columns(step.columns);
   TS_UNROLL
-  for (int tile = 0; tile < 3 * kMaxShCoefficients / kDeformTile; ++tile) {
-    if (kDeformTile * tile >= columns) break;
-    float sum[1][P::kRowTiles][kOctet];
-    dense<P, 1>(warp, step, tile, sum);
+  for (int square = 0; square < 3 * kMaxShCoefficients / kDeformSquare; ++square) {
+    if (kDeformSquare * square >= columns) break;
+    float sum[1][P::kHeight][kOctet];
+    dense<P, 1>(warp, step, square, sum);
     TS_UNROLL
-    for (int m = 0; m < P::kRowTiles; ++m) {
-      add_bias(warp, terms, tile, scale, sum[0][m]);
-      store_columns<P, kOctet>(warp, added, 0, kDeformTile, m, sum[0][m]);
+    for (int m = 0; m < P::kHeight; ++m) {
+      add_bias(warp, terms, square, scale, sum[0][m]);
+      store_columns<P, kOctet>(warp, added, 0, kDeformSquare, m, sum[0][m]);
     }
     __syncwarp();
     TS_UNROLL
-    for (int i = 0; i < kDeformTile; ++i) {
-      const int o = kDeformTile * tile + i;
+    for (int i = 0; i < kDeformSquare; ++i) {
+      const int o = kDeformSquare * square + i;
       if (!own.real || o >= columns) continue;
       const f32 value(added[i * kColumnStride<P> + warp.lane] + own.canonical(DeformTarget::kSh, columns, o));
       if (job.has_eye)
@@ -438,7 +452,7 @@ TS_DEVICE void write_row(const Warp& warp) {
 }
 
 template <class P>
-TS_DEVICE void deform_group(const DeformJob& job, uint4* shared) {
+TS_DEVICE void walk(const DeformJob& job, uint4* shared) {
   const int warp_of_block = static_cast<int>(threadIdx.x) / 32, warps = static_cast<int>(blockDim.x) / 32;
   const int group = static_cast<int>(blockIdx.x) * warps + warp_of_block;
   if (int64_t{group} * P::kRows >= job.layout.n) return;
@@ -453,6 +467,9 @@ TS_DEVICE void deform_group(const DeformJob& job, uint4* shared) {
       case DeformStepKind::kNorm:
         norm<P>(warp, step);
         break;
+      case DeformStepKind::kTanh:
+        tanh_of<P>(warp, step);
+        break;
       case DeformStepKind::kSh:
         add_to_sh<P>(warp, step);
         break;
@@ -464,16 +481,19 @@ TS_DEVICE void deform_group(const DeformJob& job, uint4* shared) {
   write_row<P>(warp);
 }
 
-}  // namespace
+}  // namespace deform
 
-TS_KERNEL void __launch_bounds__(32 * kMaxDeformWarps, 2) deform_fast_kernel(const Jobs<DeformJob> args) {
+constexpr int kDeformBlocks = kResidentDeformWarps / kMaxDeformWarps;  // of the largest size, on a processor
+
+TS_KERNEL void __launch_bounds__(32 * kMaxDeformWarps, kDeformBlocks) deform_fast_kernel(const Jobs<DeformJob> args) {
   TS_DYNAMIC_SHARED(uint4, shared);
-  deform_group<Fast>(args.job[blockIdx.y], shared);
+  deform::walk<deform::Fast>(args.job[blockIdx.y], shared);
 }
 
-TS_KERNEL void __launch_bounds__(32 * kMaxDeformWarps, 2) deform_reference_kernel(const Jobs<DeformJob> args) {
+TS_KERNEL void __launch_bounds__(32 * kMaxDeformWarps, kDeformBlocks)
+    deform_reference_kernel(const Jobs<DeformJob> args) {
   TS_DYNAMIC_SHARED(uint4, shared);
-  deform_group<Reference>(args.job[blockIdx.y], shared);
+  deform::walk<deform::Reference>(args.job[blockIdx.y], shared);
 }
 
 }  // namespace ts::cuda

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What kernels need of the machine, in the same words under nvcc and under tests/simt, which runs these very files on a
-// CPU. A kernel file includes this first.
+// CPU.
 #pragma once
+// The build says so already; who compiles a kernel by hand may leave it out and include this first.
+#if !defined(TS_TARGET)
 #define TS_TARGET cuda_lanes
 #define TS_TARGET_IS_CUDA
+#endif
 
 #if defined(__CUDACC__)
 #include <cuda_fp16.h>

@@ -5,13 +5,14 @@
 
 namespace ts::cuda {
 
-constexpr int kPoseThreads = 256;
+constexpr int kPoseThreads = 128;                              // of all three kernels
+constexpr int kPoseVertices = kPoseThreads / 32 * kPoseBlock;  // slots of a thread block of pose_vertices: 16 a warp
 
-// A frame: arrays as in ops/pose.h, on the device. The host has moved the joints (move_joints).
+// A frame: arrays as in ops/pose.h, on the device, each aligned to 16 bytes. The host has moved the joints (move_joints),
+// and has filled once, for all frames, the rows of quat and scale that no kernel writes.
 struct PoseJob {
   int64_t v_slots;  // of vertices, whole blocks of kPoseBlock
   int64_t a_slots;  // of axes rows, likewise; 0: none
-  int64_t n_slots;  // of Gaussians, likewise
   int64_t n;        // Gaussians
   PoseFollow follow;
   int32_t skinned, inverse_length;

@@ -10,7 +10,7 @@
 // Order    deterministic: the status is made by minima, maxima and sums of integers, in whichever order blocks come
 // Edges    n = 0 writes nothing; NaN or infinity in any field hides that Gaussian alone; a colour that a half cannot hold
 //          becomes the largest that it can
-// Oracle   tests/reference/project.py through the CPU's kernel, tests/simt/test_project.cc      Bench  bench/ops/bench_raster.py
+// Oracle   tests/reference/project.py through the CPU's kernel, tests/simt/test_project.cc      Bench  bench/gpu
 //
 // Each thread projects its Gaussian and writes the records that blend and bin read. A warp then finds its nearest and its
 // farthest visible depth by shuffles, a block those of its warps in shared memory, and the block's first thread adds them

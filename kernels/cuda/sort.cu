@@ -9,7 +9,7 @@
 //          reads 49 KB of counts
 // Order    deterministic: counts are sums of integers, and places follow from them
 // Edges    n = 0 writes nothing; with no splat visible, order is that of indices; a grid that is too wide does no harm
-// Oracle   tests/simt/test_sort.cc, std::stable_sort      Bench  bench/ops/bench_raster.py
+// Oracle   tests/simt/test_sort.cc, std::stable_sort      Bench  bench/gpu
 //
 // Keys. Bits of positive floats are in the floats' order. In fast precision they are brought to 16 bits between the
 // layer's nearest and farthest splat: a step is at most one part in 65,000 of the depth for each octave between the two.

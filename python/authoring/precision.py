@@ -34,7 +34,7 @@ def choose_precision(manifest: Manifest, tensors: Tensors) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         path = write(Path(folder) / "avatar.tsplat", manifest, tensors)
-        engine = talksplat.Engine(isa=isa)
+        engine = talksplat.Engine("cpu", isa=isa)
         error = _measure(*(talksplat.load(str(path), engine=engine, precision=p) for p in ("reference", "fast")))
     program["error"] = error
     program["precision"] = "bf16" if _passes(error) else "fp32"

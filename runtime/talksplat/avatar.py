@@ -50,11 +50,13 @@ def load(
 ) -> Avatar:
     """Open an avatar file (.tsplat). "demo" is built in; "./demo" and Path("demo") are files.
 
-    device, threads: of an engine of its own, as in talksplat.Engine: "auto" and one thread per CPU if not given.
+    device, threads: of an engine of its own, as in talksplat.Engine: "auto", which is a GPU where there is one, and one
+    thread per CPU if not given.
     engine: one that is there already, instead of those; several avatars may share it.
-    precision: "default" (also None): the image that the avatar was trained with, its deform network as precise as was
-    chosen at import; "reference": the network in float32, too; "fast": within 1.5/255, and the network in bfloat16
-    where the CPU is faster with it. Every call that draws may say otherwise.
+    precision: "default" (also None): on the CPU the image that the avatar was trained with, its deform network as
+    precise as was chosen at import, and on a GPU as "fast"; "reference": that image on either, the network in float32,
+    too; "fast": within 1.5/255, and the network in bfloat16 where the CPU is faster with it, in half floats on a GPU.
+    Every call that draws may say otherwise.
     Raises AvatarNotFound, AvatarInvalid (the file), DeviceError, ValueError (an argument).
     """
     drawn = precision_of("load", precision)
@@ -111,17 +113,18 @@ class Avatar:
 
     @property
     def info(self) -> dict[str, Any]:
-        """Counts and sizes: n_source, n_vertices, n_triangles, n_joints, n_blendshapes, sh_degree, file_bytes, ..."""
-        return dict(self._info)
+        """Counts and sizes: n_source, n_vertices, n_triangles, n_joints, n_blendshapes, sh_degree, file_bytes, ...; and
+        what draws it now, as its engine tells: device, device_name, note."""
+        return {**self._info, **self.engine._drawn_by()}
 
     @property
     def threads(self) -> int:
-        """CPU threads that draw it."""
+        """CPU threads of its engine."""
         return self.engine.threads
 
     @property
     def isa(self) -> str:
-        """Instruction set that draws it: scalar, avx2, avx512 or neon."""
+        """Instruction set that draws it: scalar, avx2, avx512, neon, ..., or of a GPU sm_75, ..."""
         return self.engine.isa
 
     @property

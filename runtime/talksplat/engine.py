@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from . import _core
 from ._arrays import as_count, as_number
 from ._told import Told
+from .errors import DeviceError
 
 PRECISIONS: dict[str, _core.Precision] = {
     "default": _core.Precision.DEFAULT,
@@ -29,7 +30,10 @@ class Engine:
         engine = talksplat.Engine(threads=2)
         anna, ben = (talksplat.load(path, engine=engine) for path in ("anna.tsplat", "ben.tsplat"))
 
-    device: "auto" or "cpu".  threads: CPU threads, 0 for one per CPU; pictures do not depend on it.
+    device: "auto", "cpu", "cuda" (the first NVIDIA GPU) or "cuda:N". "auto" is a GPU if there is one that this build
+    has kernels for, else the CPU; a GPU that fails or has too little memory is given up for the CPU, in that very call,
+    and `note` says why. A device that is asked for by name never becomes another: its failures are raised.
+    threads: CPU threads, 0 for one per CPU; pictures do not depend on it.
     isa: instruction set of the CPU's kernels; None for TALKSPLAT_ISA if that is set, else the widest that the CPU has.
     Frames of one engine are drawn one at a time, each by all its threads.
     Raises DeviceError for a device that this build or machine lacks, and ValueError for arguments.
@@ -38,7 +42,7 @@ class Engine:
     def __init__(self, device: str = "auto", threads: int = 0, isa: str | None = None) -> None:
         # The core would end a string at a NUL, and reads UTF-8, which has no lone surrogates.
         if not isinstance(device, str) or not device.isprintable():
-            raise ValueError(f'Engine: device must be "auto" or "cpu"; got {device!r}.')
+            raise ValueError(f'Engine: device must be "auto", "cpu", "cuda" or "cuda:N"; got {device!r}.')
         if isa is not None and (not isinstance(isa, str) or not isa.isprintable()):
             raise ValueError(f"Engine: isa must be the name of an instruction set or None; got {isa!r}.")
         self._core = _core.Engine(as_count("Engine: threads", threads, 0), device, isa)
@@ -51,12 +55,29 @@ class Engine:
 
     @property
     def device(self) -> str:
-        """Where frames are drawn: "cpu"."""
+        """Where frames are drawn: "cpu", "cuda:0", ..."""
         return self._core.device
 
     @property
+    def device_name(self) -> str:
+        """The GPU's, as its maker calls it; "" for the CPU."""
+        return self._core.device_name
+
+    @property
+    def note(self) -> str:
+        """With device="auto", why the CPU draws: what is wrong with GPUs, or with the one that drew before. Else ""."""
+        return self._core.note
+
+    def _drawn_by(self) -> dict[str, str]:
+        """device, device_name and note; nothing in a child of fork(), where it draws nothing."""
+        try:
+            return {"device": self.device, "device_name": self.device_name, "note": self.note}
+        except DeviceError:
+            return {}
+
+    @property
     def threads(self) -> int:
-        """CPU threads that work on a frame."""
+        """CPU threads: they draw, or serve the voice and what else a GPU leaves to the CPU."""
         return self._core.threads
 
     @property
@@ -90,8 +111,8 @@ class Engine:
         return self._core.measure_peak()
 
 
-# Every shared engine that is still in use by somebody or kept, so that there is one for a number of threads.
-_alive: WeakValueDictionary[tuple[int, str | None], Engine] = WeakValueDictionary()
+# Every shared engine that is still in use by somebody or kept, so that there is one for a device and number of threads.
+_alive: WeakValueDictionary[tuple[str, int, str | None], Engine] = WeakValueDictionary()
 _kept: deque[Engine] = deque()
 _lock = threading.Lock()
 
@@ -105,13 +126,13 @@ def precision_of(who: str, name: Any, default: _core.Precision = _core.Precision
     return PRECISIONS[name]
 
 
-def shared_engine(who: str, threads: Any) -> Engine:
-    """The process's engine for this number of threads. A forked child and a new TALKSPLAT_ISA get their own."""
-    key = (as_count(f"{who}: threads", threads, 0), os.environ.get("TALKSPLAT_ISA"))
+def shared_engine(who: str, threads: Any, device: str = "auto") -> Engine:
+    """The process's engine for these. A forked child and a new TALKSPLAT_ISA get their own."""
+    key = (device, as_count(f"{who}: threads", threads, 0), os.environ.get("TALKSPLAT_ISA"))
     with _lock:
         engine = _alive.get(key)
         if engine is None:
-            engine = _alive[key] = Engine(threads=key[0])
+            engine = _alive[key] = Engine(device, key[1])
         # Dropped after the lock is: an engine that nobody uses waits for its threads to end.
         _dropped = _keep(engine)
     return engine

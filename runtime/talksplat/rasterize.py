@@ -49,9 +49,10 @@ def rasterize(
     viewmat: [4,4] world to camera, OpenCV axes.  K: [3,3] in pixels, pixel centres at +0.5, no skew.
     background: None, one colour [3], or a picture [height,width,3]; RGB in 0..1, or uint8.
     near: Gaussians at camera depth <= near are not drawn.  dilation: px² added to the 2-D covariance's diagonal.
-    threads: None and 0 for one per CPU; the picture does not depend on it.  engine: draws, with its threads; None: one
-    that is shared by all calls with as many `threads`.
-    precision: "reference" (also None; within 2e-5 of float64) or "fast" (within 1.5/255).
+    threads: None and 0 for one per CPU; the picture does not depend on it.  engine: draws, with its device and threads;
+    None: one with device="auto" that is shared by all calls with as many `threads`.
+    precision: "reference" (within 2e-5 of float64), "fast" (within 1.5/255), or "default" (also None): on the CPU
+    reference, on a GPU fast.
     dtype: "float32" for RGB [height,width,3], not clamped; "uint8" for RGBA [height,width,4], whose alpha is 255 over
     a background and straight coverage without one.
     out: array of that shape and dtype to draw into, else a new one; its rows may be apart.

@@ -140,7 +140,7 @@ def motion(
     Returns ceil(seconds · fps) frames. Raises AudioInvalid for the sound, which says what is wrong and where,
     VoiceInvalid for the voice file, and ValueError for arguments.
     """
-    engine = shared_engine("motion", 1)
+    engine = shared_engine("motion", 1, "cpu")
     hearing = Hearing("motion", engine, open_audio("motion", audio, sample_rate), fps, seed, mouth, head, blink)
     # The sound itself is not kept.
     heard = [tuple(block.frames[name] for name in _MOTION_ARRAYS) for block in hearing.faces()]

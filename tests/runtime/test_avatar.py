@@ -233,7 +233,7 @@ def test_load_errors(tmp_path: Path, tiny_path: Path) -> None:
     broken.write_bytes(tiny_path.read_bytes()[:-10])
     with pytest.raises(talksplat.AvatarInvalid):
         talksplat.load(broken)
-    with pytest.raises(talksplat.DeviceError, match='"cuda" is not in this build, which has the CPU only'):
+    with pytest.raises(talksplat.DeviceError, match=r'device "cuda": cuda: .* This machine has cpu'):
         talksplat.load(tiny_path, device="cuda")
     with pytest.raises(ValueError, match="load: precision must be"):
         talksplat.load(tiny_path, precision="half")

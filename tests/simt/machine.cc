@@ -4,6 +4,7 @@
 #include "simt/machine.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -93,11 +94,7 @@ namespace simt {
 namespace {
 
 constexpr int kMaxThreads = 1024;
-#if defined(SIMT_ASAN) || defined(SIMT_TSAN)
-constexpr size_t kStackBytes = 256 << 10;
-#else
-constexpr size_t kStackBytes = 64 << 10;
-#endif
+constexpr size_t kStackBytes = 256 << 10;  // of which pages that are used take memory
 constexpr uint32_t kPoison = 0x7fbadbad;  // NaN as a float, and a large number
 constexpr uint64_t kPoisonPair = uint64_t{kPoison} << 32 | kPoison;
 
@@ -114,7 +111,6 @@ struct Fiber : Thread {
   void* fake_stack;
 #endif
 #if defined(SIMT_TSAN)
-  void* fiber;
   char* token;  // of the meeting that woke it
 #endif
 };
@@ -142,7 +138,7 @@ struct Machine {
   int at_barrier = 0, barrier_line = 0, barrier_true = 0, barrier_result = 0;
   std::vector<char> dynamic;
   char* stacks = nullptr;
-  int n_stacks = 0;
+  int n_stacks = 0;  // that memory is there for
   uint64_t switches = 0;
 #if defined(SIMT_ASAN)
   const void* host_stack = nullptr;
@@ -153,6 +149,7 @@ struct Machine {
   // Memory whose addresses order what ThreadSanitizer sees: of the block's begin and end, of each phase between two
   // barriers, of each lane that comes to a meeting, and of each meeting. One for all would hide races.
   void* host_fiber = nullptr;
+  std::vector<void*> tsan_fibers;  // by thread; kept, since making one takes a millisecond
   char begin, end, barriers[2], arrivals[kMaxThreads], meetings[32][256];
   int barriers_met = 0;
 #endif
@@ -229,7 +226,8 @@ void switch_to(Fiber* to, bool leaving) {
                                  to ? kStackBytes : machine.host_stack_bytes);
 #endif
 #if defined(SIMT_TSAN)
-  __tsan_switch_to_fiber(to ? to->fiber : machine.host_fiber, __tsan_switch_to_fiber_no_sync);
+  __tsan_switch_to_fiber(to ? machine.tsan_fibers[static_cast<size_t>(to->index)] : machine.host_fiber,
+                         __tsan_switch_to_fiber_no_sync);
 #endif
   machine.running = to;
   simt_switch(save, to ? to->stack_pointer : machine.host_stack_pointer);
@@ -273,7 +271,13 @@ void run_thread() {
 #endif
   Fiber& self = *machine.running;
   self.left = true;
-  machine.warps[static_cast<size_t>(self.index) / 32].left |= 1u << (self.index & 31);
+  const int lane = self.index & 31;
+  Warp& warp = machine.warps[static_cast<size_t>(self.index) / 32];
+  warp.left |= 1u << lane;
+  const Fiber* lanes = &self - lane;
+  for (int l = 0; l < 32; ++l) {
+    if ((warp.here >> l & 1) && (lanes[l].mask >> lane & 1)) fail("leaves, though others of its warp wait for it", 0);
+  }
   clear_ready(self.index);
   --machine.live;
   // Who has left counts as having come.
@@ -310,6 +314,22 @@ void conclude(Meeting meeting, uint32_t mask, Fiber* warp) {
 
 void poison(char* first, char* end) {
   for (; first + sizeof kPoison <= end; first += sizeof kPoison) std::memcpy(first, &kPoison, sizeof kPoison);
+}
+
+// Below each stack is a page that nobody may touch: a thread whose stack is full ends the process there.
+void make_stacks(int n) {
+  const size_t guard_bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  if (!machine.stacks) {
+    void* stacks =
+        mmap(nullptr, kStackBytes * kMaxThreads, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (stacks == MAP_FAILED) fail("no memory for the stacks of threads", 0);
+    machine.stacks = static_cast<char*>(stacks);
+  }
+  for (; machine.n_stacks < n; ++machine.n_stacks) {
+    char* stack = machine.stacks + kStackBytes * static_cast<size_t>(machine.n_stacks);
+    if (mprotect(stack + guard_bytes, kStackBytes - guard_bytes, PROT_READ | PROT_WRITE) != 0)
+      fail("no memory for the stacks of threads", 0);
+  }
 }
 
 void start_threads(dim3 block) {
@@ -377,8 +397,10 @@ uint64_t meet(Meeting meeting, uint32_t mask, uint64_t value, int source, int li
   } else {
     Fiber* lanes = &machine.fibers[static_cast<size_t>(first)];
     for (int l = 0; l < 32; ++l) {
-      if ((mask >> l & 1) && (lanes[l].waits != meeting || lanes[l].mask != mask))
+      if (!(mask >> l & 1)) continue;
+      if (lanes[l].waits != meeting || lanes[l].mask != mask)
         fail("lanes of one mask meet in different intrinsics, or with different masks", line);
+      if (meeting == Meeting::kProduct && lanes[l].line != line) fail("lanes meet in different products", line);
     }
     conclude(meeting, mask, lanes);
     warp.here &= ~mask;
@@ -438,13 +460,7 @@ void launch(const char* kernel, dim3 grid, dim3 block, size_t dynamic_bytes, con
   if (dynamic_bytes > options.max_dynamic_bytes) fail("more dynamic shared memory than was opted in for", 0);
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) fail("a grid of no blocks: CUDA refuses it", 0);
   if (grid.y > 65535 || grid.z > 65535) fail("a grid is at most 65535 wide in y and z", 0);
-  if (machine.n_stacks < static_cast<int>(n)) {
-    void* stacks = mmap(nullptr, kStackBytes * kMaxThreads, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (stacks == MAP_FAILED) fail("no memory for the stacks of threads", 0);
-    machine.stacks = static_cast<char*>(stacks);
-    machine.n_stacks = kMaxThreads;
-  }
+  make_stacks(static_cast<int>(n));
   machine.body = &body;
   machine.order = options.order, machine.random_state = options.seed;
   machine.fibers.resize((n + 31) / 32 * 32);  // whole warps: a meeting looks at all lanes of one
@@ -455,7 +471,7 @@ void launch(const char* kernel, dim3 grid, dim3 block, size_t dynamic_bytes, con
 #endif
 #if defined(SIMT_TSAN)
   machine.host_fiber = __tsan_get_current_fiber();
-  for (size_t i = 0; i < n; ++i) machine.fibers[i].fiber = __tsan_create_fiber(0);
+  while (machine.tsan_fibers.size() < n) machine.tsan_fibers.push_back(__tsan_create_fiber(0));
 #endif
   const uint64_t blocks = uint64_t{grid.x} * grid.y * grid.z;
   // Random: a step that has no factor in common with the number of blocks visits all of them.
@@ -480,9 +496,6 @@ void launch(const char* kernel, dim3 grid, dim3 block, size_t dynamic_bytes, con
                      grid};
     run_block(block);
   }
-#if defined(SIMT_TSAN)
-  for (size_t i = 0; i < n; ++i) __tsan_destroy_fiber(machine.fibers[i].fiber);
-#endif
 }
 
 }  // namespace simt

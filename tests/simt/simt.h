@@ -6,8 +6,8 @@
 // until all whom that names have come; who runs next is the launch's Options::order. So a kernel that lacks a barrier
 // reads stale values in one order or another, and results that must not depend on the order can be compared.
 //
-// Reported, with kernel, block, thread and line: a mask without the caller, lanes that have left or wait elsewhere, a
-// barrier at two places at once, deadlock, too many threads or too much shared memory. Shared memory that nobody wrote,
+// Reported, with kernel, block, thread and line: a mask without the caller, lanes that have left, leave or wait elsewhere,
+// a barrier at two places at once, deadlock, too many threads or too much shared memory. Shared memory that nobody wrote,
 // and shuffles from lanes outside the mask, are NaN. AddressSanitizer sees accesses out of bounds; ThreadSanitizer, to
 // which every thread of a block is a thread and barriers and warp intrinsics the only synchronisation, races.
 // Not seen: races between blocks that no order of blocks shows, and time.
@@ -27,7 +27,8 @@
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
 // One block runs at a time, so what its threads share is static. The section is what a launch fills with NaN before each
-// block; under AddressSanitizer there is none, since it guards no variable of a named section.
+// block. Under AddressSanitizer there is none, since it guards no variable of a named section; nor in templates, where GCC
+// before 14 takes no notice of it: a kernel declares what its threads share, and hands it to those.
 #if defined(SIMT_ASAN)
 #define __shared__ static
 #else
@@ -96,6 +97,7 @@ T shuffle(uint32_t mask, T value, int source, bool inside, int line) {
 
 inline void __syncthreads(SIMT_LINE) { simt::barrier(false, line); }
 inline int __syncthreads_or(int predicate, SIMT_LINE) { return simt::barrier(predicate != 0, line) != 0; }
+inline int __syncthreads_and(int predicate, SIMT_LINE) { return simt::barrier(predicate == 0, line) == 0; }
 inline int __syncthreads_count(int predicate, SIMT_LINE) { return simt::barrier(predicate != 0, line); }
 inline void __syncwarp(uint32_t mask = ~0u, SIMT_LINE) { simt::meet(simt::Meeting::kSync, mask, 0, 0, line); }
 inline uint32_t __ballot_sync(uint32_t mask, int predicate, SIMT_LINE) {
@@ -157,10 +159,26 @@ T atomicMin(T* at, std::common_type_t<T> value) {
   if (value < before) __atomic_store_n(at, value, __ATOMIC_RELAXED);
   return before;
 }
+template <class T>
+T atomicExch(T* at, std::common_type_t<T> value) {
+  static_assert(std::is_integral_v<T>);
+  return __atomic_exchange_n(at, value, __ATOMIC_RELAXED);
+}
+template <class T>
+T atomicCAS(T* at, std::common_type_t<T> expected, std::common_type_t<T> value) {
+  static_assert(std::is_integral_v<T>);
+  __atomic_compare_exchange_n(at, &expected, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+  return expected;
+}
 
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __ffs(int x) { return __builtin_ffs(x); }
 inline int __clz(int x) { return x ? __builtin_clz(static_cast<unsigned>(x)) : 32; }
+inline unsigned __brev(unsigned x) {
+  unsigned reversed = 0;
+  for (int i = 0; i < 32; ++i) reversed |= (x >> i & 1u) << (31 - i);
+  return reversed;
+}
 inline float __uint_as_float(unsigned x) { return simt::unpack<float>(x); }
 inline unsigned __float_as_uint(float x) { return static_cast<unsigned>(simt::pack(x)); }
 inline float __int_as_float(int x) { return simt::unpack<float>(static_cast<uint32_t>(x)); }
@@ -180,10 +198,12 @@ inline float2 floats_of(uint32_t half2) {
 }
 inline uint32_t half2_max(uint32_t a, uint32_t b) {
   const float2 x = floats_of(a), y = floats_of(b);
-  // As the GPU has it: NaN loses against a number.
-  return half2_of(std::fmax(x.x, y.x), std::fmax(x.y, y.y));
+  // As the GPU has it: NaN loses against a number, and -0 against 0.
+  const auto larger = [](float p, float q) { return p > q || q != q || (p == q && std::signbit(q)) ? p : q; };
+  return half2_of(larger(x.x, y.x), larger(x.y, y.y));
 }
-// The sum of two halves is exact in a float, but for what is too small to matter: rounded once.
+// Rounded to a float and then to a half, a sum of halves is what it is rounded once: a float's mantissa of 24 bits is two
+// bits more than two of a half's (Figueroa, "When is double rounding innocuous?", 1995).
 inline uint32_t half2_add(uint32_t a, uint32_t b) {
   const float2 x = floats_of(a), y = floats_of(b);
   return half2_of(x.x + y.x, x.y + y.y);

@@ -48,6 +48,7 @@ void test_barrier(simt::Order order) {
     }
     holds(__syncthreads_or(i == 7) == 1);
     holds(__syncthreads_or(0) == 0);
+    holds(__syncthreads_and(1) == 1 && __syncthreads_and(i != 69) == 0);
     holds(__syncthreads_count(i % 2) == kThreads / 2);
     if (i >= 40) return;  // who has left is not waited for
     __syncthreads();
@@ -63,6 +64,7 @@ void test_warp(simt::Order order) {
     holds(__shfl_sync(~0u, 10 * lane, 35) == 30);
     holds(__shfl_sync(~0u, lane, 1, 8) == lane / 8 * 8 + 1);
     holds(__shfl_xor_sync(~0u, lane, 5) == (lane ^ 5));
+    holds(__shfl_xor_sync(~0u, lane, 6, 4) == (lane % 8 < 4 ? lane : lane ^ 6));  // down, but not up, past its part
     holds(__shfl_up_sync(~0u, lane, 3) == (lane < 3 ? lane : lane - 3));
     holds(__shfl_down_sync(~0u, lane, 3) == (lane > 28 ? lane : lane + 3));
     holds(__shfl_down_sync(~0u, 0.5 * lane, 1, 4) == 0.5 * (lane % 4 == 3 ? lane : lane + 1));
@@ -80,6 +82,7 @@ void test_atomics(simt::Order order) {
   int sum = 0;
   unsigned bits = 0, largest = 0, smallest = 1000;
   uint64_t wide = 0;
+  uint32_t next = 0, last = ~0u;
   launch(
       order, kThreads,
       [&] {
@@ -88,10 +91,23 @@ void test_atomics(simt::Order order) {
         atomicOr(&bits, 1u << threadIdx.x % 32);
         atomicMax(&largest, threadIdx.x);
         atomicMin(&smallest, threadIdx.x + 3);
+        uint32_t seen = 0;
+        for (uint32_t found; (found = atomicCAS(&next, seen, seen + 2)) != seen;) seen = found;
+        holds(atomicExch(&last, seen) == seen - 2 || seen == 0);
       },
       4);
   CHECK(sum == 4 * kThreads && wide == uint64_t{4 * kThreads} << 40);
   CHECK(bits == ~0u && largest == kThreads - 1 && smallest == 3);
+  CHECK(next == 2 * 4 * kThreads && last == next - 2);
+}
+
+void test_integers() {
+  CHECK(__popc(0xf0f00001u) == 9 && __popc(0) == 0);
+  CHECK(__ffs(0) == 0 && __ffs(1) == 1 && __ffs(INT32_MIN) == 32);
+  CHECK(__clz(0) == 32 && __clz(1) == 31 && __clz(-1) == 0);
+  CHECK(__brev(1) == 0x80000000u && __brev(0x12345678u) == 0x1e6a2c48u);
+  CHECK(__float_as_uint(-2.0f) == 0xc0000000u && __uint_as_float(0x7f800000u) == INFINITY);
+  CHECK(__float_as_int(-0.0f) == INT32_MIN && __int_as_float(0x3f800000) == 1.0f);
 }
 
 void test_shared_starts_as_nan(simt::Order order) {
@@ -131,6 +147,11 @@ void test_halves() {
   CHECK(half2_of(1.0f, -2.0f) == 0xc0003c00u);
   CHECK(ts::cuda::half2_add(half2_of(1, 2), half2_of(3, -2)) == half2_of(4, 0));
   CHECK(ts::cuda::half2_max(half2_of(1, -2), half2_of(0, 0)) == half2_of(1, 0));
+  CHECK(ts::cuda::half2_max(half2_of(-0.0f, NAN), half2_of(0, 3)) == half2_of(0, 3));
+  CHECK(ts::cuda::half2_max(half2_of(0, 3), half2_of(-0.0f, NAN)) == half2_of(0, 3));
+  // The largest subnormal, and a sum half a step above a half whose last bit is odd.
+  CHECK(ts::cuda::half2_add(0x03ffu, 1) == 0x0400u);
+  CHECK(ts::cuda::half2_add(half2_of(2049, 2051), half2_of(2, 0)) == half2_of(2050, 2052));
 }
 
 void test_product(simt::Order order) {
@@ -161,6 +182,7 @@ int main() {
     test_shared_starts_as_nan(order);
     test_product(order);
   }
+  test_integers();
   test_halves();
   CHECK(n_broken == 0);
   return ts_test::report("test_simt");

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // emit_spans — one part's visible splats to the 4x4-pixel blocks that they may touch, by tile row.
-// Maths    the ellipse (a dx + b dy)^2 + (d dy)^2 <= reach cut by the 4-pixel-high band of each block row: its x
-//          interval is exact (Speedy-Splat's AccuTile, Hanson et al. 2025, here per block row, not per tile row)
+// Maths    math/tile_span.h: the ellipse's exact x interval in the 4-pixel-high band of each block row
 // Launch   one part; a splat at one of its tile rows per lane, the four block rows of that one after the other
 // Reads    splat [n] 64 B     Writes   Span, 20 B each
 // Cost     about 200 operations per kLanes pairs of splat and tile row, and 12 per span; bound by arithmetic
@@ -11,47 +10,11 @@
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/splat_lanes.h"
 #include "math/lanes.h"
+#include "math/tile_span.h"
 
 TS_TARGET_BEGIN
 
 namespace {
-
-constexpr int kTileBlocks = kTile / kBlock;
-constexpr int kSpanBlocks = kSpanTiles * kTileBlocks;
-constexpr int kMissed = INT32_MAX / 2;  // beyond every column, and sums with it do not overflow
-
-// What cut() needs of a splat.
-struct Chords {
-  f32 x_px, d, reach, y_at_x_extreme, inv_a, slope;
-  f32 low, high;  // block columns that it may touch
-};
-
-// First and last block column that the splat touches in the block row whose first pixel row is `top` below the splat's
-// centre; kMissed and -1 where it does not.
-TS_INLINE void cut(const Chords& s, f32 top, i32& first, i32& last) {
-  const f32 quarter(1.0f / kBlock);
-  const f32 bottom = top + f32(kBlock - 1.0f);
-  // The band's points nearest the ellipse's right-most and left-most point.
-  const f32 y_right = clamp(s.y_at_x_extreme, top, bottom), y_left = clamp(-s.y_at_x_extreme, top, bottom);
-  const f32 v_right = s.d * y_right, v_left = s.d * y_left;
-  const f32 rest_right = fnma(v_right, v_right, s.reach), rest_left = fnma(v_left, v_left, s.reach);
-  const f32 right = fma(s.slope, y_right, fma(sqrt_above(rest_right), s.inv_a, s.x_px));
-  const f32 left = fma(s.slope, y_left, fnma(sqrt_above(rest_left), s.inv_a, s.x_px));
-  // Block c holds pixel columns 4c .. 4c+3.
-  const f32 begin = max(-floor((f32(kBlock - 1.0f) - left) * quarter), s.low);
-  const f32 end = min(floor(right * quarter), s.high);
-  const mask hit = (max(rest_right, rest_left) >= f32(0.0f)) && (begin <= end);
-  first = select(hit, truncate_to_int(begin), i32(kMissed));
-  last = select(hit, truncate_to_int(end), i32(-1));
-}
-
-// Sixteen bits of a span that starts at block column origin: those of columns first .. last.
-TS_INLINE i32 span_bits(i32 first, i32 last, i32 origin) {
-  const i32 one(1);
-  const i32 begin = min(max(first - origin, i32(0)), i32(kSpanBlocks));
-  const i32 end = max(min(last - origin + one, i32(kSpanBlocks)), begin);
-  return (one << end) - (one << begin);
-}
 
 // A splat at one of its tile rows: row << 32 | splat.
 using Work = uint64_t;
@@ -67,23 +30,23 @@ TS_INLINE void emit(const Splat* splats, const Work* work, int count, Span* span
   }
   f32 s[kSplatFields];
   load_splats(splats, ids, s);
-  const Chords chords{s[kSplatX],    s[kSplatD],     s[kSplatReach],   s[kSplatYAtXExtreme],
-                      s[kSplatInvA], s[kSplatSlope], s[kSplatBlockX0], s[kSplatBlockX1]};
+  const Chords chords{s[kSplatX],           s[kSplatY],    s[kSplatD],    s[kSplatReach],
+                      s[kSplatYAtXExtreme], s[kSplatInvA], s[kSplatSlope]};
   const i32 id = load(reinterpret_cast<const int32_t*>(ids));
   alignas(64) float depth[kLanes];
   store(depth, s[kSplatDepth]);
 
-  i32 first[kTileBlocks], last[kTileBlocks];
-  f32 top = fma(to_float(load(y_of)), f32(kTile), -s[kSplatY]);
-  for (int r = 0; r < kTileBlocks; ++r, top = top + f32(kBlock)) cut(chords, top, first[r], last[r]);
+  BlockRows blocks;
+  cut_blocks(chords, s[kSplatBlockX0], s[kSplatBlockX1], load(y_of), blocks);
+  const i32 *first = blocks.first, *last = blocks.last;
   const i32 last_tile = max(max(last[0], last[1]), max(last[2], last[3])) >> 2;
   const mask live = first_lanes(count);
   for (i32 tile_x = min(min(first[0], first[1]), min(first[2], first[3])) >> 2;; tile_x = tile_x + i32(kSpanTiles)) {
     const mask in_x = live && (tile_x <= last_tile);
     if (!any(in_x)) break;
     const i32 origin = tile_x << 2;
-    const i32 upper = span_bits(first[0], last[0], origin) | (span_bits(first[1], last[1], origin) << 16);
-    const i32 lower = span_bits(first[2], last[2], origin) | (span_bits(first[3], last[3], origin) << 16);
+    i32 upper, lower;
+    span_blocks(blocks, origin, upper, lower);
     const i32 tile_and_count = origin | min(last_tile - tile_x, i32(kSpanTiles - 1));
     alignas(64) float four[4 * kLanes];
     store4(four, float_of(id), float_of(tile_and_count), float_of(upper), float_of(lower));

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // blend — per-tile lists to pixels, front to back.
-// Maths    alpha = min(0.99, 2^p), p as in math/splat.h; skipped below 1/255; C += alpha T colour; T -= alpha T; a
-//          pixel stops before the splat that would take T below 1e-4 (Kerbl et al. 2023). fast: a block ends when
-//          all its T are below 1/255
+// Maths    math/blend.h: alpha = min(0.99, 2^p), skipped below 1/255; C += alpha T colour; T -= alpha T; a pixel stops
+//          before the splat that would take T below 1e-4. fast: a block ends when all its T are below 1/255
 // Launch   one tile at a time, claimed by threads; inside, 4x4-pixel blocks of 16 / kLanes registers
 // Phase 1  a batch of the tile's splats is brought to this thread's scratch, with all that depends on the row alone:
 //          one miss per splat instead of one per block, and less work per pixel
@@ -17,15 +16,14 @@
 #include <cstddef>
 
 #include "cpu/kernels/kernels.h"
-#include "math/lanes.h"
+#include "math/blend.h"
 
 TS_TARGET_BEGIN
 
 namespace {
 
 constexpr int kRegisters = kBlock * kBlock / kLanes;  // registers per block
-constexpr float kFastTransmittance = 1.0f / 255;
-constexpr int kTransmittance = 3;  // its plane
+constexpr int kTransmittance = 3;                     // its plane
 
 // Column by column: lane i of register r is pixel (column n / 4, row n % 4) of the block, n = r * kLanes + i. So a
 // register of values that depend on the row alone is four floats repeated, which a load does for free.
@@ -53,20 +51,19 @@ TS_INLINE void store_block(float* plane, int reg, f32 value) {
 #endif
 }
 
-// p = log2_opacity - (a (x - x_px) + b (y - y_px))^2 - (d (y - y_px))^2, b = -a slope.
 TS_INLINE void to_tile(const Splat& s, float x0, float y0, TileSplat& out) {
-  const float a = s.a, b = -(a * s.slope), x = x0 - s.x_px, y = y0 - s.y_px;
-  const f32 c(a * x + b * y), e(s.d * y);
+  const TileTerms terms =
+      tile_terms(f32(s.a), f32(s.d), f32(s.slope), f32(s.log2_opacity), f32(x0 - s.x_px), f32(y0 - s.y_px));
   for (int r = 0; r < kTile; r += kLanes) {
-    const f32 row = f32::iota() + f32(static_cast<float>(r));
-    const f32 v = fma(f32(s.d), row, e);
-    store(out.c + r, fma(f32(b), row, c));
-    store(out.q + r, fnma(v, v, f32(s.log2_opacity)));
+    f32 c, q;
+    row_terms(terms, f32::iota() + f32(static_cast<float>(r)), c, q);
+    store(out.c + r, c);
+    store(out.q + r, q);
   }
   static_assert(offsetof(Splat, depth) == offsetof(Splat, red) + 12 &&
                 offsetof(TileSplat, depth) == offsetof(TileSplat, red) + 12);
   __builtin_memcpy(&out.red, &s.red, 16);  // to depth
-  out.a = a;
+  out.a = s.a;
 }
 
 // Splats per turn of the loop: their alphas must fit in registers beside those of the next turn.
@@ -90,24 +87,18 @@ struct Pixels {
   f32 x;    // from the tile's corner
   int row;  // of the block's first pixel, likewise
   f32 red, green, blue, depth;
-  f32 t;  // transmittance; falls on below the limit, but from the splat that takes it there on nothing is added
-  f32 accepted_t;  // after the last splat that was added
+  Transmittance t;
 
   TS_INLINE f32 alpha(const TileSplat& s) const {
-    const f32 u = fma(f32(s.a), x, repeat4(s.c + row));
-    const f32 p = fnma(u, u, repeat4(s.q + row));
-    return keep(p >= f32(kLog2MinAlpha), min(exp2_fast(p), f32(kMaxAlpha)));
+    return alpha_at(f32(s.a), x, repeat4(s.c + row), repeat4(s.q + row));
   }
 
   TS_INLINE void add(const TileSplat& s, f32 alpha) {
-    const f32 weight = alpha * t;
-    t = t - weight;
-    const f32 w = keep(t >= f32(kMinTransmittance), weight);
+    const f32 w = t.take(alpha);
     red = fma(w, f32(s.red), red);
     green = fma(w, f32(s.green), green);
     blue = fma(w, f32(s.blue), blue);
     if (kDepth) depth = fma(w, f32(s.depth), depth);
-    accepted_t = accepted_t - w;
   }
 };
 
@@ -122,12 +113,12 @@ TS_INLINE bool blend_block(const BlendScratch& scratch, int count, int reg, int 
   const f32 zero(0.0f);
   if (first_batch) {
     px.red = px.green = px.blue = px.depth = zero;
-    px.t = px.accepted_t = f32(1.0f);
+    px.t = {f32(1.0f), f32(1.0f)};
   } else {
     px.red = load_block(planes, reg), px.green = load_block(planes + kTilePixels, reg);
     px.blue = load_block(planes + 2 * kTilePixels, reg);
-    px.accepted_t = load_block(planes + 3 * kTilePixels, reg);
-    px.t = load_block(running_t, reg);
+    px.t.accepted = load_block(planes + 3 * kTilePixels, reg);
+    px.t.running = load_block(running_t, reg);
     if (kDepth) px.depth = load_block(planes + 4 * kTilePixels, reg);
   }
 
@@ -147,7 +138,7 @@ TS_INLINE bool blend_block(const BlendScratch& scratch, int count, int reg, int 
         px.add(splat(i + j), alpha[j]);
       }
       for (int j = 0; j < kGroup; ++j) alpha[j] = next[j];
-      alive = any(px.t >= t_stop);
+      alive = any(px.t.running >= t_stop);
     }
     if (alive)
       for (int j = 0; j < kGroup; ++j) px.add(splat(i + j), alpha[j]);
@@ -155,10 +146,10 @@ TS_INLINE bool blend_block(const BlendScratch& scratch, int count, int reg, int 
 
   store_block(planes, reg, px.red), store_block(planes + kTilePixels, reg, px.green);
   store_block(planes + 2 * kTilePixels, reg, px.blue);
-  store_block(planes + 3 * kTilePixels, reg, px.accepted_t);
-  store_block(running_t, reg, px.t);
+  store_block(planes + 3 * kTilePixels, reg, px.t.accepted);
+  store_block(running_t, reg, px.t.running);
   if (kDepth) store_block(planes + 4 * kTilePixels, reg, px.depth);
-  return any(px.t >= t_stop);
+  return any(px.t.running >= t_stop);
 }
 
 template <bool kDepth>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // finish — one tile's planes to the image.
-// Maths    ops/finish.h; NV12 by ITU-R BT.709: Y = 16 + 219 (0.2126 R + 0.7152 G + 0.0722 B),
-//          Cb = 128 + 224 (B - Y') / 1.8556, Cr = 128 + 224 (R - Y') / 1.5748
+// Maths    ops/finish.h, math/finish.h
 // Launch   one 16x16 tile
 // Reads    planes [kTilePlanes][256] f32     Writes   its pixels, 1.5 to 12 B each, and 4 B each of alpha and depth
 // Cost     O(pixels); bound by the writes
@@ -9,8 +8,9 @@
 //          neighbouring words to the same lane
 // Edges    tiles over the right and lower border write only what lies inside
 // Oracle   tests/reference/finish.py      Bench  bench/ops/bench_raster.py
+#include "math/finish.h"
+
 #include "cpu/kernels/kernels.h"
-#include "math/lanes.h"
 
 TS_TARGET_BEGIN
 
@@ -112,11 +112,6 @@ TS_INLINE void over_u8(const FinishArgs& args, const Rect& rect, float* planes) 
   }
 }
 
-// max() first: it turns NaN into 0.
-TS_INLINE f32 saturate(f32 x) { return min(max(x, f32(0.0f)), f32(1.0f)); }
-TS_INLINE i32 to_byte(f32 x) { return round_to_int(saturate(x) * f32(255.0f)); }
-TS_INLINE i32 word_of(i32 a, i32 b, i32 c, i32 d) { return a | (b << 8) | (c << 16) | (d << 24); }
-
 TS_INLINE void write_rgba8(const FinishArgs& args, const Rect& rect, const float* planes, bool opaque) {
   for (int y = 0; y < rect.h; ++y) {
     alignas(64) int32_t pixels[kTile];
@@ -126,7 +121,7 @@ TS_INLINE void write_rgba8(const FinishArgs& args, const Rect& rect, const float
       i32 a(255);
       if (!opaque) {  // C / (1 - T)
         const f32 alpha = f32(1.0f) - load(p + 3 * kTilePixels);
-        const f32 scale = f32(1.0f) / max(alpha, f32(1e-6f));
+        const f32 scale = straight_scale(alpha);
         r = r * scale, g = g * scale, b = b * scale;
         a = to_byte(alpha);
       }
@@ -157,18 +152,6 @@ TS_INLINE void write_f32(const FinishArgs& args, const Rect& rect, const float* 
   for (int i = 0; i < kTilePixels; i += kLanes)
     store3(pixels + 3 * i, load(planes + i), load(planes + kTilePixels + i), load(planes + 2 * kTilePixels + i));
   write_rows<12>(args, rect, pixels);
-}
-
-TS_INLINE f32 luma_of(f32 r, f32 g, f32 b) { return fma(r, f32(0.2126f), fma(g, f32(0.7152f), b * f32(0.0722f))); }
-
-// Nearest: the sum is positive.
-TS_INLINE i32 to_code(f32 x, float scale, float zero) { return truncate_to_int(fma(x, f32(scale), f32(zero + 0.5f))); }
-TS_INLINE i32 luma_code(f32 v) { return to_code(v, 219.0f, 16.0f); }
-
-// Cb, then Cr.
-TS_INLINE i32 chroma_codes(f32 r, f32 g, f32 b) {
-  const f32 v = luma_of(r, g, b);
-  return to_code(b - v, 224.0f / 1.8556f, 128.0f) | (to_code(r - v, 224.0f / 1.5748f, 128.0f) << 8);
 }
 
 // Tiles are even and so is the image: a 2x2 cell never straddles a border.

@@ -58,7 +58,7 @@ def read_curves(path: Path) -> dict[str, Array]:
 
 
 def faces_of(voice: _core.Voice) -> Faces:
-    engine = _core.Engine(1)
+    engine = _core.Engine(1, "cpu")
 
     def faces(samples: Array, fps: float) -> dict[str, Array]:
         speech = _core.Speech(engine, voice, RATE_HZ, 1, fps, head=0.0, blink=0.0)

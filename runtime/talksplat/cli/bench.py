@@ -13,12 +13,14 @@ from .._text import printable
 from .live_options import ChunkMs, LatencyMs, TracePath, require_trace
 from .options import (
     AvatarPath,
+    Device,
     Json,
     MotionFps,
     Precision,
     Size,
     Threads,
     note,
+    note_device,
     parse_size,
     require_motion_fps,
     require_speech_fps,
@@ -40,6 +42,7 @@ def bench(
         typer.Option("--frames", min=1, max=1_000_000, help="Frames to measure, after a warm-up; 300 if absent."),
     ] = None,
     size: Size = None,
+    device: Device = "auto",
     threads: Threads = 0,
     precision: Precision = "default",
     motion: Annotated[
@@ -90,7 +93,7 @@ def bench(
     require_speech_fps(fps)
     require_trace(trace, {"AVATAR": avatar, "--audio": audio})
     begin = time.perf_counter()
-    head = load(avatar, threads=threads, precision=precision)
+    head = load(avatar, device, threads, precision)
     load_ms = (time.perf_counter() - begin) * 1e3
     if live:
         from .bench_live import Plan
@@ -113,8 +116,9 @@ def bench(
         "gaussians": head.n_gaussians,
         "machine": _machine(head),
     }
-    if _networked(head):
+    if _networked(head) and result["stages_us"]["deform"]["p50"] > 0:
         result["deform"] = _deform(head, precision, result["stages_us"]["deform"]["p50"])
+    note_device(head.engine, note)
     _print(result, json, _show)
 
 
@@ -245,6 +249,8 @@ def _machine(head: Avatar) -> dict[str, Any]:
         "cpu": cpu_model(),
         "cpus": cpu_count(),
         "threads": head.threads,
+        "device": head.engine.device,
+        "device_name": head.engine.device_name,
         "isa": head.isa,
         "talksplat": __version__,
         "python": platform.python_version(),
@@ -256,15 +262,18 @@ def _show(result: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from .machine import size_text
+    from .machine import in_words, size_text
 
-    machine = result["machine"]
     width, height = result["size"]
     table = Table()
     table.add_column("ms")
     for name in ("p50", "p95", "p99"):
         table.add_column(name, justify="right")
-    rows = {**result["stages_us"], "wall (Python)": result["wall_us"]}
+    # A GPU draws a frame as one graph: it tells how long the whole of it took.
+    stages = {
+        stage: us for stage, us in result["stages_us"].items() if us["p99"] > 0 or result["machine"]["device"] == "cpu"
+    }
+    rows = {**stages, "wall (Python)": result["wall_us"]}
     for stage, values in rows.items():
         table.add_row(stage, *(f"{value / 1e3:.3f}" for value in values.values()))
     console = Console(highlight=False, markup=False)
@@ -284,5 +293,5 @@ def _show(result: dict[str, Any]) -> None:
         f"{result['visible']:.0f} visible, {result['instances']:.0f} instances\n"
         f"load {result['load_ms']:.1f} ms, first frame {result['first_frame_ms']:.1f} ms; resident "
         f"{size_text(result['resident_bytes'])}, scratch {size_text(result['scratch_bytes'])}\n"
-        f"{machine['cpu']}, {machine['threads']} of {machine['cpus']} CPUs, {machine['isa']}, {result['precision']}"
+        f"{in_words(result['machine'])}, {result['precision']}"
     )

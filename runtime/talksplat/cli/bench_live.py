@@ -205,7 +205,7 @@ def show(result: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from .machine import size_text
+    from .machine import in_words, size_text
 
     console = Console(highlight=False, markup=False)
     width, height = result["size"]
@@ -250,5 +250,5 @@ def show(result: dict[str, Any]) -> None:
         + f"\nsound was pushed up to {result['fed_late_ms']:.1f} ms late\n"
         f"memory {size_text(memory['before'])} before, {size_text(memory['warm'])} warm, "
         f"{size_text(memory['after'])} in the end; of sessions {size_text(result['session_bytes'])}\n"
-        f"{machine['cpu']}, {machine['threads']} of {machine['cpus']} CPUs, {machine['isa']}, {result['precision']}"
+        f"{in_words(machine)}, {result['precision']}"
     )

@@ -21,15 +21,17 @@ def outcome(check: Callable[[], None]) -> str:
     return PASSED
 
 
-def drawing() -> None:
+def drawing(device: str = "cpu") -> None:
     """One opaque white Gaussian in the middle of a black picture is brightest there and nowhere at the rim."""
     import numpy as np
 
+    from ..engine import Engine
     from ..rasterize import rasterize
 
+    engine = Engine(device, threads=1)
     lens = [[64.0, 0, 16], [0, 64.0, 16], [0, 0, 1]]
     image = rasterize(
-        [[0, 0, 2]], [[1, 0, 0, 0]], [[0.08, 0.08, 0.08]], [1.0], [[1, 1, 1]], np.eye(4), lens, 32, 32, threads=1
+        [[0, 0, 2]], [[1, 0, 0, 0]], [[0.08, 0.08, 0.08]], [1.0], [[1, 1, 1]], np.eye(4), lens, 32, 32, engine=engine
     )
     if not (image[15:17, 15:17].min() > 0.9 and image[15:17, 15:17].max() <= 1 and image[0].max() == 0):
         raise RuntimeError(f"the middle is {image[16, 16].tolist()}, the rim {image[0].max()}")

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json as text
+from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from typing import Any
 
@@ -26,11 +28,15 @@ PACKAGES = {
     "pytest-benchmark": "the bench suite",
 }
 EXTRAS = {"pytest-benchmark": "talksplat[bench]"}
-CHECKS = {"draws": checks.drawing, "hears sound": checks.decoding, "writes video": checks.encoding}
+CHECKS: dict[str, Callable[[], None]] = {
+    "draws": checks.drawing,
+    "hears sound": checks.decoding,
+    "writes video": checks.encoding,
+}
 
 
 def doctor(json: Json = False) -> None:
-    """Check this installation: instruction sets, threads, packages, what is built in, and whether it works.
+    """Check this installation: CPU and GPUs, packages, what is built in, and whether it works.
 
     The exit code is 1 if something of it does not.
     """
@@ -53,10 +59,16 @@ def _examine() -> dict[str, Any]:
 
     threads, used, wrong = cpu_count(), None, None
     try:
-        engine = Engine()
+        engine = Engine("cpu")
         threads, used = engine.threads, engine.isa
     except DeviceError as error:  # TALKSPLAT_ISA names what this CPU does not have
         wrong = str(error)
+    system = _core.system_info()
+    gpus = [] if system["why_no_gpu"] else [gpu["device"] for gpu in system["gpus"]]
+    tried: dict[str, Callable[[], None]] = {
+        **CHECKS,
+        **{f"draws on {gpu}": partial(checks.drawing, gpu) for gpu in gpus},
+    }
     packages = {}
     for name, use in PACKAGES.items():
         version = _version(name)
@@ -72,13 +84,14 @@ def _examine() -> dict[str, Any]:
         "cpus": cpu_count(),
         "threads": threads,
         "isa": {"available": _core.isa_names(), "used": used, "error": wrong},
-        "devices": ["cpu"],
+        "devices": ["cpu", *gpus],
+        "gpu": system,
         "h264": _h264(packages),
         "aac": _aac(packages),
         "voice": _voice(),
         "demo": _demo(),
         "packages": packages,
-        "checks": {name: outcome(check) if wrong is None else f"failed: {wrong}" for name, check in CHECKS.items()},
+        "checks": {name: outcome(check) if wrong is None else f"failed: {wrong}" for name, check in tried.items()},
     }
 
 
@@ -128,7 +141,7 @@ def _demo() -> dict[str, Any]:
     from ..avatar import load
 
     try:
-        demo = load(DEMO, threads=1)
+        demo = load(DEMO, "cpu", 1)
     except TalksplatError as error:
         return {"error": str(error)}
     return {"name": demo.name, "gaussians": demo.n_gaussians, "bytes": demo.info["file_bytes"]}
@@ -149,6 +162,26 @@ def _demo_text(demo: dict[str, Any]) -> str:
     return f"{demo['name']}: {demo['gaussians']} Gaussians, {size_text(demo['bytes'])}"
 
 
+def _version_text(version: int) -> str:
+    return f"{version // 1000}.{version % 1000 // 10}"
+
+
+def _driver_text(gpu: dict[str, Any]) -> str:
+    needed = gpu["oldest_driver_version"]
+    least = f"; the kernels need {_version_text(needed)} or newer" if needed else ""
+    return f"CUDA {_version_text(gpu['driver_version'])}{least}" if gpu["driver_version"] else f"none{least}"
+
+
+def _gpu_text(gpu: dict[str, Any]) -> str:
+    seen = (
+        f"{one['device']} is {one['name']}, {size_text(one['bytes'])}, compute capability "
+        f"{one['capability'] // 10}.{one['capability'] % 10}"
+        for one in gpu["gpus"]
+    )
+    unused = gpu["why_no_gpu"]
+    return "; ".join((*seen, *([f"not used: {unused}"] if unused else [])))
+
+
 def _show(found: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -161,6 +194,10 @@ def _show(found: dict[str, Any]) -> None:
     table.add_row("CPU", f"{found['cpu']}; {found['cpus']} CPUs, {found['threads']} threads used")
     isa = found["isa"]
     table.add_row("instruction set", f"{isa['used'] or isa['error']} (available: {', '.join(isa['available'])})")
+    gpu = found["gpu"]
+    table.add_row("GPU", _gpu_text(gpu))
+    table.add_row("NVIDIA driver", _driver_text(gpu))
+    table.add_row("GPU kernels", gpu["kernels"] or "none in this build")
     h264 = found["h264"] or "missing: video files are MPEG-4 part 2, which is larger. pip install --upgrade av"
     table.add_row("H.264", h264)
     table.add_row("AAC", found["aac"] or "missing: videos cannot have sound. pip install --upgrade av")

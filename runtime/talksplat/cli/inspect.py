@@ -23,7 +23,7 @@ def inspect(avatar: AvatarPath, json: Json = False) -> None:
     """Show what is in an avatar file and what can be done with it."""
     from ..avatar import load
 
-    found = _describe(load(avatar, threads=1))
+    found = _describe(load(avatar, "cpu", 1))
     if json:
         import json as text
 

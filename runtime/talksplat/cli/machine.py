@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from typing import Any
 
 
 def cpu_model() -> str:
@@ -24,6 +25,13 @@ def cpu_count() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def in_words(machine: dict[str, Any]) -> str:
+    """What drew, and on what machine; of what bench says of a machine."""
+    cpu = f"{machine['cpu']}, {machine['threads']} of {machine['cpus']} CPUs"
+    gpu = machine["device_name"]
+    return f"{gpu} ({machine['device']}), {machine['isa']}; {cpu}" if gpu else f"{cpu}, {machine['isa']}"
 
 
 def resident_bytes() -> int | None:

@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .streams import say
+
+if TYPE_CHECKING:
+    from ..engine import Engine
 
 MAX_SIDE = 16384  # of the core
 
@@ -60,6 +64,10 @@ Size = Annotated[
         "--size", metavar="WxH", help="Pixels; the avatar's own if absent. The picture is scaled to the height."
     ),
 ]
+Device = Annotated[
+    str,
+    typer.Option("--device", help="auto (a GPU if one can be used, else the CPU), cpu, cuda or cuda:N."),
+]
 Threads = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0 for one per CPU.")]
 Precision = Annotated[
     str, typer.Option("--precision", help="default, reference (networks in float32), or fast (within 1.5/255 of it).")
@@ -78,3 +86,11 @@ Front = Annotated[str | None, typer.Option("--front", help="Of a still scene, wh
 def note(text: str) -> None:
     """A remark for people, beside the output."""
     say(text)
+
+
+def note_device(engine: Engine, remark: Callable[[str], None]) -> None:
+    """Where this machine has a GPU that was not asked to stay away, and the CPU drew all the same: why."""
+    from .. import _core
+
+    if engine.note and _core.system_info()["gpus"]:
+        remark(f"note: the CPU draws: {engine.note}")

@@ -17,6 +17,7 @@ from .options import (
     AudioPath,
     AvatarPath,
     Blink,
+    Device,
     Front,
     Head,
     MotionFps,
@@ -28,6 +29,7 @@ from .options import (
     Up,
     is_avatar,
     note,
+    note_device,
     parse_size,
     require_motion_fps,
     require_speech_fps,
@@ -100,6 +102,7 @@ def render(
     mouth: Mouth = 1.0,
     head: Head = 1.0,
     blink: Blink = 1.0,
+    device: Device = "auto",
     threads: Threads = 0,
     precision: Precision = "default",
     seconds: Annotated[float | None, typer.Option("--seconds", min=0.0, help="Stop after so many seconds.")] = None,
@@ -161,7 +164,7 @@ def render(
         require_stdout()
     require_target(output)
     remark = (lambda text: None) if quiet else note
-    actor = load(avatar, threads=threads, precision=precision)
+    actor = load(avatar, device, threads, precision)
     width, height = pixels or actor.size
     # rgba8 is asked for to see through: the avatar's own background would fill it.
     behind = ("none" if format == "rgba8" else "avatar") if background is None else background
@@ -213,6 +216,7 @@ def render(
     took = time.perf_counter() - begin
     for found in () if heard is None else heard.notes:
         remark(f"note: {found}")
+    note_device(actor.engine, remark)
     if writer.left_over is not None:
         remark(f"note: {writer.left_over} and what follows it are of an earlier render")
     if live is not None:

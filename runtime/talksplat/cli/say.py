@@ -14,6 +14,7 @@ from .live_options import ChunkMs, LatencyMs, TracePath, require_trace
 from .options import (
     AvatarPath,
     Blink,
+    Device,
     Head,
     Mouth,
     Precision,
@@ -22,6 +23,7 @@ from .options import (
     Threads,
     is_avatar,
     note,
+    note_device,
     parse_size,
     require_speech_fps,
 )
@@ -83,6 +85,7 @@ def say(
     mouth: Mouth = 1.0,
     head: Head = 1.0,
     blink: Blink = 1.0,
+    device: Device = "auto",
     threads: Threads = 0,
     precision: Precision = "default",
     seconds: Annotated[float | None, typer.Option("--seconds", min=0.0, help="Stop after so many seconds.")] = None,
@@ -109,7 +112,7 @@ def say(
         require_stdout()
         if sys.stdout.isatty():
             raise typer.BadParameter("raw pictures on a terminal help nobody: redirect them to a file or a program")
-    actor = load(avatar, threads=threads, precision=precision)
+    actor = load(avatar, device, threads, precision)
     chunk = CHUNK_MS if chunk_ms is None else chunk_ms
     source = _source(audio, rate, channels, chunk, microphone)
     options = {
@@ -134,6 +137,7 @@ def say(
         stats = session.stats()
         if shown.trace is not None and trace is not None:
             shown.trace.save(trace)
+    note_device(actor.engine, remark)
     remark(f"{shown.frames} frames: {in_words({name: getattr(stats, name) for name in STATS})}")
 
 

@@ -59,6 +59,6 @@ def encoding(x: Tensor, waves: int) -> Tensor:
 
     The form of NeRF (Mildenhall et al. 2020) without its factor pi.
     """
-    angle = x[..., None] * 2.0 ** torch.arange(waves, dtype=x.dtype)
+    angle = x[..., None] * 2.0 ** torch.arange(waves, dtype=x.dtype, device=x.device)
     pairs = torch.stack([torch.sin(angle), torch.cos(angle)], dim=-1).flatten(-2)
     return torch.cat([x[..., None], pairs], dim=-1).flatten(-2)

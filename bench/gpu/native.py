@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""gpu_bench, run and read."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gpu.heads import Head
+
+
+class BenchFailed(RuntimeError):
+    """gpu_bench ended with an error; says which call, and what it said."""
+
+
+@dataclass(frozen=True)
+class Native:
+    """program: the executable.  environment: added to this process's.  repeats: draws that are timed.
+    small: everything at its least, for a driver that computes on the CPU."""
+
+    program: Path
+    environment: Mapping[str, str]
+    repeats: int = 50
+    small: bool = False
+
+    def device(self) -> dict[str, Any]:
+        return self._run("device", *(["--copy-bytes", "4096"] if self.small else []))
+
+    def frames(self, head: Head, batch: int, format: str = "rgba8", precision: str = "fast") -> dict[str, Any]:
+        return self._run("frames", *self.scene(head, batch, precision), "--format", format)
+
+    def kernels(self, head: Head, batch: int, precision: str = "fast") -> dict[str, Any]:
+        return self._run("kernels", *self.scene(head, batch, precision))
+
+    def scene(self, head: Head, batch: int, precision: str) -> list[str]:
+        width, height = head.size
+        return [
+            "--avatar", str(head.avatar), "--controls", str(head.controls), "--size", f"{width}x{height}",
+            "--precision", precision, "--batch", str(batch),
+        ]  # fmt: skip
+
+    def command(self, mode: str, *words: str) -> list[str]:
+        hold = ["--hold-turns", "0"] if self.small else []
+        return [str(self.program), mode, "--repeats", str(self.repeats), *hold, *words]
+
+    def _run(self, mode: str, *words: str) -> dict[str, Any]:
+        done = self.run(self.command(mode, *words))
+        if done.returncode:
+            said = done.stderr.strip().splitlines() or ["nothing"]
+            raise BenchFailed(f"{' '.join(['gpu_bench', mode, *words])} ended with {done.returncode}: {said[-1]}")
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
+
+    def run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, env=os.environ | dict(self.environment), capture_output=True, text=True)
