@@ -10,23 +10,25 @@
 
 namespace ts::cuda {
 
-// Arrays side by side from an address on, each aligned for any access of a warp.
+// Arrays side by side from an address on, each aligned for any access of a warp where the address is: the same arrays
+// are as far from each other over all addresses.
 class Layout {
  public:
-  explicit Layout(uint64_t base) : base_(base), end_(base) {}
+  explicit Layout(uint64_t base) : base_(base) {}
 
   template <class T>
   T* take(uint64_t n) {
-    end_ = (end_ + kAlign - 1) / kAlign * kAlign;
-    T* array = reinterpret_cast<T*>(end_);
-    end_ += n * sizeof(T);
+    bytes_ = (bytes_ + kAlign - 1) / kAlign * kAlign;
+    T* array = reinterpret_cast<T*>(base_ + bytes_);
+    bytes_ += n * sizeof(T);
     return array;
   }
-  uint64_t bytes() const { return end_ - base_; }
+  uint64_t bytes() const { return bytes_; }
 
  private:
   static constexpr uint64_t kAlign = 256;  // as cuMemAlloc aligns
-  uint64_t base_, end_;
+  const uint64_t base_;
+  uint64_t bytes_ = 0;
 };
 
 enum class MemoryKind {

@@ -44,8 +44,8 @@ class CudaBackend final : public Backend {
   Status make_frame(std::shared_ptr<const BackendModel> model, const Canvas& canvas,
                     std::unique_ptr<BackendFrame>& frame) override {
     std::unique_ptr<CudaFrame> made;
-    TS_RETURN_IF_ERROR(CudaFrame::make(*device_, std::static_pointer_cast<const CudaModel>(std::move(model)), canvas,
-                                       max_instances_, made));
+    TS_RETURN_IF_ERROR(CudaFrame::make(*device_, *cpu_, std::static_pointer_cast<const CudaModel>(std::move(model)),
+                                       canvas, max_instances_, made));
     frame = std::move(made);
     return {};
   }

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "cuda/blend.h"
+#include "cuda/deform.h"
 #include "cuda/frame.h"
 #include "cuda/pose.h"
 #include "cuda/raster.h"
@@ -14,13 +15,15 @@ namespace {
 
 CudaFrame& frame_of(const DrawCall& call) { return static_cast<CudaFrame&>(*call.frame); }
 
-// Jobs of nothing, which kernels leave at once.
-void make_empty(const DrawJobs& jobs, const Extents& extents) {
+// Jobs of nothing, which kernels leave at once; they may look at the status first.
+void make_empty(const DrawJobs& jobs, const Extents& extents, LayerStatus* status) {
   std::fill_n(jobs.pose, extents.frames, PoseJob{});
-  std::fill_n(jobs.project, extents.layers, ProjectJob{});
-  std::fill_n(jobs.sort, extents.layers, SortJob{});
-  std::fill_n(jobs.bin, extents.layers, BinJob{});
-  std::fill_n(jobs.status, extents.layers, LayerStatus{});
+  std::fill_n(jobs.deform, extents.branches, DeformJob{});
+  for (int64_t i = 0; i < extents.layers; ++i) {
+    jobs.project[i] = {}, jobs.sort[i] = {}, jobs.bin[i] = {}, jobs.status[i] = {};
+    jobs.project[i].status = jobs.bin[i].status = status + i;
+    jobs.sort[i].status = status + i;
+  }
   std::fill_n(jobs.blend, extents.frames, BlendJob{});
   std::fill_n(jobs.blend_alone, extents.alone, BlendJob{});
   std::fill_n(jobs.dilate, extents.alone, DilateJob{});
@@ -68,7 +71,7 @@ Status Batch::begin(JobCursor& cursor) {
   Side& side = sides_[side_];
   if (side.in_flight) TS_RETURN_IF_ERROR(side.done.wait());
   side.in_flight = false;
-  make_empty(side.host, extents_);
+  make_empty(side.host, extents_, side.device.status);
   cursor = {};
   cursor.host = side.host, cursor.device = side.device;
   return {};
@@ -81,6 +84,7 @@ Status Batch::upload(const Side& side) const {
 
 Status Batch::launch(const DrawJobs& jobs) const {
   TS_RETURN_IF_ERROR(launch_pose(stream_, extents_, jobs));
+  TS_RETURN_IF_ERROR(launch_deform(stream_, extents_, jobs));
   TS_RETURN_IF_ERROR(launch_raster(stream_, extents_, jobs));
   return launch_blend(stream_, extents_, jobs);
 }

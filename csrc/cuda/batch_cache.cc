@@ -5,29 +5,8 @@
 #include <utility>
 
 namespace ts::cuda {
-namespace {
-
-// The next number up with all but its first `bits` bits 0: draws of about the same size share a graph, whose blocks past
-// the end of a smaller job leave at once.
-template <class T>
-T rounded_up(T x, int bits) {
-  T step = 1;
-  while (x >> bits > step - 1) step *= 2;
-  return (x + step - 1) / step * step;
-}
-
-Extents rounded_up(Extents e) {
-  for (int64_t* count : {&e.frames, &e.layers, &e.alone}) *count = rounded_up(*count, 1);
-  for (int64_t* size : {&e.vertices, &e.triangles, &e.gaussians, &e.splats, &e.tiles, &e.width, &e.height})
-    *size = rounded_up(*size, 3);
-  e.control_bytes = rounded_up(e.control_bytes, 3);
-  return e;
-}
-
-}  // namespace
-
 Status BatchCache::take(const Extents& needed, std::unique_ptr<Batch>& batch) {
-  const Extents extents = rounded_up(needed);
+  const Extents extents = needed.rounded_up();
   {
     const std::lock_guard<std::mutex> lock(lock_);
     const auto found = std::find_if(kept_.begin(), kept_.end(), [&](const std::unique_ptr<Batch>& kept) {

@@ -15,30 +15,36 @@ namespace {
 constexpr auto kDeviceError = StatusCode::kDeviceError;
 constexpr int kLeastCapability = 75;  // Turing: mma.sync of 16x8x8 halves, and 64 KiB of shared memory
 
-int attribute(const Driver& driver, CUdevice_attribute which, CUdevice device) {
-  int value = 0;
-  return driver.cuDeviceGetAttribute(&value, which, device) == CUDA_SUCCESS ? value : 0;
-}
-
 // What the driver says of a device without a context on it.
-Status describe(const Driver& driver, int ordinal, CUdevice& device, CudaDevice& described) {
-  char name[256] = "?";
+struct Description {
+  CUdevice device = 0;
+  CudaDevice of_system;
+  SharedMemory shared;
+};
+
+Status describe(const Driver& driver, int ordinal, Description& d) {
+  char name[256] = "";
   size_t bytes = 0;
-  CUresult result = driver.cuDeviceGet(&device, ordinal);
-  if (result == CUDA_SUCCESS) result = driver.cuDeviceGetName(name, sizeof name, device);
-  if (result == CUDA_SUCCESS) result = driver.cuDeviceTotalMem_v2(&bytes, device);
-  if (result != CUDA_SUCCESS) {
-    return error(kDeviceError,
-                 "cuda:%d cannot be asked what it is: %s. See whether nvidia-smi works, or use "
-                 "device=\"cpu\".",
-                 ordinal, driver.name_of(result).c_str());
-  }
-  described.name = printable(name);
-  described.bytes = bytes;
-  described.major = attribute(driver, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device);
-  described.minor = attribute(driver, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device);
-  described.multiprocessors = attribute(driver, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device);
-  return {};
+  CUresult result = driver.cuDeviceGet(&d.device, ordinal);
+  if (result == CUDA_SUCCESS) result = driver.cuDeviceGetName(name, sizeof name, d.device);
+  if (result == CUDA_SUCCESS) result = driver.cuDeviceTotalMem_v2(&bytes, d.device);
+  const auto ask = [&](CUdevice_attribute which) {
+    int value = 0;
+    if (result == CUDA_SUCCESS) result = driver.cuDeviceGetAttribute(&value, which, d.device);
+    return value;
+  };
+  d.of_system.name = printable(name);
+  d.of_system.bytes = bytes;
+  d.of_system.major = ask(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
+  d.of_system.minor = ask(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+  d.of_system.multiprocessors = ask(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+  d.shared.per_block = static_cast<uint64_t>(ask(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN));
+  d.shared.per_processor = static_cast<uint64_t>(ask(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR));
+  d.shared.reserved = static_cast<uint64_t>(ask(CU_DEVICE_ATTRIBUTE_RESERVED_SHARED_MEMORY_PER_BLOCK));
+  if (result == CUDA_SUCCESS) return {};
+  return error(kDeviceError,
+               "cuda:%d does not say what it is: %s. See whether nvidia-smi works, or use device=\"cpu\".", ordinal,
+               driver.name_of(result).c_str());
 }
 
 }  // namespace
@@ -68,27 +74,28 @@ Status Device::open(int ordinal, std::unique_ptr<Device>& device) {
 }
 
 Status Device::find(int ordinal) {
-  int n = 0;
-  driver_.cuDeviceGetCount(&n);
+  const int n = driver_.devices;
   if (ordinal < 0 || ordinal >= n) {
     return error(kDeviceError,
                  "cuda:%d is not here: this machine has %d GPU%s, cuda:0%s%s. CUDA_VISIBLE_DEVICES hides others.",
                  ordinal, n, n == 1 ? "" : "s", n == 1 ? "" : " to cuda:", n == 1 ? "" : std::to_string(n - 1).c_str());
   }
-  CudaDevice described;
-  TS_RETURN_IF_ERROR(describe(driver_, ordinal, device_, described));
-  const int capability = 10 * described.major + described.minor;
+  Description described;
+  TS_RETURN_IF_ERROR(describe(driver_, ordinal, described));
+  const CudaDevice& device = described.of_system;
+  const int capability = 10 * device.major + device.minor;
+  device_ = described.device;
   id_ = "cuda:" + std::to_string(ordinal);
-  name_ = described.name;
+  name_ = device.name;
   isa_ = "sm_" + std::to_string(capability);
-  multiprocessors_ = described.multiprocessors;
-  block_shared_bytes_ = attribute(driver_, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, device_);
+  multiprocessors_ = device.multiprocessors;
+  shared_memory_ = described.shared;
   if (capability >= kLeastCapability) return {};
   return error(
       kDeviceError,
       "%s (%s) has compute capability %d.%d; the kernels need 7.5 (Turing, such as GTX 16 and RTX 20) or newer. "
       "Use device=\"cpu\".",
-      id(), name(), described.major, described.minor);
+      id(), name(), device.major, device.minor);
 }
 
 Status Device::load_kernels() {
@@ -107,6 +114,12 @@ Status Device::load_kernels() {
                            " " #kernel));
   TS_CUDA_KERNELS(TS_FIND)
 #undef TS_FIND
+  // More than 48 KiB of shared memory for a block has to be asked for.
+  for (const CUfunction function : {kernels_.deform_fast_kernel.function, kernels_.deform_reference_kernel.function}) {
+    TS_RETURN_IF_ERROR(check(driver_.cuFuncSetAttribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                                                        static_cast<int>(shared_memory_.per_block)),
+                             "give kernels its shared memory"));
+  }
   return {};
 }
 
@@ -168,12 +181,10 @@ Status list_cuda_devices(CudaSystem& system) {
   const Status loaded = cuda::Driver::load(driver);
   system.driver_version = driver.version;
   TS_RETURN_IF_ERROR(loaded);
-  int n = 0;
-  driver.cuDeviceGetCount(&n);
-  for (int ordinal = 0; ordinal < n; ++ordinal) {
-    cuda::CUdevice unused;
-    system.devices.emplace_back();
-    TS_RETURN_IF_ERROR(cuda::describe(driver, ordinal, unused, system.devices.back()));
+  for (int ordinal = 0; ordinal < driver.devices; ++ordinal) {
+    cuda::Description described;
+    TS_RETURN_IF_ERROR(cuda::describe(driver, ordinal, described));
+    system.devices.push_back(described.of_system);
   }
   if (cuda::kFatbinBytes == 0) return error(cuda::kDeviceError, "cuda: %s", cuda::kFatbinWhyNone);
   return {};

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "core/status.h"
+#include "cuda/deform_plan.h"
 #include "cuda/driver.h"
 #include "kernels/cuda/list.h"
 
@@ -40,7 +41,7 @@ class Device {
   const char* name() const { return name_.c_str(); }  // "NVIDIA GeForce RTX 2060"
   const char* isa() const { return isa_.c_str(); }    // "sm_75"
   int multiprocessors() const { return multiprocessors_; }
-  int block_shared_bytes() const { return block_shared_bytes_; }  // that a block may have, if its kernel asks for it
+  const SharedMemory& shared_memory() const { return shared_memory_; }
 
   // kDeviceError for what is not CUDA_SUCCESS: "cuda:0 (NAME) cannot <what>: <error>.", and what to do.
   Status check(CUresult result, const char* what) const;
@@ -66,7 +67,8 @@ class Device {
   CUmodule module_ = nullptr;
   Kernels kernels_;
   std::string id_, name_, isa_;
-  int multiprocessors_ = 0, block_shared_bytes_ = 0;
+  int multiprocessors_ = 0;
+  SharedMemory shared_memory_;
   std::mutex turn_;
   mutable std::atomic<int> lost_{CUDA_SUCCESS};  // what it was lost by
 };

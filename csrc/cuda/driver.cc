@@ -34,10 +34,10 @@ Status open_library(void*& library) {
                reason, least_driver_release(kFatbinCudaVersion));
 }
 
-Status initialise(const Driver& driver) {
-  const CUresult result = driver.cuInit(0);
-  int n = 0;
-  if (result == CUDA_SUCCESS && driver.cuDeviceGetCount(&n) == CUDA_SUCCESS && n > 0) return {};
+Status initialise(Driver& driver) {
+  CUresult result = driver.cuInit(0);
+  if (result == CUDA_SUCCESS) result = driver.cuDeviceGetCount(&driver.devices);
+  if (result == CUDA_SUCCESS && driver.devices > 0) return {};
   if (result == CUDA_SUCCESS || result == CUDA_ERROR_NO_DEVICE) {
     return error(
         kDeviceError,
@@ -64,7 +64,10 @@ Status Driver::load(Driver& driver) {
   // The version comes first, because an old driver lacks functions, and says so better by its number.
   const auto get_version = reinterpret_cast<CUresult (*)(int*)>(dlsym(library, "cuDriverGetVersion"));
   if (!get_version || get_version(&driver.version) != CUDA_SUCCESS)
-    return error(kDeviceError, "cuda: libcuda.so.1 does not say its version, so it is not NVIDIA's driver.");
+    return error(
+        kDeviceError,
+        "cuda: libcuda.so.1 does not say its version, so it is not NVIDIA's driver. Look at TALKSPLAT_LIBCUDA and "
+        "LD_LIBRARY_PATH, or use device=\"cpu\".");
   const int least = least_driver_version(kFatbinCudaVersion);
   if (driver.version < least) {
     return error(kDeviceError,
@@ -93,29 +96,6 @@ std::string Driver::name_of(CUresult result) const {
   cuGetErrorString(result, &text);
   if (!name) return "error " + std::to_string(result);
   return std::string(name) + (text ? " (" + std::string(text) + ")" : "");
-}
-
-bool is_lost(CUresult result) {
-  switch (result) {
-    case CUDA_ERROR_DEINITIALIZED:
-    case CUDA_ERROR_DEVICE_UNAVAILABLE:
-    case CUDA_ERROR_ECC_UNCORRECTABLE:
-    case CUDA_ERROR_CONTAINED:
-    case CUDA_ERROR_ILLEGAL_ADDRESS:
-    case CUDA_ERROR_LAUNCH_TIMEOUT:
-    case CUDA_ERROR_CONTEXT_IS_DESTROYED:
-    case CUDA_ERROR_ASSERT:
-    case CUDA_ERROR_HARDWARE_STACK_ERROR:
-    case CUDA_ERROR_ILLEGAL_INSTRUCTION:
-    case CUDA_ERROR_MISALIGNED_ADDRESS:
-    case CUDA_ERROR_INVALID_ADDRESS_SPACE:
-    case CUDA_ERROR_INVALID_PC:
-    case CUDA_ERROR_LAUNCH_FAILED:
-    case CUDA_ERROR_UNKNOWN:
-      return true;
-    default:
-      return false;
-  }
 }
 
 int least_driver_version(int toolkit_version) {

@@ -48,7 +48,9 @@ enum CUdevice_attribute : int {
   CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT = 16,
   CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR = 75,
   CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR = 76,
+  CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR = 81,
   CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN = 97,
+  CU_DEVICE_ATTRIBUTE_RESERVED_SHARED_MEMORY_PER_BLOCK = 111,
 };
 
 enum CUfunction_attribute : int { CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8 };
@@ -103,6 +105,7 @@ struct Driver {
   TS_CUDA_DRIVER(TS_MEMBER)
 #undef TS_MEMBER
   int version = 0;  // the newest CUDA that it serves: 13000 is 13.0
+  int devices = 0;
 
   // Finds libcuda.so.1, or what TALKSPLAT_LIBCUDA names, and initialises it. kDeviceError: there is none, it is too old
   // for this build's kernels, or it has no device. `version` is set as soon as it is known.
@@ -112,7 +115,28 @@ struct Driver {
 };
 
 // After these every call on the device fails until the process has given it back.
-bool is_lost(CUresult result);
+inline bool is_lost(CUresult result) {
+  switch (result) {
+    case CUDA_ERROR_DEINITIALIZED:
+    case CUDA_ERROR_DEVICE_UNAVAILABLE:
+    case CUDA_ERROR_ECC_UNCORRECTABLE:
+    case CUDA_ERROR_CONTAINED:
+    case CUDA_ERROR_ILLEGAL_ADDRESS:
+    case CUDA_ERROR_LAUNCH_TIMEOUT:
+    case CUDA_ERROR_CONTEXT_IS_DESTROYED:
+    case CUDA_ERROR_ASSERT:
+    case CUDA_ERROR_HARDWARE_STACK_ERROR:
+    case CUDA_ERROR_ILLEGAL_INSTRUCTION:
+    case CUDA_ERROR_MISALIGNED_ADDRESS:
+    case CUDA_ERROR_INVALID_ADDRESS_SPACE:
+    case CUDA_ERROR_INVALID_PC:
+    case CUDA_ERROR_LAUNCH_FAILED:
+    case CUDA_ERROR_UNKNOWN:
+      return true;
+    default:
+      return false;
+  }
+}
 
 // The oldest driver that runs kernels which a toolkit of this CUDA version built: its CUDA version, and its release as
 // NVIDIA numbers them ("R580"). Within a major version drivers run what newer toolkits built; sm_120 came with 12.8.

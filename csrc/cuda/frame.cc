@@ -9,8 +9,9 @@
 
 namespace ts::cuda {
 
-CudaFrame::CudaFrame(Device& device, std::shared_ptr<const CudaModel> model, const Canvas& canvas)
+CudaFrame::CudaFrame(Device& device, const Backend& cpu, std::shared_ptr<const CudaModel> model, const Canvas& canvas)
     : device_(device),
+      cpu_(cpu),
       model_(std::move(model)),
       canvas_(canvas),
       fast_(canvas.precision != Precision::kReference),
@@ -25,11 +26,11 @@ CudaFrame::~CudaFrame() {
   static_cast<void>(finish_use());
 }
 
-Status CudaFrame::make(Device& device, std::shared_ptr<const CudaModel> model, const Canvas& canvas,
+Status CudaFrame::make(Device& device, const Backend& cpu, std::shared_ptr<const CudaModel> model, const Canvas& canvas,
                        uint32_t max_instances, std::unique_ptr<CudaFrame>& frame) {
   const Current current(device);
   TS_RETURN_IF_ERROR(current.status());
-  std::unique_ptr<CudaFrame> made(new CudaFrame(device, std::move(model), canvas));
+  std::unique_ptr<CudaFrame> made(new CudaFrame(device, cpu, std::move(model), canvas));
   made->divide_into_layers();
   TS_RETURN_IF_ERROR(made->claim(max_instances));
   TS_RETURN_IF_ERROR(Batch::make(device, made->extents_, true, made->own_batch_));
@@ -47,7 +48,8 @@ void CudaFrame::divide_into_layers() {
   for (size_t i = 0; i < n_layers; ++i) {
     Layer& layer = layers_[i];
     layer.first = first;
-    layer.memory.size.n = branches.empty() ? view.gaussians.n : branches[i].n;
+    if (!branches.empty()) layer.branch = &branches[i];
+    layer.memory.size.n = layer.branch ? layer.branch->n : view.gaussians.n;
     if (n_layers > 1 && branches[i].dilate_px > 1) layer.dilate_px = branches[i].dilate_px;
     first += layer.memory.size.n;
   }
@@ -56,6 +58,10 @@ void CudaFrame::divide_into_layers() {
 Status CudaFrame::claim(uint32_t max_instances) {
   extents_.frames = 1;
   add_pose(model_->view(), extents_);
+  const DeformConstants* constants = nullptr;
+  TS_RETURN_IF_ERROR(model_->deform(fast_, constants));
+  constants->add_to(extents_);
+  deform_ = std::make_unique<DeformFrame>(model_->view(), *constants);
   const int width = canvas_.width, height = canvas_.height;
   for (Layer& layer : layers_) {
     LayerSize& size = layer.memory.size;
@@ -70,6 +76,7 @@ Status CudaFrame::claim(uint32_t max_instances) {
   TS_RETURN_IF_ERROR(picture_.make_host());
   return arena_.make("a frame", [&](Layout& layout) {
     rows_.place(layout, model_->view(), model_->rig());
+    deformed_.place(layout, model_->view());
     for (Layer& layer : layers_) {
       layer.memory.place(layout, layer.memory.size);
       if (layer.dilate_px > 0) layer.alone.place(layout, width, height, canvas_.depth);
@@ -79,7 +86,8 @@ Status CudaFrame::claim(uint32_t max_instances) {
 }
 
 uint64_t CudaFrame::bytes() const {
-  return arena_.bytes() + picture_.bytes() + own_batch_->bytes() + joints_.bytes() + host_rows_.bytes();
+  return arena_.bytes() + picture_.bytes() + own_batch_->bytes() + joints_.bytes() + deform_->bytes() +
+         host_rows_.bytes();
 }
 
 GaussianView CudaFrame::posed() const {
@@ -87,6 +95,16 @@ GaussianView CudaFrame::posed() const {
   view.mean = rows_.mean, view.quat = rows_.quat, view.scale = rows_.scale;
   view.opacity = model_->opacity(), view.color = model_->color();
   return view;
+}
+
+GaussianView CudaFrame::gaussians_of(const Layer& layer, const GaussianView& posed, bool to_rgb) const {
+  return layer.branch ? deformed_.after(*layer.branch, layer.first, posed, to_rgb) : posed;
+}
+
+Status CudaFrame::write_pose_jobs(const FrameControl& control, const float* eye_w, JobCursor& cursor) {
+  TS_RETURN_IF_ERROR(joints_.write_job(control.pose, model_->view(), model_->rig(), rows_, cursor));
+  deform_->write_jobs(cpu_, control.vector, posed(), deformed_, eye_w, cursor);
+  return {};
 }
 
 Status CudaFrame::write_jobs(const DrawCall& call, JobCursor& cursor) {
@@ -100,13 +118,14 @@ Status CudaFrame::write_jobs(const DrawCall& call, JobCursor& cursor) {
     TS_RETURN_IF_ERROR(finish_use());
     TS_RETURN_IF_ERROR(picture_.reserve(call.background));
   }
-  TS_RETURN_IF_ERROR(joints_.write_job(call.control.pose, model_->view(), model_->rig(), rows_, cursor));
+  float eye_w[3];
+  camera_position(call.camera, eye_w);
+  TS_RETURN_IF_ERROR(write_pose_jobs(call.control, eye_w, cursor));
   BlendJob& blend = cursor.host.blend[cursor.frame];
   picture_.write_job(call.image, call.background, call.on_device != nullptr, blend);
   for (const Layer& layer : layers_) {
-    const LayerMemory& memory = layer.memory;
-    memory.write_jobs(rows_of(args.gaussians, layer.first, memory.size.n), call.camera, call.dilation, cursor);
-    BlendLayer in_stack = memory.blend_layer();
+    layer.memory.write_jobs(gaussians_of(layer, args.gaussians, true), call.camera, call.dilation, cursor);
+    BlendLayer in_stack = layer.memory.blend_layer();
     if (layer.dilate_px > 0) {
       layer.alone.write_jobs(in_stack, canvas_.width, canvas_.height, layer.dilate_px, cursor);
       in_stack = layer.alone.blend_layer();
@@ -161,9 +180,7 @@ Status CudaFrame::finish_use() {
 
 Status CudaFrame::pose(const FrameControl& control) {
   TS_RETURN_IF_ERROR(finish_use());
-  TS_RETURN_IF_ERROR(own_batch_->prepare([&](JobCursor& cursor) {
-    return joints_.write_job(control.pose, model_->view(), model_->rig(), rows_, cursor);
-  }));
+  TS_RETURN_IF_ERROR(own_batch_->prepare([&](JobCursor& cursor) { return write_pose_jobs(control, nullptr, cursor); }));
   return launch_pose(own_batch_->stream(), extents_, own_batch_->jobs());
 }
 
@@ -182,22 +199,34 @@ Status CudaFrame::vertices(const FrameControl& control, const float*& position) 
 Status CudaFrame::gaussians(const FrameControl& control, GaussianView& view) {
   const Current current(device_);
   TS_RETURN_IF_ERROR(current.status());
-  const GaussianView on_device = posed();
-  const auto n = static_cast<size_t>(on_device.n);
-  const Stream& stream = own_batch_->stream();
-  view = model_->view().gaussians;
-  float* to = host_rows_.reserve((3 + 4 + 3) * n);
-  const auto download = [&](const float* rows, size_t columns, const float*& shown) {
-    shown = to;
-    to += columns * n;
-    return stream.download(const_cast<float*>(shown), rows, columns * n * sizeof(float));
-  };
   Status status = pose(control);
-  if (status.ok()) status = download(on_device.mean, 3, view.mean);
-  if (status.ok()) status = download(on_device.quat, 4, view.quat);
-  if (status.ok()) status = download(on_device.scale, 3, view.scale);
+  if (status.ok()) status = launch_deform(own_batch_->stream(), extents_, own_batch_->jobs());
+  if (status.ok()) status = download_gaussians(view);
   const Status finished = own_batch_->finish();
   return status.ok() ? finished : status;
+}
+
+Status CudaFrame::download_gaussians(GaussianView& view) {
+  const Stream& stream = own_batch_->stream();
+  const GaussianView on_device = posed();
+  const int64_t n = on_device.n, colors = color_stride(on_device);
+  view = on_device;
+  float* to = host_rows_.reserve(static_cast<size_t>((3 + 4 + 3 + 1 + colors) * n));
+  for (const float* GaussianView::* rows :
+       {&GaussianView::mean, &GaussianView::quat, &GaussianView::scale, &GaussianView::opacity, &GaussianView::color}) {
+    const int64_t columns = rows == &GaussianView::quat      ? 4
+                            : rows == &GaussianView::opacity ? 1
+                            : rows == &GaussianView::color   ? colors
+                                                             : 3;
+    view.*rows = to;
+    for (const Layer& layer : layers_) {
+      const GaussianView of = gaussians_of(layer, on_device, false);
+      const int64_t floats = columns * of.n;
+      TS_RETURN_IF_ERROR(stream.download(to, of.*rows, static_cast<uint64_t>(floats) * sizeof(float)));
+      to += floats;
+    }
+  }
+  return {};
 }
 
 }  // namespace ts::cuda

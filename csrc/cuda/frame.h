@@ -12,6 +12,7 @@
 #include "cuda/arena.h"
 #include "cuda/batch.h"
 #include "cuda/blend.h"
+#include "cuda/deform.h"
 #include "cuda/model.h"
 #include "cuda/picture.h"
 #include "cuda/pose.h"
@@ -22,8 +23,8 @@ namespace ts::cuda {
 
 class CudaFrame final : public BackendFrame {
  public:
-  // max_instances: of a layer.
-  static Status make(Device& device, std::shared_ptr<const CudaModel> model, const Canvas& canvas,
+  // cpu: makes the conditions of networks, and outlives the frame. max_instances: of a layer.
+  static Status make(Device& device, const Backend& cpu, std::shared_ptr<const CudaModel> model, const Canvas& canvas,
                      uint32_t max_instances, std::unique_ptr<CudaFrame>& frame);
   ~CudaFrame() override;
 
@@ -46,25 +47,33 @@ class CudaFrame final : public BackendFrame {
  private:
   struct Layer {
     LayerMemory memory;
-    int64_t first = 0;  // Gaussian
-    int dilate_px = 0;  // 0: it is drawn with the others
+    const DeformBranch* branch = nullptr;  // nullptr: the program has none
+    int64_t first = 0;                     // Gaussian
+    int dilate_px = 0;                     // 0: it is drawn with the others
     AloneMemory alone;
   };
 
-  CudaFrame(Device& device, std::shared_ptr<const CudaModel> model, const Canvas& canvas);
+  CudaFrame(Device& device, const Backend& cpu, std::shared_ptr<const CudaModel> model, const Canvas& canvas);
   void divide_into_layers();
   Status claim(uint32_t max_instances);
   GaussianView posed() const;  // on the device
+  // A layer's Gaussians on the device, after the program. to_rgb: as seen from an eye, where the program adds to SH.
+  GaussianView gaussians_of(const Layer& layer, const GaussianView& posed, bool to_rgb) const;
+  Status write_pose_jobs(const FrameControl& control, const float* eye_w, JobCursor& cursor);
   Status pose(const FrameControl& control);
+  Status download_gaussians(GaussianView& view);
   Status finish_use();
 
   Device& device_;
+  const Backend& cpu_;
   const std::shared_ptr<const CudaModel> model_;
   const Canvas canvas_;
   const bool fast_;
   Arena arena_;
   PosedRows rows_;
+  DeformedRows deformed_;
   PoseJoints joints_;
+  std::unique_ptr<DeformFrame> deform_;
   std::vector<Layer> layers_;
   Picture picture_;
   Extents extents_;

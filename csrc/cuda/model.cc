@@ -32,4 +32,23 @@ Status CudaModel::upload() {
   return stream.finish();
 }
 
+uint64_t CudaModel::bytes() const {
+  const std::lock_guard<std::mutex> lock(packing_);
+  uint64_t bytes = arena_.bytes();
+  for (const auto& deform : deform_) bytes += deform ? deform->bytes() : 0;
+  return bytes;
+}
+
+Status CudaModel::deform(bool fast, const DeformConstants*& constants) const {
+  const std::lock_guard<std::mutex> lock(packing_);
+  std::unique_ptr<DeformConstants>& kept = deform_[fast];
+  if (!kept) {
+    auto made = std::make_unique<DeformConstants>(device_);
+    TS_RETURN_IF_ERROR(made->make(view_, fast));
+    kept = std::move(made);
+  }
+  constants = kept.get();
+  return {};
+}
+
 }  // namespace ts::cuda

@@ -3,9 +3,11 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <mutex>
 
 #include "core/status.h"
 #include "cuda/arena.h"
+#include "cuda/deform.h"
 #include "cuda/pose.h"
 #include "ops/backend.h"
 
@@ -15,12 +17,14 @@ class CudaModel final : public BackendModel {
  public:
   static Status make(const Device& device, const ModelView& view, std::shared_ptr<const CudaModel>& model);
 
-  uint64_t bytes() const override { return arena_.bytes(); }
+  uint64_t bytes() const override;
   const Device& device() const { return device_; }
   const ModelView& view() const { return view_; }
   const PoseRig& rig() const { return rig_; }
   const float* opacity() const { return opacity_; }
   const float* color() const { return color_; }
+  // Packed and uploaded when the first frame of that precision is made. The context is current.
+  Status deform(bool fast, const DeformConstants*& constants) const;
 
  private:
   CudaModel(const Device& device, const ModelView& view)
@@ -32,6 +36,8 @@ class CudaModel final : public BackendModel {
   Arena arena_;
   PoseRig rig_;
   float *opacity_ = nullptr, *color_ = nullptr;  // as in ModelView::gaussians
+  mutable std::mutex packing_;
+  mutable std::unique_ptr<DeformConstants> deform_[2];  // reference, fast
 };
 
 }  // namespace ts::cuda

@@ -128,7 +128,7 @@ Status PoseJoints::write_job(const PoseControl& control, const ModelView& view, 
 void add_pose(const ModelView& view, Extents& extents) {
   extents.vertices = slots_of(view.mesh.v);
   extents.triangles = view.binding.follow == PoseFollow::kTriangle ? slots_of(view.binding.n_triangles) : 0;
-  extents.gaussians = slots_of(view.binding.n);
+  extents.gaussians = view.binding.n;
   extents.control_bytes +=
       JobCursor::control_bytes<float>(view.mesh.s) + JobCursor::control_bytes<float>(12 * view.skeleton.j);
 }
@@ -136,7 +136,7 @@ void add_pose(const ModelView& view, Extents& extents) {
 Status launch_pose(const Stream& stream, const Extents& extents, const DrawJobs& jobs) {
   const Kernels& kernels = stream.device().kernels();
   const Jobs<PoseJob> args{jobs.pose};
-  const auto launch = [&](const Kernel<Jobs<PoseJob>>& kernel, int64_t rows, int64_t rows_per_block) {
+  const auto launch = [&](const Kernel<Jobs<PoseJob>>& kernel, int64_t rows, int rows_per_block) {
     return stream.launch(kernel, (rows + rows_per_block - 1) / rows_per_block, extents.frames, kPoseThreads, args);
   };
   TS_RETURN_IF_ERROR(launch(kernels.pose_vertices_kernel, extents.vertices, kPoseVertices));

@@ -63,7 +63,7 @@ struct Part {
   int first_tile;
 };
 TS_DEVICE Part part_of(const BinJob& job) {
-  const uint32_t windows = static_cast<uint32_t>(bin_windows(tiles_of(job)));
+  const uint32_t windows = larger(static_cast<uint32_t>(bin_windows(tiles_of(job))), 1u);  // also of an empty job
   Part part;
   part.chunk = static_cast<int>(blockIdx.x / windows), part.window = static_cast<int>(blockIdx.x % windows);
   part.first_tile = part.window * kBinWindow;
