@@ -20,7 +20,7 @@ from pathlib import Path
 
 from resources import Resources, read_log, warnings_in
 from sass import find_cuobjdump, instructions_per_evaluation, listing_of
-from tables import resource_table, table_in, toolkit_of, with_table
+from tables import RESOURCES, resource_table, table_in, toolkit_of, with_table
 
 HERE = Path(__file__).resolve().parent
 MAX_FATBIN_BYTES = 1 << 20
@@ -135,10 +135,10 @@ def main(arguments: list[str]) -> int:
         page = HERE / "README.md"
         text = page.read_text()
         if write:
-            page.write_text(with_table(text, table))
-        elif toolkit_of(table_in(text)) != toolkit:
-            print(f"kernels/README.md: its table is of nvcc {toolkit_of(table_in(text))}, and not compared")
-        elif table_in(text) != table:
+            page.write_text(with_table(text, RESOURCES, table))
+        elif toolkit_of(table_in(text, RESOURCES)) != toolkit:
+            print(f"kernels/README.md: its table is of nvcc {toolkit_of(table_in(text, RESOURCES))}, and not compared")
+        elif table_in(text, RESOURCES) != table:
             wrong.append("kernels/README.md: its table is not of this build. `make kernels` writes it.")
     for sentence in wrong:
         print(sentence, file=sys.stderr)

@@ -11,8 +11,9 @@ _STACK = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) b
 _USED = re.compile(r"Used (\d+) registers")
 _SHARED = re.compile(r"(\d+) bytes smem")
 
-REGISTERS = 65536  # of a multiprocessor, from sm_75 to sm_120
-REGISTERS_AT_ONCE = 256  # a warp's come in units of so many
+# Of a multiprocessor of sm_75, the smallest of them: CUDA C++ Programming Guide, technical specifications.
+REGISTERS, SHARED_BYTES, WARPS = 65536, 64 << 10, 32
+REGISTERS_AT_ONCE, SHARED_AT_ONCE = 256, 256  # a warp's and a block's come in units of so many
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,10 @@ def warnings_in(log: str) -> list[str]:
     return list(dict.fromkeys(line.strip() for line in log.splitlines() if re.search(r"\bwarning\b", line)))
 
 
-def blocks_of(registers: int, threads: int) -> int:
-    """Blocks of a kernel whose registers a multiprocessor holds at once."""
-    warp = -(-registers * 32 // REGISTERS_AT_ONCE) * REGISTERS_AT_ONCE
-    return REGISTERS // (warp * (threads // 32))
+def warps_at_once(used: Resources, threads: int) -> int:
+    """Warps of a kernel, in whole blocks, that a multiprocessor of sm_75 holds; dynamic shared memory not counted."""
+    registers = -(-used.registers * 32 // REGISTERS_AT_ONCE) * REGISTERS_AT_ONCE
+    shared = -(-used.shared_bytes // SHARED_AT_ONCE) * SHARED_AT_ONCE
+    warps = threads // 32
+    blocks = min(REGISTERS // (registers * warps), WARPS // warps, SHARED_BYTES // shared if shared else WARPS)
+    return blocks * warps

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables of kernels/README.md that a build fills in."""
+"""The tables of kernels/README.md, which programs of this folder fill in."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 
-from resources import Resources, blocks_of
+from resources import Resources, warps_at_once
 
-BEGIN, END = "<!-- kernels/gate.py writes from here -->\n", "<!-- to here -->\n"
+RESOURCES = "<!-- kernels/gate.py writes from here -->\n"
+ESTIMATES = "<!-- kernels/estimates.py writes from here -->\n"
+END = "<!-- to here -->\n"
 
 
 def toolkit_of(text: str) -> str:
@@ -28,30 +30,29 @@ def resource_table(
 ) -> str:
     """Markdown. threads: of a block, of every kernel in a frame's order."""
     lines = [
-        f"By nvcc {toolkit}: shared memory of a block, registers of a thread by architecture, and the warps of it, of",
-        "32 at most, that a multiprocessor of sm_75 holds. Nothing is spilled, and nothing lies in local memory. The",
-        f"fat binary has {round(fatbin_bytes / 1024)} KiB.",
+        f"By nvcc {toolkit}; the fat binary has {round(fatbin_bytes / 1024)} KiB.",
         "",
-        f"| kernel | threads | shared, B | {' | '.join(sm[3:] for sm in architectures)} | warps |",
+        f"| kernel | threads | shared, B | {' | '.join(architectures)} | warps |",
         f"|---|---:|---:|{'---:|' * len(architectures)}---:|",
     ]
     for name, n in threads.items():
         used = [found[name, sm] for sm in architectures]
         shared = max(one.shared_bytes for one in used)
-        warps = min(blocks_of(used[0].registers, n), 1024 // n) * n // 32
+        warps = warps_at_once(used[0], n)
         registers = " | ".join(str(one.registers) for one in used)
         lines.append(f"| `{name.removesuffix('_kernel')}` | {n} | {shared:,} | {registers} | {warps} |")
     return "\n".join(lines) + "\n"
 
 
-def table_in(page: str) -> str:
-    """What lies between the marks. Raises ValueError for a page without them."""
-    begin, end = page.find(BEGIN), page.find(END)
-    if begin < 0 or end < begin:
-        raise ValueError(f"kernels/README.md: must have the lines {BEGIN.strip()!r} and {END.strip()!r}.")
-    return page[begin + len(BEGIN) : end]
+def table_in(page: str, mark: str) -> str:
+    """What lies between a mark and the next END. Raises ValueError for a page without them."""
+    begin = page.find(mark)
+    end = page.find(END, begin)
+    if begin < 0 or end < 0:
+        raise ValueError(f"kernels/README.md: must have the lines {mark.strip()!r} and {END.strip()!r}.")
+    return page[begin + len(mark) : end]
 
 
-def with_table(page: str, table: str) -> str:
-    """The page with another table between its marks."""
-    return page.replace(BEGIN + table_in(page) + END, BEGIN + table + END)
+def with_table(page: str, mark: str, table: str) -> str:
+    """The page with another table there."""
+    return page.replace(mark + table_in(page, mark) + END, mark + table + END)

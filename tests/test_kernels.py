@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import estimates
 import gate
 import pytest
 import resources
@@ -61,9 +62,22 @@ def test_warnings_are_found_once() -> None:
     ]
 
 
-@pytest.mark.parametrize(("registers", "threads", "blocks"), [(64, 256, 4), (65, 256, 3), (40, 256, 6), (128, 256, 2)])
-def test_blocks_that_registers_leave_room_for(registers: int, threads: int, blocks: int) -> None:
-    assert resources.blocks_of(registers, threads) == blocks
+@pytest.mark.parametrize(
+    ("registers", "shared", "threads", "warps"),
+    [
+        (64, 0, 256, 32),
+        (65, 0, 256, 24),
+        (32, 0, 256, 32),
+        (128, 0, 256, 16),
+        (80, 768, 128, 24),
+        (64, 32768, 256, 16),
+        (64, 32769, 256, 8),
+        (64, 0, 1024, 32),
+        (72, 0, 1024, 0),
+    ],
+)
+def test_warps_that_there_is_room_for(registers: int, shared: int, threads: int, warps: int) -> None:
+    assert resources.warps_at_once(Resources(registers, shared, 0, 0), threads) == warps
 
 
 # ---- the gate ----
@@ -108,11 +122,30 @@ def test_a_table_is_written_between_its_marks() -> None:
     found = everywhere("a_kernel", Resources(40, 9216, 0, 0))
     table = tables.resource_table({"a_kernel": 256}, ARCHITECTURES, found, "13.0.88", 4096)
     assert "| `a` | 256 | 9,216 | 40 | 40 | 40 | 40 | 40 | 40 | 32 |\n" in table
-    page = f"before\n{tables.BEGIN}old\n{tables.END}after\n"
-    assert tables.with_table(page, table) == f"before\n{tables.BEGIN}{table}{tables.END}after\n"
+    page = f"before\n{tables.ESTIMATES}x\n{tables.END}{tables.RESOURCES}old\n{tables.END}after\n"
+    assert tables.with_table(page, tables.RESOURCES, table) == page.replace("old\n", table)
     assert tables.toolkit_of(table) == "13.0.88"
     with pytest.raises(ValueError, match=r"kernels/README\.md: must have the lines '<!-- kernels/gate"):
-        tables.with_table("before\nafter\n", table)
+        tables.with_table("before\nafter\n", tables.RESOURCES, table)
+
+
+def test_estimates_are_those_of_the_page() -> None:
+    """`python kernels/estimates.py --write` brings them up to date."""
+    page = (ROOT / "kernels" / "README.md").read_text()
+    assert tables.table_in(page, tables.ESTIMATES) == estimates.estimates()
+
+
+def test_an_estimate_is_of_what_is_slower() -> None:
+    gpu = estimates.Gpu("played", multiprocessors=10, clock_hz=1e9, bytes_per_s=1e9, launch_us=1)
+    issue = 1e6 / (10 * 4 * 1e9 * estimates.ISSUE_SHARE) * 1e6
+    memory = 1e6 / (1e9 * estimates.BANDWIDTH_SHARE) * 1e6
+    for work, us in (
+        (estimates.Work("a", 1, 1000, 32, 1e6, 0, 0), issue),
+        (estimates.Work("half of the multiprocessors", 1, 10, 128, 1e6, 0, 0), 2 * issue),
+        (estimates.Work("a", 1, 1000, 32, 1e6, 5e5, 5e5), memory),
+        (estimates.Work("launches", 3, 1000, 32, 10, 0, 0), 3),
+    ):
+        assert work.us(gpu) == pytest.approx(us)
 
 
 def run_gate(folder: Path, log: str, kernels: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:

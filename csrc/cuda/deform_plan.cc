@@ -155,21 +155,22 @@ class DeformPlanner {
 
   Value& value(int i) { return values_[static_cast<size_t>(i)]; }
   int width(int i) const { return branch_.values[static_cast<size_t>(i)].width; }
-  int64_t value_words(int width) const { return int64_t{kDeformSquareSize} * squares_of(width); }
-  int64_t column_words(int columns) const { return columns * (plan_.rows_ + kDeformColumnGap) / kVector; }
+  // In uint4s.
+  int64_t value_size(int width) const { return int64_t{kDeformSquareSize} * squares_of(width); }
+  int64_t column_size(int columns) const { return columns * (plan_.rows_ + kDeformColumnGap) / kVector; }
   int32_t& added(DeformTarget target) { return plan_.layout_.added[static_cast<int>(target)]; }
 
   // What is added lives to the end: it lies before all else, where it leaves no gaps.
   void place_added(const DeformWork& work) {
     if (work.heads.empty() || work.adds_to_sh()) return;
-    int64_t at = scratch_.take(column_words(work.n_added()));
+    int64_t at = scratch_.take(column_size(work.n_added()));
     for (const DeformStage* head : work.heads) {
       added(head->target) = static_cast<int32_t>(at);
-      at += column_words(head->outputs);
+      at += column_size(head->outputs);
     }
   }
 
-  // uint32s of constant or frame memory, from a whole word on.
+  // uint32s of constant or frame memory, from a whole uint4 on.
   int64_t keep(int64_t n) {
     const size_t at = plan_.constant_.size();
     plan_.constant_.resize(at + static_cast<size_t>(up_to(n, kVector)));
@@ -187,13 +188,13 @@ class DeformPlanner {
     if (of.place.at >= 0 || !made.rows) return of;
     const float scale = scale_of(branch_.n * made.width, [&](int64_t k) { return made.rows[k]; });
     of.scale = 1 / scale;
-    const int64_t stride = value_words(made.width), at = keep(kVector * stride * plan_.groups());
+    const int64_t stride = value_size(made.width), at = keep(kVector * stride * plan_.groups());
     of.place = {static_cast<int32_t>(at / kVector), static_cast<int32_t>(stride)};
     pack_rows(made.rows, branch_.n, made.width, static_cast<int>(plan_.rows_), plan_.halves_, scale, kept(at));
     return of;
   }
 
-  int32_t take_value(int width) { return static_cast<int32_t>(scratch_.take(value_words(width))); }
+  int32_t take_value(int width) { return static_cast<int32_t>(scratch_.take(value_size(width))); }
   int32_t place(const DeformWork& work) {
     DeformOperand& out = value(work.stage->out).place;
     const bool free = work.over >= 0 && value(work.over).place.stride == 0 && value(work.over).place.at >= 0;
@@ -282,7 +283,7 @@ class DeformPlanner {
         step_of(to_sh ? DeformStepKind::kSh : DeformStepKind::kColumns, static_cast<int>(joined.bias.size()), in);
     const float scale = matrix(joined.weight.data(), step.outputs, width(in), to_sh ? 1 : kAtOnce, step.weight);
     step.terms = terms(step.outputs, joined.bias.data(), scale * value(in).scale, 1);
-    step.columns = to_sh ? static_cast<int32_t>(scratch_.take(column_words(kDeformSquare))) : added(heads[0]->target);
+    step.columns = to_sh ? static_cast<int32_t>(scratch_.take(column_size(kDeformSquare))) : added(heads[0]->target);
     steps_.push_back(step);
   }
 
@@ -316,7 +317,7 @@ class DeformPlanner {
     const int32_t y = place(work);
 
     scores.weight = frame_at(fill.weight), scores.terms = frame_at(fill.terms);
-    scores.columns = static_cast<int32_t>(scratch_.take(column_words(n_scores)));
+    scores.columns = static_cast<int32_t>(scratch_.take(column_size(n_scores)));
     steps_.push_back(scores);
 
     DeformStep softmax = step_of(DeformStepKind::kSoftmax, n_scores);

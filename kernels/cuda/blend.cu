@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // blend — per-tile lists to pixels, front to back, layer by layer, and finish.
-// Maths    math/blend.h. Between layers: out += T layer, T *= T of the layer; a dilated layer hides as much colour as the
-//          most covered pixel near (ops/deform.h, dilate_px), and covers what it covers
+// Maths    math/blend.h. Between layers: out += T layer, T *= T of the layer; a dilated layer hides as much colour as
+//          the most covered pixel near (ops/deform.h, dilate_px), and covers what it covers
 // Launch   grid (tiles of the largest job, jobs), block 256: a tile; a warp is 8x4 of its pixels, a thread one of them
-// Phase 1  a batch of 64 splats of the tile's list: four threads a splat bring it to shared memory, with all that depends
-//          on the pixel row alone for each of the 16 rows. A barrier before, since warps still read the last batch, and one
-//          after
-// Phase 2  each warp lists the batch's splats whose mask names one of its two 4x4-pixel blocks, in order, by ballots: no
-//          other warp needs the list, so no barrier. The list is filled up to whole turns with a splat that draws nothing
+// Phase 1  a batch of 64 splats of the tile's list: four threads a splat bring it to shared memory, with all that
+//          depends on the pixel row alone for each of the 16 rows. A barrier before, since warps still read the last
+//          batch, and one after
+// Phase 2  each warp lists the batch's splats whose mask names one of its two 4x4-pixel blocks, in order, by ballots:
+//          no other warp needs the list, so no barrier. The list is filled up to whole turns with a splat that draws
+//          nothing
 // Phase 3  the listed splats, four a turn, without branches: transmittance and colours are in registers. A warp is done
 //          when no pixel of it can take more, the block when all warps are
 // Reads    instances 8 B and BlendSplat 32 B (reference: and SplatColor 16 B) per splat and tile
@@ -27,8 +28,8 @@ constexpr int kBatch = 64;  // splats
 constexpr int kTurn = 4;    // splats that a warp evaluates between two looks at its transmittances
 constexpr int kWarps = kBlendThreads / 32;
 constexpr int kNoSplat = kBatch;  // record of the one that draws nothing
-// In reference precision a layer is left out where less than this of it is seen. kMinTransmittance would not do: two opaque
-// layers may let less through, and 1e-4 of the third is more than the tolerance.
+// In reference precision a layer is left out where less than this of it is seen. kMinTransmittance would not do: two
+// opaque layers may let less through, and 1e-4 of the third is more than the tolerance.
 constexpr float kSeenTransmittance = 1e-6f;
 static_assert(kBlendThreads == kTilePixels && kBatch * 4 == kBlendThreads);
 
@@ -140,7 +141,7 @@ TS_DEVICE LayerPixel draw_layer(const BlendLayer& layer, int tiles_x, bool depth
   const float x0 = static_cast<float>(tile % tiles_x * kTile), y0 = static_cast<float>(tile / tiles_x * kTile);
   const float t_stop = kFast ? kFastTransmittance : kMinTransmittance;
   const TileList own = layer.lists[tile];
-  uint16_t* list = scratch.list[warp];
+  uint16_t* list = scratch.list[warp];  // written again behind the next batch's barriers alone
   LayerPixel p;
   for (uint32_t first = own.begin; first < own.end; first += kBatch) {
     if (!__syncthreads_or(alive)) break;
@@ -150,7 +151,6 @@ TS_DEVICE LayerPixel draw_layer(const BlendLayer& layer, int tiles_x, bool depth
     const int n = list_own(blocks, scratch, list);
     alive = depth ? add_listed<true>(scratch, list, n, x, row, t_stop, p)
                   : add_listed<false>(scratch, list, n, x, row, t_stop, p);
-    __syncwarp();  // before the list is written again
   }
   return p;
 }

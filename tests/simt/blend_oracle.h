@@ -79,7 +79,8 @@ inline void put_over(std::vector<OraclePixel>& picture, const std::vector<double
 
 inline double code(double x) { return 255 * std::min(std::max(x, 0.0), 1.0); }
 
-// The values of a format before they are rounded to codes, in the order in which its bytes or floats lie, without padding.
+// The values of a format before they are rounded to codes, in the order in which its bytes or floats lie, without
+// padding.
 inline std::vector<double> format_values(const std::vector<OraclePixel>& picture, int width, int height,
                                          ts::Format format, bool opaque) {
   std::vector<double> values;

@@ -53,7 +53,7 @@ double exponent_at(const Splat& s, int x, int y) {
   return double{s.log2_opacity} - u * u - v * v;
 }
 
-// A bit for each block of the tile that shows the splat; as a warp's of a GPU it names both blocks of 8x4 pixels or none.
+// A bit for each block of the tile that shows the splat. A warp of a GPU has 8x4 pixels: it names both blocks or none.
 uint32_t mask_of(const Splat& s, Size size, int tile) {
   const int across = ts::tiles_across(size.width);
   uint32_t mask = 0;
@@ -229,7 +229,8 @@ void compare(const ts::KernelTable& kernels, const Layer& layer, const Wanted& w
 constexpr Format kFormats[] = {Format::kRgbF32, Format::kRgba8, Format::kRgb8, Format::kNv12};
 constexpr Behind kBehinds[] = {Behind::kNothing, Behind::kColor, Behind::kImageF32, Behind::kImageU8};
 
-// A picture with empty tiles, others whose lists are of several batches, and ragged borders; odd strides where they may be.
+// A picture with empty tiles, others whose lists are of several batches, ragged borders, and odd strides where they may
+// be.
 void test_formats(const ts::KernelTable& kernels) {
   for (const Format format : kFormats) {
     const Size size = format == Format::kNv12 ? Size{38, 22} : Size{37, 21};
@@ -320,8 +321,8 @@ void test_fast(const ts::KernelTable& kernels) {
   }
 }
 
-// The CPU draws a stack from the back, each layer over the picture of what is behind it (cpu/overlay.cc); a GPU from the
-// front. They differ by roundings.
+// The CPU draws a stack from the back, each layer over the picture of what is behind it (cpu/overlay.cc); a GPU draws
+// from the front. They differ by roundings.
 double stack_difference(const ts::KernelTable& kernels, const std::vector<Layer>& layers, const Wanted& w) {
   const Background given(w.size);
   Picture want;

@@ -227,7 +227,7 @@ void test_methods() {
     SampleProgram sample;
   } methods[] = {{"EmbedTalk W=64", ts_test::embed_talk(100, 64)},
                  {"EmbedTalk W=128", ts_test::embed_talk(65, 128)},
-                 {"GaussianTalker", ts_test::gaussian_talker(48, 2, 64, 64, 128, 3)},
+                 {"GaussianTalker", ts_test::gaussian_talker(48, 2, 64, 128, 128, 3)},
                  {"TalkingGaussian", ts_test::talking_gaussian(70, 33)}};
   for (const auto& method : methods) {
     const ts_test::Deformed right = ts_test::deform_ref(method.sample, kEye);
@@ -324,7 +324,7 @@ void test_overflow() {
 }
 
 void test_warps() {
-  const SampleProgram sample = ts_test::gaussian_talker(10, 2, 64, 64, 128, 3);
+  const SampleProgram sample = ts_test::gaussian_talker(10, 2, 64, 128, 128, 3);
   const Gpu gpu(sample, true, nullptr);
   const uint64_t bytes = gpu.plans()[0].warp_bytes();
   std::printf("GaussianTalker: %llu bytes a warp\n", static_cast<unsigned long long>(bytes));
