@@ -18,7 +18,7 @@ class Backend:
 
     name: str
     device: str
-    isa: str
+    isa: str | None
 
     def __str__(self) -> str:
         return self.name
@@ -27,13 +27,16 @@ class Backend:
         return talksplat.Engine(self.device, threads, isa=self.isa)
 
 
-BACKENDS = tuple(Backend(isa, "cpu", isa) for isa in ISAS)
+CUDA = Backend("cuda", "cuda", None)
+BACKENDS = (*(Backend(isa, "cpu", isa) for isa in ISAS), CUDA)
 # Those that share avx512's kernels but for deform's matrix products.
 DEFORM_BACKENDS = (*BACKENDS, *(Backend(isa, "cpu", isa) for isa in ("avx512_bf16", "avx512_amx")))
 
 
 def missing(backend: Backend) -> str:
     """Why this machine and build cannot run it; "" if they can."""
+    if backend == CUDA:
+        return str(_core.system_info()["why_no_gpu"])
     present = _core.isa_names()
     return "" if backend.isa in present else f"{backend} is not available here (available: {', '.join(present)})"
 

@@ -12,8 +12,9 @@ from backends import BACKENDS, Backend, missing
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Pictures are compared with the CPU's. Tests that want a GPU name its driver; what the core looks for is not there.
-os.environ["TALKSPLAT_LIBCUDA"] = os.devnull
+# Pictures are compared with the CPU's. Tests that want a GPU name its driver; what the core looks for is not there,
+# unless somebody names it for the backend "cuda" (tests/gpu_check.py).
+os.environ["TALKSPLAT_LIBCUDA"] = os.environ.get("TALKSPLAT_TEST_LIBCUDA", os.devnull)
 
 
 def in_ci() -> bool:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The heads that a GPU is measured with, as files: synthetic ones of the raster benches, rigs of LAM's and FLAME's size,
-deform networks of the three methods' sizes, and the avatars that are at hand."""
+"""The heads that a GPU is measured with, as files: synthetic ones of the raster benches, rigs of LAM's and FLAME's
+size, deform networks of the three methods' sizes, and the avatars that are at hand."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def from_outside(path: Path, larger: float = 1) -> Path:
 
 
 def controls_of(avatar: talksplat.Avatar) -> np.ndarray:
-    """[FRAMES,n]: of the avatar's own clip, else numbers of these sizes for each input that does not follow the camera."""
+    """[FRAMES,n]: of the avatar's own clip, else random, for each input that does not follow the camera."""
     if avatar.clips:
         tracks = fit_motion(load_motion(f"clip:{next(iter(avatar.clips))}", avatar), avatar).controls
         frames = len(next(iter(tracks.values())))

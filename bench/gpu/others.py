@@ -3,8 +3,8 @@
 
     python bench/gpu/others.py FOLDER    (what heads.py wrote there; prints JSON)
 
-Times are of one frame to RGB in float32 that stays on the GPU, between two events of torch, medians; a frame of ours that
-they stand beside ends in the host's memory, which is in our disfavour. A program of its own, because torch and the core
+Times are of one frame to RGB in float32 that stays on the GPU, between two events of torch; a frame of ours that they
+stand beside ends in the host's memory, which is in our disfavour. A program of its own, because torch and the core
 would share one process's context and caches.
 """
 
@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "tests")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
 import numpy as np
 
@@ -42,12 +42,12 @@ def measure(folder: Path) -> dict[str, Any]:
     import torch
 
     result: dict[str, Any] = {"torch": torch.__version__, "gpu": torch.cuda.get_device_name(), "us": {}, "missing": {}}
-    for name, make in (parts := _with_gsplat(folder, result) | _networks(folder)).items():
+    parts = _with_gsplat(folder, result) | _networks(folder)
+    for name, make in parts.items():
         try:
             result["us"][name] = time_us(make())
         except (ImportError, RuntimeError, FileNotFoundError) as error:
             result["missing"][name] = str(error).strip().splitlines()[0]
-    assert parts
     return result
 
 
@@ -92,7 +92,8 @@ def raster_of(rasterization: Callable[..., Any], n: int, device: str = "cuda") -
     import torch
 
     scene, view = head_scene(n), head_view()
-    arrays = (scene.means, scene.quats, scene.scales, scene.opacities, scene.colors, view.cam_from_world[None], view.K[None])
+    cameras = (view.cam_from_world[None], view.K[None])
+    arrays = (scene.means, scene.quats, scene.scales, scene.opacities, scene.colors, *cameras)
     given = [torch.tensor(np.asarray(array, np.float32), device=device) for array in arrays]
 
     def frame() -> Any:

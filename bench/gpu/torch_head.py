@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a torch program draws a rigged head with: blendshapes, skinning and the binding as tensors, then gsplat.
 
-The plain way, one operation after the other in float32, as published code does it; nothing is fused or captured. Shapes'
-weights and joints' matrices are there before the clock starts, which favours torch. Imports torch, which is not among the
-project's dependencies.
+The plain way, one operation after the other in float32, as published code does it; nothing is fused or captured.
+Shapes' weights and joints' matrices are there before the clock starts, which favours torch. Imports torch, which is not
+among the project's dependencies.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def bytes_of(piece: str, c: Mapping[str, Any], pass_: int = 0, passes: int = 1) 
 def with_bandwidth(
     pieces: list[dict[str, Any]], counts: Mapping[str, Any], batch: int, copy_gb_per_s: float
 ) -> list[dict[str, Any]]:
-    """The pieces with the bandwidth that they reach, in GB/s and as a share of the card's copy; the upload is the bus's."""
+    """The pieces with the bandwidth that they reach, GB/s, and its share of the card's copy. Uploads cross the bus."""
     passes = sum(piece["name"] == "sort_count_kernel" for piece in pieces)
     seen: dict[str, int] = {}
     rows = []

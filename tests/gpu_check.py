@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks and measures the NVIDIA GPU of this machine, without the network: `make gpu-check`.
+
+Builds bench/gpu with the kernels; runs the tests of ops and golden vectors on the device, and compute-sanitizer where
+it is installed; draws every head of bench/gpu/heads.py on the GPU and on the CPU; times frames, batches, kernels one by
+one, and gsplat and torch where they are installed. Writes bench/results/DATE-GPU.json and .md. Exits 0 if all is right,
+1 if something is not, 2 where there is no GPU. --fake LIBRARY does all that once, small, on the tests' fake driver.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
+
+import numpy as np
+
+import talksplat
+from gpu.counters import count
+from gpu.heads import Head, make_heads
+from gpu.native import BenchFailed, Native
+from gpu.others import controls_of
+from gpu.report import page
+from gpu.traffic import with_bandwidth
+from machine import machine
+from reference import tsplat
+from shared_data import ROOT
+from talksplat import _core
+from talksplat.deform_cost import deform_cost
+
+# What has a body for a GPU: the ops' tests, and the golden vectors'.
+TESTS = ["tests/ops", "tests/runtime/test_golden.py", "-k", "cuda"]
+SMALL_TESTS = ["tests/ops/test_blend.py", "-k", "cuda and front_to_back"]
+BATCHES = (1, 4, 16, 64)
+KERNEL_BATCHES = (1, 16)
+SANITIZERS = ("memcheck", "racecheck")
+# Of the numbers of pictures in fast precision, beside the CPU's in reference precision: so many are within 2 of 255,
+# which are the 1.5 that it may be off and rounding to bytes. The rest are at the edges of splats that one of them left
+# out.
+LEAST_WITHIN = 0.999
+TIMEOUT_S = 3600
+
+
+def main() -> int:
+    options = parse_arguments()
+    if options.fake:
+        os.environ["TALKSPLAT_LIBCUDA"] = str(options.fake)
+    refused = why_not()
+    if refused:
+        print(f"gpu-check: nothing was checked. {refused}")
+        return 2
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            result = check(options, Path(folder))
+    except (BenchFailed, subprocess.SubprocessError, talksplat.TalksplatError) as error:
+        print(f"gpu-check: {error}", file=sys.stderr)
+        return 1
+    text = page(result)
+    print(text)
+    options.out.mkdir(parents=True, exist_ok=True)
+    stem = options.out / f"{result['date']}-{slug(result['gpu']['name'])}"
+    stem.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    stem.with_suffix(".md").write_text(text, encoding="utf-8")
+    print(f"Written to {stem}.json and .md")
+    wrong = faults(result)
+    for fault in wrong:
+        print(f"gpu-check: {fault}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--fake", type=Path, metavar="LIBRARY", help="libfake_cuda.so of the tests, instead of a driver"
+    )
+    parser.add_argument("--build", type=Path, default=ROOT / "build" / "gpu", help="folder to build in")
+    parser.add_argument("--program", type=Path, help="a gpu_bench that is built already")
+    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", help="folder of the results")
+    return parser.parse_args()
+
+
+def why_not() -> str:
+    """Why no GPU can be used, in one sentence; "" if one can."""
+    system = _core.system_info()
+    return str(system["why_no_gpu"])
+
+
+def check(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    small = options.fake is not None
+    environment = {"TALKSPLAT_LIBCUDA": str(options.fake)} if small else {}
+    say("building")
+    program = options.program or build(options.build, with_kernels=not small)
+    native = Native(program, environment, repeats=1 if small else 50, small=small)
+    say("writing the heads")
+    heads = make_heads(folder, small=small)
+    say("its own rates")
+    gpu = native.device()
+    result: dict[str, Any] = {
+        "date": time.strftime("%Y-%m-%d"), "fake": small, "machine": machine(), "gpu": gpu,
+        "tests": run_tests(small, str(options.fake) if small else "libcuda.so.1"),
+        "sanitizer": sanitize(native, heads), "pictures": {}, "frames": {}, "kernels": {},
+    }  # fmt: skip
+    for head in heads:
+        say(head.name)
+        result["pictures"][head.name] = compare(head)
+        result["frames"][head.name] = {
+            str(batch): native.frames(head, batch) for batch in ((1, 3) if small else BATCHES)
+        }
+        for batch in (1,) if small else KERNEL_BATCHES:
+            title = head.name if batch == 1 else f"{head.name}, {batch} frames"
+            result["kernels"][title] = measure_kernels(native, head, batch, gpu["copy_gb_per_s"])
+    say("others")
+    result["others"] = {"missing": {"all": "the driver is a fake"}} if small else measure_others(folder)
+    return result
+
+
+def say(what: str) -> None:
+    print(f"gpu-check: {what}", flush=True)
+
+
+# ---- its steps ----
+
+
+def build(folder: Path, *, with_kernels: bool) -> Path:
+    """gpu_bench. Tools are those of this Python's environment, else those on PATH."""
+    beside = Path(sys.executable).parent
+
+    def tool(name: str) -> str:
+        return str(beside / name) if (beside / name).exists() else name
+
+    ninja = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"] if shutil.which(tool("ninja")) else []
+    steps = [
+        [
+            tool("cmake"), "-S", str(ROOT), "-B", str(folder), *ninja, f"-DPython_EXECUTABLE={sys.executable}",
+            "-DTALKSPLAT_TESTS=ON", f"-DTALKSPLAT_CUDA={'ON' if with_kernels else 'OFF'}",
+        ],
+        [tool("cmake"), "--build", str(folder), "--target", "gpu_bench"],
+    ]  # fmt: skip
+    for step in steps:
+        done = subprocess.run(step, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            print(done.stdout[-8000:], file=sys.stderr)
+            raise subprocess.CalledProcessError(done.returncode, step)
+    return folder / "bench" / "gpu" / "gpu_bench"
+
+
+def run_tests(small: bool, driver: str) -> dict[str, Any]:
+    say("tests on the device")
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder) / "tests.xml"
+        words = SMALL_TESTS if small else TESTS
+        subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junit-xml={told}", *words],
+            cwd=ROOT, env=os.environ | {"TALKSPLAT_TEST_LIBCUDA": driver}, stdout=subprocess.DEVNULL, timeout=TIMEOUT_S,
+        )  # fmt: skip
+        return read_tests(told.read_text(encoding="utf-8")) | {"command": f"pytest {' '.join(words)}"}
+
+
+def read_tests(text: str) -> dict[str, Any]:
+    """Of pytest's JUnit XML."""
+    suite = ElementTree.fromstring(text).find("testsuite")
+    assert suite is not None
+    counts = {name: int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")}
+    failures = [
+        f"{case.get('classname')}.{case.get('name')}"
+        for case in suite.iter("testcase")
+        if case.find("failure") is not None or case.find("error") is not None
+    ]
+    failed = counts["failures"] + counts["errors"]
+    return {
+        "passed": counts["tests"] - failed - counts["skipped"], "failed": failed, "skipped": counts["skipped"],
+        "failures": failures,
+    }  # fmt: skip
+
+
+def sanitize(native: Native, heads: list[Head]) -> dict[str, str]:
+    """What compute-sanitizer's tools say of three frames of each head, in both precisions."""
+    sanitizer = shutil.which("compute-sanitizer")
+    if sanitizer is None:
+        return dict.fromkeys(SANITIZERS, "skipped, it is not installed")
+    once = Native(native.program, native.environment, repeats=1, small=True)
+    said = {}
+    for tool in SANITIZERS:
+        say(f"compute-sanitizer {tool}")
+        faults = []
+        for head in heads:
+            for precision in ("fast", "reference"):
+                draws = once.command("frames", *once.scene(head, 3, precision))
+                done = once.run([sanitizer, "--tool", tool, "--error-exitcode", "9", *draws])
+                if done.returncode:
+                    faults.append(f"{head.name}, {precision}: {(done.stdout.strip().splitlines() or ['nothing'])[-1]}")
+        said[tool] = f"failed: {'; '.join(faults)}" if faults else "found nothing"
+    return said
+
+
+def compare(head: Head) -> dict[str, Any]:
+    """Some pictures of the GPU's beside the CPU's."""
+    rows = controls_of(head.avatar)[::20] or [{}]
+    off = []
+    avatars = [
+        talksplat.load(head.avatar, device="cuda", precision="fast"),
+        talksplat.load(head.avatar, device="cpu", precision="reference"),
+    ]
+    for row in rows:
+        on_gpu, on_cpu = (avatar.render_frame(row, head.size, "rgb8").image.astype(int) for avatar in avatars)
+        off.append(np.abs(on_gpu - on_cpu))
+    return {"within": float(np.mean(np.stack(off) <= 2)), "worst": int(np.max(off))}
+
+
+def measure_kernels(native: Native, head: Head, batch: int, copy_gb_per_s: float) -> dict[str, Any]:
+    measured = native.kernels(head, batch)
+    counters, missing = ({}, "the driver is a fake") if native.small else count(native, head, batch)
+    file = tsplat.read(head.avatar)
+    products = sum(stage.products for stage in deform_cost(file.manifest, file.tensors) if stage.part != "condition")
+    return measured | {
+        "pieces": with_bandwidth(measured["pieces"], measured["counts"], batch, copy_gb_per_s),
+        "products": products, "counters": counters, "counters_missing": missing,
+    }  # fmt: skip
+
+
+def measure_others(folder: Path) -> dict[str, Any]:
+    command = [sys.executable, ROOT / "bench" / "gpu" / "others.py", folder]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+    if done.returncode:
+        return {"missing": {"all": (done.stderr.strip().splitlines() or ["it said nothing"])[-1]}}
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+# ---- what they come to ----
+
+
+def faults(result: dict[str, Any]) -> list[str]:
+    """What is wrong, a sentence each."""
+    tests = result["tests"]
+    wrong = []
+    if tests["failed"]:
+        wrong.append(f"{tests['failed']} tests failed on the device.")
+    if not tests["passed"]:
+        wrong.append("no test ran on the device.")
+    wrong += [f"compute-sanitizer {tool} {said}." for tool, said in result["sanitizer"].items() if "failed" in said]
+    for head, batches in result["frames"].items():
+        for batch, measured in batches.items():
+            if not (measured["repeats_alike"] and measured["batch_alike"]):
+                wrong.append(f"{head}: pictures in batches of {batch} differ from draw to draw.")
+            if measured["dropped"]:
+                wrong.append(f"{head}: {measured['dropped']} splats found no room.")
+    for head, pictures in result["pictures"].items():
+        if pictures["within"] < LEAST_WITHIN:
+            wrong.append(f"{head}: only {pictures['within']:.2%} of its pictures are the CPU's.")
+    return wrong
+
+
+def slug(name: str) -> str:
+    """Of a GPU's name, for a file's: "rtx-2060"."""
+    return re.sub(r"[^a-z0-9]+", "-", re.sub(r"nvidia|geforce", "", name.lower())).strip("-")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
