@@ -10,11 +10,13 @@
 #include <limits>
 #include <random>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "cpp/check.h"
 #include "cpu/bin.h"
 #include "cpu/kernel_table.h"
+#include "cuda/capacity.h"
 
 namespace {
 
@@ -466,6 +468,18 @@ void test_capacity() {
   require_lists({dense}, {5000}, "a dense chunk");
 }
 
+void test_instance_capacity() {
+  using ts::cuda::instance_capacity;
+  for (const auto& [n, side, per_gaussian] :
+       {std::tuple{20018, 2048, 93.7}, {20018, 1024, 26.1}, {20018, 512, 8.0}, {20018, 256, 3.2}, {152746, 2048, 17.4}})
+    CHECK(instance_capacity(n, side, side) > 3 * per_gaussian * n);
+  CHECK(instance_capacity(1, 16, 16) == 1);  // no more than there can be
+  CHECK(instance_capacity(100, 17, 16) == 200);
+  CHECK(instance_capacity(0, 512, 512) == 0);
+  CHECK(instance_capacity(10000, 2048, 2048) >= uint32_t{kBinChunk} * 128 * 128);
+  CHECK(instance_capacity(int64_t{1} << 30, 16384, 16384) == UINT32_MAX);
+}
+
 // More chunks than warps that scan them, and a capacity that ends with one.
 void test_many_chunks() {
   Layer layer(64, 48);
@@ -536,6 +550,7 @@ int main() {
   test_jobs();
   test_scan();
   test_huge_totals();
+  test_instance_capacity();
   if (!kRacesOnly) {
     test_sizes();
     test_windows();
