@@ -10,13 +10,13 @@
 // Cost     O(windows n + chunks tiles + pairs). A splat's tiles are walked in spans of four, which the 32 lanes of its
 //          warp share: a turn takes 156 instructions in count, and in scatter 156 and about 490 (sm_75). A head of 30 k
 //          (100 k) splats at 512x512 takes 3.0 (2.1) turns a warp, not the 8.3 (4.1) of a splat a lane. At worst, 32
-//          splats that each fill the window, a warp takes 256 turns, or up to 512 where a tile row is not a power of
-//          two of spans; one such splat adds 8 to 16. Bound by arithmetic at 512x512, by memory for count where tiles
-//          are many
+//          splats that each fill the window, a warp takes 256 turns, or up to 768 where windows cut tile rows and a
+//          row is no power of two of spans; one such splat adds 8 to 24. Bound by arithmetic at 512x512, by memory for
+//          count where tiles are many
 // Order    deterministic: bits set by atomics in any order are the same bits, and a place is a number of bits
 // Edges    n_visible = 0 and tiles without splats: empty lists. Too many pairs: chunks are left out whole, from the
 //          first that does not fit on, which are the farthest splats. A capacity of 0 leaves out all
-// Oracle   tests/simt/test_bin.cc      Bench  bench/ops/bench_raster.py
+// Oracle   tests/simt/test_bin.cc      Bench  bench/gpu
 //
 // count    A block is for a chunk of 256 splats and a window of 1024 tiles. `touched` has a bit for each splat at each
 //          tile: word w, in which warp w alone sets bits, has the splats of warp w. How many are set is the tile's count.
