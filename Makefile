@@ -11,6 +11,7 @@
 # make neon-check  cross-compile the core for 64-bit Arm
 # make kernels  build the GPU's kernels, install nvcc into $(VENV) if it is not here, and bring their table up to date
 # make kernels-check  hold the GPU's kernels to their limits of registers, memory and size, where nvcc is
+# make gpu-check  test and measure the NVIDIA GPU of this machine; FAKE=1: on the tests' driver, for want of one
 # make clean   remove what was built; make distclean removes $(VENV) too
 #
 # Needs a C++17 compiler, Python 3.10 or newer and make. Everything else comes from the package index, into $(VENV).
@@ -37,7 +38,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 MAKEFLAGS += --no-print-directory
 
 .PHONY: demo test test-cpp test-tsan test-clang test-python lint format bench dev pythons neon-check kernels \
-  kernels-check clean distclean typing
+  kernels-check gpu-check clean distclean typing
 .DEFAULT_GOAL := dev
 .DELETE_ON_ERROR:
 
@@ -117,6 +118,9 @@ kernels: $(VENV)/.made
 
 kernels-check: dev
 	$(BIN)/python kernels/gate.py
+
+gpu-check: dev
+	$(BIN)/python tests/gpu_check.py $(if $(FAKE),--fake)
 
 clean:
 	rm -rf build dist demo.mp4 $(VENV)/.dev $(VENV)/.installed

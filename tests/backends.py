@@ -14,11 +14,13 @@ ISAS = ("scalar", "avx2", "avx512", "neon")
 
 @dataclass(frozen=True)
 class Backend:
-    """name: for tolerances and messages.  device, isa: as in talksplat.Engine."""
+    """name: for messages.  device, isa: as in talksplat.Engine.  precision: what it is tested in where a test does not
+    say; None for the device's own, which is that of the oracle on a CPU."""
 
     name: str
     device: str
     isa: str | None
+    precision: str | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -27,15 +29,19 @@ class Backend:
         return talksplat.Engine(self.device, threads, isa=self.isa)
 
 
-CUDA = Backend("cuda", "cuda", None)
+CUDA = Backend("cuda", "cuda", None, "reference")
 BACKENDS = (*(Backend(isa, "cpu", isa) for isa in ISAS), CUDA)
-# Those that share avx512's kernels but for deform's matrix products.
-DEFORM_BACKENDS = (*BACKENDS, *(Backend(isa, "cpu", isa) for isa in ("avx512_bf16", "avx512_amx")))
+# Those that share others' kernels but for deform's matrix products.
+DEFORM_BACKENDS = (
+    *BACKENDS,
+    *(Backend(isa, "cpu", isa) for isa in ("avx512_bf16", "avx512_amx")),
+    Backend("cuda fast", "cuda", None, "fast"),
+)
 
 
 def missing(backend: Backend) -> str:
     """Why this machine and build cannot run it; "" if they can."""
-    if backend == CUDA:
+    if backend.device == "cuda":
         return str(_core.system_info()["why_no_gpu"])
     present = _core.isa_names()
     return "" if backend.isa in present else f"{backend} is not available here (available: {', '.join(present)})"
@@ -52,4 +58,5 @@ def engine_of(backend: Backend | None, threads: int = 1) -> talksplat.Engine:
 
 
 def load(path: object, backend: Backend | None = None, threads: int = 1) -> talksplat.Avatar:
-    return talksplat.load(str(path), engine=engine_of(backend, threads))
+    precision = None if backend is None else backend.precision
+    return talksplat.load(str(path), precision=precision, engine=engine_of(backend, threads))

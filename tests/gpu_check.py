@@ -4,7 +4,7 @@
 Builds bench/gpu with the kernels; runs the tests of ops and golden vectors on the device, and compute-sanitizer where
 it is installed; draws every head of bench/gpu/heads.py on the GPU and on the CPU; times frames, batches, kernels one by
 one, and gsplat and torch where they are installed. Writes bench/results/DATE-GPU.json and .md. Exits 0 if all is right,
-1 if something is not, 2 where there is no GPU. --fake LIBRARY does all that once, small, on the tests' fake driver.
+1 if something is not, 2 where there is no GPU. --fake does all that once and small, on the tests' driver.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ from talksplat.deform_cost import deform_cost
 
 # What has a body for a GPU: the ops' tests, and the golden vectors'.
 TESTS = ["tests/ops", "tests/runtime/test_golden.py", "-k", "cuda"]
-SMALL_TESTS = ["tests/ops/test_blend.py", "-k", "cuda and front_to_back"]
 BATCHES = (1, 4, 16, 64)
 KERNEL_BATCHES = (1, 16)
 SANITIZERS = ("memcheck", "racecheck")
@@ -50,19 +49,28 @@ SANITIZERS = ("memcheck", "racecheck")
 # out.
 LEAST_WITHIN = 0.999
 TIMEOUT_S = 3600
+FAKE_BUILD = ROOT / "build" / "fake"
+NOT_A_GPU = "the driver is the tests'"
 
 
 def main() -> int:
     options = parse_arguments()
-    if options.fake:
-        os.environ["TALKSPLAT_LIBCUDA"] = str(options.fake)
-    refused = why_not()
-    if refused:
-        print(f"gpu-check: nothing was checked. {refused}")
-        return 2
     try:
+        built = None
+        if options.fake:
+            built = build(fake=True)
+            os.environ["TALKSPLAT_LIBCUDA"] = str(built / "tests" / "simt" / "libfake_cuda.so")
+        refused = why_not()
+        if refused:
+            print(f"gpu-check: nothing was checked. {refused}")
+            return 2
+        native = Native(
+            (built or build(fake=False)) / "bench" / "gpu" / "gpu_bench",
+            repeats=1 if options.fake else 50,
+            small=options.fake,
+        )
         with tempfile.TemporaryDirectory() as folder:
-            result = check(options, Path(folder))
+            result = check(native, Path(folder))
     except (BenchFailed, subprocess.SubprocessError, talksplat.TalksplatError) as error:
         print(f"gpu-check: {error}", file=sys.stderr)
         return 1
@@ -81,13 +89,11 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--fake", type=Path, metavar="LIBRARY", help="libfake_cuda.so of the tests, instead of a driver"
-    )
-    parser.add_argument("--build", type=Path, default=ROOT / "build" / "gpu", help="folder to build in")
-    parser.add_argument("--program", type=Path, help="a gpu_bench that is built already")
-    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", help="folder of the results")
-    return parser.parse_args()
+    parser.add_argument("--fake", action="store_true", help="on the tests' driver, which computes on the CPU")
+    parser.add_argument("--out", type=Path, help="folder of the results; bench/results, of the fake build/fake")
+    options = parser.parse_args()
+    options.out = options.out or (FAKE_BUILD if options.fake else ROOT / "bench" / "results")
+    return options
 
 
 def why_not() -> str:
@@ -96,32 +102,27 @@ def why_not() -> str:
     return str(system["why_no_gpu"])
 
 
-def check(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    small = options.fake is not None
-    environment = {"TALKSPLAT_LIBCUDA": str(options.fake)} if small else {}
-    say("building")
-    program = options.program or build(options.build, with_kernels=not small)
-    native = Native(program, environment, repeats=1 if small else 50, small=small)
+def check(native: Native, folder: Path) -> dict[str, Any]:
+    fake = native.small
     say("writing the heads")
-    heads = make_heads(folder, small=small)
+    heads = make_heads(folder, small=fake)
     say("its own rates")
     gpu = native.device()
     result: dict[str, Any] = {
-        "date": time.strftime("%Y-%m-%d"), "fake": small, "machine": machine(), "gpu": gpu,
-        "tests": run_tests(small, str(options.fake) if small else "libcuda.so.1"),
+        "date": time.strftime("%Y-%m-%d"), "fake": fake, "machine": machine(), "gpu": gpu, "tests": run_tests(),
         "sanitizer": sanitize(native, heads), "pictures": {}, "frames": {}, "kernels": {},
     }  # fmt: skip
     for head in heads:
         say(head.name)
         result["pictures"][head.name] = compare(head)
         result["frames"][head.name] = {
-            str(batch): native.frames(head, batch) for batch in ((1, 3) if small else BATCHES)
+            str(batch): native.frames(head, batch) for batch in ((1, 3) if fake else BATCHES)
         }
-        for batch in (1,) if small else KERNEL_BATCHES:
+        for batch in (1,) if fake else KERNEL_BATCHES:
             title = head.name if batch == 1 else f"{head.name}, {batch} frames"
             result["kernels"][title] = measure_kernels(native, head, batch, gpu["copy_gb_per_s"])
     say("others")
-    result["others"] = {"missing": {"all": "the driver is a fake"}} if small else measure_others(folder)
+    result["others"] = {"missing": {"all": NOT_A_GPU}} if fake else measure_others(folder)
     return result
 
 
@@ -132,39 +133,39 @@ def say(what: str) -> None:
 # ---- its steps ----
 
 
-def build(folder: Path, *, with_kernels: bool) -> Path:
-    """gpu_bench. Tools are those of this Python's environment, else those on PATH."""
+def build(fake: bool) -> Path:
+    """gpu_bench, with the GPU's kernels or beside the tests' driver, which has them; returns the folder.
+
+    Tools are those of this Python's environment, else those on PATH.
+    """
+    say("building")
     beside = Path(sys.executable).parent
-
-    def tool(name: str) -> str:
-        return str(beside / name) if (beside / name).exists() else name
-
-    ninja = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"] if shutil.which(tool("ninja")) else []
-    steps = [
-        [
-            tool("cmake"), "-S", str(ROOT), "-B", str(folder), *ninja, f"-DPython_EXECUTABLE={sys.executable}",
-            "-DTALKSPLAT_TESTS=ON", f"-DTALKSPLAT_CUDA={'ON' if with_kernels else 'OFF'}",
-        ],
-        [tool("cmake"), "--build", str(folder), "--target", "gpu_bench"],
-    ]  # fmt: skip
-    for step in steps:
+    cmake, ninja = (str(beside / name) if (beside / name).exists() else name for name in ("cmake", "ninja"))
+    folder = FAKE_BUILD if fake else ROOT / "build" / "gpu"
+    options = ["-DTALKSPLAT_CUDA=OFF", "-DTALKSPLAT_ISAS=scalar"] if fake else ["-DTALKSPLAT_CUDA=ON"]
+    if shutil.which(ninja):
+        options += ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
+    for step in (
+        [cmake, "-S", ROOT, "-B", folder, f"-DPython_EXECUTABLE={sys.executable}", "-DTALKSPLAT_TESTS=ON", *options],
+        [cmake, "--build", folder, "--target", "gpu_bench"],
+    ):
         done = subprocess.run(step, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
             print(done.stdout[-8000:], file=sys.stderr)
             raise subprocess.CalledProcessError(done.returncode, step)
-    return folder / "bench" / "gpu" / "gpu_bench"
+    return folder
 
 
-def run_tests(small: bool, driver: str) -> dict[str, Any]:
+def run_tests() -> dict[str, Any]:
     say("tests on the device")
+    driver = os.environ.get("TALKSPLAT_LIBCUDA", "libcuda.so.1")
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder) / "tests.xml"
-        words = SMALL_TESTS if small else TESTS
         subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junit-xml={told}", *words],
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junit-xml={told}", *TESTS],
             cwd=ROOT, env=os.environ | {"TALKSPLAT_TEST_LIBCUDA": driver}, stdout=subprocess.DEVNULL, timeout=TIMEOUT_S,
         )  # fmt: skip
-        return read_tests(told.read_text(encoding="utf-8")) | {"command": f"pytest {' '.join(words)}"}
+        return read_tests(told.read_text(encoding="utf-8")) | {"command": f"pytest {' '.join(TESTS)}"}
 
 
 def read_tests(text: str) -> dict[str, Any]:
@@ -189,7 +190,7 @@ def sanitize(native: Native, heads: list[Head]) -> dict[str, str]:
     sanitizer = shutil.which("compute-sanitizer")
     if sanitizer is None:
         return dict.fromkeys(SANITIZERS, "skipped, it is not installed")
-    once = Native(native.program, native.environment, repeats=1, small=True)
+    once = Native(native.program, repeats=1, small=True)
     said = {}
     for tool in SANITIZERS:
         say(f"compute-sanitizer {tool}")
@@ -206,7 +207,7 @@ def sanitize(native: Native, heads: list[Head]) -> dict[str, str]:
 
 def compare(head: Head) -> dict[str, Any]:
     """Some pictures of the GPU's beside the CPU's."""
-    rows = controls_of(head.avatar)[::20] or [{}]
+    rows = controls_of(head.avatar)[::20]
     off = []
     avatars = [
         talksplat.load(head.avatar, device="cuda", precision="fast"),
@@ -220,7 +221,7 @@ def compare(head: Head) -> dict[str, Any]:
 
 def measure_kernels(native: Native, head: Head, batch: int, copy_gb_per_s: float) -> dict[str, Any]:
     measured = native.kernels(head, batch)
-    counters, missing = ({}, "the driver is a fake") if native.small else count(native, head, batch)
+    counters, missing = ({}, NOT_A_GPU) if native.small else count(native, head, batch)
     file = tsplat.read(head.avatar)
     products = sum(stage.products for stage in deform_cost(file.manifest, file.tensors) if stage.part != "condition")
     return measured | {

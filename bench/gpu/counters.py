@@ -27,7 +27,7 @@ def count(native: Native, head: Head, batch: int) -> tuple[dict[str, dict[str, f
     ncu = shutil.which("ncu")
     if ncu is None:
         return {}, "ncu is not installed"
-    once = Native(native.program, native.environment, repeats=1, small=True)
+    once = Native(native.program, repeats=1, small=True)
     profiled = [ncu, "--csv", "--page", "raw", "--metrics", ",".join(METRICS)]
     done = native.run([*profiled, *once.command("kernels", *once.scene(head, batch, "fast"))])
     counted = read_counters(done.stdout)

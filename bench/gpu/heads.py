@@ -31,6 +31,7 @@ FRAMES = 64  # controls that frames take in turns
 # Of random controls, by what they move: nothing leaves the picture. Weights and what networks hear are up to 0.5.
 STRENGTH = {"joint_rotation": 0.1, "joint_translation": 0.0, "translation": 0.0}
 DEMO = ROOT / "runtime" / "talksplat" / "assets" / "demo.tsplat"
+RIG = ROOT / "tests" / "golden" / "format1" / "flame.tsplat"
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,11 @@ class Head:
 
 
 def make_heads(folder: Path, *, small: bool = False) -> list[Head]:
-    """Writes them all. small: a head of 300 Gaussians and a rig, at 64x48, and nothing that takes minutes."""
+    """Writes them all. small: a head of 300 Gaussians and a rig of the tests, at 64x48."""
     if small:
         return [
             _head(folder, "head 300", lambda path: write_still_head(path, 300), (64, 48), 300),
-            _head(folder, "the demo", lambda path: _copy(DEMO, path), (64, 48)),
+            _head(folder, "a rig", lambda path: _copy(RIG, path), (64, 48)),
         ]
     heads = [
         _head(folder, f"head {n // 1000}k", lambda path, n=n: write_still_head(path, n), SIZE, n)  # type: ignore[misc]

@@ -90,8 +90,8 @@ class OpenBackend final : public ts::Backend {
   Status make_frame(std::shared_ptr<const ts::BackendModel> model, const ts::Canvas& canvas,
                     std::unique_ptr<ts::BackendFrame>& frame) override {
     std::unique_ptr<CudaFrame> made;
-    TS_RETURN_IF_ERROR(CudaFrame::make(device_, std::static_pointer_cast<const CudaModel>(std::move(model)), canvas,
-                                       UINT32_MAX, made));
+    TS_RETURN_IF_ERROR(CudaFrame::make(device_, *cpu_, std::static_pointer_cast<const CudaModel>(std::move(model)),
+                                       canvas, UINT32_MAX, made));
     extents_.fast = made->extents().fast;
     extents_.add(made->extents());
     frame = std::move(made);

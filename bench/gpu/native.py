@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,10 @@ class BenchFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Native:
-    """program: the executable.  environment: added to this process's.  repeats: draws that are timed.
-    small: everything at its least, for a driver that computes on the CPU."""
+    """program: the executable.  repeats: draws that are timed.  small: everything at its least, for a driver that
+    computes on the CPU."""
 
     program: Path
-    environment: Mapping[str, str]
     repeats: int = 50
     small: bool = False
 
@@ -57,4 +55,4 @@ class Native:
         return result
 
     def run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, env=os.environ | dict(self.environment), capture_output=True, text=True)
+        return subprocess.run(command, capture_output=True, text=True)

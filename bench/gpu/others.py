@@ -112,8 +112,10 @@ def rigged(path: Path, rasterization: Callable[..., Any], device: str = "cuda") 
 
 
 def controls_of(path: Path) -> list[dict[str, np.ndarray]]:
-    """Those that heads.py wrote beside the avatar, by input."""
+    """Those that heads.py wrote beside the avatar, by input; an empty one for an avatar that has none."""
     inputs = tsplat.read(path).manifest["inputs"]
+    if not inputs:
+        return [{}]
     sizes = [entry["size"] for entry in inputs]
     rows = np.fromfile(path.with_suffix(".f32"), np.float32).reshape(-1, sum(sizes))
     ends = np.cumsum(sizes)

@@ -14,8 +14,9 @@ from tolerances import require_close
 
 
 def draw(scene: Scene, view: View, *, backend: Backend | None = None, **options: Any) -> Any:
-    """talksplat.rasterize on one thread unless told otherwise."""
+    """talksplat.rasterize on one thread and in the backend's precision unless told otherwise."""
     engine = engine_of(backend, options.pop("threads", 1))
+    options.setdefault("precision", None if backend is None else backend.precision)
     return talksplat.rasterize(
         scene.means,
         scene.quats,

@@ -36,7 +36,7 @@ def golden(name: str) -> Values:
 
 @pytest.fixture
 def avatar(name: str, backend: Backend) -> talksplat.Avatar:
-    return talksplat.load(FORMAT1 / f"{name}.tsplat", engine=backend.engine())
+    return talksplat.load(FORMAT1 / f"{name}.tsplat", precision=backend.precision, engine=backend.engine())
 
 
 def group(values: Values, prefix: str) -> Values:
@@ -84,6 +84,7 @@ def test_rasterize(backend: Backend) -> None:
     image, alpha, depth = talksplat.rasterize(
         scene.means, scene.quats, scene.scales, scene.opacities, scene.colors, view.cam_from_world, view.K, view.width,
         view.height, sh_degree=scene.sh_degree, near=view.near, background=BACKGROUND, engine=backend.engine(),
+        precision=backend.precision,
         return_alpha=True, return_depth=True,
     )  # fmt: skip
     for got, want in ((image, "image"), (alpha, "alpha"), (depth, "depth")):

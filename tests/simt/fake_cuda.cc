@@ -2,7 +2,6 @@
 #include "simt/fake_cuda.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <functional>
@@ -15,6 +14,7 @@
 #include "cuda/driver.h"
 #include "simt/fake_cuda_kernels.h"
 #include "simt/fake_memory.h"
+#include "simt/fake_settings.h"
 #include "simt/machine.h"
 
 using namespace ts::cuda;
@@ -26,15 +26,8 @@ constexpr auto CUDA_ERROR_INVALID_DEVICE = static_cast<CUresult>(101);
 constexpr auto CUDA_ERROR_INVALID_CONTEXT = static_cast<CUresult>(201);
 constexpr auto CUDA_ERROR_INVALID_HANDLE = static_cast<CUresult>(400);
 constexpr auto CUDA_ERROR_NOT_FOUND = static_cast<CUresult>(500);
+constexpr auto CUDA_ERROR_NOT_READY = static_cast<CUresult>(600);
 constexpr auto CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED = static_cast<CUresult>(900);
-
-struct Settings {
-  int devices = 1, capability = 75, version = 13000;
-  size_t memory = size_t{6} << 30;
-  int fail_at = 0, error = 999, out_of_memory_at = 0, lost_at = 0;  // 0: never
-  int order = 0;
-  bool kernels = true;
-};
 
 using Work = std::function<void()>;
 
@@ -71,7 +64,7 @@ struct Device {
 
 // Everything that a handle is, by its handle.
 struct Fake {
-  Settings settings;
+  FakeSettings settings;
   Device devices[8];
   std::map<CUstream, std::shared_ptr<Stream>> streams;
   std::map<CUevent, std::shared_ptr<Event>> events;
@@ -94,15 +87,6 @@ Fake& fake() {
 std::recursive_mutex lock;
 thread_local std::vector<int> current;  // devices whose context is current, the last one on top
 thread_local int inside = 0;            // calls of this thread that are being served
-
-int number(const char* name, int otherwise) {
-  const char* text = std::getenv(name);
-  return text ? std::atoi(text) : otherwise;
-}
-size_t bytes_of(const char* name, size_t otherwise) {
-  const char* text = std::getenv(name);
-  return text ? std::strtoull(text, nullptr, 10) : otherwise;
-}
 
 template <class T>
 T* handle() {
@@ -211,18 +195,7 @@ size_t drop(Map& map, int device) {
 API void fake_cuda_reset() {
   const std::lock_guard<std::recursive_mutex> held(lock);
   Fake& f = fake();
-  Settings s;
-  s.devices = number("FAKE_CUDA_DEVICES", s.devices);
-  s.capability = number("FAKE_CUDA_CAPABILITY", s.capability);
-  s.version = number("FAKE_CUDA_VERSION", s.version);
-  s.memory = bytes_of("FAKE_CUDA_MEMORY", s.memory);
-  s.fail_at = number("FAKE_CUDA_FAIL_AT", 0);
-  s.error = number("FAKE_CUDA_ERROR", s.error);
-  s.out_of_memory_at = number("FAKE_CUDA_OUT_OF_MEMORY_AT", 0);
-  s.lost_at = number("FAKE_CUDA_LOST_AT", 0);
-  s.order = number("FAKE_CUDA_ORDER", 0);
-  s.kernels = number("FAKE_CUDA_KERNELS", 1) != 0;
-  f.settings = s;
+  f.settings = FakeSettings::read();
   f.allocations = f.ran = f.left = 0;
   f.called.clear();
 }
@@ -435,6 +408,16 @@ API CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, size_t bytes
   }
   return CUDA_SUCCESS;
 }
+API CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream) {
+  FAKE_CALL(kOnDevice);
+  const auto s = stream_of(stream);
+  void* target = reinterpret_cast<void*>(to);
+  const void* source = reinterpret_cast<const void*>(from);
+  const FakeMemory& memory = fake().memory;
+  if (!s || !memory.holds_device(target, bytes) || !memory.holds_device(source, bytes)) return CUDA_ERROR_INVALID_VALUE;
+  give(*s, [=] { std::memcpy(target, source, bytes); });
+  return CUDA_SUCCESS;
+}
 API CUresult cuMemcpyDtoHAsync_v2(void* to, CUdeviceptr from, size_t bytes, CUstream stream) {
   FAKE_CALL(kOnDevice);
   const auto s = stream_of(stream);
@@ -556,6 +539,19 @@ API CUresult cuEventSynchronize(CUevent event) {
   if (recording()) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   const Event waited = *found->second;
   if (waited.stream) run(*waited.stream, waited.after);
+  return CUDA_SUCCESS;
+}
+
+// For benches, which want to see numbers: a microsecond for each piece of work between the two.
+API CUresult cuEventElapsedTime(float* ms, CUevent begin, CUevent end) {
+  FAKE_CALL(kOnDevice);
+  const auto from = fake().events.find(begin), to = fake().events.find(end);
+  if (from == fake().events.end() || to == fake().events.end()) return CUDA_ERROR_INVALID_HANDLE;
+  for (const Event& event : {*from->second, *to->second}) {
+    if (!event.stream) return CUDA_ERROR_INVALID_HANDLE;
+    if (event.stream->done < event.after) return CUDA_ERROR_NOT_READY;
+  }
+  *ms = 1e-3f * static_cast<float>(static_cast<int64_t>(to->second->after - from->second->after));
   return CUDA_SUCCESS;
 }
 
