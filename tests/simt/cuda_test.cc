@@ -151,7 +151,7 @@ bool Pixels::gaps_are_untouched() const {
 
 bool operator==(const Pixels& a, const Pixels& b) {
   const auto same = [](const std::vector<float>& x, const std::vector<float>& y) {
-    return x.size() == y.size() && std::memcmp(x.data(), y.data(), x.size() * sizeof(float)) == 0;
+    return x.size() == y.size() && (x.empty() || std::memcmp(x.data(), y.data(), x.size() * sizeof(float)) == 0);
   };
   return a.bytes == b.bytes && same(a.alpha, b.alpha) && same(a.depth, b.depth);
 }
