@@ -19,7 +19,8 @@ enum class Precision {
   // float32 over inputs and weights of some 22 bits.
   kReference,
   // Within 1.5/255 of float64, each branch of a stack by itself; the deform program in bfloat16, on a GPU in halves with
-  // sums of float32. On a GPU depth is ordered in 2^16 steps between the nearest splat and the farthest.
+  // sums of float32. There depth is ordered by 24 bits: exactly, where the farthest splat is less than twice as far as
+  // the nearest.
   kFast,
   // On a CPU pictures as in kReference, the deform program as was chosen when the avatar was imported. On a GPU kFast.
   kDefault,
