@@ -386,10 +386,8 @@ TS_DEVICE void add_to_sh(const Warp& warp, const DeformStep& step) {
   const Row<P> own = own_row<P>(warp);
   const int columns = job.layout.sh_columns;
   f32 basis[kMaxShCoefficients], color[3] = {f32(0.5f), f32(0.5f), f32(0.5f)};
-  if (own.real && job.has_eye) {
-    const auto mean = [&](int c) { return own.moved(DeformTarget::kMean, job.mean, c); };
-    sh_basis_from(job.eye_w, job.layout.sh_degree, mean(0), mean(1), mean(2), basis);
-  }
+  const auto mean = [&](int c) { return own.real ? own.moved(DeformTarget::kMean, job.mean, c) : f32(0.0f); };
+  sh_basis_from(job.eye_w, job.layout.sh_degree, mean(0), mean(1), mean(2), basis);
   const float* terms = warp.floats(step.terms);
   const float scale = terms[(columns + kDeformSquare - 1) / kDeformSquare * kDeformSquare];
   float* added = warp.columns(step.columns);

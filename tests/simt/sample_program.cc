@@ -75,7 +75,7 @@ void basis_ref(int degree, const double* d, double* basis) {
 class Evaluation {
  public:
   Evaluation(const SampleProgram& sample, const ts::DeformBranch& branch, int64_t row)
-      : sample_(sample), branch_(branch), row_(row), values_(branch.values.size()) {
+      : sample_(sample), values_(branch.values.size()) {
     for (size_t v = 0; v < values_.size(); ++v) {
       const ts::DeformValue& value = branch.values[v];
       if (value.rows) values_[v].assign(value.rows + row * value.width, value.rows + (row + 1) * value.width);
@@ -153,8 +153,6 @@ class Evaluation {
   }
 
   const SampleProgram& sample_;
-  const ts::DeformBranch& branch_;
-  const int64_t row_;
   std::vector<Row> values_;
   Row added_[ts::kDeformTargets];
 };

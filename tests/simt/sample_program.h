@@ -50,7 +50,6 @@ class SampleProgram {
   float random();  // in -1..1
 
   uint32_t state_;
-  int sh_degree_ = -1;
   std::deque<std::vector<float>> memory_;
 };
 

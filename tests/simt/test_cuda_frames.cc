@@ -5,12 +5,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <new>
 #include <thread>
 #include <vector>
 
 #include "cpp/check.h"
+#include "cpp/sample_deform.h"
 #include "cuda/driver.h"
 #include "engine/renderer.h"
 #include "simt/cuda_test.h"
@@ -271,6 +273,39 @@ void batches_are_single_draws(const FakeDriver& driver, ts::Backend& gpu) {
   expect_ok(gpu.draw(nullptr, 0));
 }
 
+// Rigs, networks of two kinds and pictures of one size and another in one graph.
+void batches_of_avatars(const std::vector<const char*>& paths, const std::shared_ptr<ts::Backend>& gpu) {
+  for (const Precision precision : kPrecisions) {
+    std::vector<std::unique_ptr<ts::Frame>> frames;
+    std::vector<std::vector<float>> controls;
+    std::vector<Pixels> lone, together;
+    for (const char* path : paths) {
+      const Loaded loaded(path, gpu);
+      if (!loaded.model) return;
+      for (int variant = 0; variant < 2; ++variant) {
+        frames.push_back(loaded.frame({variant ? 40 : 33, 24, Format::kRgba8, precision, false, false}));
+        if (!frames.back()) return;
+        controls.push_back(control_of(*loaded.model, variant));
+        lone.emplace_back(frames.back()->canvas());
+        ts::Receipt receipt;
+        expect_ok(render(*frames.back(), controls.back(), lone.back(), receipt));
+      }
+    }
+    std::vector<ts::RenderJob> jobs(frames.size());
+    std::vector<ts::Receipt> receipts(frames.size());
+    together.reserve(frames.size());
+    for (size_t i = 0; i < frames.size(); ++i) {
+      together.emplace_back(frames[i]->canvas());
+      jobs[i].frame = frames[i].get();
+      jobs[i].control = controls[i].data();
+      jobs[i].image = together[i].image();
+      jobs[i].receipt = &receipts[i];
+    }
+    expect_ok(ts::render(jobs.data(), jobs.size()));
+    for (size_t i = 0; i < frames.size(); ++i) CHECK_MESSAGE(together[i] == lone[i], "avatar " + std::to_string(i / 2));
+  }
+}
+
 void the_same_bits_in_every_order(const FakeDriver& driver, ts::Backend& gpu) {
   const Cloud cloud(600, -1, 8);
   for (const Precision precision : kPrecisions) {
@@ -453,7 +488,15 @@ int main(int argc, char** argv) {
     return 2;
   }
   const FakeDriver driver(argv[1]);
-  const std::vector<const char*> avatars(argv + 2, argv + argc);
+  std::vector<const char*> avatars(argv + 2, argv + argc);
+  // A network whose colours are spherical harmonics, and enough Gaussians for several warps of it.
+  const char* const seen = "test_cuda_frames.tsplat";
+  SampleDeform sample(70, 40);
+  sample.add_to_sh();
+  const std::vector<uint8_t> file = sample.file();
+  std::ofstream(seen, std::ios::binary)
+      .write(reinterpret_cast<const char*>(file.data()), static_cast<long>(file.size()));
+  avatars.push_back(seen);
   {
     const std::shared_ptr<ts::Backend> cpu = open_cpu_backend();
     std::shared_ptr<ts::Backend> gpu;
@@ -465,6 +508,7 @@ int main(int argc, char** argv) {
       avatars_look_the_same(avatars, cpu, gpu);
       what_a_frame_can_be_asked_for(avatars, cpu, gpu);
       batches_are_single_draws(driver, *gpu);
+      batches_of_avatars(avatars, gpu);
       the_same_bits_in_every_order(driver, *gpu);
       two_threads(*gpu);
       a_warm_draw_allocates_nothing(driver, *gpu);
