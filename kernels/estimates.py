@@ -97,8 +97,8 @@ def work_of(scene: Scene) -> list[Work]:
         Work("pose_gaussians", 1, -(-n // 128), 128, 127 * warps, 112 * n, 40 * n),
         Work("project", 1, chunks, 256, 450 * warps, 56 * n, 68 * n),
         # Of a key, 40 instructions find the lanes that have the same digit.
-        Work("sort_count", 2, sort_blocks, 256, 55 * warps, 8 * n, sorted_counts),
-        Work("sort_scatter", 2, sort_blocks, 256, 75 * warps + sort_blocks * sorted_counts / 32, 8 * n + sorted_counts,
+        Work("sort_count", 3, sort_blocks, 256, 55 * warps, 8 * n, sorted_counts),
+        Work("sort_scatter", 3, sort_blocks, 256, 75 * warps + sort_blocks * sorted_counts / 32, 8 * n + sorted_counts,
              8 * n),
         Work("bin_count", 1, chunks, 256, (156 * scene.turns + 150) * warps, 68 * n, counts),
         Work("bin_scan", 1, tiles // 32, 1024, 24 * counts / 128, 2 * counts, counts),

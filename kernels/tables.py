@@ -13,19 +13,17 @@ ESTIMATES = "<!-- kernels/estimates.py writes from here -->\n"
 END = "<!-- to here -->\n"
 
 
-def toolkit_of(text: str) -> str:
-    """The nvcc that is named in a fatbin.cc or in the README, "13.0.88"."""
+def toolkit_of(text: str) -> str | None:
+    """The nvcc that is named in a fatbin.cc or in a table, "13.0.88"; None: there is none."""
     named = re.search(r"\bnvcc (\d+\.\d+\.\d+)", text)
-    if named is None:
-        raise ValueError('must name the nvcc that built the kernels, as in "nvcc 13.0.88"; it names none.')
-    return named[1]
+    return named[1] if named else None
 
 
 def resource_table(
     threads: Mapping[str, int],
     architectures: Sequence[str],
     found: Mapping[tuple[str, str], Resources],
-    toolkit: str,
+    toolkit: str | None,
     fatbin_bytes: int,
 ) -> str:
     """Markdown. threads: of a block, of every kernel in a frame's order."""

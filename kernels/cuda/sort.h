@@ -7,8 +7,8 @@ namespace ts::cuda {
 
 constexpr int kSortThreads = 256, kSortItems = 8, kSortBlock = kSortThreads * kSortItems;
 constexpr int kSortBits = 8, kSortDigits = 1 << kSortBits;
-// In fast precision keys are the depth between the layer's nearest and farthest splat, in 16 bits; else all bits of it.
-constexpr int kFastSortPasses = 2, kReferenceSortPasses = 4;
+// In fast precision keys are the depth from the layer's nearest splat on, in 24 bits; else all bits of it.
+constexpr int kFastSortPasses = 3, kReferenceSortPasses = 4;
 // Every block reads what all of them counted. Beyond this many, blocks take several times kSortBlock keys instead, one
 // after the other: 256 blocks read 64 MB in all, from the cache, and 8,192 would read 64 GB.
 constexpr int kSortMaxBlocks = 256;
@@ -32,7 +32,7 @@ struct SortJob {
   const uint32_t* key;        // [n] as project writes it
   const LayerStatus* status;  // depth_min, depth_max
   uint32_t* count;            // [sort_grid(n)][kSortDigits]                 (scratch)
-  uint2* pair[2];             // [n] key, index; the second where there are more than two passes (scratch)
+  uint2* pair[2];             // [n] key, index                              (scratch)
   uint32_t* order;            // [n]                                         (out)
 };
 

@@ -126,7 +126,7 @@ def test_a_gpu_with_too_little_memory(driver: Callable[..., None], tiny_path: Pa
     with pytest.raises(talksplat.DeviceError, match=r"out of memory: .* Make the picture or the batch smaller"):
         small.render_frame({}, (2048, 2048))
     auto = talksplat.load(tiny_path, threads=1)
-    assert auto.render_frame({}, (2048, 2048)).image.shape == (2048, 2048, 4)
+    assert auto.render_frame({}, (2048, 2048)).image.shape == (2048, 2048, 3)
     assert auto.engine.device == "cpu" and "out of memory" in auto.engine.note
 
 

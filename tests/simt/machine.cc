@@ -214,8 +214,12 @@ int next_ready() {
   return -1;
 }
 
+// Of functions that a thread ends in: what AddressSanitizer marks in their frames would stay marked for the thread that
+// has the stack next.
+#define SIMT_NEVER_RETURNS __attribute__((no_sanitize("address")))
+
 // leaving: the calling fiber will not be come back to.
-void switch_to(Fiber* to, bool leaving) {
+SIMT_NEVER_RETURNS void switch_to(Fiber* to, bool leaving) {
   Fiber* from = machine.running;
   void* nowhere;
   void** save = leaving ? &nowhere : from ? &from->stack_pointer : &machine.host_stack_pointer;
@@ -256,7 +260,7 @@ void open_barrier() {
 }
 
 // The first function on a fiber's stack.
-void run_thread() {
+SIMT_NEVER_RETURNS void run_thread() {
 #if defined(SIMT_ASAN)
   const bool first = !machine.host_stack;
   __sanitizer_finish_switch_fiber(nullptr, first ? &machine.host_stack : nullptr,

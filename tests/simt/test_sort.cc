@@ -65,13 +65,13 @@ std::vector<Order> sorted(const std::vector<Layer>& layers, int passes, simt::Or
     orders[i].assign(layer.key.size() + 2, kUnwritten);
     counts[i].assign(static_cast<size_t>(ts::cuda::sort_grid(n)) * kSortDigits, 0);
     pairs[2 * i].resize(layer.key.size());
-    if (passes > 2) pairs[2 * i + 1].resize(layer.key.size());
+    pairs[2 * i + 1].resize(layer.key.size());
     jobs.push_back({n,
                     layer.fast,
                     layer.key.data(),
                     &layer.status,
                     counts[i].data(),
-                    {pairs[2 * i].data(), passes > 2 ? pairs[2 * i + 1].data() : nullptr},
+                    {pairs[2 * i].data(), pairs[2 * i + 1].data()},
                     orders[i].data()});
   }
   const dim3 grid(static_cast<unsigned>(std::min(blocks + 1, max_blocks)), static_cast<unsigned>(jobs.size()));
@@ -94,7 +94,7 @@ Order by_depth(const std::vector<uint32_t>& key) {
   return order;
 }
 
-// What 16 bits allow: visible ones first; a splat comes before a nearer one only if the two are closer than a step and in
+// What 24 bits allow: visible ones first; a splat comes before a nearer one only if the two are closer than a step and in
 // the order of their indices, and equal depths are in that order.
 void check_within_a_step(const Layer& layer, const Order& order) {
   std::vector<bool> seen(order.size());
@@ -102,7 +102,9 @@ void check_within_a_step(const Layer& layer, const Order& order) {
     if (!CHECK(i < order.size() && !seen[i])) return;
     seen[i] = true;
   }
-  const double step = std::max(1.0, (layer.status.depth_max - layer.status.depth_min) / 65534.0) * 1.001 + 1;
+  const uint32_t range = layer.status.n_visible ? layer.status.depth_max - layer.status.depth_min : 0;
+  uint32_t step = 1;  // splats less than this apart may be swapped
+  while (range / step > 0xfffffe) step *= 2;
   int n_swapped = 0;
   for (size_t k = 1; k < order.size(); ++k) {
     const uint32_t a = layer.key[order[k - 1]], b = layer.key[order[k]];
@@ -110,11 +112,11 @@ void check_within_a_step(const Layer& layer, const Order& order) {
     CHECK(order[k - 1] < order[k]);
     if (a == b) continue;
     ++n_swapped;
-    if (!CHECK_MESSAGE(a != kHidden && static_cast<double>(a - b) <= step,
+    if (!CHECK_MESSAGE(a != kHidden && a - b < step,
                        "place " + std::to_string(k) + ": " + std::to_string(a) + " before " + std::to_string(b)))
       return;
   }
-  CHECK(layer.status.depth_max - layer.status.depth_min > 65534 || layer.status.n_visible == 0 || n_swapped == 0);
+  CHECK(step > 1 || n_swapped == 0);
 }
 
 uint32_t bits(float depth) { return __float_as_uint(depth); }
@@ -140,7 +142,7 @@ std::vector<Layer> layers_of(bool fast) {
   const auto all = [fast](size_t n, uint32_t key) { return Layer(std::vector<uint32_t>(n, key), fast); };
   layers.push_back(all(2500, kHidden));
   layers.push_back(all(2500, bits(1.25f)));
-  // One visible; two; one far behind all others; from the smallest float to infinity; as far apart as 16 bits reach.
+  // One visible; two; one far behind all others; from the smallest float to infinity; as far apart as 24 bits reach.
   std::vector<uint32_t> key(2500, kHidden);
   key[2499] = bits(0.5f);
   layers.emplace_back(key, fast);
@@ -152,7 +154,7 @@ std::vector<Layer> layers_of(bool fast) {
   key[0] = bits(std::numeric_limits<float>::infinity()), key[1] = bits(std::numeric_limits<float>::max());
   key[2499] = 1;
   layers.emplace_back(key, fast);
-  for (const uint32_t range : {1u, 255u, 65533u, 65534u, 65535u, 131068u}) {
+  for (const uint32_t range : {1u, 255u, 0xfffffdu, 0xfffffeu, 0xffffffu, 0x1fffffeu}) {
     std::mt19937 random(range);
     for (uint32_t& k : key) k = bits(2.0f) + random() % (range + 1);
     key[5] = bits(2.0f), key[6] = bits(2.0f) + range;
@@ -166,9 +168,9 @@ std::vector<Layer> layers_of(bool fast) {
 int main() {
   for (const bool fast : {false, true}) {
     const std::vector<Layer> layers = layers_of(fast);
-    // Four passes sort keys of 16 bits too, as where a launch has layers of both precisions.
-    for (const int passes : {2, 4}) {
-      if (!fast && passes == 2) continue;
+    // Four passes sort keys of 24 bits too, as where a launch has layers of both precisions.
+    for (const int passes : {ts::cuda::kFastSortPasses, ts::cuda::kReferenceSortPasses}) {
+      if (!fast && passes == ts::cuda::kFastSortPasses) continue;
       const std::vector<Order> orders = sorted(layers, passes, simt::Order::kRandom);
       for (size_t i = 0; i < layers.size(); ++i) {
         if (fast)
@@ -194,7 +196,7 @@ int main() {
   const Layer large(head(many, 6, 40.0f), true);
   const Layer beside(head(3000, 7), true);
   const std::vector<Order> orders =
-      sorted({large, beside}, 2, simt::Order::kDescending, kForRaces ? 2 : kSortMaxBlocks);
+      sorted({large, beside}, ts::cuda::kFastSortPasses, simt::Order::kDescending, kForRaces ? 2 : kSortMaxBlocks);
   if (!kForRaces) check_within_a_step(large, orders[0]);
   check_within_a_step(beside, orders[1]);
   return ts_test::report("test_sort");
