@@ -13,11 +13,12 @@
 //          out as zeros. Numbers that are not finite stay in their own stream
 // Oracle   tests/reference/encode.py through the CPU's kernel, tests/simt/test_encode.cc      Bench  bench/ops/bench_voice.py
 //
+// Step     the stem's linear, then parts of two linears each, in one loop: their code is one. The residual and what leads
+//          from one linear to the next lie in shared memory, with a barrier behind each, as every row reads every column.
 // Linear   a warp has 16 rows, of which the matrix holds a column side by side: one load of 16 bytes a lane is eight whole
 //          columns, 512 bytes in a row. A lane sums four rows over every eighth column, and shuffles leave it with the
-//          sum of one row. The residual and what leads from one linear to the next lie in shared memory, with a barrier
-//          behind each of them, since every row reads every column.
-// Norm     has no phase: each warp finds mean and scale of the residual itself, and a linear takes its columns through
+//          sum of one row.
+// Norm     has no phase: each warp finds mean and scale of the residual itself, and the linear takes its columns through
 //          them as it reads.
 // Attention  a warp has a head. Its lanes are slots of the past for scores, then channels for what is read; the scores go
 //          from the ones to the others through shared memory.
@@ -34,6 +35,9 @@ constexpr int kWarps = kEncodeThreads / 32;
 constexpr int kAhead = 6;  // loads of a lane that are under way at once: 24 KiB a block, as much as L2 takes to answer
 constexpr uint32_t kAllLanes = 0xffffffffu;
 static_assert(kEncodeBlock == 16, "a warp's lanes are 8 columns by 4 times 4 rows");
+
+// What opens with a linear of the normed residual; but for the head it closes with one that adds to the residual.
+enum class Part { kAttention, kConvolution, kFeedForward, kHead };
 
 // A block's shared memory, and where in the rings it is.
 struct Work {
@@ -79,21 +83,39 @@ TS_DEVICE Work begin(const EncodeJob& job, const EncodeTower& t, float* shared) 
   }
   work.layer = layer, work.state = state;
   for (int i = thread(); i < t.stem.columns_p; i += kEncodeThreads) work.wide[i] = __ldg(job.input + i);
+  for (int i = thread(); i < t.width_p; i += kEncodeThreads) work.x[i] = 0;
   work.past = place_in_ring(job.step, t.window);
   work.tap = place_in_ring(job.step, t.taps).now;
   __syncthreads();
   return work;
 }
 
+// What the columns of a linear are taken through: a norm, or nothing.
+struct Columns {
+  const float* x;
+  float mean = 0, scale = 1;
+  TS_INLINE float at(int column) const { return scale * (x[column] - mean); }  // of a norm not for the padding
+};
+
+TS_DEVICE Columns normed(const float* x, int width) {
+  float total = 0, squares = 0;
+#pragma unroll 1
+  for (int i = lane(); i < width; i += 32) total += x[i];
+  const float mean = sum_of_warp(total) / static_cast<float>(width);
+#pragma unroll 1
+  for (int i = lane(); i < width; i += 32) squares = fmaf(x[i] - mean, x[i] - mean, squares);
+  return {x, mean, norm_scale(sum_of_warp(squares), width)};
+}
+
 // This lane's part of n times eight columns. All loads are under way before the first is waited for.
-template <int n, class X>
-TS_DEVICE void add_columns(const float4* weight, int column, X x, float4& sum) {
+template <int n>
+TS_DEVICE void add_columns(const float4* weight, const Columns& columns, int column, float4& sum) {
   float4 four[n];
   TS_UNROLL
   for (int i = 0; i < n; ++i) four[i] = __ldg(weight + 32 * i);
   TS_UNROLL
   for (int i = 0; i < n; ++i) {
-    const float value = x(column + 8 * i);
+    const float value = columns.at(column + 8 * i);
     sum.x = fmaf(four[i].x, value, sum.x);
     sum.y = fmaf(four[i].y, value, sum.y);
     sum.z = fmaf(four[i].z, value, sum.z);
@@ -101,16 +123,17 @@ TS_DEVICE void add_columns(const float4* weight, int column, X x, float4& sum) {
   }
 }
 
-// Of the 16 rows of a block of the matrix, the sum of weight and x over the columns, of the row that row_of_lane names.
-template <class X>
-TS_DEVICE float row_sum(const EncodeLinear& w, int block, X x) {
+// Of a block of 16 rows of the matrix, the sum over the columns of the row that row_of_lane names.
+TS_DEVICE float row_sum(const EncodeLinear& w, int block, const Columns& columns) {
   const float4* weight = reinterpret_cast<const float4*>(w.weight) + int64_t{block} * w.columns_p * 4 + lane();
   float4 sum = make_float4(0, 0, 0, 0);
   int column = lane() / 4;
+#pragma unroll 1
   for (; column + 8 * (kAhead - 1) < w.columns_p; column += 8 * kAhead, weight += 32 * kAhead)
-    add_columns<kAhead>(weight, column, x, sum);
+    add_columns<kAhead>(weight, columns, column, sum);
   // Columns are padded to sixteens: what is left is pairs of eight.
-  for (; column < w.columns_p; column += 16, weight += 64) add_columns<2>(weight, column, x, sum);
+#pragma unroll 1
+  for (; column < w.columns_p; column += 16, weight += 64) add_columns<2>(weight, columns, column, sum);
   // Lanes 16 apart have columns four apart: each keeps two rows and gives the other lane its part of the other two. Then
   // one row of these, with columns two apart; then both lanes have the same.
   const bool upper = lane() & 16;
@@ -124,42 +147,29 @@ TS_DEVICE float row_sum(const EncodeLinear& w, int block, X x) {
 }
 TS_DEVICE int row_of_lane() { return lane() % 4 * 4 + lane() / 16 * 2 + lane() / 8 % 2; }
 
-// store(row, weight x + bias) for all rows; x(column).
-template <class X, class Store>
-TS_DEVICE void linear(const EncodeLinear& w, X x, Store store) {
+// put(row, weight x + bias) for all rows.
+template <class Put>
+TS_DEVICE void linear(const EncodeLinear& w, const Columns& columns, Put put) {
+#pragma unroll 1
   for (int block = warp(); block * kEncodeBlock < w.rows_p; block += kWarps) {
-    const float sum = row_sum(w, block, x);
+    const float sum = row_sum(w, block, columns);
     const int row = block * kEncodeBlock + row_of_lane();
-    if ((lane() & 4) == 0) store(row, sum + __ldg(w.bias + row));
+    if ((lane() & 4) == 0) put(row, sum + __ldg(w.bias + row));
   }
 }
 
-struct Norm {
-  const float* x;
-  float mean, scale;
-  TS_INLINE float operator()(int column) const { return scale * (x[column] - mean); }  // of no meaning in the padding
-};
-TS_DEVICE Norm norm(const float* x, int width) {
-  float total = 0, squares = 0;
-  for (int i = lane(); i < width; i += 32) total += x[i];
-  const float mean = sum_of_warp(total) / static_cast<float>(width);
-  for (int i = lane(); i < width; i += 32) squares = fmaf(x[i] - mean, x[i] - mean, squares);
-  return {x, mean, norm_scale(sum_of_warp(squares), width)};
-}
-
-// The queries stay here, keys and values go to the rings.
-TS_DEVICE void ask(const EncodeTower& t, const EncodeLayer& layer, const EncodeLayerState& state, const Work& work) {
-  linear(layer.qkv, norm(work.x, t.width), [&](int row, float value) {
-    const int d = row % t.width_p;
-    if (row < t.width_p) {
-      work.wide[row] = value;
-    } else if (d < t.width && row < 2 * t.width_p) {
-      state.key[d * t.window_p + work.past.now] = value;
-    } else if (d < t.width) {
-      const int at = d / t.head_width * t.window + work.past.now;
-      state.value[at * t.head_width_p + d % t.head_width] = value;
-    }
-  });
+// A row of qkv: the queries stay here, keys and values go to the rings.
+TS_DEVICE void keep(const EncodeTower& t, const EncodeLayerState& state, const Work& work, int row, float value) {
+  const int key = row - t.width_p, channel = key - t.width_p;  // < 0: of a section before
+  if (key < 0) {
+    work.wide[row] = value;
+  } else if (channel < 0) {
+    if (key < t.width) state.key[key * t.window_p + work.past.now] = value;
+  } else if (channel < t.width) {
+    const int head = channel / t.head_width;
+    const int slot = head * t.window + work.past.now;
+    state.value[slot * t.head_width_p + channel - head * t.head_width] = value;
+  }
 }
 
 // What each head reads from the window, side by side in `mixed`.
@@ -211,48 +221,62 @@ TS_DEVICE void convolve(const EncodeTower& t, const EncodeLayer& layer, const En
   }
 }
 
-}  // namespace encode
-
-TS_KERNEL void __launch_bounds__(kEncodeThreads, 3) encode_step_kernel(const Jobs<EncodeJob> args) {
-  using namespace encode;
-  const EncodeJob& job = args.job[blockIdx.y];
-  if (!job.tower) return;
+TS_DEVICE void run(const EncodeJob& job) {
   TS_DYNAMIC_SHARED(float, shared);
   const EncodeTower t = *job.tower;
   const Work work = begin(job, t, shared);
-  const auto mixed = [&](int column) { return work.mixed[column]; };
-  const auto wide = [&](int column) { return work.wide[column]; };
-  const auto set_x = [&](int row, float value) { work.x[row] = value; };
-  const auto add_to_x = [&](int row, float value) { work.x[row] = value + work.x[row]; };
-  const auto set_wide = [&](int row, float value) { work.wide[row] = value; };
-  const auto set_wide_silu = [&](int row, float value) { work.wide[row] = silu_fast(f32(value)).v; };
-
-  linear(t.stem, wide, set_x);
-  __syncthreads();
+  const EncodeLinear* closing = &job.tower->stem;
+  bool reads_wide = true;
+  const int n_parts = 3 * t.n_layers;
 #pragma unroll 1
-  for (int i = 0; i < t.n_layers; ++i) {
-    const EncodeLayer& layer = work.layer[i];
-    const EncodeLayerState& state = work.state[i];
-    ask(t, layer, state, work);
+  for (int i = 0; i <= n_parts; ++i) {
+    linear(*closing, {reads_wide ? work.wide : work.mixed},
+           [&](int row, float value) { work.x[row] = value + work.x[row]; });
     __syncthreads();
-    attend(t, layer, state, work);
+    const Part part = i == n_parts ? Part::kHead : static_cast<Part>(i % 3);
+    const int at = i == n_parts ? 0 : i / 3;
+    const EncodeLayer& layer = work.layer[at];
+    const EncodeLayerState& state = work.state[at];
+    const Columns x = normed(work.x, t.width);
+    const EncodeLinear& opening = part == Part::kAttention     ? layer.qkv
+                                  : part == Part::kConvolution ? layer.gate
+                                  : part == Part::kFeedForward ? layer.up
+                                                               : job.tower->head;
+    linear(opening, x, [&](int row, float value) {
+      switch (part) {
+        case Part::kAttention:
+          return keep(t, state, work, row, value);
+        case Part::kConvolution:
+          work.wide[row] = value;
+          return;
+        case Part::kFeedForward:
+          work.wide[row] = silu_fast(f32(value)).v;
+          return;
+        case Part::kHead:
+          job.output[row] = value;
+      }
+    });
+    if (part == Part::kHead) {
+      for (int d = thread(); d < t.width_p; d += kEncodeThreads) job.feature[d] = d < t.width ? x.at(d) : 0.0f;
+      return;
+    }
     __syncthreads();
-    linear(layer.out, mixed, add_to_x);
-    __syncthreads();
-    linear(layer.gate, norm(work.x, t.width), set_wide);
-    __syncthreads();
-    convolve(t, layer, state, work);
-    __syncthreads();
-    linear(layer.mix, mixed, add_to_x);
-    __syncthreads();
-    linear(layer.up, norm(work.x, t.width), set_wide_silu);
-    __syncthreads();
-    linear(layer.down, wide, add_to_x);
+    closing = part == Part::kAttention ? &layer.out : part == Part::kConvolution ? &layer.mix : &layer.down;
+    reads_wide = part == Part::kFeedForward;
+    if (reads_wide) continue;
+    if (part == Part::kAttention)
+      attend(t, layer, state, work);
+    else
+      convolve(t, layer, state, work);
     __syncthreads();
   }
-  const Norm feature = norm(work.x, t.width);
-  for (int d = thread(); d < t.width_p; d += kEncodeThreads) job.feature[d] = d < t.width ? feature(d) : 0.0f;
-  linear(t.head, feature, [&](int row, float value) { job.output[row] = value; });
+}
+
+}  // namespace encode
+
+TS_KERNEL void __launch_bounds__(kEncodeThreads, 3) encode_step_kernel(const Jobs<EncodeJob> args) {
+  const EncodeJob& job = args.job[blockIdx.y];
+  if (job.tower) encode::run(job);
 }
 
 }  // namespace ts::cuda
