@@ -18,7 +18,7 @@ namespace ts {
 namespace cuda {
 namespace {
 
-constexpr size_t kMaxBatch = 64;  // frames: more would wait longer for the host than the GPU is busy with them
+constexpr size_t kMaxBatch = 64;  // frames of a graph: by far enough to keep any GPU busy
 
 class CudaBackend final : public Backend {
  public:

@@ -10,8 +10,8 @@
 // bench's head     30,000   2.5  2.2  1.1   4.6  5.2  3.5  10.9 14.8 12.2  11.8 18.4 23.0  31.3 49.1 45.3
 // bench's head    100,000   1.8  1.3  0.5   2.7  2.5  1.3   5.2  6.0  4.2   5.6  7.4  7.8  12.7 17.6 14.7
 // a biker, still  152,746   1.5  1.4  1.1   2.0  2.2  2.3   3.1  4.4  5.8   3.2  4.7  6.3   6.2 11.0 17.4
-// A small splat has a tile or two; and over a tile lie only so many large ones, however many pixels the picture has. All
-// of these want less than 2 a Gaussian and 150 a tile together. Three times that is for avatars unlike them.
+// A small splat has a tile or two; and over a tile lie only so many large ones, however many pixels the picture has.
+// All of these want less than 2 a Gaussian and 150 a tile together. Three times that is for avatars unlike them.
 #pragma once
 #include <algorithm>
 #include <cstdint>

@@ -210,7 +210,8 @@ typedef struct ts_camera {
   float near_plane;         /* Gaussians at camera depth <= this are culled; 0.2 in the reference */
 } ts_camera;
 
-/* What a frame took, in microseconds by stage, and what it had to do. */
+/* What a frame took, in microseconds by stage, and what it had to do. On a GPU, whose stages are one graph, only total_us
+ * is told; the others are 0. */
 typedef struct ts_receipt {
   uint32_t struct_size;
   float pose_us, deform_us, project_us, bin_us, blend_us, total_us; /* project includes the tile spans, bin the depth

@@ -52,8 +52,8 @@ TS_INLINE f32 sqrt(f32 a) { return f32(::sqrtf(a.v)); }
 TS_INLINE f32 sqrt_above(f32 a) {
   const f32 x = max(a, f32(1e-20f));
 #if defined(__CUDA_ARCH__)
-  // What nvcc makes of sqrtf, with the same result, but without its branch for zero, subnormal and infinite numbers: half
-  // of a warp's lanes ask for the root of zero.
+  // What nvcc makes of sqrtf, with the same result, but without its branch for zero, subnormal and infinite numbers:
+  // half of a warp's lanes ask for the root of zero.
   float inverse;
   asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(x.v));
   const f32 root = x * f32(inverse);

@@ -21,7 +21,8 @@ struct RasterizeArgs {
   uint8_t* drawn = nullptr;  // FinishArgs
 };
 
-// What a frame took, by stage, in microseconds, and what it had to do.
+// What a frame took, by stage, in microseconds, and what it had to do. A GPU's stages are one graph: only the total is
+// told, which is that of all frames that were drawn in the same call.
 struct Receipt {
   float pose_us = 0, deform_us = 0;
   float project_us = 0;  // tile spans included

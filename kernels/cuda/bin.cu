@@ -10,22 +10,23 @@
 // Cost     O(windows n + chunks tiles + pairs). A splat's tiles are walked in spans of four, which the 32 lanes of its
 //          warp share: a turn takes 156 instructions in count, and in scatter 156 and about 490 (sm_75). A head of 30 k
 //          (100 k) splats at 512x512 takes 3.0 (2.1) turns a warp, not the 8.3 (4.1) of a splat a lane. At worst, 32
-//          splats that each fill the window, a warp takes 256 turns, or up to 512 where a tile row is not a power of
-//          two of spans; one such splat adds 8 to 16. Bound by arithmetic at 512x512, by memory for count where tiles
-//          are many
+//          splats that each fill the window, a warp takes 256 turns, or up to 768 where windows cut tile rows and a
+//          row is no power of two of spans; one such splat adds 8 to 24. Bound by arithmetic at 512x512, by memory for
+//          count where tiles are many
 // Order    deterministic: bits set by atomics in any order are the same bits, and a place is a number of bits
 // Edges    n_visible = 0 and tiles without splats: empty lists. Too many pairs: chunks are left out whole, from the
 //          first that does not fit on, which are the farthest splats. A capacity of 0 leaves out all
-// Oracle   tests/simt/test_bin.cc      Bench  bench/ops/bench_raster.py
+// Oracle   tests/simt/test_bin.cc      Bench  bench/gpu
 //
 // count    A block is for a chunk of 256 splats and a window of 1024 tiles. `touched` has a bit for each splat at each
-//          tile: word w, in which warp w alone sets bits, has the splats of warp w. How many are set is the tile's count.
+//          tile: word w, in which warp w alone sets bits, has the splats of warp w. How many are set is the tile's
+//          count.
 // scan     A block is for 32 tiles, a lane each; warp g has the g-th 32nd of the chunks. Warps add up their chunks, the
 //          sums are scanned across warps, and warps go over their chunks once more: counts become places in the list.
-// lists    A block is for a window, a thread for a tile. Each block finds by itself how many chunks fit; a list's length
-//          is then its place in the first chunk that does not. Block 0 writes the status.
-// scatter  As count; then a pair's rank among its chunk's is the number of bits before its own, which orders them as the
-//          splats are.
+// lists    A block is for a window, a thread for a tile. Each block finds by itself how many chunks fit; a list's
+//          length is then its place in the first chunk that does not. Block 0 writes the status.
+// scatter  As count; then a pair's rank among its chunk's is the number of bits before its own, which orders them as
+//          the splats are.
 //
 // The bits of 256 splats by 1024 tiles are 32 KiB, of which sm_75 holds two blocks an SM, 16 warps (so nothing else may
 // be in shared memory). Windows of half the size would hold twice the warps, but read splats twice at 512x512, where a
@@ -81,9 +82,9 @@ TS_DEVICE T inclusive_sum(T x) {
   return x;
 }
 
-// A warp's splats, one a lane. The spans of their rectangles in the window are numbered: lane 0's first, row by row, then
-// lane 1's. A splat has a power of two of them in a tile row, the last of which may lie beside its rectangle, so that a
-// number's row and column take no division.
+// A warp's splats, one a lane. The spans of their rectangles in the window are numbered: lane 0's first, row by row,
+// then lane 1's. A splat has a power of two of them in a tile row, the last of which may lie beside its rectangle, so
+// that a number's row and column take no division.
 struct WarpSplats {
   uint32_t splat;
   float x_px, y_px, d, slope, reach, y_at_x_extreme, inv_a;
@@ -284,8 +285,8 @@ TS_DEVICE uint32_t exclusive_sum_of_block(uint32_t x, uint32_t* warp_sum, uint32
   return inclusive - x + (warp_index() > 0 ? before : 0);
 }
 
-// How many chunks fit into the capacity; wanted: the pairs of all chunks. Each warp adds up a piece of chunk_total; where
-// the sum passes the capacity, every warp goes over that piece again, to the entry that does it.
+// How many chunks fit into the capacity; wanted: the pairs of all chunks. Each warp adds up a piece of chunk_total;
+// where the sum passes the capacity, every warp goes over that piece again, to the entry that does it.
 TS_DEVICE int chunks_that_fit(const BinJob& job, int chunks, uint64_t* warp_sum, uint64_t& wanted) {
   // Fits an int: count has a thousand times as many entries, or there is one window.
   const int windows = static_cast<int>(bin_windows(tiles_of(job))), entries = chunks * windows;

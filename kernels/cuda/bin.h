@@ -15,8 +15,8 @@ constexpr int kBinScanThreads = 1024;  // a warp for each 32nd of the chunks
 TS_INLINE int64_t bin_chunks(int64_t n) { return (n + kBinChunk - 1) / kBinChunk; }
 TS_INLINE int64_t bin_windows(int64_t tiles) { return (tiles + kBinWindow - 1) / kBinWindow; }
 
-// A layer. Where its pairs exceed the capacity whole chunks are left out, from the first that does not fit on; so a
-// capacity of kBinChunk times the tiles always draws something.
+// A layer; zeros and a status are an empty one. Where its pairs exceed the capacity whole chunks are left out, from the
+// first that does not fit on; so a capacity of kBinChunk times the tiles always draws something.
 struct BinJob {
   int32_t n;
   int32_t tiles_x, tiles_y;

@@ -95,7 +95,7 @@ namespace {
 
 constexpr int kMaxThreads = 1024;
 constexpr size_t kStackBytes = 256 << 10;  // of which pages that are used take memory
-constexpr uint32_t kPoison = 0x7fbadbad;  // NaN as a float, and a large number
+constexpr uint32_t kPoison = 0x7fbadbad;   // NaN as a float, and a large number
 constexpr uint64_t kPoisonPair = uint64_t{kPoison} << 32 | kPoison;
 
 struct Fiber : Thread {

@@ -533,15 +533,16 @@ void test_huge_totals() {
   }
 }
 
-// Jobs of different sizes in one launch, one of them with nothing to do and one over its capacity.
+// Jobs of different sizes in one launch, one of them with nothing to do, one over its capacity, one without a picture.
 void test_jobs() {
-  std::vector<Layer> layers{random_layer(300, 200, 300, 30, 61), Layer(64, 64), random_layer(900, 700, 40, 100, 62),
-                            random_layer(33, 47, 500, 10, 63), random_layer(300, 200, 300, 60, 64)};
+  std::vector<Layer> layers{random_layer(300, 200, 300, 30, 61), Layer(64, 64),
+                            random_layer(900, 700, 40, 100, 62), random_layer(33, 47, 500, 10, 63),
+                            random_layer(300, 200, 300, 60, 64), Layer(0, 0)};
   layers[4].n_visible = 0;
   std::vector<uint32_t> capacities;
   for (const Layer& layer : layers) capacities.push_back(enough(layer));
   capacities[3] /= 3;
-  require_lists(layers, capacities, "five jobs");
+  require_lists(layers, capacities, "six jobs");
 }
 
 }  // namespace

@@ -25,9 +25,12 @@ using ts::Precision;
 static const FakeDriver* allocating_driver = nullptr;  // whose own allocations do not count
 static std::atomic<int> n_allocations{0};
 
-__attribute__((noinline)) void* operator new(size_t size) {
+__attribute__((noinline)) void* operator new(size_t size, const std::nothrow_t&) noexcept {
   if (allocating_driver && !allocating_driver->inside()) ++n_allocations;
-  if (void* p = std::malloc(size ? size : 1)) return p;
+  return std::malloc(size ? size : 1);
+}
+__attribute__((noinline)) void* operator new(size_t size) {
+  if (void* p = operator new(size, std::nothrow)) return p;
   throw std::bad_alloc();
 }
 __attribute__((noinline)) void operator delete(void* p) noexcept { std::free(p); }

@@ -8,12 +8,13 @@
 // Order    deterministic: sums run over the inputs in order, a block is computed by one thread
 // Edges    rows past the end compute on zeros and are not written; a rotation of length 0 becomes 1 0 0 0
 // Oracle   tests/reference/deform.py      Bench  bench/ops/bench_deform.py
+#include "math/deform.h"
+
 #include <cstring>
 
 #include "cpu/kernels/deform_rows.h"
 #include "cpu/kernels/kernels.h"
 #include "math/activation.h"
-#include "math/deform.h"
 
 #if defined(TS_TARGET_IS_AVX512_BF16) || defined(TS_TARGET_IS_AVX512_AMX)
 #define TS_BF16 1
