@@ -5,12 +5,13 @@
 #include "kernels/cuda/bin.h"
 #include "kernels/cuda/blend.h"
 #include "kernels/cuda/deform.h"
+#include "kernels/cuda/encode.h"
 #include "kernels/cuda/peak.h"
 #include "kernels/cuda/pose.h"
 #include "kernels/cuda/project.h"
 #include "kernels/cuda/sort.h"
 
-// X(kernel, type of its one argument), in namespace ts::cuda, in the order of a frame.
+// X(kernel, type of its one argument), in namespace ts::cuda, in the order of a frame, then others.
 #define TS_CUDA_KERNELS(X)                    \
   X(pose_vertices_kernel, Jobs<PoseJob>)      \
   X(pose_triangles_kernel, Jobs<PoseJob>)     \
@@ -28,5 +29,6 @@
   X(blend_reference_kernel, Jobs<BlendJob>)   \
   X(dilate_rows_kernel, Jobs<DilateJob>)      \
   X(dilate_columns_kernel, Jobs<DilateJob>)   \
+  X(encode_step_kernel, Jobs<EncodeJob>)      \
   X(peak_fma_kernel, PeakArgs)                \
   X(peak_mma_kernel, PeakArgs)

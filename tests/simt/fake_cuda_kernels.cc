@@ -7,6 +7,7 @@
 #include "kernels/cuda/blend.cu"
 #include "kernels/cuda/deform.cu"
 #include "kernels/cuda/dilate.cu"
+#include "kernels/cuda/encode.cu"
 #include "kernels/cuda/list.h"
 #include "kernels/cuda/peak.cu"
 #include "kernels/cuda/pose.cu"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // encode — one step of one tower: stem, layers, head.
-// Maths    ops/encode.h; math/activation.h for exp, sigmoid and silu
+// Maths    ops/encode.h, math/encode.h; math/activation.h for exp, sigmoid and silu
 // Launch   one thread; a lane is an output row of a linear, a channel elsewhere, a step of the past in scores
 // Reads    every packed weight once (4 B a parameter), the keys and values of the window, the taps of the convolution
 // Writes   one key, one value, one gated row a layer; feature [width_p], output [outputs_p]
@@ -8,11 +8,11 @@
 // Order    deterministic: sums run over columns eight apart, then over the eight; over the ring by slot
 // Edges    padding is zero everywhere a linear reads it; slots of the past that are not yet filled have no weight
 // Oracle   tests/reference/encode.py      Bench  bench/ops/bench_voice.py
-#include <cmath>
+#include "math/encode.h"
+
 #include <cstring>
 
 #include "cpu/kernels/kernels.h"
-#include "math/activation.h"
 
 TS_TARGET_BEGIN
 
@@ -75,7 +75,7 @@ void norm(const float* x, int width, int width_p, float* y) {
     squares = fma(d, d, squares);
     store(y + i, d);
   }
-  const f32 scale(1.0f / std::sqrt(sum_of(squares) / static_cast<float>(width) + 1e-5f));
+  const f32 scale(norm_scale(sum_of(squares), width));
   for (int i = 0; i < width_p; i += kLanes) store(y + i, scale * load(y + i));
 }
 
@@ -104,11 +104,9 @@ float softmax(float* score, int n) {
 void attend(const EncodeArgs& a, const EncodeLayer& layer, const EncodeLayerState& state, const float* qkv, float* out,
             float* score, float* read) {
   const EncodeTower& t = *a.tower;
-  const int now = static_cast<int>(a.step % t.window);
-  const int n = a.step < t.window ? now + 1 : t.window;  // the slots that are filled are the first ones
+  const auto [now, n] = place_in_ring(a.step, t.window);
   const float *q = qkv, *k = qkv + t.width_p, *v = qkv + 2 * t.width_p;
   for (int d = 0; d < t.width; ++d) state.key[d * t.window_p + now] = k[d];
-  const float scale = 1.0f / std::sqrt(static_cast<float>(t.head_width));
   for (int h = 0; h < t.heads; ++h) {
     const int first = h * t.head_width;
     float* values = state.value + h * t.window * t.head_width_p;
@@ -116,26 +114,16 @@ void attend(const EncodeArgs& a, const EncodeLayer& layer, const EncodeLayerStat
 
     const float* bias = layer.age_bias + h * 2 * t.window_p + (t.window - 1 - now);
     for (int s = 0; s < n; s += kLanes) {
-      const float* key = state.key + first * t.window_p + s;
-      f32 even(0.0f), odd(0.0f);
-      int d = 0;
-      for (; d + 1 < t.head_width; d += 2, key += 2 * t.window_p) {
-        even = fma(f32(q[first + d]), load(key), even);
-        odd = fma(f32(q[first + d + 1]), load(key + t.window_p), odd);
-      }
-      if (d < t.head_width) even = fma(f32(q[first + d]), load(key), even);
-      store(score + s, fma(even + odd, f32(scale), load(bias + s)));
+      const float *query = q + first, *key = state.key + first * t.window_p + s;
+      const f32 sum = dot_by_twos(
+          t.head_width, [=](int d) { return f32(query[d]); }, [=, &t](int d) { return load(key + d * t.window_p); });
+      store(score + s, attention_score(sum, t.head_width, load(bias + s)));
     }
     const float share = 1.0f / softmax(score, n);
     for (int d = 0; d < t.head_width_p; d += kLanes) {
-      f32 even(0.0f), odd(0.0f);
-      int s = 0;
-      for (; s + 1 < n; s += 2) {
-        even = fma(f32(score[s]), load(values + s * t.head_width_p + d), even);
-        odd = fma(f32(score[s + 1]), load(values + (s + 1) * t.head_width_p + d), odd);
-      }
-      if (s < n) even = fma(f32(score[s]), load(values + s * t.head_width_p + d), even);
-      store(read + d, (even + odd) * f32(share));
+      const f32 sum = dot_by_twos(
+          n, [=](int s) { return f32(score[s]); }, [=, &t](int s) { return load(values + s * t.head_width_p + d); });
+      store(read + d, sum * f32(share));
     }
     std::memcpy(out + first, read, static_cast<size_t>(t.head_width) * sizeof(float));
   }
@@ -146,14 +134,13 @@ void attend(const EncodeArgs& a, const EncodeLayer& layer, const EncodeLayerStat
 void convolve(const EncodeArgs& a, const EncodeLayer& layer, const EncodeLayerState& state, const float* gate,
               float* out) {
   const EncodeTower& t = *a.tower;
-  const int now = static_cast<int>(a.step % t.taps);
+  const int now = place_in_ring(a.step, t.taps).now;
   for (int d = 0; d < t.width_p; d += kLanes) {
-    const f32 u = load(gate + d) * sigmoid_fast(load(gate + t.width_p + d));
-    store(state.gated + now * t.width_p + d, u);
-    f32 y = load(layer.conv_bias + d);
-    for (int age = 0, slot = now; age < t.taps; ++age, slot = slot > 0 ? slot - 1 : t.taps - 1)
-      y = fma(load(layer.conv_weight + age * t.width_p + d), load(state.gated + slot * t.width_p + d), y);
-    store(out + d, silu_fast(y));
+    store(state.gated + now * t.width_p + d, gated(load(gate + d), load(gate + t.width_p + d)));
+    store(out + d, convolved(
+                       t.taps, now, load(layer.conv_bias + d),
+                       [&](int age) { return load(layer.conv_weight + age * t.width_p + d); },
+                       [&](int slot) { return load(state.gated + slot * t.width_p + d); }));
   }
 }
 
