@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kernels"))
 
 import numpy as np
 
@@ -32,7 +33,7 @@ from gpu.heads import Head, make_heads
 from gpu.native import BenchFailed, Native
 from gpu.others import controls_of
 from gpu.report import page
-from gpu.traffic import with_bandwidth
+from gpu.traffic import with_rates
 from machine import machine
 from reference import tsplat
 from shared_data import ROOT
@@ -120,7 +121,7 @@ def check(native: Native, folder: Path) -> dict[str, Any]:
         }
         for batch in (1,) if fake else KERNEL_BATCHES:
             title = head.name if batch == 1 else f"{head.name}, {batch} frames"
-            result["kernels"][title] = measure_kernels(native, head, batch, gpu["copy_gb_per_s"])
+            result["kernels"][title] = measure_kernels(native, head, batch, gpu)
     say("others")
     result["others"] = {"missing": {"all": NOT_A_GPU}} if fake else measure_others(folder)
     return result
@@ -219,13 +220,13 @@ def compare(head: Head) -> dict[str, Any]:
     return {"within": float(np.mean(np.stack(off) <= 2)), "worst": int(np.max(off))}
 
 
-def measure_kernels(native: Native, head: Head, batch: int, copy_gb_per_s: float) -> dict[str, Any]:
+def measure_kernels(native: Native, head: Head, batch: int, gpu: dict[str, Any]) -> dict[str, Any]:
     measured = native.kernels(head, batch)
     counters, missing = ({}, NOT_A_GPU) if native.small else count(native, head, batch)
     file = tsplat.read(head.avatar)
     products = sum(stage.products for stage in deform_cost(file.manifest, file.tensors) if stage.part != "condition")
     return measured | {
-        "pieces": with_bandwidth(measured["pieces"], measured["counts"], batch, copy_gb_per_s),
+        "pieces": with_rates(measured["pieces"], measured["counts"], batch, gpu),
         "products": products, "counters": counters, "counters_missing": missing,
     }  # fmt: skip
 

@@ -12,17 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from estimates import SCENES, work_of
 
 import gpu_check
 from conftest import ROOT
 from gpu.counters import read_counters
 from gpu.report import page, sessions
-from gpu.traffic import TRIANGLE, VERTEX_POSITION, bytes_of, with_bandwidth
+from gpu.traffic import TRIANGLE, VERTEX_POSITION, bytes_of, with_rates
 
 COUNTS = {
     "gaussians": 1000, "visible": 600, "instances": 2000, "dropped": 0, "vertex_blocks": 10, "shape_entries": 50,
     "skin_entries": 20, "triangles": 320, "follow": TRIANGLE, "color_floats": 3, "tiles": 12, "width": 64, "height": 48,
     "fast": True,
+}  # fmt: skip
+
+
+GPU = {
+    "name": "NVIDIA GeForce RTX 2060", "isa": "sm_75", "multiprocessors": 30, "clock_mhz": 1680,
+    "memory_bytes": 6 << 30, "driver_cuda": 13010, "copy_gb_per_s": 300.0, "fp32_gflops": 6000.0, "half_matrix_gflops": 25000.0,
 }  # fmt: skip
 
 
@@ -42,17 +49,14 @@ def result() -> dict[str, Any]:
     return {
         "date": "2026-11-29", "fake": False,
         "machine": {"cpu": "Some CPU", "cpus": 8, "talksplat": "0.1.0", "commit": "abc1234"},
-        "gpu": {
-            "name": "NVIDIA GeForce RTX 2060", "isa": "sm_75", "multiprocessors": 30, "memory_bytes": 6 << 30,
-            "driver_cuda": 13010, "copy_gb_per_s": 300.0, "fp32_gflops": 6000.0, "half_matrix_gflops": 25000.0,
-        },
+        "gpu": GPU,
         "tests": {"passed": 90, "failed": 0, "skipped": 2, "failures": [], "command": "pytest"},
         "sanitizer": {"memcheck": "found nothing", "racecheck": "skipped, it is not installed"},
         "pictures": {"head": {"within": 1.0, "worst": 2}},
         "frames": {"head": {"1": measured(), "16": measured(p50_us=4000.0, p99_us=5000.0)}},
         "kernels": {
             "head": {
-                "batch": 1, "pieces": with_bandwidth(pieces, COUNTS, 1, 300.0), "products": 0,
+                "batch": 1, "pieces": with_rates(pieces, COUNTS, 1, GPU), "products": 0,
                 "counters": {"project_kernel": {"issue_percent": 62.4, "occupancy_percent": 80.0}},
                 "counters_missing": "",
             },
@@ -80,13 +84,38 @@ def test_bytes_of_some_kernels() -> None:
 
 def test_bandwidth_is_of_all_frames_of_a_batch() -> None:
     pieces = [piece("upload", 2, 4000), piece("pose_gaussians_kernel"), piece("deform_fast_kernel")]
-    rows = with_bandwidth(pieces, COUNTS, 4, 100.0)
+    rows = with_rates(pieces, COUNTS, 4, GPU | {"copy_gb_per_s": 100.0})
     assert rows[0]["gb_per_s"] == pytest.approx(2.0)
     assert rows[0]["of_copy"] is None
     assert rows[1]["gb_per_s"] == pytest.approx(4 * 152_000 / 10 / 1e3)
     assert rows[1]["of_copy"] == pytest.approx(0.608)
     assert rows[2]["gb_per_s"] is None
-    assert [row["turn"] for row in with_bandwidth([piece("x")] * 3, COUNTS, 1, 0.0)] == [0, 1, 2]
+    assert [row["turn"] for row in with_rates([piece("x")] * 3, COUNTS, 1, GPU | {"copy_gb_per_s": 0.0})] == [0, 1, 2]
+
+
+def test_issue_slots_are_of_heads_that_were_counted() -> None:
+    (scene, _) = SCENES
+    counts = COUNTS | {"gaussians": scene.gaussians, "vertex_blocks": 0}
+    (work,) = (work for work in work_of(scene) if work.kernel == "blend_fast")
+    (row,) = with_rates([piece("blend_fast_kernel", 100)], counts, 2, GPU)
+    assert row["issue"] == pytest.approx(2 * work.instructions / (100e-6 * 1680e6 * 30 * 4))
+    for other in ({"gaussians": 999}, {"vertex_blocks": 5}, {"fast": False}):
+        assert with_rates([piece("blend_fast_kernel")], counts | other, 1, GPU)[0]["issue"] is None
+    assert with_rates([piece("blend_fast_kernel")], counts, 1, GPU | {"clock_mhz": 0})[0]["issue"] is None
+
+
+def test_both_counts_of_bytes_agree() -> None:
+    """Those of kernels/estimates.py, before anything is drawn, count a little of what is read from caches."""
+    for scene in SCENES:
+        n = scene.gaussians
+        counts = COUNTS | {
+            "gaussians": n, "visible": n, "instances": scene.pairs, "vertex_blocks": 314, "skin_entries": 0,
+            "shape_entries": scene.shape_bytes // 192, "triangles": scene.triangles, "tiles": scene.tiles,
+            "width": 512, "height": 512,
+        }  # fmt: skip
+        for work in work_of(scene):
+            ours = bytes_of(work.kernel, counts, 1, 3)
+            assert ours is not None and 0.5 < ours / (work.read + work.written) < 2, work.kernel
 
 
 def test_sessions_are_those_of_the_best_batch_that_is_in_time() -> None:
@@ -97,12 +126,12 @@ def test_sessions_are_those_of_the_best_batch_that_is_in_time() -> None:
 
 def test_the_page() -> None:
     text = page(result())
-    assert text.startswith("# NVIDIA GeForce RTX 2060 (2026-11-29)\n\nsm_75, 30 multiprocessors, 6.0 GiB, driver with")
+    assert text.startswith("# NVIDIA GeForce RTX 2060 (2026-11-29)\n\nsm_75, 30 multiprocessors at 1680 MHz, 6.0 GiB")
     assert "driver with CUDA 13.1. Measured here: a copy within its memory reads and writes 300 GB/s;" in text
     assert "90 passed, 0 failed, 2 skipped" in text
     assert "every picture has the same bits" in text
     assert "| head | 1,000 | 2,000 | 0.500 / 0.700 | 4.000 / 5.000 | 160 (16) |" in text
-    assert re.search(r"^\| project \| 10\.0 \| \d+ \| \d+% \| 62 \| 80 \|$", text, re.M)
+    assert re.search(r"^\| project \| 10\.0 \| \d+ \| \d+% \| 62% \| 80 \|$", text, re.M)
     assert "| sort_count 2 |" in text
     assert "| gsplat, head 30k | 0.900 | 0.990 |" in text
     assert "Not measured: torch and gsplat, LAM size (no such file)." in text

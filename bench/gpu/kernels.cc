@@ -25,6 +25,8 @@ using namespace ts::cuda;
 using ts::Status;
 using ts::StatusCode;
 
+constexpr auto kClockRate = static_cast<CUdevice_attribute>(13);  // CU_DEVICE_ATTRIBUTE_CLOCK_RATE, kHz
+
 // What the product does not need of the driver.
 struct Clock {
   CUresult (*cuEventElapsedTime)(float* ms, CUevent begin, CUevent end) = nullptr;
@@ -277,13 +279,16 @@ Status measure_device(const Options& options) {
     TS_RETURN_IF_ERROR(marks.us_between(0, 1, us.back()));
   }
   us.erase(us.begin(), us.begin() + 3);
+  int clock_khz = 0;  // stays 0 where the driver does not tell
+  static_cast<void>(device->driver().cuDeviceGetAttribute(&clock_khz, kClockRate, 0));
   size_t free_bytes = 0, all_bytes = 0;
   TS_RETURN_IF_ERROR(device->check(device->driver().cuMemGetInfo_v2(&free_bytes, &all_bytes), "tell its memory"));
   // A copy reads and writes.
   std::printf(
-      "{\"name\": \"%s\", \"isa\": \"%s\", \"multiprocessors\": %d, \"memory_bytes\": %zu, \"driver_cuda\": %d, "
+      "{\"name\": \"%s\", \"isa\": \"%s\", \"multiprocessors\": %d, \"clock_mhz\": %d, \"memory_bytes\": %zu, "
+      "\"driver_cuda\": %d, "
       "\"copy_gb_per_s\": %.1f, \"fp32_gflops\": %.0f, \"half_matrix_gflops\": %.0f}\n",
-      device->name(), device->isa(), device->multiprocessors(), all_bytes, device->driver().version,
+      device->name(), device->isa(), device->multiprocessors(), clock_khz / 1000, all_bytes, device->driver().version,
       2e-3 * static_cast<double>(bytes) / percentile(us, 0.5), peak.fp32, peak.bf16);
   return {};
 }

@@ -29,12 +29,13 @@ def page(result: Mapping[str, Any]) -> str:
 
 def _head(result: Mapping[str, Any]) -> str:
     gpu, machine = result["gpu"], result["machine"]
+    clock = f" at {gpu['clock_mhz']} MHz" if gpu["clock_mhz"] else ""
     cuda = f"{gpu['driver_cuda'] // 1000}.{gpu['driver_cuda'] % 1000 // 10}"
     lines = [
         f"# {gpu['name']} ({result['date']})",
         "",
-        f"{gpu['isa']}, {gpu['multiprocessors']} multiprocessors, {gpu['memory_bytes'] / 2**30:.1f} GiB, driver with "
-        f"CUDA {cuda}. Measured here: a copy within its memory reads and writes {gpu['copy_gb_per_s']:.0f} GB/s; "
+        f"{gpu['isa']}, {gpu['multiprocessors']} multiprocessors{clock}, {gpu['memory_bytes'] / 2**30:.1f} GiB, driver "
+        f"with CUDA {cuda}. Measured here: a copy within its memory reads and writes {gpu['copy_gb_per_s']:.0f} GB/s; "
         f"products of float32 {gpu['fp32_gflops'] / 1e3:.1f} TFLOP/s, of matrices in halves "
         f"{gpu['half_matrix_gflops'] / 1e3:.1f} TFLOP/s. CPU: {machine['cpu']}, {machine['cpus']} of its threads; "
         f"talksplat {machine['talksplat']}, commit {machine['commit']}. By `make gpu-check`.",
@@ -102,17 +103,18 @@ def _kernels(result: Mapping[str, Any]) -> str:
                     f"{piece['us']:.1f}",
                     _number(piece["gb_per_s"], ".0f"),
                     _number(piece["of_copy"], ".0%"),
-                    _number(more.get("issue_percent"), ".0f"),
+                    _number(more["issue_percent"] / 100 if "issue_percent" in more else piece["issue"], ".0%"),
                     _number(more.get("occupancy_percent"), ".0f"),
                 ]
             )
         total = sum(piece["us"] for piece in measured["pieces"])
         rows.append(["together", f"{total:.1f}", "", "", "", ""])
-        head = ["kernel", "us", "GB/s", "of the copy", "issue slots, %", "warps, %"]
+        head = ["kernel", "us", "GB/s", "of the copy", "issue slots", "warps, %"]
         parts.append(f"### {title}\n\n" + table(head, rows) + _products(measured, result["gpu"], counted))
     return (
         "## Kernels\n\nEach by itself, outside the graph, the queue full; medians. GB/s are of what a kernel must read "
-        "and write at least (bench/gpu/traffic.py).\n\n" + "\n\n".join(parts)
+        "and write at least (bench/gpu/traffic.py), issue slots what Nsight Compute counts, or by instructions that "
+        "kernels/estimates.py counts, at the clock that the driver tells.\n\n" + "\n\n".join(parts)
         if parts
         else ""
     )
@@ -126,7 +128,7 @@ def _products(measured: Mapping[str, Any], gpu: Mapping[str, Any], counted: Mapp
         share = f", {gflops / gpu['half_matrix_gflops']:.0%} of the measured rate" if gpu["half_matrix_gflops"] else ""
         lines.append(f"deform: {gflops / 1e3:.2f} TFLOP/s{share}.")
     if measured["counters_missing"]:
-        lines.append(f"Issue slots and warps were not counted: {measured['counters_missing']}.")
+        lines.append(f"Not counted by Nsight Compute: {measured['counters_missing']}.")
     return "\n\n" + " ".join(lines) if lines else ""
 
 
