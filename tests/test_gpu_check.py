@@ -29,7 +29,8 @@ COUNTS = {
 
 GPU = {
     "name": "NVIDIA GeForce RTX 2060", "isa": "sm_75", "multiprocessors": 30, "clock_mhz": 1680,
-    "memory_bytes": 6 << 30, "driver_cuda": 13010, "copy_gb_per_s": 300.0, "fp32_gflops": 6000.0, "half_matrix_gflops": 25000.0,
+    "memory_bytes": 6 << 30, "driver_cuda": 13010, "copy_gb_per_s": 300.0, "fp32_gflops": 6000.0,
+    "half_matrix_gflops": 25000.0,
 }  # fmt: skip
 
 
