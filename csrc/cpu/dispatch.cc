@@ -18,7 +18,7 @@
 
 namespace ts {
 
-namespace scalar {
+inline namespace scalar {  // the target of this file itself (math/target.h)
 KernelTable kernel_table();
 }
 namespace avx2 {
