@@ -147,7 +147,7 @@ struct Machine {
 #endif
 #if defined(SIMT_TSAN)
   // Memory whose addresses order what ThreadSanitizer sees: of the block's begin and end, of each phase between two
-  // barriers, of each lane that comes to a meeting, and of each meeting. One for all would hide races.
+  // barriers, of each lane that comes to a __syncwarp, and of each of these. One for all would hide races.
   void* host_fiber = nullptr;
   std::vector<void*> tsan_fibers;  // by thread; kept, since making one takes a millisecond
   char begin, end, barriers[2], arrivals[kMaxThreads], meetings[32][256];
@@ -392,7 +392,9 @@ uint64_t meet(Meeting meeting, uint32_t mask, uint64_t value, int source, int li
   if (mask & warp.left) fail("the mask names a lane that has left, or is past the end of the block", line);
   self.waits = meeting, self.mask = mask, self.value = value, self.source = source, self.line = line;
 #if defined(SIMT_TSAN)
-  release(&machine.arrivals[self.index]);
+  // Votes, matches, shuffles and products wait for lanes but order no memory: CUDA's programming guide, warp functions.
+  const bool orders_memory = meeting == Meeting::kSync;
+  if (orders_memory) release(&machine.arrivals[self.index]);
 #endif
   warp.here |= 1u << lane;
   if ((warp.here & mask) != mask) {
@@ -409,13 +411,15 @@ uint64_t meet(Meeting meeting, uint32_t mask, uint64_t value, int source, int li
     conclude(meeting, mask, lanes);
     warp.here &= ~mask;
 #if defined(SIMT_TSAN)
-    char* token = &machine.meetings[first / 32][warp.meetings++ & 255];
-    for (int l = 0; l < 32; ++l) {
-      if (!(mask >> l & 1)) continue;
-      acquire(&machine.arrivals[first + l]);
-      lanes[l].token = token;
+    if (orders_memory) {
+      char* token = &machine.meetings[first / 32][warp.meetings++ & 255];
+      for (int l = 0; l < 32; ++l) {
+        if (!(mask >> l & 1)) continue;
+        acquire(&machine.arrivals[first + l]);
+        lanes[l].token = token;
+      }
+      release(token);
     }
-    release(token);
 #endif
     for (int l = 0; l < 32; ++l) {
       if (!(mask >> l & 1)) continue;
@@ -425,7 +429,7 @@ uint64_t meet(Meeting meeting, uint32_t mask, uint64_t value, int source, int li
     if (machine.order == Order::kRandom) run_others(line);
   }
 #if defined(SIMT_TSAN)
-  acquire(self.token);
+  if (orders_memory) acquire(self.token);
 #endif
   return self.value;
 }

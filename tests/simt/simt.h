@@ -9,7 +9,7 @@
 // Reported, with kernel, block, thread and line: a mask without the caller, lanes that have left, leave or wait elsewhere,
 // a barrier at two places at once, deadlock, too many threads or too much shared memory. Shared memory that nobody wrote,
 // and shuffles from lanes outside the mask, are NaN. AddressSanitizer sees accesses out of bounds; ThreadSanitizer, to
-// which every thread of a block is a thread and barriers and warp intrinsics the only synchronisation, races.
+// which every thread of a block is a thread, and __syncthreads and __syncwarp the only synchronisation, races.
 // Not seen: races between blocks that no order of blocks shows, and time.
 #pragma once
 #include <cmath>

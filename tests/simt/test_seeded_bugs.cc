@@ -58,6 +58,17 @@ TS_KERNEL void syncwarp_before_reading(Args a) {
   a.out[thread()] = value[thread() ^ 1];
 }
 
+// Lanes wait for each other in a vote too, but not for what they wrote.
+TS_KERNEL void syncwarp_and_not_a_vote(Args a) {
+  __shared__ float value[kThreads];
+  value[thread()] = static_cast<float>(thread());
+  if (a.fault)
+    __any_sync(kAll, 1);
+  else
+    __syncwarp();
+  a.out[thread()] = value[thread() ^ 1];
+}
+
 // What a warp's lanes agree on says nothing to another warp.
 TS_KERNEL void syncwarp_instead_of_barrier(Args a) {
   __shared__ float value[kThreads];
@@ -211,6 +222,7 @@ const Bug kBugs[] = {
     {BUG(barrier_before_writing_again), Found::kByRace, "data race"},
     {BUG(syncwarp_before_reading), Found::kByOrder, ""},
     {BUG(syncwarp_before_reading), Found::kByRace, "data race"},
+    {BUG(syncwarp_and_not_a_vote), Found::kByRace, "data race"},
     {BUG(syncwarp_instead_of_barrier), Found::kByOrder, ""},
     {BUG(syncwarp_instead_of_barrier), Found::kByRace, "data race"},
     {BUG(atomic_counter), Found::kByRace, "data race"},
