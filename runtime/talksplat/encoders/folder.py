@@ -3,7 +3,7 @@
 
     FOLDER/encoder.json          what it is: sizes of windows, inputs of the graphs, sizes and hashes of the files
            front.onnx            16 kHz sound to rows, 50 a second; its state passes from call to call
-           transformer.onnx      a window of rows to features; transformer.int8.onnx, transformer.fp16.onnx: cheaper ones
+           transformer.onnx      a window of rows to features; also transformer.int8.onnx and transformer.fp16.onnx
            state.safetensors     the front's first state, and the row that it makes of silence
            golden.safetensors    sound, rows and features as the model itself makes them: the self-test
 
