@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks that hear speech (Wav2Vec 2.0, HuBERT), brought to folders that talksplat runs live, without torch."""
