@@ -4,10 +4,7 @@
 from __future__ import annotations
 
 import copy
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from talksplat._arrays import FloatArray
 from talksplat.encoders.folder import OPSET
 from talksplat.errors import EncoderInvalid
+
+from .quiet import quiet
 
 MAX_GRAPH_BYTES = (1 << 31) - (16 << 20)  # of protobuf, less what is no weight
 
@@ -37,7 +36,7 @@ def export_graph(
             f"{path.name}: the weights have {n_bytes} bytes, and one ONNX file holds {MAX_GRAPH_BYTES}. Export a lower "
             "hidden layer (--layer), or a smaller model."
         )
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         program = torch.onnx.export(
             module, tuple(inputs.values()), dynamo=True, opset_version=OPSET, input_names=list(inputs),
             output_names=list(outputs), external_data=False, verbose=False,
@@ -62,7 +61,7 @@ def write_int8(fp32: Path, path: Path) -> None:
 
     Convolutions stay: onnxruntime's ConvInteger is slower than float32.
     """
-    with _quiet():
+    with quiet():
         quantize_dynamic(fp32, path, op_types_to_quantize=["MatMul"], weight_type=QuantType.QInt8)
 
 
@@ -89,16 +88,3 @@ def run_graph(path: Path, inputs: dict[str, FloatArray]) -> list[FloatArray]:
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     outputs: list[Any] = session.run(None, inputs)
     return [np.asarray(output, np.float32) for output in outputs]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the remarks of exporters on packages that are not there and steps that are not needed here."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

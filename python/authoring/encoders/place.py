@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from talksplat._files import cannot_write, partial_name
+from talksplat._files import partial_name
 from talksplat._signals import held_signals
 from talksplat.encoders.folder import FRONT, GOLDEN, GRAPHS, MANIFEST, STATE
 
@@ -34,6 +34,13 @@ def require_replaceable(folder: Path) -> None:
         )
 
 
+def _no_place(folder: Path, error: OSError) -> OSError:
+    kind = type(error) if type(error).__module__ == "builtins" else OSError
+    return kind(
+        f"{folder}: cannot be written ({error.strerror or error}). Name another folder (-o), or set TALKSPLAT_CACHE."
+    )
+
+
 @contextlib.contextmanager
 def locked(folder: Path, tell: Callable[[str], None], wait_s: float = WAIT_S) -> Iterator[None]:
     """Within it this process alone makes the folder; makes the folders above it first.
@@ -47,7 +54,7 @@ def locked(folder: Path, tell: Callable[[str], None], wait_s: float = WAIT_S) ->
     except TimeoutError:
         raise
     except OSError as error:
-        raise cannot_write(folder, error) from None
+        raise _no_place(folder, error) from None
     try:
         yield
     finally:
@@ -98,7 +105,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
             _take_place(place, folder)
     except OSError as error:
         if error.errno is not None:
-            raise cannot_write(folder, error) from None
+            raise _no_place(folder, error) from None
         raise
     finally:
         shutil.rmtree(place, ignore_errors=True)

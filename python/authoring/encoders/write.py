@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from importlib import metadata
@@ -30,6 +29,7 @@ from talksplat.errors import EncoderInvalid
 
 from .golden import Golden, make_golden
 from .graphs import export_graph, halved, run_graph, write_int8
+from .hashes import hash_of
 from .parts import Parts
 from .place import whole_folder
 
@@ -134,12 +134,3 @@ def _manifest(parts: Parts, place: Path, graphs: dict[str, str]) -> dict[str, An
 def _described(path: Path) -> dict[str, Any]:
     with open(path, "rb") as file:
         return {"bytes": path.stat().st_size, "sha256": hash_of([file])}
-
-
-def hash_of(files: Any) -> str:
-    """SHA-256 of open binary files, one after the other, as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for file in files:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
