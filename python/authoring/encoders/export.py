@@ -17,8 +17,8 @@ from talksplat.encoders.folder import (
     MIN_FPS,
     PRESETS,
     EncoderFolder,
-    cached_path,
     cache_folder,
+    cached_path,
     read_folder,
 )
 from talksplat.errors import EncoderInvalid, EncoderNotFound
@@ -89,9 +89,7 @@ def export_encoder(
     return Export(read_folder(place), True, errors)
 
 
-def _build_and_write(
-    family: Family, model: Model, wish: Wish, place: Path, fp16: bool, tell: Tell
-) -> dict[str, float]:
+def _build_and_write(family: Family, model: Model, wish: Wish, place: Path, fp16: bool, tell: Tell) -> dict[str, float]:
     try:
         from .write import write_folder  # here: torch takes seconds to import, and may not be there
 

@@ -27,7 +27,7 @@ def speech() -> FloatArray:
     """The package's spoken sentence, [n] float32 at RATE_HZ."""
     samples, rate = load_audio(SAMPLE)
     at = np.arange(len(samples) * RATE_HZ // rate) * (rate / RATE_HZ)
-    return np.interp(at, np.arange(len(samples)), samples).astype(np.float32)
+    return np.asarray(np.interp(at, np.arange(len(samples)), samples), np.float32)
 
 
 def make_golden(parts: Parts) -> Golden:

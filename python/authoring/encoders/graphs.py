@@ -23,9 +23,7 @@ from .quiet import quiet
 MAX_GRAPH_BYTES = (1 << 31) - (16 << 20)  # of protobuf, less what is no weight
 
 
-def export_graph(
-    module: torch.nn.Module, inputs: dict[str, torch.Tensor], outputs: Sequence[str], path: Path
-) -> None:
+def export_graph(module: torch.nn.Module, inputs: dict[str, torch.Tensor], outputs: Sequence[str], path: Path) -> None:
     """Write the module, run on inputs of exactly these shapes, as one ONNX file of opset OPSET.
 
     Raises EncoderInvalid where the file cannot hold the weights, or has another opset.

@@ -20,7 +20,7 @@ _LEAST_BYTES = 2  # of a weight: float16
 
 
 def load_weights(model: Model, kind: Any, config: Any) -> Any:
-    """The model as an instance of `kind`, a class of transformers, in float32 and evaluation mode, with eager attention.
+    """The model as a `kind`, a class of transformers, in float32 and evaluation mode, with eager attention.
 
     Raises EncoderNotFound where there is no model.safetensors, with the way out, EncoderInvalid where it does not hold
     what the configuration says.

@@ -43,7 +43,7 @@ class Model:
         return EncoderInvalid(f"{self.path / file}: {what}. Fetch the model again, or another one.")
 
     def read_json(self, file: str) -> dict[str, Any]:
-        """A JSON object of the folder. Raises EncoderInvalid where it is none, FileNotFoundError where it is missing."""
+        """A JSON object of the folder. Raises EncoderInvalid where it is none, OSError where it cannot be read."""
         path = self.path / file
         with open(path, "rb") as opened:
             text = opened.read(MAX_JSON_BYTES + 1)
@@ -70,15 +70,15 @@ def find_model(source: str) -> Model:
         path, name = _cached(source), source
     else:
         raise EncoderNotFound(
-            f"{shown(source)}: there is no such folder, and it is no name of a model, as facebook/wav2vec2-base-960h is."
+            f"{shown(source)}: there is no such folder, nor is it a name as facebook/wav2vec2-base-960h."
         )
     model = Model(path, name, {})
     try:
         config = model.read_json(CONFIG)
     except OSError as error:
         raise EncoderNotFound(
-            f"{path / CONFIG}: cannot be read ({error.strerror or error}). A model's folder has {CONFIG}, {WEIGHTS} and "
-            f"{PREPROCESSOR}, as save_pretrained() of transformers writes them."
+            f"{path / CONFIG}: cannot be read ({error.strerror or error}). A model's folder has {CONFIG}, "
+            f"{WEIGHTS} and {PREPROCESSOR}, as save_pretrained() of transformers writes them."
         ) from None
     return Model(path, name, MappingProxyType(config))
 

@@ -43,7 +43,8 @@ class Front(torch.nn.Module):
 
     def forward(self, samples: torch.Tensor, *states: torch.Tensor) -> tuple[torch.Tensor, ...]:
         hop = samples.shape[1] - (SEEN - SAMPLES_PER_ROW)
-        left, updated = list(states), []
+        left = list(states)
+        updated: list[torch.Tensor] = []
         sound = None
         if self.do_normalize:
             sound = Statistics.updated(left[:3], samples[:, :hop], 1)
@@ -124,9 +125,8 @@ class Transformer(torch.nn.Module):
 def folded(model: torch.nn.Module) -> None:
     """Weight norm of the convolution over positions becomes the weight that it makes, in the model itself."""
     for module in model.modules():
-        if parametrize.is_parametrized(module):
-            for name in list(module.parametrizations):  # type: ignore[arg-type]
-                parametrize.remove_parametrizations(module, name)
+        if parametrize.is_parametrized(module, "weight"):
+            parametrize.remove_parametrizations(module, "weight")
 
 
 def first_states(extractor: Any, by_time: bool, do_normalize: bool) -> dict[str, FloatArray]:

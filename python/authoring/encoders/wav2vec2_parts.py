@@ -24,7 +24,7 @@ MAX_CONVOLUTIONS = 16
 
 
 def build_parts(model: Model, wish: Wish) -> Parts:
-    """Raises EncoderInvalid, which names the file and field, for what cannot run live; EncoderNotFound for no weights."""
+    """Raises EncoderInvalid, which names file and field, for what cannot run live, EncoderNotFound for no weights."""
     width = model.count("hidden_size", 768, 1, MAX_WIDTH)
     row_width = _row_width(model)
     norm = model.config.get("feat_extract_norm", "group")

@@ -38,12 +38,8 @@ PACKAGES = ("torch", "transformers", "onnx", "onnxruntime", "talksplat")
 MAX_ERROR = 1e-4
 
 
-def untold(text: str) -> None:
-    """For who does not want to know what is being done."""
-
-
 def write_folder(
-    parts: Parts, folder: Path, *, fp16: bool, tell: Callable[[str], None] = untold
+    parts: Parts, folder: Path, *, fp16: bool, tell: Callable[[str], None] = lambda step: None
 ) -> dict[str, float]:
     """Write the parts as an encoder folder of format 1, in the place of what lies there.
 
@@ -102,7 +98,7 @@ def _errors(parts: Parts, golden: Golden, place: Path, graphs: dict[str, str]) -
         if not error <= MAX_ERROR:
             raise EncoderInvalid(
                 f"{file}: onnxruntime's output is {error:.2g} of its size away from torch's; {MAX_ERROR:g} is allowed. "
-                "The weights may not be finite, or the exporter be at fault: try another version of torch or onnxruntime."
+                "Another version of torch or of onnxruntime may do better."
             )
     return found
 

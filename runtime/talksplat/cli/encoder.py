@@ -101,5 +101,4 @@ def _described(folder: EncoderFolder) -> dict[str, Any]:
         "fps": folder.fps,
         "bytes": sum(n_bytes for n_bytes, _ in folder.files.values()),
         "graphs": dict(folder.graphs),
-        "versions": dict(folder.versions),
     }
