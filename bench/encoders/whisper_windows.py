@@ -21,8 +21,10 @@ import torch
 from transformers import WhisperFeatureExtractor
 
 from shared_data import shared_dir
+from talksplat.authoring.encoders.models import find_model
 from talksplat.authoring.encoders.whisper import DECADES, Front, Transformer
-from talksplat.authoring.encoders.whisper_model import NAME, load_whisper
+from talksplat.authoring.encoders.whisper_files import NAME, find_ctranslate2
+from talksplat.authoring.encoders.whisper_parts import load_encoder
 from talksplat.authoring.voice.evaluate import read_sound
 from talksplat.encoders.folder import PRESETS, RATE_HZ, SAMPLES_PER_ROW, Preset
 
@@ -59,9 +61,7 @@ def live_rows(front: Front, sound: np.ndarray, loudest: torch.Tensor) -> torch.T
     return torch.cat(rows, 1)
 
 
-def error(
-    transformer: Transformer, rows: torch.Tensor, rest: torch.Tensor, preset: Preset, true: np.ndarray
-) -> float:
+def error(transformer: Transformer, rows: torch.Tensor, rest: torch.Tensor, preset: Preset, true: np.ndarray) -> float:
     """Of a chunk every EVERY_ROWS, with rows of silence before the first and after the last."""
     starts = range(0, rows.shape[1] // preset.chunk * preset.chunk, EVERY_ROWS)
     padded = torch.cat([rest.expand(1, preset.left, -1), rows, rest.expand(1, preset.right, -1)], 1)[0]
@@ -93,7 +93,7 @@ def main() -> None:
     shared = shared_dir()
     if shared is None:
         raise SystemExit("there are no recordings: set TALKSPLAT_SHARED to the folder that has them")
-    encoder = load_whisper(arguments.model)
+    encoder = load_encoder(find_ctranslate2(arguments.model) or find_model(arguments.model))
     sounds = recordings(shared)
     with torch.inference_mode():
         print(f"medians of {len(sounds)} recordings; cut off {DECADES:g} decades below the loudest value")

@@ -23,9 +23,8 @@ from torch import Tensor, nn
 from transformers import WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from talksplat.encoders.folder import FRONT_TRANSFORMER, RATE_HZ, SAMPLES_PER_ROW, Preset
-
-from .parts import Parts
+from talksplat._arrays import FloatArray
+from talksplat.encoders.folder import RATE_HZ, SAMPLES_PER_ROW, Preset
 
 # Of the spectrum, in samples (WhisperFeatureExtractor has the same).
 WINDOW, HOP = 400, 160
@@ -65,7 +64,7 @@ class Front(nn.Module):
         """A row's samples before its centre: two steps of the spectrum, a step for each convolution, and half one."""
         return 2 * HOP + WINDOW // 2
 
-    def first_loudest(self) -> np.ndarray:
+    def first_loudest(self) -> FloatArray:
         """The state before the first call."""
         return np.full(-(-MEMORY_ROWS // self.chunk), FIRST_LOUDEST, np.float32)
 
@@ -104,43 +103,6 @@ class Transformer(nn.Module):
         for layer in self.layers:
             hidden = layer(hidden, None)
         return cast(Tensor, self.norm(hidden)[:, self.left : self.left + self.chunk])
-
-
-def whisper_parts(encoder: WhisperEncoder, name: str, preset: Preset, hidden_layer: int | None = None) -> Parts:
-    """The two graphs of a live encoder and what encoder.json says of them.
-
-    hidden_layer: 0, what goes into the first layer, up to the number of layers, which is also the default.
-    Raises ValueError for another, and for a window that is longer than the model's position table.
-    """
-    n_layers, n_positions = len(encoder.layers), encoder.embed_positions.num_embeddings
-    layer = n_layers if hidden_layer is None else hidden_layer
-    if not 0 <= layer <= n_layers:
-        raise ValueError(f"export: hidden layer must be 0 to {n_layers}, the layers of {name}; got {layer}.")
-    if sum(preset) > n_positions:
-        raise ValueError(
-            f"export: the window must be at most {n_positions} rows, the positions of {name}; got {sum(preset)}."
-        )
-    encoder.eval()
-    front = Front(encoder, preset.chunk)
-    width = int(encoder.config.d_model)
-    return Parts(
-        name=name,
-        family="whisper",
-        front=front,
-        transformer=Transformer(encoder, layer, preset),
-        states={"loudest": front.first_loudest()},
-        chunk=preset.chunk,
-        left=preset.left,
-        right=preset.right,
-        front_width=width,
-        width=width,
-        hidden_layer=layer,
-        samples=front.samples,
-        lead=front.lead,
-        centre=0,
-        order=FRONT_TRANSFORMER,
-        fps=None,
-    )
 
 
 def _unpadded(conv: nn.Conv1d) -> nn.Conv1d:

@@ -58,6 +58,11 @@ class _Tensor:
     data: memoryview
 
 
+def read_sizes(where: str, data: bytes) -> EncoderSizes:
+    """The sizes of the encoder in a model.bin, which is looked through but not converted. Raises EncoderInvalid."""
+    return _Encoder(where, _Reader(where, data).tensors()).sizes()
+
+
 def read_encoder(where: str, data: bytes) -> tuple[EncoderSizes, dict[str, FloatArray]]:
     """The sizes of the encoder in a model.bin, and its float32 weights as transformers' WhisperEncoder names them.
 
@@ -144,7 +149,7 @@ class _Encoder:
         self._left = {name: tensor for name, tensor in tensors.items() if name.startswith("encoder/")}
 
     def read(self) -> tuple[EncoderSizes, dict[str, FloatArray]]:
-        sizes = self._sizes()
+        sizes = self.sizes()
         width, inner = sizes.width, sizes.n_inner
         weights = {
             "conv1.weight": self._take("conv1/weight", width, sizes.n_mels, 3),
@@ -165,7 +170,8 @@ class _Encoder:
             raise self._wrong(f"has tensors that no Whisper encoder has: {listed(self._left, len(self._left))}")
         return sizes, weights
 
-    def _sizes(self) -> EncoderSizes:
+    def sizes(self) -> EncoderSizes:
+        """Raises EncoderInvalid. What says them is taken, but for the tensors that have numbers."""
         if any(name.endswith("/weight_scale") for name in self._left):
             raise self._wrong("holds weights that were quantised to whole numbers, with a loss")
         for name in ("pre_norm", "activation"):  # said of every Whisper model alike: norms come first, GELU
