@@ -6,9 +6,11 @@ the window of each preset. The table has the difference of their features as a s
 the root of its mean square over the features' standard deviation in time. 1 is as bad as a constant. The columns:
 
     live        the encoder as it runs
-    loudness    with the loudest value of the whole recording known from the begin: the windows' part alone
-    whole       with the original's own rows (padded, its loudest value): what the window and its positions cost
+    loudness    with the loudest value of the whole recording known from the begin
+    rows        with the original's own rows, so that only the window differs
+    places      with these, and each at the place of the position table that it has in the original
 
+The columns after the first say where the difference comes from; none of them could be had live.
 Needs the packages of the extras encoders-export and whisper-base, and the recordings of `shared`.
 """
 
@@ -26,7 +28,7 @@ from talksplat.authoring.encoders.whisper import DECADES, Front, Transformer
 from talksplat.authoring.encoders.whisper_files import NAME, find_ctranslate2
 from talksplat.authoring.encoders.whisper_parts import load_encoder
 from talksplat.authoring.voice.evaluate import read_sound
-from talksplat.encoders.folder import PRESETS, RATE_HZ, SAMPLES_PER_ROW, Preset
+from talksplat.encoders.folder import PRESETS, RATE_HZ, SAMPLES_PER_ROW
 
 HALF_MINUTE = 30 * RATE_HZ
 EVERY_ROWS = 32  # a multiple of every preset's chunk
@@ -61,13 +63,24 @@ def live_rows(front: Front, sound: np.ndarray, loudest: torch.Tensor) -> torch.T
     return torch.cat(rows, 1)
 
 
-def error(transformer: Transformer, rows: torch.Tensor, rest: torch.Tensor, preset: Preset, true: np.ndarray) -> float:
-    """Of a chunk every EVERY_ROWS, with rows of silence before the first and after the last."""
-    starts = range(0, rows.shape[1] // preset.chunk * preset.chunk, EVERY_ROWS)
-    padded = torch.cat([rest.expand(1, preset.left, -1), rows, rest.expand(1, preset.right, -1)], 1)[0]
-    found = torch.cat([transformer(padded[None, start : start + sum(preset)]) for start in starts]).numpy()
-    wanted = np.stack([true[start : start + preset.chunk] for start in starts])
-    return float(np.sqrt(np.square(found - wanted).mean() / true.var(0).mean()))
+def error(
+    transformer: Transformer, rows: torch.Tensor, rest: torch.Tensor, true: np.ndarray, table: torch.Tensor | None
+) -> float:
+    """Of a chunk every EVERY_ROWS, with rows of silence before the first and after the last.
+
+    table: of positions, where each row is to have its own.
+    """
+    left, chunk, window = transformer.left, transformer.chunk, len(transformer.positions)
+    starts = range(0, rows.shape[1] // chunk * chunk, EVERY_ROWS)
+    padded = torch.cat([rest.expand(1, left, -1), rows, rest.expand(1, window - left - chunk, -1)], 1)[0]
+    found = []
+    for start in starts:
+        piece = padded[None, start : start + window]
+        if table is not None:
+            piece = piece - transformer.positions + table[torch.arange(start - left, start - left + window).clamp(0)]
+        found.append(transformer(piece)[0].numpy())
+    wanted = np.concatenate([true[start : start + chunk] for start in starts])
+    return float(np.sqrt(np.square(np.concatenate(found) - wanted).mean() / true.var(0).mean()))
 
 
 def measure(encoder: torch.nn.Module, sounds: dict[str, np.ndarray]) -> Iterator[tuple[str, list[float]]]:
@@ -81,8 +94,13 @@ def measure(encoder: torch.nn.Module, sounds: dict[str, np.ndarray]) -> Iterator
         for sound, true, true_rows, loudest in truths:
             known = torch.full_like(first, loudest)
             n = true_rows.shape[1] // preset.chunk * preset.chunk
-            cases = (live_rows(front, sound, first), live_rows(front, sound, known), true_rows[:, :n])
-            errors.append([error(transformer, rows, rest, preset, true) for rows in cases])
+            cases = (
+                (live_rows(front, sound, first), None),
+                (live_rows(front, sound, known), None),
+                (true_rows[:, :n], None),
+                (true_rows[:, :n], encoder.embed_positions.weight),
+            )
+            errors.append([error(transformer, rows, rest, true, table) for rows, table in cases])
         yield name, np.median(errors, 0).tolist()
 
 
@@ -97,7 +115,7 @@ def main() -> None:
     sounds = recordings(shared)
     with torch.inference_mode():
         print(f"medians of {len(sounds)} recordings; cut off {DECADES:g} decades below the loudest value")
-        print("| preset | chunk, left, right | live | loudness | whole |\n|---|---|---|---|---|")
+        print("| preset | chunk, left, right | live | loudness | rows | places |\n|---|---|---|---|---|---|")
         for name, errors in measure(encoder, sounds):
             print(f"| {name} | {', '.join(map(str, PRESETS[name]))} | {' | '.join(f'{e:.2f}' for e in errors)} |")
 

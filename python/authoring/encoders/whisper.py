@@ -70,10 +70,10 @@ class Front(nn.Module):
 
     def forward(self, samples: Tensor, loudest: Tensor) -> tuple[Tensor, Tensor]:
         log_mel = self.log_mel(samples)
-        now = log_mel.amax().reshape(1)
-        heard = now > loudest.amax() - DECADES
+        now = log_mel.max().reshape(1)
+        heard = now > loudest.max() - DECADES
         loudest = torch.where(heard, torch.cat([loudest[1:], now]), loudest)
-        log_mel = torch.maximum(log_mel, loudest.amax() - DECADES)
+        log_mel = torch.maximum(log_mel, loudest.max() - DECADES)
         rows = nn.functional.gelu(self.conv1((log_mel + 4.0) / 4.0))
         rows = nn.functional.gelu(self.conv2(rows))
         return rows.transpose(1, 2), loudest
