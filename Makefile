@@ -56,7 +56,7 @@ test: dev
 
 test-cpp: dev
 	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja \
-	  -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g" $(FOR_TESTS) -DTALKSPLAT_SANITIZE=ON
+	  -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1" $(FOR_TESTS) -DTALKSPLAT_SANITIZE=ON
 	$(BIN)/cmake --build build/sanitize
 	$(BIN)/ctest --test-dir build/sanitize --output-on-failure --no-tests=error -j $(JOBS)
 
@@ -64,7 +64,7 @@ test-cpp: dev
 # they are compiled slowly.
 test-tsan: dev
 	$(BIN)/cmake -S . -B build/tsan -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DCMAKE_BUILD_TYPE=Debug \
-	  -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g" $(FOR_TESTS) -DTALKSPLAT_SANITIZE_THREADS=ON -DTALKSPLAT_ISAS=scalar
+	  -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1" $(FOR_TESTS) -DTALKSPLAT_SANITIZE_THREADS=ON -DTALKSPLAT_ISAS=scalar
 	$(BIN)/cmake --build build/tsan --target session_tests simt_race_tests
 	$(BIN)/ctest --test-dir build/tsan -L "session|race" --output-on-failure --no-tests=error -j $(JOBS)
 
