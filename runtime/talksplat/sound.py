@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sound of a video file beside its pictures, in step with them to the sample: AAC; FLAC in Matroska, Opus in WebM."""
+"""The sound of a video file, in step with its pictures to the sample: AAC; FLAC in Matroska, Opus in WebM."""
 
 from __future__ import annotations
 
