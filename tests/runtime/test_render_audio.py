@@ -201,7 +201,7 @@ def test_sound_and_pictures_agree(tmp_path: Path, suffix: str, rate: int, channe
     target = tmp_path / f"out{suffix}"
     played, loud = talking_video(target, rate, channels, fps, 6.0)
     heard, kept, times, lights = read_back(target)
-    assert kept == OPUS_RATE if suffix == ".webm" else aac_rate(rate)
+    assert kept == (OPUS_RATE if suffix == ".webm" else aac_rate(rate))
     assert heard.shape[1] == channels
     np.testing.assert_allclose(times - times[0], np.arange(len(loud)) / fps, atol=1.1e-3)
     np.testing.assert_array_equal(lights > 120, loud)

@@ -43,9 +43,8 @@ def test_container(tmp_path: Path, suffix: str, fps: float) -> None:
     assert files(tmp_path) == [target.name]
     with av.open(str(target)) as container:
         stream = container.streams.video[0]
-        assert (
-            stream.codec_context.name == "vp9" if suffix == ".webm" else ("h264" if video.h264_encoder() else "mpeg4")
-        )
+        usual = "h264" if video.h264_encoder() else "mpeg4"
+        assert stream.codec_context.name == ("vp9" if suffix == ".webm" else usual)
         assert stream.codec_context.pix_fmt == "yuv420p"
         assert (stream.width, stream.height) == (WIDTH, HEIGHT)
         assert float(stream.average_rate) == pytest.approx(fps, rel=1e-3)
