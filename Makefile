@@ -45,7 +45,13 @@ MAKEFLAGS += --no-print-directory
 # A development install serves the demo too: it is not replaced by a plain one.
 demo: $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.installed)
 	$(BIN)/talksplat render demo sample -o demo.mp4
-	@echo "The demo video is $(CURDIR)/demo.mp4"
+	@echo
+	@echo "The demo head's video is $(CURDIR)/demo.mp4. What to try next:"
+	@echo "  $(VENV)/bin/talksplat render demo SPEECH.wav -o out.mp4   it says any sound, or a video's"
+	@echo "  $(VENV)/bin/talksplat render --help                       sizes, transparency, your own background"
+	@echo "  $(VENV)/bin/talksplat say demo                            it says what the microphone hears, in a window"
+	@echo "  $(VENV)/bin/talksplat bench demo                          what a frame takes on this machine"
+	@echo "  $(VENV)/bin/talksplat convert --help                      bring an avatar of your own"
 
 dev: $(VENV)/.dev
 
