@@ -263,7 +263,7 @@ void what_is_beside_a_plate_is_soft() {
     CHECK(std::abs(mean(edge + side) - mean(edge)) < 2 && mean(edge + 8 * side) < mean(edge));
     for (const int x : {edge + 24 * side, end})
       for (int y = 2; y < kSize; ++y) CHECK(std::abs(at(x, y) - at(x, y - 1)) <= 3);
-    CHECK(at(end, 4) > at(end, kSize - 5) + 10);
+    CHECK(at(edge + 24 * side, 4) > at(edge + 24 * side, kSize - 5) + 10);
   }
   ts::Plate tall(file, 20, kSize);  // has the middle alone
   CHECK(tall.pixels()[0] == plate[3 * (kSize / 2 - 10)]);
