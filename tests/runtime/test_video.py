@@ -17,6 +17,7 @@ import pytest
 from talksplat import _files, video
 from talksplat._video_writer import VideoWriter
 from talksplat.video import _Behind, formats_of, open_video
+from talksplat.video_coding import CONTAINERS
 
 WIDTH, HEIGHT = 64, 48
 
@@ -33,7 +34,7 @@ def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-@pytest.mark.parametrize("suffix", sorted(video.CONTAINERS))
+@pytest.mark.parametrize("suffix", sorted(CONTAINERS))
 @pytest.mark.parametrize("fps", [25.0, 29.97, 60.0])
 def test_container(tmp_path: Path, suffix: str, fps: float) -> None:
     target = tmp_path / f"out{suffix}"
@@ -116,7 +117,7 @@ def test_nothing_half_written_stays(tmp_path: Path, error: type[BaseException]) 
     assert (tmp_path / "old.mp4").read_bytes() == (tmp_path / "00000.png").read_bytes() == b"kept"
 
 
-@pytest.mark.parametrize("suffix", sorted(video.CONTAINERS))
+@pytest.mark.parametrize("suffix", sorted(CONTAINERS))
 @pytest.mark.parametrize("stem", ["12:30", "Interview: part 1", "file:x", "pipe:1", "%d", "x" * 250])
 def test_names_mean_nothing_but_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, stem: str) -> None:
     """FFmpeg takes what comes before a colon for a protocol."""
@@ -140,7 +141,7 @@ def test_a_link_is_written_through(tmp_path: Path) -> None:
     assert files(tmp_path) == ["link.mp4", "old"]
 
 
-@pytest.mark.parametrize("suffix", sorted(video.CONTAINERS))
+@pytest.mark.parametrize("suffix", sorted(CONTAINERS))
 @pytest.mark.parametrize("failing", ["write", "seek", "close"])
 @pytest.mark.parametrize("after", [0, 3000])
 def test_a_disk_that_fails(
@@ -190,7 +191,7 @@ def test_rates_that_a_container_cannot_state(tmp_path: Path, fps: float, message
     assert files(tmp_path) == ["0.png"]
 
 
-@pytest.mark.parametrize("suffix", sorted(video.CONTAINERS))
+@pytest.mark.parametrize("suffix", sorted(CONTAINERS))
 @pytest.mark.parametrize("fps", [0.001, 0.04, 1000.0])
 def test_slow_and_fast_rates(tmp_path: Path, suffix: str, fps: float) -> None:
     target = tmp_path / f"out{suffix}"
