@@ -96,6 +96,8 @@ class FallbackBackend final : public Backend {
     return {};
   }
 
+  size_t batch() const override { return failed_ ? cpu_->batch() : gpu_->batch(); }
+
   Status draw(const DrawCall* calls, size_t n) override {
     if (n == 0) return {};
     TwoFrames& first = frames_of(*calls[0].frame);

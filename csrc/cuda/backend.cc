@@ -50,6 +50,8 @@ class CudaBackend final : public Backend {
     return {};
   }
 
+  size_t batch() const override { return kMaxBatch; }
+
   // By precision, which has kernels of its own; order changes nothing in a picture.
   Status draw(const DrawCall* calls, size_t n) override {
     for (const bool fast : {true, false}) {

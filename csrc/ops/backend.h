@@ -114,7 +114,10 @@ class Backend {
   virtual Status make_frame(std::shared_ptr<const BackendModel> model, const Canvas& canvas,
                             std::unique_ptr<BackendFrame>& frame) = 0;
 
-  // Draws n frames, no two of them the same.
+  // How many frames one draw takes at once at best: who has so many that are due gives them together. 1: each is sooner
+  // done than several together, as on a CPU, whose threads share a frame. It may change when a device fails.
+  virtual size_t batch() const { return 1; }
+  // Draws n frames, no two of them the same, whatever their models and canvases.
   virtual Status draw(const DrawCall* calls, size_t n) = 0;
   // Poses and deforms, and shows the Gaussians, rows as in the model; valid until the frame's next call.
   virtual Status gaussians(BackendFrame& frame, const FrameControl& control, GaussianView& view) = 0;
