@@ -30,6 +30,7 @@ int64_t thread_cpu_ns() {
 void Round::make(const std::vector<Worked*>& sessions, int64_t now, int64_t free_ns) {
   Turn turn;
   turn.begun_ns = now, turn.free_ns = free_ns, turn.begun_cpu_ns = thread_cpu_ns();
+  if (sessions.size() > 1) hear(sessions, now);
   drawn_.clear(), calls_.clear(), before_.clear(), status_.clear();
   for (Worked* session : sessions) {
     RenderJob job;
@@ -51,6 +52,19 @@ void Round::make(const std::vector<Worked*>& sessions, int64_t now, int64_t free
   if (by_device) turn.waited_ns = now_ns() - drawing_ns - (thread_cpu_ns() - drawing_cpu_ns);
   turn.frames = static_cast<int64_t>(drawn_.size());
   for (size_t i = 0; i < drawn_.size(); ++i) drawn_[i]->finish(turn, std::move(status_[i]));
+}
+
+// Where the steps cannot be run, each session learns so by itself: it has the same to hear when it begins.
+void Round::hear(const std::vector<Worked*>& sessions, int64_t now) {
+  hearing_.clear(), steps_.clear();
+  for (Worked* session : sessions) {
+    EncodeCall steps;
+    if (!session->gather(now, steps)) continue;
+    hearing_.push_back(session);
+    steps_.push_back(steps);
+  }
+  if (steps_.empty() || !caught([&] { return backend_.encode(steps_.data(), steps_.size()); }).ok()) return;
+  for (Worked* session : hearing_) session->heard();
 }
 
 // Where they cannot be drawn together, it is found out who cannot be drawn.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Round — a frame of each of several sessions, made together: each begins its own, all of them are drawn in one call of
-// the backend, and each finishes its own. Of a backend that draws one frame at a time, a round is of one session.
+// Round — a frame of each of several sessions, made together: the voice's steps of all are run in one call of the
+// backend, each session begins its frame, all are drawn in one call, and each finishes its own. Of a backend that draws
+// one frame at a time, a round is of one session.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -34,6 +35,10 @@ class Worked {
   virtual Job next_job(int64_t now_ns) = 0;
 
   // ---- its part of a round ----
+  // What its next frame has to hear first. False: nothing. Where the steps have been run together with others', heard()
+  // follows; else begin() has them run alone.
+  virtual bool gather(int64_t now_ns, EncodeCall& steps) = 0;
+  virtual void heard() = 0;
   // Begins its next frame. True: that has to be drawn, by the job, and finish() follows whatever becomes of it.
   virtual bool begin(const Turn& turn, RenderJob& job) = 0;
   virtual void finish(const Turn& turn, Status drawn) = 0;
@@ -61,10 +66,13 @@ class Round {
   void make(const std::vector<Worked*>& sessions, int64_t now_ns, int64_t free_ns);
 
  private:
+  void hear(const std::vector<Worked*>& sessions, int64_t now_ns);
   void draw();
 
   Backend& backend_;
-  // Of the frames that are drawn; kept, so that rounds allocate nothing.
+  std::vector<Worked*> hearing_;
+  std::vector<EncodeCall> steps_;
+  // Of the frames that are drawn. All are kept, so that rounds allocate nothing.
   std::vector<Worked*> drawn_;
   std::vector<DrawCall> calls_;
   std::vector<Receipt> before_;

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -93,6 +94,8 @@ class Session final : public Worked {
   const Model& model() const { return *model_; }
 
   Job next_job(int64_t now_ns) override;
+  bool gather(int64_t now_ns, EncodeCall& steps) override;
+  void heard() override;
   bool begin(const Turn& turn, RenderJob& job) override;
   void finish(const Turn& turn, Status drawn) override;
   void deliver() override;
@@ -151,6 +154,7 @@ class Session final : public Worked {
   Next decide(int64_t now_ns);
   Next next_of_utterance();
   void let_it_stand_still(int64_t now_ns, int64_t released_ns);
+  void fail(const std::exception& e);
   bool begin_frame(const Turn& turn, RenderJob& job);
   const float* compose(Next::Kind kind, LiveFrame& frame);
   void fill_samples(LiveFrame& frame, bool speaks);

@@ -99,16 +99,39 @@ void Session::let_it_stand_still(int64_t now, int64_t released) {
   counts_.stalled_ms += static_cast<double>(stood) / kMsNs;
 }
 
-// ---- what ----
+// ---- its part of a round ----
+
+// An interrupt may come before heard(): then it is heard in vain, as the stream begins anew with its next utterance.
+bool Session::gather(int64_t now, EncodeCall& steps) {
+  try {
+    const std::lock_guard<std::mutex> lock(state_);
+    if (hands_over()) return false;
+    const Next next = decide(now);
+    return next.kind == Next::kSpeech && next.released_ns <= now && speaker_.gather(steps);
+  } catch (const std::exception& e) {
+    fail(e);
+    return false;
+  }
+}
+
+void Session::heard() {
+  const std::lock_guard<std::mutex> lock(state_);
+  speaker_.heard();
+}
+
+// No memory: on the scheduler's thread nobody else would hear of it.
+void Session::fail(const std::exception& e) {
+  const std::lock_guard<std::mutex> lock(state_);
+  failure_ = error(StatusCode::kOutOfMemory, "a frame of a session could not be made: %s.", e.what());
+}
 
 bool Session::begin(const Turn& turn, RenderJob& job) {
   bool draws = false;
   try {
     const std::lock_guard<std::mutex> lock(state_);
     draws = begin_frame(turn, job);
-  } catch (const std::exception& e) {  // no memory: on the scheduler's thread nobody else would hear of it
-    const std::lock_guard<std::mutex> lock(state_);
-    failure_ = error(StatusCode::kOutOfMemory, "a frame of a session could not be made: %s.", e.what());
+  } catch (const std::exception& e) {
+    fail(e);
   }
   if (!draws) changed_.notify_all();
   return draws;
@@ -119,6 +142,10 @@ bool Session::begin_frame(const Turn& turn, RenderJob& job) {
   if (hands_over()) return false;
   const Next next = decide(now);
   if (next.kind == Next::kNothing || next.released_ns > now) return false;  // it has changed since it was its turn
+  if (next.kind == Next::kSpeech) {
+    failure_ = speaker_.hear();
+    if (!failure_.ok()) return false;
+  }
   LiveFrame& frame = slots_.take();
   frame.index = next_frame_++;
   frame.times.deadline_ns = clock_.deadline_ns(frame.index);
@@ -157,6 +184,8 @@ void Session::finish(const Turn& turn, Status drawn) {
   }
   changed_.notify_all();
 }
+
+// ---- what it shows ----
 
 const float* Session::compose(Next::Kind kind, LiveFrame& frame) {
   const int64_t k = composed_++;
