@@ -210,11 +210,12 @@ def test_each_sample_is_counted_once(models: dict[str, Path]) -> None:
 
 def test_statistics_fade_after_a_minute() -> None:
     """A new speaker's level is heard through an hour of the old one's, and sums stay where float32 can add to them."""
-    states = [torch.tensor([16000.0 * 3600]), torch.zeros(1), torch.tensor([16000.0 * 3600])]
+    states = [16000.0 * 3600 * torch.tensor([old]) for old in (1.0, 2.0, 5.0)]  # an hour of mean 2 and variance 1
     for _ in range(int(3 * MEMORY_S)):
         found = Statistics.updated(states, torch.full((1, 16000), 3.0) * torch.tensor([1.0, -1.0]).repeat(8000), 1)
         states = list(found.states)
     assert states[0] == 16000 * MEMORY_S
+    assert 0.0 < found.mean < 2 * 1.05 * np.exp(-3)
     assert 8.5 < found.variance < 9.0
 
 
