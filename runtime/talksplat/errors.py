@@ -18,6 +18,18 @@ class VoiceInvalid(TalksplatError, ValueError):
     """The voice file is missing, damaged, hostile or of a newer format; the message says which part."""
 
 
+class EncoderNotFound(TalksplatError, FileNotFoundError):
+    """There is no encoder folder at that path, or of that name; the message has the command that makes one."""
+
+
+class EncoderInvalid(TalksplatError):
+    """The encoder folder is damaged, hostile or of another format, or does not fit; the message says which part."""
+
+
+class EncoderRefused(TalksplatError):
+    """No engine runs this encoder here: none is installed, it fails its self-test, or is slower than the sound."""
+
+
 class AudioInvalid(TalksplatError, ValueError):
     """The audio cannot be decoded, or its rate, length or numbers are absurd."""
 
