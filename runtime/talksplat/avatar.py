@@ -27,7 +27,7 @@ from .control import Input, control_vector, joined
 from .drawing import Drawing, FramePool, checked_size
 from .driven import FaceControls
 from .encoders.encoder import Encoder, as_encoder
-from .encoders.feed import EncodedCore
+from .encoders.feed import EncodedCore, encoded_core
 from .encoders.track import EncodedTrack, held_back
 from .engine import Engine, precision_of
 from .errors import MotionInvalid
@@ -455,6 +455,7 @@ class Avatar:
         sample_rate: int = 16000,
         channels: int = 1,
         precision: str | None = None,
+        encoder: Encoder | str | os.PathLike[str] | None = None,
     ) -> Session:
         """A live speaker: sound goes in as it comes, frames come out on time.
 
@@ -472,8 +473,12 @@ class Avatar:
         queue_s: seconds of sound that may wait; a push that does not fit is refused.
         flush_after_s: an utterance whose sound does not come for so long ends as if by flush(); None: never.
         sample_rate, channels: of pushes that do not say, and of the silence before the first.
-        Raises LatencyRefused, which names the smallest latency that would do, VoiceInvalid, DeviceError, and ValueError
-        for arguments.
+        encoder: makes the features that move the avatar of the sound that is pushed, on a thread of its own that its
+        sessions share: an Encoder, or what load_encoder() takes. latency_ms has what it hears after a frame, too, and
+        its work. With clock="caller" it works inside the pushes, and utterances end by flush() alone.
+        Raises LatencyRefused, which names the smallest latency that would do, VoiceInvalid, DeviceError,
+        EncoderNotFound, EncoderInvalid, EncoderRefused for one that is slower than the sound, and ValueError for
+        arguments.
         """
         who = "create_session"
         draw = self._drawing(who, size, format, background, None, precision)
@@ -486,18 +491,27 @@ class Avatar:
             queue_s=queue_s, flush_after_s=flush_after_s, sample_rate=sample_rate, channels=channels, seed=seed,
             mouth=mouth, head=head, blink=blink,
         )  # fmt: skip
-        with Told(who):
-            core = _core.Session(
-                self._core,
-                builtin_voice(),
-                width=draw.width,
-                height=draw.height,
-                format=draw.form.core,
-                precision=draw.precision,
-                background=draw.background,
-                own_background=draw.own_background,
-                **options,
-            )
+
+        def make(**more: Any) -> _core.Session:
+            with Told(who):
+                return _core.Session(
+                    self._core,
+                    builtin_voice(),
+                    width=draw.width,
+                    height=draw.height,
+                    format=draw.form.core,
+                    precision=draw.precision,
+                    background=draw.background,
+                    own_background=draw.own_background,
+                    **{**options, **more},
+                )
+
+        core: _core.Session | EncodedCore
+        if encoder is None:
+            core = make()
+        else:
+            window = next((into.window for into in self.inputs.values() if into.window is not None), None)
+            core = encoded_core(who, self.name, window, as_encoder(who, encoder), options, make)
         return Session(core, self, self.speaks or windows, (draw.width, draw.height), format, options)
 
 

@@ -112,7 +112,9 @@ class Encoder:
     def frame_taps(self, who: str, avatar: str, window: Window | None, fps: float) -> Taps:
         """Which of its features a frame of the avatar takes. Raises EncoderInvalid where they do not fit."""
         if window is None:
-            raise EncoderInvalid(f"{who}: {avatar} takes no features of sound: none of its inputs has a window of them.")
+            raise EncoderInvalid(
+                f"{who}: {avatar} takes no features of sound: none of its inputs has a window of them."
+            )
         if window.channels != self.width:
             raise EncoderInvalid(
                 f"{who}: {avatar} takes features of {window.channels} channels, and {self.name} (layer "
@@ -148,5 +150,7 @@ def as_encoder(who: str, encoder: Any) -> Encoder:
     if isinstance(encoder, Encoder):
         return encoder
     if not isinstance(encoder, (str, os.PathLike)):
-        raise ValueError(f"{who}: encoder must be a talksplat.Encoder, a folder or a name; got {type(encoder).__name__}.")
+        raise ValueError(
+            f"{who}: encoder must be a talksplat.Encoder, a folder or a name; got {type(encoder).__name__}."
+        )
     return load_encoder(encoder)

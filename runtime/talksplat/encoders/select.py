@@ -208,9 +208,7 @@ def front_spec(folder: EncoderFolder) -> GraphSpec:
 
 
 def transformer_spec(folder: EncoderFolder) -> GraphSpec:
-    return GraphSpec(
-        {"window": (1, folder.window, folder.front.width)}, {"features": (1, folder.chunk, folder.width)}
-    )
+    return GraphSpec({"window": (1, folder.window, folder.front.width)}, {"features": (1, folder.chunk, folder.width)})
 
 
 def _timed(graph: Graph, file: str) -> float:

@@ -12,6 +12,7 @@ from .._arrays import FloatArray
 from ..control import Window
 from ..feature_track import window_values
 from ..speech import Heard
+from ..errors import EncoderInvalid
 from .encoder import Encoder
 from .resample import FrameRows, Taps
 from .stream import EncoderStream
@@ -46,6 +47,8 @@ class EncodedTrack:
     def __init__(self, who: str, name: str, windows: Mapping[str, Window], encoder: Encoder, fps: float) -> None:
         kinds = list(windows.values()) or [None]
         self._taps = [encoder.frame_taps(who, name, window, fps) for window in kinds][0]
+        if len({(window.channels, window.length) for window in windows.values()}) > 1:
+            raise EncoderInvalid(f"{who}: {name} has windows of several kinds of features, and an encoder makes one.")
         self._windows = windows
         self._before = max((window.before for window in windows.values()), default=0)
         self._after = max((window.after for window in windows.values()), default=0)

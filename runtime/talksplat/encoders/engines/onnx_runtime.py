@@ -18,7 +18,9 @@ def open_engine(threads: int) -> Engine:
     """Raises ImportError where it is not installed."""
     import onnxruntime
 
-    return Engine(NAME, onnxruntime.__version__, ("int8", "fp32"), threads, lambda path, spec: _load(path, spec, threads))
+    return Engine(
+        NAME, onnxruntime.__version__, ("int8", "fp32"), threads, lambda path, spec: _load(path, spec, threads)
+    )
 
 
 def _load(path: Path, spec: GraphSpec, threads: int) -> Graph:
@@ -33,7 +35,9 @@ def _load(path: Path, spec: GraphSpec, threads: int) -> Graph:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions have no class in common
-        raise GraphError(f"cannot be loaded by ONNX Runtime {onnxruntime.__version__}: {shortened(str(error))}") from None
+        raise GraphError(
+            f"cannot be loaded by ONNX Runtime {onnxruntime.__version__}: {shortened(str(error))}"
+        ) from None
     require_spec(spec, _described(session.get_inputs()), _described(session.get_outputs()))
     return _Bound(session, spec)
 
