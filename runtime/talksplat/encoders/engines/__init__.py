@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Engines that run graphs. One more is a module with open_engine(), and a line here; each is imported when it is used."""
+"""Engines that run graphs, each imported when it is used. One more is a module with open_engine(), and a line here."""
 
 from __future__ import annotations
 
