@@ -52,7 +52,9 @@ def test_a_rounded_rate_is_the_exact_one(written: float, meant: Fraction) -> Non
     assert exact_rate(written) == meant
 
 
-@pytest.mark.parametrize("taps", [Linear(Fraction(30), CENTRE), Groups(2, CENTRE), Each()], ids=["linear", "pairs", "each"])
+@pytest.mark.parametrize(
+    "taps", [Linear(Fraction(30), CENTRE), Groups(2, CENTRE), Each()], ids=["linear", "pairs", "each"]
+)
 def test_pieces_change_nothing(taps: Linear | Groups | Each) -> None:
     features = features_of(200)
     whole = FrameRows(taps, 3).push(features)
@@ -70,7 +72,9 @@ def test_pairs_are_features_2k_and_2k_plus_1() -> None:
     np.testing.assert_array_equal(rows, features[:20].reshape(10, 2, 3))
 
 
-@pytest.mark.parametrize(("length", "fps", "fit"), [(2, 25.0, True), (1, 50.0, True), (2, 30.0, False), (16, 25.0, False)])
+@pytest.mark.parametrize(
+    ("length", "fps", "fit"), [(2, 25.0, True), (1, 50.0, True), (2, 30.0, False), (16, 25.0, False)]
+)
 def test_groups_fit_where_none_is_left(length: int, fps: float, fit: bool) -> None:
     assert groups_fit(length, fps) is fit
 
