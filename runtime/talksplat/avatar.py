@@ -362,8 +362,8 @@ class Avatar:
             shape = f"[F,{into.window.length},{into.window.channels}]" if into.window else ""
             raise MotionInvalid(
                 f"{who}: {self.name} hears a sound by features of {encoder}, and that encoder is not built in. Load "
-                "it, exported to a folder: --encoder FOLDER, or encoder= in Python; or make them with it and pass them, "
-                f"{shape}: --features FILE.npy, or features= in Python."
+                "it, exported to a folder: --encoder FOLDER, or encoder= in Python; or make them with it and pass "
+                f"them, {shape}: --features FILE.npy, or features= in Python."
             )
         if not windows and not self.speaks and tracks.frames is None:
             takes = ", ".join(self.inputs) or "nothing"

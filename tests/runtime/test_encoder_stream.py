@@ -11,9 +11,8 @@ import pytest
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from runtime.encoder_folders import ROW, WIDTH, Tiny, write_folder
-
 import talksplat
+from runtime.encoder_folders import ROW, WIDTH, Tiny, write_folder
 from talksplat.encoders.encoder import Encoder, load_encoder
 from talksplat.encoders.folder import EncoderFolder, read_folder
 from talksplat.encoders.resample import Linear, exact_rate

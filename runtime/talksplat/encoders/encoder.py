@@ -123,8 +123,8 @@ class Encoder:
         if self.folder.fps is not None:
             if window.length != 1 or exact_rate(self.folder.fps) != exact_rate(fps):
                 raise EncoderInvalid(
-                    f"{who}: {self.name} was exported for one feature a frame at {self.folder.fps:g} fps; {avatar} takes "
-                    f"{window.length} at {fps:g}. Export it again with --fps {fps:g}, or without."
+                    f"{who}: {self.name} was exported for one feature a frame at {self.folder.fps:g} fps; {avatar} "
+                    f"takes {window.length} at {fps:g}. Export it again with --fps {fps:g}, or without."
                 )
             return Each()
         if window.length == 1:

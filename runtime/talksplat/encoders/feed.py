@@ -153,8 +153,8 @@ class EncodedCore:
                 queued_s = self._core.stats()["queued_ms"] / 1e3 + self._held_s
                 if queued_s + seconds > self._queue_s * (1 + 1e-9):
                     raise QueueFull(
-                        f"push_audio: {seconds:.3f} s of sound do not fit: {queued_s:.3f} s wait already, and a session "
-                        f"holds {self._queue_s:.3f}. Push when frames have been taken."
+                        f"push_audio: {seconds:.3f} s of sound do not fit: {queued_s:.3f} s wait already, and a "
+                        f"session holds {self._queue_s:.3f}. Push when frames have been taken."
                     )
                 listener.push(samples)
                 kept, generation = samples.copy(), self._generation

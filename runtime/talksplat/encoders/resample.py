@@ -101,7 +101,7 @@ def groups_fit(length: int, fps: float) -> bool:
 
 
 class FrameRows:
-    """Features as they come to rows as they are complete, [length,width] each; bit for bit the same, however they come."""
+    """Features as they come to rows as they are complete, [length,width] each; how they come changes no bit."""
 
     def __init__(self, taps: Taps, width: int) -> None:
         self.taps = taps

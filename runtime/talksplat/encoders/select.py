@@ -159,8 +159,8 @@ class _Trial:
         lower = engine.note if precision == "fp32" else precision  # than float32
         if not (error <= MAX_SHARE if lower else apart <= MAX_ERROR * max(_rms(wanted), 1e-12)):
             raise GraphError(
-                f"{file} makes other features with {engine.name} {engine.version} than its model (RMS error {error:.2g} "
-                "of their deviation over time)"
+                f"{file} makes other features with {engine.name} {engine.version} than its model (RMS error "
+                f"{error:.2g} of their deviation over time)"
             )
         return _Tried(graph, lower or precision, took_ms, error)
 

@@ -71,7 +71,7 @@ class FeatureStream:
             self._waiting.append(samples)
 
     def step(self) -> FloatArray | None:
-        """Runs what waits until it makes features: [chunk,width] of their own memory; None where more sound is needed."""
+        """Runs what waits until it makes features, [chunk,width] in their own memory; None: more sound is needed."""
         while True:
             while self._rows:
                 self._window[self._n_window] = self._rows.popleft()

@@ -10,9 +10,9 @@ import numpy as np
 from .. import _core
 from .._arrays import FloatArray
 from ..control import Window
+from ..errors import EncoderInvalid
 from ..feature_track import window_values
 from ..speech import Heard
-from ..errors import EncoderInvalid
 from .encoder import Encoder
 from .resample import FrameRows, Taps
 from .stream import EncoderStream
@@ -45,8 +45,7 @@ class EncodedTrack:
     """
 
     def __init__(self, who: str, name: str, windows: Mapping[str, Window], encoder: Encoder, fps: float) -> None:
-        kinds = list(windows.values()) or [None]
-        self._taps = [encoder.frame_taps(who, name, window, fps) for window in kinds][0]
+        self._taps = encoder.frame_taps(who, name, next(iter(windows.values()), None), fps)
         if len({(window.channels, window.length) for window in windows.values()}) > 1:
             raise EncoderInvalid(f"{who}: {name} has windows of several kinds of features, and an encoder makes one.")
         self._windows = windows

@@ -67,7 +67,8 @@ class Worker:
                     return
                 clients = list(self._clients)
                 self._woken = False
-            if any([_turn(client) for client in clients]):
+            turns = [_turn(client) for client in clients]  # one each, whether or not the first has something to do
+            if any(turns):
                 continue
             wait_s = _wait_s(clients)
             with self._changed:
