@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <utility>
 
@@ -71,6 +72,7 @@ Session::~Session() {
 Status Session::prepare(const Background* background) {
   const Canvas& canvas = params_.canvas;
   TS_RETURN_IF_ERROR(check_size(canvas.format, canvas.width, canvas.height));
+  if (params_.feature_look_ahead_ms > 0) TS_RETURN_IF_ERROR(speaker_.check_features());
   TS_RETURN_IF_ERROR(Frame::make(model_, canvas, frame_));
   own_background_ = background == nullptr;
   if (!background) return {};
@@ -134,7 +136,7 @@ Status Session::measure() {
 }
 
 Status Session::promise(const Scheduler& scheduler, double& smallest_ms) {
-  const double frame_ms = 1000 / params_.fps, look_ahead_ms = 1000 * speaker_.look_ahead_s();
+  const double frame_ms = 1000 / params_.fps, look_ahead_ms = this->look_ahead_ms();
   Scheduler::Promised others;
   if (real_clock()) {
     for (int round = 0; round < kRounds; ++round) {
@@ -166,14 +168,19 @@ Status Session::promise(const Scheduler& scheduler, double& smallest_ms) {
                  100 * load);
   }
   // A millionth is rounding's.
-  if (smallest_ms_ > params_.latency_ms * (1 + 1e-6))
+  if (smallest_ms_ > params_.latency_ms * (1 + 1e-6)) {
+    char of_features[64] = "";
+    if (params_.feature_look_ahead_ms > 0)
+      std::snprintf(of_features, sizeof of_features, ", %.1f of it feature_look_ahead_ms",
+                    params_.feature_look_ahead_ms);
     return error(
         StatusCode::kLatencyRefused,
-        "latency_ms must be at least %.1f here: %g (chunk_ms) + %.1f (look-ahead) + %.1f (a frame at %g fps) + "
+        "latency_ms must be at least %.1f here: %g (chunk_ms) + %.1f (look-ahead%s) + %.1f (a frame at %g fps) + "
         "%.1f (drawing, p99, with %d sessions that are open); got %g. Ask for more, push smaller chunks, or "
         "raise fps.",
-        std::ceil(10 * smallest_ms_) / 10, params_.chunk_ms, look_ahead_ms, frame_ms, params_.fps,
+        std::ceil(10 * smallest_ms_) / 10, params_.chunk_ms, look_ahead_ms, of_features, frame_ms, params_.fps,
         static_cast<double>(drawing_ns) / kNsPerMs, scheduler.sessions(), params_.latency_ms);
+  }
   hold_ns_ = std::llround((params_.latency_ms - params_.chunk_ms) * kNsPerMs);
   if (real_clock()) {
     const int64_t spare_ns = std::llround((params_.latency_ms - smallest_ms_) * kNsPerMs) + drawing_ns;
@@ -260,7 +267,7 @@ SessionStats Session::stats() const {
   SessionStats stats = counts_;
   stats.sessions = sessions;
   stats.fps = params_.fps, stats.latency_ms = params_.latency_ms, stats.smallest_latency_ms = smallest_ms_;
-  stats.look_ahead_ms = 1000 * speaker_.look_ahead_s();
+  stats.look_ahead_ms = look_ahead_ms();
   stats.p50_ms = delay_.percentile(0.5) / kNsPerMs;
   stats.p95_ms = delay_.percentile(0.95) / kNsPerMs;
   stats.p99_ms = delay_.percentile(0.99) / kNsPerMs;

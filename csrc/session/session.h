@@ -40,7 +40,7 @@ enum class ClockKind { kReal, kCaller };
 struct SessionParams {
   double fps = 0;  // 0: the avatar's own where speech can have it, else 25
   Canvas canvas;   // width and height 0: the avatar's
-  double latency_ms = 200, chunk_ms = 20;
+  double latency_ms = 200, chunk_ms = 20, feature_look_ahead_ms = 0;
   OnLate on_late = OnLate::kHold;
   Idle idle = Idle::kAlive;
   ClockKind clock = ClockKind::kReal;
@@ -131,6 +131,7 @@ class Session final : public Worked {
   // session.cc
   Status prepare(const Background* background);
   Status promise(const Scheduler& scheduler, double& smallest_ms);
+  double look_ahead_ms() const { return 1000 * speaker_.look_ahead_s() + params_.feature_look_ahead_ms; }
   Status measure();
   RenderJob job_of(const float* control, LiveFrame& frame);
   int64_t time_now() const { return real_clock() ? now_ns() : scheduler_->caller_ns(); }

@@ -11,7 +11,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from talksplat._text import shown
 
-from .families import Wish
+from .wish import Wish
 from .load import load_weights
 from .models import CONFIG, Model
 from .parts import Parts

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .._text import printable
+from .encoding import EncoderEngine, EncoderPath, open_encoder, require_encoder
 from .live_options import ChunkMs, LatencyMs, TracePath, require_trace
 from .options import (
     AvatarPath,
@@ -71,6 +72,8 @@ def bench(
     audio: Annotated[
         str | None, typer.Option("--audio", help="With --live: what is spoken, over and over; sample if absent.")
     ] = None,
+    encoder: EncoderPath = None,
+    engine: EncoderEngine = None,
     trace: TracePath = None,
     json: Json = False,
 ) -> None:
@@ -89,13 +92,14 @@ def bench(
 
     pixels = None if size is None else parse_size(size)
     only_live = {"--seconds": seconds, "--sessions": sessions, "--latency-ms": latency_ms, "--chunk-ms": chunk_ms,
-                 "--fps": fps, "--audio": audio, "--trace": trace}  # fmt: skip
+                 "--fps": fps, "--audio": audio, "--trace": trace, "--encoder": encoder, "--engine": engine}  # fmt: skip
     not_live = {"--frames": frames, "--motion": motion, "--motion-fps": motion_fps}
     for word, value in (not_live if live else only_live).items():
         if value is not None:
             raise typer.BadParameter(f"{word} is {'not ' if live else ''}for --live")
     require_motion_fps(motion_fps)
     require_speech_fps(fps)
+    require_encoder(encoder, engine)
     require_trace(trace, {"AVATAR": avatar, "--audio": audio})
     begin = time.perf_counter()
     head = load(avatar, device, threads, precision)
@@ -103,7 +107,7 @@ def bench(
     if live:
         from .bench_live import Plan
 
-        plan = Plan(seconds or 10.0, sessions or 1, fps=fps, size=pixels)
+        plan = Plan(seconds or 10.0, sessions or 1, fps=fps, size=pixels, encoder=open_encoder(encoder, engine))
         plan = plan._replace(latency_ms=latency_ms or plan.latency_ms, chunk_ms=chunk_ms or plan.chunk_ms)
         _bench_live(head, plan, audio or "sample", precision, trace, json)
         return
