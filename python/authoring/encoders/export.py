@@ -27,6 +27,7 @@ from .families import Family, family_of
 from .hashes import hash_of
 from .models import CONFIG, PREPROCESSOR, Model, find_model, require_weights
 from .place import locked, require_replaceable
+from .whisper_files import find_ctranslate2
 from .wish import Wish
 
 Tell = Callable[[str], None]
@@ -55,10 +56,11 @@ def export_encoder(
     fps: float | None = None,
     tell: Tell | None = None,
 ) -> Export:
-    """Write the encoder folder of a Wav2Vec 2.0 or HuBERT model, or find it written.
+    """Write the encoder folder of a Wav2Vec 2.0, HuBERT or Whisper model, or find it written.
 
-    source: a folder with config.json, model.safetensors and preprocessor_config.json, or the name of a model that is
-    in the cache of the Hugging Face Hub. Nothing is fetched.
+    source: a folder with config.json, model.safetensors and preprocessor_config.json, the name of a model that is in
+    the cache of the Hugging Face Hub, a folder with Whisper's model.bin of CTranslate2, or whisper-base, whose weights
+    are in two packages (the extra whisper-base). Nothing is fetched.
     folder: where to write; in the cache of talksplat if None. An encoder folder that lies there is kept where it is
     whole and of the same weights and arguments, and replaced else.
     preset: the window, one of PRESETS.  layer: the hidden layer, 0 for what goes into the first; the last if None.
@@ -72,7 +74,7 @@ def export_encoder(
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}; got {shown(preset)}.")
     if fps is not None and not MIN_FPS <= fps <= MAX_FPS:
         raise ValueError(f"fps must be {MIN_FPS:g} to {MAX_FPS:g}; got {fps:g}.")
-    model = find_model(os.fsdecode(source))
+    model = find_ctranslate2(os.fsdecode(source)) or find_model(os.fsdecode(source))
     family = family_of(model)
     n_layers = family.n_layers(model)
     if layer is not None and not 0 <= layer <= n_layers:
@@ -136,7 +138,8 @@ def _source_of(folder: Path) -> object:
 def hash_of_model(model: Model) -> str:
     """SHA-256 of what an export depends on. Raises EncoderNotFound where the weights are missing."""
     with ExitStack() as stack:
-        paths = [model.path / CONFIG, require_weights(model), model.path / PREPROCESSOR]
+        weights = model.weights or (require_weights(model),)
+        paths = [model.path / CONFIG, *weights, model.path / PREPROCESSOR]
         return hash_of(stack.enter_context(open(path, "rb")) for path in paths if path.is_file())
 
 

@@ -33,8 +33,22 @@ def _wav2vec2(model: Model, wish: Wish) -> Parts:
     return build_parts(model, wish)
 
 
+def _n_whisper_layers(model: Model) -> int:
+    return model.count("encoder_layers", 4, 1, MAX_LAYER)  # the default of WhisperConfig
+
+
+def _whisper(model: Model, wish: Wish) -> Parts:
+    from .whisper_parts import build_parts
+
+    return build_parts(model, wish)
+
+
 FAMILIES: Mapping[str, Family] = MappingProxyType(
-    {"wav2vec2": Family(_n_layers, _wav2vec2), "hubert": Family(_n_layers, _wav2vec2)}
+    {
+        "wav2vec2": Family(_n_layers, _wav2vec2),
+        "hubert": Family(_n_layers, _wav2vec2),
+        "whisper": Family(_n_whisper_layers, _whisper),
+    }
 )
 assert set(FAMILIES) <= set(NAMES)
 

@@ -26,11 +26,15 @@ _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 
 @dataclass(frozen=True)
 class Model:
-    """path: the folder.  name: as it was asked for.  config: what config.json says, an object of no checked fields."""
+    """path: the folder.  name: as it was asked for.  config: what config.json says, an object of no checked fields.
+
+    weights: files that hold them one after the other, where they are not in model.safetensors.
+    """
 
     path: Path
     name: str
     config: Mapping[str, Any]
+    weights: tuple[Path, ...] = ()
 
     def count(self, key: str, default: int | None, least: int, most: int) -> int:
         """A whole number of the configuration. Raises EncoderInvalid where it is none, or out of range."""
