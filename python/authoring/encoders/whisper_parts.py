@@ -11,13 +11,17 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from talksplat._text import shown
 
+<<<<<<< HEAD
 from .wish import Wish
+=======
+>>>>>>> export
 from .load import load_weights
 from .models import CONFIG, Model
 from .parts import Parts
 from .whisper import Front, Transformer
 from .whisper_ctranslate2 import read_encoder
 from .whisper_files import joined
+from .wish import Wish
 
 
 def build_parts(model: Model, wish: Wish) -> Parts:
