@@ -29,7 +29,7 @@ class BatchBackend final : public ts::Backend {
     if (n > largest) largest = n;
     if (before_draw) before_draw(calls, n);
     for (size_t i = 0; i < n; ++i) {
-      calls[i].receipt->blend_us += 1000;  // a batch that fails has begun
+      calls[i].receipt->blend_us += 1e6f;  // a batch that fails has begun
       if (calls[i].image.width == fails_at_width) return {ts::StatusCode::kDeviceError, "this size fails"};
     }
     return on_->draw(calls, n);
