@@ -11,10 +11,6 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from talksplat._text import shown
 
-<<<<<<< HEAD
-from .wish import Wish
-=======
->>>>>>> export
 from .load import load_weights
 from .models import CONFIG, Model
 from .parts import Parts
