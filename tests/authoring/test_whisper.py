@@ -20,11 +20,11 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 from authoring.whisper_models import N_LAYERS, model_bin, tensors_of, tiny_config, tiny_encoder
 from conftest import in_ci
 from talksplat.authoring.encoders import export_encoder, whisper_files
-from talksplat.authoring.encoders.families import Wish
 from talksplat.authoring.encoders.models import find_model
 from talksplat.authoring.encoders.whisper import DECADES, FIRST_LOUDEST, Front, Transformer
 from talksplat.authoring.encoders.whisper_files import NAME, PACKAGES, find_ctranslate2
 from talksplat.authoring.encoders.whisper_parts import build_parts, load_encoder
+from talksplat.authoring.encoders.wish import Wish
 from talksplat.authoring.voice.evaluate import read_sound
 from talksplat.encoders.folder import PRESETS, Preset
 from talksplat.errors import EncoderInvalid, EncoderNotFound

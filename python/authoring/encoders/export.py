@@ -23,11 +23,12 @@ from talksplat.encoders.folder import (
 )
 from talksplat.errors import EncoderInvalid, EncoderNotFound
 
-from .families import Family, Wish, family_of
+from .families import Family, family_of
 from .hashes import hash_of
 from .models import CONFIG, PREPROCESSOR, Model, find_model, require_weights
 from .place import locked, require_replaceable
 from .whisper_files import find_ctranslate2
+from .wish import Wish
 
 Tell = Callable[[str], None]
 

@@ -4,38 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
 from talksplat._text import shown
 from talksplat.encoders.folder import FAMILIES as NAMES
-from talksplat.encoders.folder import FEATURE_HZ, FRONT_RESAMPLE_TRANSFORMER, FRONT_TRANSFORMER, MAX_LAYER, Preset
+from talksplat.encoders.folder import MAX_LAYER
 
 from .models import CONFIG, Model
 from .parts import Parts
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What is wanted of a model. layer: 0 for what goes into the first layer.  fps: of FaceFormer's order, or None."""
-
-    preset: str
-    window: Preset
-    layer: int
-    fps: float | None
-    source: str
-
-    @property
-    def order(self) -> str:
-        return FRONT_TRANSFORMER if self.fps is None else FRONT_RESAMPLE_TRANSFORMER
-
-    @property
-    def rows(self) -> Preset:
-        """The window in rows of the transformer: as long, in frames of the video where the order is FaceFormer's."""
-        if self.fps is None:
-            return self.window
-        return Preset(*(max(1, round(count * self.fps / FEATURE_HZ)) for count in self.window))
+from .wish import Wish
 
 
 class Family(NamedTuple):

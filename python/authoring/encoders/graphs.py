@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+import onnxscript  # noqa: F401  torch.onnx needs it; where it is missing that is found before the work
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -41,6 +42,13 @@ def _no_place(folder: Path, error: OSError) -> OSError:
     )
 
 
+def _make_parent(folder: Path) -> None:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:  # a file, which mkdir() has this odd word for
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
+
+
 @contextlib.contextmanager
 def locked(folder: Path, tell: Callable[[str], None], wait_s: float = WAIT_S) -> Iterator[None]:
     """Within it this process alone makes the folder; makes the folders above it first.
@@ -49,7 +57,7 @@ def locked(folder: Path, tell: Callable[[str], None], wait_s: float = WAIT_S) ->
     """
     lock = folder.parent / f".{folder.name}.lock"
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        _make_parent(folder)
         handle = _acquired(lock, folder, tell, time.monotonic() + wait_s, wait_s)
     except TimeoutError:
         raise
@@ -98,7 +106,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     require_replaceable(folder)
     place = folder.parent / partial_name()
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        _make_parent(folder)
         place.mkdir()
         yield place
         with held_signals():

@@ -85,7 +85,7 @@ class Statistics:
         """With these values, which are `stride` samples apart, counted too."""
         count, total, squares = states
         most = MEMORY_S * RATE_HZ / stride
-        kept = torch.clamp((most - values.shape[1]) / torch.clamp(count, min=1.0), max=1.0)
+        kept = torch.clamp((most - values.shape[1]) / count, max=1.0)  # infinite before the clamp where nothing was yet
         return cls(
             count * kept + values.shape[1],
             total * kept + values.sum(dim=1),

@@ -10,11 +10,11 @@ from transformers import HubertConfig, HubertModel, Wav2Vec2Config, Wav2Vec2Mode
 from talksplat._text import shown
 from talksplat.encoders.folder import MAX_WIDTH, RATE_HZ, SAMPLES_PER_ROW
 
-from .families import Wish
 from .load import load_weights
 from .models import CONFIG, PREPROCESSOR, Model
 from .parts import Parts
 from .wav2vec2 import SEEN, Front, Transformer, first_states, folded
+from .wish import Wish
 
 KINDS: dict[str, tuple[Any, Any]] = {
     "wav2vec2": (Wav2Vec2Config, Wav2Vec2Model),

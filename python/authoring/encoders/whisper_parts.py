@@ -11,13 +11,13 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from talksplat._text import shown
 
-from .families import Wish
 from .load import load_weights
 from .models import CONFIG, Model
 from .parts import Parts
 from .whisper import Front, Transformer
 from .whisper_ctranslate2 import read_encoder
 from .whisper_files import joined
+from .wish import Wish
 
 
 def build_parts(model: Model, wish: Wish) -> Parts:
