@@ -45,7 +45,13 @@ MAKEFLAGS += --no-print-directory
 # A development install serves the demo too: it is not replaced by a plain one.
 demo: $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.installed)
 	$(BIN)/talksplat render demo sample -o demo.mp4
-	@echo "The demo video is $(CURDIR)/demo.mp4"
+	@echo
+	@echo "The demo head's video is $(CURDIR)/demo.mp4. What to try next:"
+	@echo "  $(VENV)/bin/talksplat render demo SPEECH.wav -o out.mp4   it says any sound, or a video's"
+	@echo "  $(VENV)/bin/talksplat render --help                       sizes, transparency, your own background"
+	@echo "  $(VENV)/bin/talksplat say demo                            it says what the microphone hears, in a window"
+	@echo "  $(VENV)/bin/talksplat bench demo                          what a frame takes on this machine"
+	@echo "  $(VENV)/bin/talksplat convert --help                      bring an avatar of your own"
 
 dev: $(VENV)/.dev
 
@@ -56,7 +62,7 @@ test: dev
 
 test-cpp: dev
 	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja \
-	  -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g" $(FOR_TESTS) -DTALKSPLAT_SANITIZE=ON
+	  -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1" $(FOR_TESTS) -DTALKSPLAT_SANITIZE=ON
 	$(BIN)/cmake --build build/sanitize
 	$(BIN)/ctest --test-dir build/sanitize --output-on-failure --no-tests=error -j $(JOBS)
 
@@ -64,7 +70,7 @@ test-cpp: dev
 # they are compiled slowly.
 test-tsan: dev
 	$(BIN)/cmake -S . -B build/tsan -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DCMAKE_BUILD_TYPE=Debug \
-	  -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g" $(FOR_TESTS) -DTALKSPLAT_SANITIZE_THREADS=ON -DTALKSPLAT_ISAS=scalar
+	  -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1" $(FOR_TESTS) -DTALKSPLAT_SANITIZE_THREADS=ON -DTALKSPLAT_ISAS=scalar
 	$(BIN)/cmake --build build/tsan --target session_tests simt_race_tests
 	$(BIN)/ctest --test-dir build/tsan -L "session|race" --output-on-failure --no-tests=error -j $(JOBS)
 

@@ -10,6 +10,7 @@
 #include "engine/model.h"
 #include "engine/speech.h"
 #include "ops/backend.h"
+#include "ops/listen.h"
 #include "session/session.h"
 #include "talksplat.h"
 
@@ -34,6 +35,14 @@ struct ts_voice {
 
 struct ts_speech {
   ts::Speech speech;
+};
+
+struct ts_listener {
+  ts::Listen listen;
+  const uint32_t rate_hz, channels;
+  bool finished = false;
+  std::vector<float> waiting = {};  // heard; those before n_read were read already
+  size_t n_read = 0;
 };
 
 namespace ts::capi {

@@ -56,6 +56,8 @@ Status check_time(const ts_session_params& p) {
                  TS_MAX_LATENCY_MS, number_text(p.latency_ms).c_str());
   TS_RETURN_IF_ERROR(check_range(kCreate, "chunk_ms", p.chunk_ms, 0, TS_MAX_CHUNK_MS,
                                  " It is how much sound one push brings; push long sounds in pieces."));
+  TS_RETURN_IF_ERROR(check_range(kCreate, "feature_look_ahead_ms", p.feature_look_ahead_ms, 0, TS_MAX_LATENCY_MS,
+                                 " 0: rows of features come with their sound, or without any."));
   TS_RETURN_IF_ERROR(check_count("queue_ms", p.queue_ms, TS_MIN_QUEUE_MS, TS_MAX_QUEUE_MS));
   return check_count("flush_after_ms", p.flush_after_ms, 0, TS_MAX_QUEUE_MS, " 0: never.");
 }
@@ -90,6 +92,7 @@ Status to_session_params(const ts_session_params& given, const AvatarFile& file,
   }
   params.fps = given.fps;
   params.latency_ms = given.latency_ms, params.chunk_ms = given.chunk_ms;
+  params.feature_look_ahead_ms = given.feature_look_ahead_ms;
   params.on_late = static_cast<OnLate>(given.on_late);
   params.idle = static_cast<Idle>(given.idle);
   params.clock = static_cast<ClockKind>(given.clock);

@@ -53,7 +53,7 @@ TS_SIZES(ts_faces, TS_AT(weight), TS_AT(head_pose), TS_AT(voice), TS_AT(channel)
 TS_SIZES(ts_session_params, TS_AT(fps), TS_AT(width), TS_AT(height), TS_AT(format), TS_AT(precision), TS_AT(latency_ms),
          TS_AT(chunk_ms), TS_AT(on_late), TS_AT(idle), TS_AT(clock), TS_AT(slots), TS_AT(queue_ms),
          TS_AT(flush_after_ms), TS_AT(rate_hz), TS_AT(channels), TS_AT(seed), TS_AT(mouth), TS_AT(head), TS_AT(blink),
-         TS_AT(background));
+         TS_AT(background), TS_AT(feature_look_ahead_ms));
 TS_SIZES(ts_presence, TS_AT(look), TS_AT(gaze), TS_AT(head_pose), TS_AT(head), TS_AT(blink), TS_AT(listening),
          TS_AT(emotion));
 TS_SIZES(ts_live_frame, TS_AT(flags), TS_AT(slot), TS_AT(rate_hz), TS_AT(channels), TS_AT(index), TS_AT(pts_samples),

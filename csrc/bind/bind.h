@@ -104,6 +104,7 @@ void register_rasterize(py::module_& m);
 void register_avatar(py::module_& m);
 void register_frame(py::module_& m);
 void register_voice(py::module_& m);
+void register_listener(py::module_& m);
 void register_session(py::module_& m);
 void register_live_frame(py::module_& m);
 

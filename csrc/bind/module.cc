@@ -10,6 +10,7 @@ PYBIND11_MODULE(_core, m) {
   ts::bind::register_avatar(m);
   ts::bind::register_frame(m);
   ts::bind::register_voice(m);
+  ts::bind::register_listener(m);
   ts::bind::register_live_frame(m);
   ts::bind::register_session(m);
 }

@@ -19,7 +19,8 @@ std::shared_ptr<Session> make_session(std::shared_ptr<Avatar> avatar,
                                       double chunk_ms, ts_on_late on_late, ts_idle idle, ts_clock clock, uint32_t slots,
                                       uint32_t queue_ms, uint32_t flush_after_ms, uint32_t rate_hz, uint32_t channels,
                                       uint64_t seed, float mouth, float head, float blink,
-                                      const OptionalFloats& background, bool own_background) {
+                                      const OptionalFloats& background, bool own_background,
+                                      double feature_look_ahead_ms) {
   const bool canvas = width == 0 && height == 0;
   const ts_avatar_info info = avatar->info();
   const ts_background behind = background_over(background, canvas ? info.width : width, canvas ? info.height : height);
@@ -44,6 +45,7 @@ std::shared_ptr<Session> make_session(std::shared_ptr<Avatar> avatar,
   params.head = head;
   params.blink = blink;
   params.background = own_background ? nullptr : &behind;
+  params.feature_look_ahead_ms = feature_look_ahead_ms;
   return std::make_shared<Session>(std::move(avatar), voice ? voice->get() : nullptr, params);
 }
 
@@ -186,7 +188,7 @@ void register_session(py::module_& m) {
            py::arg("chunk_ms"), py::arg("on_late"), py::arg("idle"), py::arg("clock"), py::arg("slots"),
            py::arg("queue_ms"), py::arg("flush_after_ms"), py::arg("rate_hz"), py::arg("channels"), py::arg("seed"),
            py::arg("mouth"), py::arg("head"), py::arg("blink"), py::arg("background").noconvert().none(true),
-           py::arg("own_background"))
+           py::arg("own_background"), py::arg("feature_look_ahead_ms") = 0.0)
       .def_property_readonly("smallest_ms", &Session::smallest_ms)
       .def("push_audio", &push_audio, py::arg("samples").noconvert(), py::arg("rate_hz"))
       .def("push_features", &push_features, py::arg("rows").noconvert())

@@ -112,6 +112,7 @@ typedef struct ts_avatar ts_avatar;
 typedef struct ts_frame ts_frame;
 typedef struct ts_voice ts_voice;
 typedef struct ts_speech ts_speech;
+typedef struct ts_listener ts_listener;
 typedef struct ts_session ts_session;
 
 TS_API uint32_t ts_abi_version(void);
@@ -473,6 +474,20 @@ TS_API ts_status ts_speech_read_control(ts_speech* speech, const ts_avatar* avat
                                         int64_t* n_frames);
 TS_API int64_t ts_speech_ready(const ts_speech* speech); /* faces that can be read now */
 TS_API int64_t ts_speech_ready_control(const ts_speech* speech, const ts_avatar* avatar); /* controls of that avatar */
+
+/* ---- listener: sound of any rate as encoders of speech take it, 16 kHz and one channel ----
+ *
+ * n samples of sound at rate_hz become ceil(16000 n / rate_hz). How they are cut into pushes changes nothing, bit for bit.
+ */
+TS_API ts_status ts_listener_create(uint32_t rate_hz, uint32_t channels, ts_listener** listener);
+TS_API void ts_listener_destroy(ts_listener* listener);
+/* As ts_speech_push. Samples wait in memory until they are read. */
+TS_API ts_status ts_listener_push(ts_listener* listener, ts_sample_format format, const void* samples, int64_t n);
+TS_API ts_status ts_listener_finish(ts_listener* listener); /* the sound ends here: the rest of it becomes ready */
+TS_API ts_status ts_listener_reset(ts_listener* listener);  /* another sound begins */
+/* Takes the next samples, as many as are ready and fit; *n_samples says how many. */
+TS_API ts_status ts_listener_read(ts_listener* listener, float* samples, int64_t max_samples, int64_t* n_samples);
+TS_API int64_t ts_listener_ready(const ts_listener* listener); /* samples that can be read now */
 
 #ifdef __cplusplus
 }

@@ -88,6 +88,8 @@ typedef struct ts_session_params {
   uint64_t seed;                   /* of blinks, gaze, head motion and breath */
   float mouth, head, blink;        /* as in ts_speech_params */
   const ts_background* background; /* copied. Nullable: the avatar's own: its plate, or its colour */
+  double feature_look_ahead_ms;    /* rows of features come so much later than the sound that they were made of, what
+                                      their encoder hears after it and its work together; 0 where sound is not pushed */
 } ts_session_params;
 
 static inline ts_session_params ts_session_params_default(void) {
@@ -111,7 +113,8 @@ static inline ts_session_params ts_session_params_default(void) {
                               1.0f,
                               1.0f,
                               1.0f,
-                              NULL};
+                              NULL,
+                              0};
   return params;
 }
 
@@ -195,8 +198,8 @@ typedef struct ts_session_stats {
 TS_API int64_t ts_now_ns(void); /* the clock of sessions: steady, whatever the system's time does */
 
 /* voice: Nullable: for an avatar that is moved by features or controls alone. params: Nullable: the defaults.
- * TS_LATENCY_REFUSED where latency_ms is less than chunk + look-ahead + one frame + p99 of drawing, measured now, with
- * all sessions that are open; the message has the sum. *smallest_ms (Nullable) is it either way, and
+ * TS_LATENCY_REFUSED where latency_ms is less than chunk + look-ahead + feature_look_ahead_ms + one frame + p99 of
+ * drawing, measured now, with all sessions that are open; the message has the sum. *smallest_ms (Nullable) is it either way, and
  * infinite where the engine has no time for one session more. With the caller's clock drawing does not count. */
 TS_API ts_status ts_session_create(const ts_avatar* avatar, const ts_voice* voice, const ts_session_params* params,
                                    ts_session** session, double* smallest_ms);
@@ -209,7 +212,7 @@ TS_API void ts_session_destroy(ts_session* session);
 TS_API ts_status ts_session_push_audio(ts_session* session, ts_sample_format format, uint32_t rate_hz,
                                        uint32_t channels, const void* samples, int64_t n);
 /* Rows of features, one a frame, of an avatar whose encoder is not built in: [n,length * channels] of its windows, which
- * ts_session_stats.feature_floats is. Sound of the same utterance is carried by its frames. */
+ * ts_session_stats.feature_floats is. Sound of the same utterance is carried by its frames, and may come before them. */
 TS_API ts_status ts_session_push_features(ts_session* session, const float* rows, int64_t n);
 /* Controls, one a frame, [n,n_control]: nothing is added to them. */
 TS_API ts_status ts_session_push_controls(ts_session* session, const float* rows, int64_t n);

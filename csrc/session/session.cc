@@ -4,10 +4,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <utility>
-
-#include "engine/renderer.h"
 
 namespace ts {
 namespace {
@@ -73,6 +72,7 @@ Session::~Session() {
 Status Session::prepare(const Background* background) {
   const Canvas& canvas = params_.canvas;
   TS_RETURN_IF_ERROR(check_size(canvas.format, canvas.width, canvas.height));
+  if (params_.feature_look_ahead_ms > 0) TS_RETURN_IF_ERROR(speaker_.check_features());
   TS_RETURN_IF_ERROR(Frame::make(model_, canvas, frame_));
   own_background_ = background == nullptr;
   if (!background) return {};
@@ -88,14 +88,14 @@ Status Session::prepare(const Background* background) {
   return {};
 }
 
-Status Session::draw(const float* control, const Image& image, Receipt& receipt) {
+RenderJob Session::job_of(const float* control, LiveFrame& frame) {
   RenderJob job;
   job.frame = frame_.get();
   job.control = control;
   job.background = own_background_ ? nullptr : &background_;
-  job.image = image;
-  job.receipt = &receipt;
-  return render(&job, 1);
+  job.image = frame.image;
+  job.receipt = &frame.receipt;
+  return job;
 }
 
 // ---- the promise ----
@@ -121,7 +121,8 @@ Status Session::measure() {
     speaker.change_windows(0.1f * static_cast<float>(i), control.data());
     const int64_t driven = now_ns();
     frame.receipt = {};
-    TS_RETURN_IF_ERROR(draw(control.data(), frame.image, frame.receipt));
+    const RenderJob job = job_of(control.data(), frame);
+    TS_RETURN_IF_ERROR(render(&job, 1));
     if (i < 2) continue;
     took.push_back(now_ns() - begun);
     busy.push_back(driven - begun + std::llround(1e3 * static_cast<double>(frame.receipt.total_us)));
@@ -135,7 +136,7 @@ Status Session::measure() {
 }
 
 Status Session::promise(const Scheduler& scheduler, double& smallest_ms) {
-  const double frame_ms = 1000 / params_.fps, look_ahead_ms = 1000 * speaker_.look_ahead_s();
+  const double frame_ms = 1000 / params_.fps, look_ahead_ms = this->look_ahead_ms();
   Scheduler::Promised others;
   if (real_clock()) {
     for (int round = 0; round < kRounds; ++round) {
@@ -167,14 +168,19 @@ Status Session::promise(const Scheduler& scheduler, double& smallest_ms) {
                  100 * load);
   }
   // A millionth is rounding's.
-  if (smallest_ms_ > params_.latency_ms * (1 + 1e-6))
+  if (smallest_ms_ > params_.latency_ms * (1 + 1e-6)) {
+    char of_features[64] = "";
+    if (params_.feature_look_ahead_ms > 0)
+      std::snprintf(of_features, sizeof of_features, ", %.1f of it feature_look_ahead_ms",
+                    params_.feature_look_ahead_ms);
     return error(
         StatusCode::kLatencyRefused,
-        "latency_ms must be at least %.1f here: %g (chunk_ms) + %.1f (look-ahead) + %.1f (a frame at %g fps) + "
+        "latency_ms must be at least %.1f here: %g (chunk_ms) + %.1f (look-ahead%s) + %.1f (a frame at %g fps) + "
         "%.1f (drawing, p99, with %d sessions that are open); got %g. Ask for more, push smaller chunks, or "
         "raise fps.",
-        std::ceil(10 * smallest_ms_) / 10, params_.chunk_ms, look_ahead_ms, frame_ms, params_.fps,
+        std::ceil(10 * smallest_ms_) / 10, params_.chunk_ms, look_ahead_ms, of_features, frame_ms, params_.fps,
         static_cast<double>(drawing_ns) / kNsPerMs, scheduler.sessions(), params_.latency_ms);
+  }
   hold_ns_ = std::llround((params_.latency_ms - params_.chunk_ms) * kNsPerMs);
   if (real_clock()) {
     const int64_t spare_ns = std::llround((params_.latency_ms - smallest_ms_) * kNsPerMs) + drawing_ns;
@@ -192,12 +198,12 @@ bool Session::ended() const {
 
 int64_t Session::cost_p99_ns() const {
   const std::lock_guard<std::mutex> lock(state_);
-  return cost_.n() < kEnough ? measured_p99_ns_ : static_cast<int64_t>(cost_.percentile(0.99));
+  return alone_.n() < kEnough ? measured_p99_ns_ : static_cast<int64_t>(alone_.percentile(0.99));
 }
 
 double Session::load() const {
   const std::lock_guard<std::mutex> lock(state_);
-  const double median = cost_.n() < kEnough ? static_cast<double>(measured_median_ns_) : cost_.percentile(0.5);
+  const double median = share_.n() < kEnough ? static_cast<double>(measured_median_ns_) : share_.percentile(0.5);
   return median * params_.fps / 1e9;
 }
 
@@ -261,7 +267,7 @@ SessionStats Session::stats() const {
   SessionStats stats = counts_;
   stats.sessions = sessions;
   stats.fps = params_.fps, stats.latency_ms = params_.latency_ms, stats.smallest_latency_ms = smallest_ms_;
-  stats.look_ahead_ms = 1000 * speaker_.look_ahead_s();
+  stats.look_ahead_ms = look_ahead_ms();
   stats.p50_ms = delay_.percentile(0.5) / kNsPerMs;
   stats.p95_ms = delay_.percentile(0.95) / kNsPerMs;
   stats.p99_ms = delay_.percentile(0.99) / kNsPerMs;

@@ -17,6 +17,7 @@ from .avatar import Avatar, load
 from .camera import Camera
 from .clips import Clip
 from .control import Input
+from .encoders.encoder import Encoder, load_encoder
 from .engine import Engine
 from .errors import (
     AudioInvalid,
@@ -51,6 +52,7 @@ __all__ = [
     "Camera",
     "Clip",
     "DeviceError",
+    "Encoder",
     "EncoderInvalid",
     "EncoderNotFound",
     "EncoderRefused",
@@ -74,6 +76,7 @@ __all__ = [
     "__version__",
     "load",
     "load_audio",
+    "load_encoder",
     "load_motion",
     "motion",
     "rasterize",

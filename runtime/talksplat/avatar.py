@@ -26,6 +26,9 @@ from .clips import Clip, clip_tensor, clips_of
 from .control import Input, control_vector, joined
 from .drawing import Drawing, FramePool, checked_size
 from .driven import FaceControls
+from .encoders.encoder import Encoder, as_encoder
+from .encoders.feed import EncodedCore, encoded_core
+from .encoders.track import EncodedTrack, held_back
 from .engine import Engine, precision_of
 from .errors import MotionInvalid
 from .frame import Frame, Gaussians
@@ -277,6 +280,7 @@ class Avatar:
         au: Any = None,
         cameras: Any = None,
         precision: str | None = None,
+        encoder: Encoder | str | os.PathLike[str] | None = None,
     ) -> Iterator[Frame]:
         """Draw the avatar as it speaks a sound, frame by frame while the sound is read.
 
@@ -288,6 +292,8 @@ class Avatar:
         file, or "clip:NAME". What both would move, speech moves; an input "breath" is the motion's.
         features: for an avatar whose encoder is not built in (manifest["encoder"]), what that made of the sound:
         [F,length,channels] of any float type, or a .npy file; Input.window says how much.
+        encoder: makes those features of the sound as it is read: an Encoder, or what load_encoder() takes. Where
+        features are given, it does nothing.
         au: action units, for an avatar that is told them: OpenFace's .csv, or arrays [F] by name, 0..5. Without them
         the face that speaks has brows and lids of its own.
         cameras: where each frame is seen from: a transforms.json, or a list of Camera. The head is still then.
@@ -296,15 +302,21 @@ class Avatar:
         frame.
         Every frame has the samples of its time in `audio`; together they are the whole sound, or that of the frames.
         Raises AudioInvalid for the sound, MotionInvalid for an avatar that no face motion drives, for a motion that
-        moves nothing else than speech does, and for features, au and cameras that do not fit, VoiceInvalid, and
-        ValueError for arguments: before the first frame, but for damage further into the sound.
+        moves nothing else than speech does, and for features, au and cameras that do not fit, VoiceInvalid,
+        EncoderNotFound, EncoderInvalid and EncoderRefused for the encoder, and ValueError for arguments: before the
+        first frame, but for damage further into the sound.
         """
-        tracks = Tracks("render", self.name, self.inputs, self.manifest, features, au, cameras)
+        encoded = None
+        if encoder is not None and features is None:
+            encoded = self._encoded("render", as_encoder("render", encoder))
+        tracks = Tracks("render", self.name, self.inputs, self.manifest, features, au, cameras, encoded)
         fps = self._rate_of("render", fps, tracks)
         if camera is not None and cameras is not None:
             raise ValueError("render: camera and cameras both say where it is seen from: give one of them.")
         draw = self._drawing("render", size, format, background, camera, precision)
         if audio is None:
+            if encoded is not None:
+                raise ValueError("render: encoder hears a sound: pass one as audio.")
             if tracks.frames is None:
                 raise ValueError(
                     "render: audio must be a sound, or features, au or cameras be given; got none of them."
@@ -320,15 +332,22 @@ class Avatar:
                 f"render: audio and motion both move {', '.join(layer.overruled) or 'nothing'}, and the motion moves "
                 "nothing else: give one of them."
             )
-        direct = self.speaks and features is None
+        direct = self.speaks and tracks.features is None
         heard = hearing.controls(self._core) if direct else hearing.face_controls(self._core)
+        if encoded is not None:
+            encoded.listen(sound.rate, sound.channels)
+            heard = held_back(heard, encoded)
         return self._speaking(hearing, heard, draw, out, layer, tracks, audio is not None)
 
+    def _encoded(self, who: str, encoder: Encoder) -> EncodedTrack:
+        windows = {into.name: into.window for into in self.inputs.values() if into.window is not None}
+        return EncodedTrack(who, self.name, windows, encoder, self.fps)
+
     def _rate_of(self, who: str, fps: float | None, tracks: Tracks) -> float:
-        if tracks.frames is None:
+        if tracks.frames is None and tracks.encoded is None:
             return speech_fps(self.fps) if fps is None else fps
         if fps is not None and as_number(f"{who}: fps", fps) != self.fps:
-            given = ", ".join(tracks.lengths)
+            given = ", ".join([*tracks.lengths, *(["encoder"] if tracks.encoded else [])])
             raise ValueError(
                 f"{who}: fps must be {self.fps:g}, the avatar's, whose frames {given} has; got {fps!r}. Leave it out."
             )
@@ -342,8 +361,9 @@ class Avatar:
             encoder = self.manifest["encoder"] or "an encoder that its file does not name"
             shape = f"[F,{into.window.length},{into.window.channels}]" if into.window else ""
             raise MotionInvalid(
-                f"{who}: {self.name} hears a sound by features of {encoder}, and that encoder is not built in. Make "
-                f"them with it and pass them, {shape}: --features FILE.npy, or features= in Python."
+                f"{who}: {self.name} hears a sound by features of {encoder}, and that encoder is not built in. Load "
+                "it, exported to a folder: --encoder FOLDER, or encoder= in Python; or make them with it and pass "
+                f"them, {shape}: --features FILE.npy, or features= in Python."
             )
         if not windows and not self.speaks and tracks.frames is None:
             takes = ", ".join(self.inputs) or "nothing"
@@ -435,6 +455,7 @@ class Avatar:
         sample_rate: int = 16000,
         channels: int = 1,
         precision: str | None = None,
+        encoder: Encoder | str | os.PathLike[str] | None = None,
     ) -> Session:
         """A live speaker: sound goes in as it comes, frames come out on time.
 
@@ -452,8 +473,12 @@ class Avatar:
         queue_s: seconds of sound that may wait; a push that does not fit is refused.
         flush_after_s: an utterance whose sound does not come for so long ends as if by flush(); None: never.
         sample_rate, channels: of pushes that do not say, and of the silence before the first.
-        Raises LatencyRefused, which names the smallest latency that would do, VoiceInvalid, DeviceError, and ValueError
-        for arguments.
+        encoder: makes the features that move the avatar of the sound that is pushed, on a thread of its own that its
+        sessions share: an Encoder, or what load_encoder() takes. latency_ms has what it hears after a frame, too, and
+        its work. With clock="caller" it works inside the pushes, and utterances end by flush() alone.
+        Raises LatencyRefused, which names the smallest latency that would do, VoiceInvalid, DeviceError,
+        EncoderNotFound, EncoderInvalid, EncoderRefused for one that is slower than the sound, and ValueError for
+        arguments.
         """
         who = "create_session"
         draw = self._drawing(who, size, format, background, None, precision)
@@ -466,18 +491,27 @@ class Avatar:
             queue_s=queue_s, flush_after_s=flush_after_s, sample_rate=sample_rate, channels=channels, seed=seed,
             mouth=mouth, head=head, blink=blink,
         )  # fmt: skip
-        with Told(who):
-            core = _core.Session(
-                self._core,
-                builtin_voice(),
-                width=draw.width,
-                height=draw.height,
-                format=draw.form.core,
-                precision=draw.precision,
-                background=draw.background,
-                own_background=draw.own_background,
-                **options,
-            )
+
+        def make(**more: Any) -> _core.Session:
+            with Told(who):
+                return _core.Session(
+                    self._core,
+                    builtin_voice(),
+                    width=draw.width,
+                    height=draw.height,
+                    format=draw.form.core,
+                    precision=draw.precision,
+                    background=draw.background,
+                    own_background=draw.own_background,
+                    **{**options, **more},
+                )
+
+        core: _core.Session | EncodedCore
+        if encoder is None:
+            core = make()
+        else:
+            window = next((into.window for into in self.inputs.values() if into.window is not None), None)
+            core = encoded_core(who, self.name, window, as_encoder(who, encoder), options, make)
         return Session(core, self, self.speaks or windows, (draw.width, draw.height), format, options)
 
 

@@ -20,6 +20,21 @@ _SCANNED = 1 << 22  # numbers that are searched for NaN at a time
 _KINDS = "fiu"
 
 
+def window_values(window: Window, rows: NDArray[Any], rows_first: int, first: int, count: int) -> FloatArray:
+    """[count,size] of the frames first, first + 1, ...: zeros for frames that there are not.
+
+    rows: [F,length,channels] of the frames rows_first, rows_first + 1, ...
+    """
+    start, end = first - window.before, first + count + window.after
+    held = np.zeros((end - start, window.channels, window.length), np.float32)
+    low, high = max(start, rows_first), min(end, rows_first + len(rows))
+    if low < high:
+        held[low - start : high - start] = np.swapaxes(rows[low - rows_first : high - rows_first], 1, 2)
+    size = window.before + 1 + window.after
+    values = np.lib.stride_tricks.sliding_window_view(held, size, axis=0)  # [count,channels,length,size]
+    return np.ascontiguousarray(np.moveaxis(values, 3, 1)).reshape(count, -1)
+
+
 class FeatureTrack:
     """F frames of features for the inputs of an avatar that have a window.
 
@@ -46,17 +61,7 @@ class FeatureTrack:
 
     def windows(self, first: int, count: int) -> dict[str, FloatArray]:
         """[count,size] by input, of the frames first, first + 1, ...: zeros for frames that there are not."""
-        return {name: self._window(window, first, count) for name, window in self._windows.items()}
-
-    def _window(self, window: Window, first: int, count: int) -> FloatArray:
-        start, end = first - window.before, first + count + window.after
-        held = np.zeros((end - start, window.channels, window.length), np.float32)
-        low, high = max(start, 0), min(end, self.frames)
-        if low < high:
-            held[low - start : high - start] = np.swapaxes(self._rows[low:high], 1, 2)
-        size = window.before + 1 + window.after
-        rows = np.lib.stride_tricks.sliding_window_view(held, size, axis=0)  # [count,channels,length,size]
-        return np.ascontiguousarray(np.moveaxis(rows, 3, 1)).reshape(count, -1)
+        return {name: window_values(window, self._rows, 0, first, count) for name, window in self._windows.items()}
 
     def _fitting(self, rows: NDArray[Any]) -> NDArray[Any]:
         """[F,length,channels], of every window."""

@@ -13,6 +13,7 @@ from ._arrays import as_count, as_number
 from ._told import Told
 from .audio_blocks import require_rate
 from .driven import Driven
+from .encoders.feed import EncodedCore
 from .errors import MotionInvalid, SessionClosed
 from .live_frame import LentFrame, LiveFrame, lent_frame
 from .session_presence import UNCHANGED, Presence
@@ -42,7 +43,7 @@ class Session:
 
     def __init__(
         self,
-        core: _core.Session,
+        core: _core.Session | EncodedCore,
         avatar: Driven,
         hears: bool,
         size: tuple[int, int],
@@ -249,7 +250,7 @@ class Session:
 class Taken:
     """The frames of a session as they are taken. It knows the core's session alone, so that a thread may hold it."""
 
-    def __init__(self, core: _core.Session, fps: float, stepped: bool) -> None:
+    def __init__(self, core: _core.Session | EncodedCore, fps: float, stepped: bool) -> None:
         self._core = core
         self._fps = fps
         self.stepped = stepped

@@ -11,6 +11,7 @@ from ._arrays import FloatArray
 from .action_units import UnitTrack
 from .camera_track import CameraTrack
 from .control import Input
+from .encoders.track import EncodedTrack
 from .feature_track import FeatureTrack
 
 HEAD = "head_pose"
@@ -19,12 +20,14 @@ HEAD = "head_pose"
 class Tracks:
     """Tracks of one avatar, any of them None; frame k of each is the avatar's frame k.
 
+    encoded: features that an encoder makes while the sound is read, which say nothing of how many frames there are.
+
     lengths: frames of those that are given, by what they are called.  frames: of the shortest, None without any.
     """
 
     def __init__(
         self, who: str, name: str, inputs: Mapping[str, Input], manifest: Mapping[str, Any], features: Any, au: Any,
-        cameras: Any,
+        cameras: Any, encoded: EncodedTrack | None = None,
     ) -> None:  # fmt: skip
         self._inputs = inputs
         # A track that is open already is of this avatar.
@@ -34,16 +37,18 @@ class Tracks:
             au = UnitTrack(who, au, inputs.values(), name)
         if cameras is not None and not isinstance(cameras, CameraTrack):
             cameras = CameraTrack(who, cameras, manifest)
-        self.features: FeatureTrack | None = features
+        # Features that are given replace an encoder.
+        self.encoded = encoded if features is None else None
+        self.features: FeatureTrack | EncodedTrack | None = self.encoded if features is None else features
         self.units: UnitTrack | None = au
         self.cameras: CameraTrack | None = cameras
-        given = (self.features, self.units, self.cameras)
+        given = (features, self.units, self.cameras)
         self.lengths = {track.who: track.frames for track in given if track is not None}
         self.frames = min(self.lengths.values(), default=None)
 
     def over(self, controls: FloatArray, first: int) -> FloatArray:
         """Controls [T,n_control] of frames first, first + 1, ..., which the tracks have, with what they give."""
-        if self.frames is None or len(controls) == 0:
+        if (self.frames is None and self.features is None) or len(controls) == 0:
             return controls
         out: FloatArray = controls.copy()
         if self.features is not None:

@@ -11,10 +11,13 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._text import printable
+from .encoding import in_words as encoder_in_words
+from .encoding import told as encoder_told
 
 if TYPE_CHECKING:
     from .._arrays import FloatArray
     from ..avatar import Avatar
+    from ..encoders.encoder import Encoder
     from ..trace import Trace
     from .feeding import Feeder
     from .watching import Watcher
@@ -36,6 +39,7 @@ class Plan(NamedTuple):
     format: str = "rgba8"
     pause_s: float = 1.0
     seed: int = 0  # of the moments within a frame at which sessions begin, and of their faces
+    encoder: Encoder | None = None  # shared by all of them
 
 
 class Sound(NamedTuple):
@@ -91,7 +95,7 @@ class Live:
         for number in range(plan.sessions):
             session = self.head.create_session(
                 fps=plan.fps, size=plan.size, format=plan.format, latency_ms=plan.latency_ms, chunk_ms=plan.chunk_ms,
-                seed=plan.seed + number,
+                seed=plan.seed + number, encoder=plan.encoder,
             )  # fmt: skip
             self.sessions.append(self._exits.enter_context(session))
         self.fps: float = self.sessions[0].fps
@@ -164,6 +168,7 @@ def measure(
         "size": list(plan.size or head.size),
         "format": plan.format,
         "chunk_ms": plan.chunk_ms,
+        **({} if plan.encoder is None else {"encoder": encoder_told(plan.encoder)}),
         **found,
         "cpu_share": round(busy / (wall_s * cpus), 4),
         "cpu_s": round(busy, 3),
@@ -242,6 +247,8 @@ def show(result: dict[str, Any]) -> None:
     ):
         table.add_row(name, str(result[key]))
     console.print(table)
+    if "encoder" in result:
+        console.print(f"each speaker's encoder: {printable(encoder_in_words(result['encoder']))}")
     memory, machine = result["resident_bytes"], result["machine"]
     stolen = result["stolen_share"]
     console.print(

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from .encoding import EncoderEngine, EncoderPath, open_encoder, require_encoder
+from .encoding import in_words as encoder_in_words
+from .encoding import told as encoder_told
 from .live_options import LatencyMs, TracePath, require_trace
 from .options import (
     AudioPath,
@@ -60,7 +63,8 @@ class _Show(NamedTuple):
 def render(
     avatar: AvatarPath,
     output: Annotated[
-        str, typer.Option("--output", "-o", help="OUT.mp4 (or .mov, .mkv), FOLDER/%05d.png, or - for raw pictures.")
+        str,
+        typer.Option("--output", "-o", help="OUT.mp4 (or .mov, .mkv, .webm), FOLDER/%05d.png, or - for raw pictures."),
     ],
     audio: AudioPath = None,
     motion: Annotated[
@@ -75,6 +79,8 @@ def render(
             "--features", help="FILE.npy: what the avatar's own encoder (inspect names it) made of the sound."
         ),
     ] = None,
+    encoder: EncoderPath = None,
+    engine: EncoderEngine = None,
     au: Annotated[
         str | None, typer.Option("--au", help="Action units: OpenFace's table, a row for each frame of the avatar's.")
     ] = None,
@@ -88,7 +94,10 @@ def render(
         typer.Option("--fps", help="Frames per second, 20 to 60 for speech; the avatar's or the motion's if absent."),
     ] = None,
     format: Annotated[
-        str | None, typer.Option("--format", help="Pictures: rgb8, rgba8 (transparent) or nv12; video is nv12.")
+        str | None,
+        typer.Option(
+            "--format", help="Pictures: rgb8, nv12 as videos have them, or rgba8: transparent, in .png, .webm and .mov."
+        ),
     ] = None,
     background: Annotated[
         str | None,
@@ -132,6 +141,11 @@ def render(
     require_motion_fps(motion_fps)
     layers = {"--motion": motion, "--features": features, "--au": au, "--camera-track": camera_track, "--up": up,
               "--front": front}  # fmt: skip
+    require_encoder(encoder, engine)
+    if encoder is not None and audio is None:
+        raise typer.BadParameter("--encoder needs AUDIO: it is what an encoder hears")
+    if encoder is not None and features is not None:
+        raise typer.BadParameter("--features is what an encoder made already: leave --encoder out")
     require_live(audio, layers, {"--latency-ms": latency_ms, "--trace": trace}, realtime)
     tracks = {"features": features, "au": au, "cameras": camera_track}
     performs = audio is not None or any(track is not None for track in tracks.values())
@@ -176,12 +190,13 @@ def render(
     if up is not None or front is not None:
         look["camera"] = actor.view(up, front, pixels)
     heard = _open(audio)
+    hearer = open_encoder(encoder, engine)
     live: LiveShow | None = None
     moves = None if motion is None else _load_motion(actor, motion, motion_fps, remark)
     if performs:
         if moves is not None and actor.takes_faces:
             _require_layer(actor, moves, remark)
-        voice = {"seed": seed, "mouth": mouth, "head": head, "blink": blink}
+        voice = {"seed": seed, "mouth": mouth, "head": head, "blink": blink, "encoder": hearer}
         if realtime and heard is not None:
             live = _live(actor, heard, fps, {**look, **voice}, latency_ms, trace)
             show = _Show(live.fps, frame_count(heard, live.fps), live.frames())
@@ -199,7 +214,7 @@ def render(
     known = [length for length in (show.length, limit) if length is not None]
     sound = None if heard is None else (heard.rate, heard.channels)
     if sound and not has_sound(output):
-        remark(f"note: {output} holds no sound; .mp4, .mov and .mkv do")
+        remark(f"note: {output} holds no sound; .mp4, .mov, .mkv and .webm do")
     begin = time.perf_counter()
     written = 0
     with (
@@ -228,9 +243,16 @@ def render(
             "output": output, "frames": written, "size": [width, height], "fps": show.fps,
             "seconds": written / show.fps, "sound": sound and {"rate": sound[0], "channels": sound[1]},
             "took_s": took, "times_real_time": written / show.fps / took, **({"live": lived} if lived else {}),
+            **({"encoder": encoder_told(hearer)} if hearer else {}),
         }))  # fmt: skip
     elif output != PIPE:
-        remark(f"{output}: {written} frames, {width}x{height}, {show.fps:g} fps, in {took:.1f} s")
+        times = written / show.fps / took
+        remark(
+            f"{output}: {written} frames, {width}x{height}, {show.fps:g} fps, in {took:.1f} s, "
+            f"{times:.1f} times real time"
+        )
+    if hearer is not None:
+        remark(f"encoder: {encoder_in_words(encoder_told(hearer))}")
     if lived is not None:
         remark(f"live: {in_words(lived)}")
 
@@ -248,7 +270,9 @@ def _live(
 ) -> LiveShow:
     from ..speech import speech_fps
 
-    return LiveShow(actor, heard, speech_fps(actor.fps) if fps is None else fps, options, latency_ms, trace)
+    # Features are of the avatar's own frames.
+    own = actor.fps if options["encoder"] is not None else speech_fps(actor.fps)
+    return LiveShow(actor, heard, own if fps is None else fps, options, latency_ms, trace)
 
 
 def _speech(
@@ -259,7 +283,8 @@ def _speech(
     from ..tracks import Tracks
 
     given = Tracks("render", actor.name, actor.inputs, actor.manifest, **tracks)
-    rate = (speech_fps(actor.fps) if given.frames is None else actor.fps) if fps is None else fps
+    free = given.frames is None and options["encoder"] is None
+    rate = (speech_fps(actor.fps) if free else actor.fps) if fps is None else fps
     lengths: dict[str, int | None] = dict(given.lengths)
     if heard is not None:
         lengths["AUDIO"] = frame_count(heard, rate)

@@ -125,6 +125,16 @@ class EncoderFolder:
         """Of the transformer's rows, and so of the features."""
         return float(FEATURE_HZ) if self.fps is None else self.fps
 
+    @property
+    def hop_s(self) -> float:
+        """Seconds of sound between two steps of the transformer."""
+        return self.chunk / self.row_hz
+
+    @property
+    def fronts_per_step(self) -> float:
+        """Calls of the front for a step of the transformer."""
+        return self.hop_s * RATE_HZ / self.front.hop
+
     def intact(self, name: str) -> Path:
         """The path of a file that is as it was written. Raises EncoderInvalid for another size or hash."""
         path = self.path / name

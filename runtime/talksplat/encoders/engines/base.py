@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an engine is to encoders: something that runs a graph of fixed shapes in memory that stays where it is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..._arrays import FloatArray, shape_text
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class GraphError(Exception):
+    """A graph that an engine cannot load, or that is another than was said; the message says why."""
+
+
+class GraphSpec(NamedTuple):
+    """What a graph must take and give: shapes by name, all float32."""
+
+    inputs: Shapes
+    outputs: Shapes
+
+
+class Graph(ABC):
+    """A loaded graph: fill `inputs`, run(), read `outputs`. For one thread at a time.
+
+    The arrays are made once and keep their addresses, which engines that capture their work need.
+    """
+
+    def __init__(self, spec: GraphSpec) -> None:
+        self.inputs: Mapping[str, FloatArray] = _arrays(spec.inputs)
+        self.outputs: Mapping[str, FloatArray] = _arrays(spec.outputs)
+
+    @abstractmethod
+    def run(self) -> None:
+        """Raises RuntimeError, or what the engine raises, where it fails."""
+
+
+class Engine(NamedTuple):
+    """What loads graphs.
+
+    name: as users ask for it.  version: of the library.  precisions: of a transformer's graphs, those that it can run,
+    as they are named in the folder.  threads: of a run.  load: raises GraphError.
+    note: what it does with a graph of a precision besides, "" for nothing: part of how it is described.
+    """
+
+    name: str
+    version: str
+    precisions: tuple[str, ...]
+    threads: int
+    load: Callable[[Path, GraphSpec], Graph]
+    note: str = ""
+
+
+def require_spec(spec: GraphSpec, inputs: Mapping[str, object], outputs: Mapping[str, object]) -> None:
+    """That a graph has just these, by name and shape: `inputs` and `outputs` are what the engine says of it."""
+    for kind, wanted, found in (("input", spec.inputs, inputs), ("output", spec.outputs, outputs)):
+        for name, shape in wanted.items():
+            if name not in found:
+                raise GraphError(f"has no {kind} {name}")
+            if found[name] != list(shape):
+                raise GraphError(f"must have the {kind} {name} as {shape_text(shape)} float32; got {found[name]}")
+        for name in found:
+            if name not in wanted:
+                raise GraphError(f"has the {kind} {name[:80]!r}, which is not of the format")
+
+
+def _arrays(shapes: Shapes) -> dict[str, FloatArray]:
+    return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ONNX Runtime on the CPU: the engine that needs nothing but its wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..._text import shortened
+from .base import Engine, Graph, GraphError, GraphSpec, require_spec
+
+NAME = "onnxruntime"
+
+
+def open_engine(threads: int) -> Engine:
+    """Raises ImportError where it is not installed."""
+    import onnxruntime
+
+    return Engine(
+        NAME, onnxruntime.__version__, ("int8", "fp32"), threads, lambda path, spec: _load(path, spec, threads)
+    )
+
+
+def _load(path: Path, spec: GraphSpec, threads: int) -> Graph:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    # Threads that spin between two hops would take the time of the one that draws.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no class in common
+        raise GraphError(
+            f"cannot be loaded by ONNX Runtime {onnxruntime.__version__}: {shortened(str(error))}"
+        ) from None
+    require_spec(spec, _described(session.get_inputs()), _described(session.get_outputs()))
+    return _Bound(session, spec)
+
+
+def _described(arguments: Any) -> dict[str, object]:
+    """Shapes of float32; of other types the type, which is no shape."""
+    return {a.name: list(a.shape) if a.type == "tensor(float)" else a.type for a in arguments}
+
+
+class _Bound(Graph):
+    def __init__(self, session: Any, spec: GraphSpec) -> None:
+        super().__init__(spec)
+        self._session = session
+        self._binding = session.io_binding()
+        for name, array in self.inputs.items():
+            self._binding.bind_input(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+        for name, array in self.outputs.items():
+            self._binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+
+    def run(self) -> None:
+        self._session.run_with_iobinding(self._binding)
