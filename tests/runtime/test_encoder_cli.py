@@ -41,8 +41,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
 
 @pytest.mark.parametrize("live", [False, True], ids=["file", "realtime"])
 def test_render(files: Files, capsys: Output, live: bool) -> None:
-    words = [files.avatar, files.sound, "-o", files.out, "--encoder", files.encoder, "--engine", "onnxruntime", "--json",
-             "-q", "--size", "64x64", *(["--realtime", "--latency-ms", "1500"] if live else [])]  # fmt: skip
+    words = [files.avatar, files.sound, "-o", files.out, "--encoder", files.encoder, "--engine", "onnxruntime",
+             "--json", "-q", "--size", "64x64", *(["--realtime", "--latency-ms", "1500"] if live else [])]  # fmt: skip
     assert main(["render", *map(str, words)]) == 0
     told = json.loads(capsys.readouterr().out)
     assert probe(files.out)[:2] == (25, 25.0)

@@ -149,8 +149,9 @@ class EncodedCore:
             with self._lock:
                 listener = self._open.listener
             if listener is not None and self._open.kind != (rate_hz, channels):
+                open_rate_hz, open_channels = self._open.kind
                 raise ValueError(
-                    f"push_audio: this utterance has {self._open.kind[1]} channels at {self._open.kind[0]} Hz; got {channels} at "
+                    f"push_audio: this utterance has {open_channels} channels at {open_rate_hz} Hz; got {channels} at "
                     f"{rate_hz}. Flush before the sound changes."
                 )
             if listener is None:
