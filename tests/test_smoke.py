@@ -41,7 +41,7 @@ def write_sound(path: Path, samples: np.ndarray, codec: str) -> None:
         container.mux(stream.encode(None))
 
 
-@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv", ".webm"])
 def test_the_demo_head_speaks_a_video(tmp_path: Path, ending: str, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / f"a{ending}"
     assert main(["render", "demo", "sample", "-o", str(path), "--size", "128x128", "--seconds", "1"]) == 0

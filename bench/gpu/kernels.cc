@@ -118,6 +118,7 @@ class OpenBackend final : public ts::Backend {
   std::unique_ptr<ts::EncodeStream> make_encode_stream(std::shared_ptr<const ts::EncodeModel>) override {
     return nullptr;
   }
+  Status encode(const ts::EncodeCall*, size_t) override { return not_here(); }
 
   const ts::ModelView& view() const { return view_; }
   const ts::FrameControl& control() const { return control_; }

@@ -228,6 +228,18 @@ class CpuBackend final : public Backend {
     return std::make_unique<CpuEncodeStream>(std::move(model), kernels_);
   }
 
+  Status encode(const EncodeCall* calls, size_t n) override {
+    for (size_t i = 0; i < n; ++i) {
+      const EncodeCall& call = calls[i];
+      auto& stream = static_cast<CpuEncodeStream&>(*call.stream);
+      const EncodeModel& model = stream.model();
+      for (int64_t step = 0; step < call.n; ++step)
+        stream.step(call.input + step * model.n_inputs(), call.channel + step * model.n_channels,
+                    call.feature + step * model.n_features);
+    }
+    return {};
+  }
+
  private:
   // The best of ten rounds of all threads: the others shared the CPU with somebody.
   double peak_of(int64_t (*products)(int64_t)) {

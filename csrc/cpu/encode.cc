@@ -46,7 +46,7 @@ void CpuEncodeStream::reset() {
 }
 
 void CpuEncodeStream::step(const float* input, float* channel, float* feature) {
-  std::copy_n(input, 2 * model_->mel.params.n_mels, input_.data());  // behind it are the zeros of the padding
+  std::copy_n(input, model_->n_inputs(), input_.data());  // behind it are the zeros of the padding
   for (size_t t = 0; t < model_->towers.size(); ++t) {
     const EncodeTower& tower = model_->towers[t];
     kernels_.encode_step(

@@ -17,7 +17,9 @@ class CpuEncodeStream final : public EncodeStream {
   CpuEncodeStream(std::shared_ptr<const EncodeModel> model, const KernelTable& kernels);
 
   void reset() override;
-  void step(const float* input, float* channel, float* feature) override;
+  // The next step: input [2 n_mels]; channel [n_channels] before sigmoids, feature [n_features].
+  void step(const float* input, float* channel, float* feature);
+  const EncodeModel& model() const { return *model_; }
 
  private:
   std::shared_ptr<const EncodeModel> model_;

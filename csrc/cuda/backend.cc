@@ -9,6 +9,7 @@
 #include "core/stopwatch.h"
 #include "cuda/batch_cache.h"
 #include "cuda/device.h"
+#include "cuda/encode.h"
 #include "cuda/frame.h"
 #include "cuda/model.h"
 #include "cuda/peak.h"
@@ -27,11 +28,12 @@ class CudaBackend final : public Backend {
         cpu_(std::move(cpu)),
         device_(std::move(device)),
         batches_(*device_),
-        rasterizer_(*device_, max_instances) {}
+        rasterizer_(*device_, max_instances),
+        encoder_(*device_) {}
 
   BackendInfo info() const override {
-    return {device_->id(), device_->isa(), cpu_->info().threads, batches_.bytes() + rasterizer_.bytes(),
-            device_->name()};
+    return {device_->id(), device_->isa(), cpu_->info().threads,
+            batches_.bytes() + rasterizer_.bytes() + encoder_.bytes(), device_->name()};
   }
 
   Status load(const ModelView& view, std::shared_ptr<const BackendModel>& model) override {
@@ -49,6 +51,8 @@ class CudaBackend final : public Backend {
     frame = std::move(made);
     return {};
   }
+
+  size_t batch() const override { return kMaxBatch; }
 
   // By precision, which has kernels of its own; order changes nothing in a picture.
   Status draw(const DrawCall* calls, size_t n) override {
@@ -89,8 +93,10 @@ class CudaBackend final : public Backend {
   }
 
   std::unique_ptr<EncodeStream> make_encode_stream(std::shared_ptr<const EncodeModel> model) override {
-    return cpu_->make_encode_stream(std::move(model));
+    return std::make_unique<CudaEncodeStream>(*device_, std::move(model));
   }
+
+  Status encode(const EncodeCall* calls, size_t n) override { return encoder_.run(calls, n); }
 
  private:
   static const Extents& extents_of(const DrawCall& call) { return static_cast<CudaFrame*>(call.frame)->extents(); }
@@ -122,6 +128,7 @@ class CudaBackend final : public Backend {
   const std::unique_ptr<Device> device_;
   BatchCache batches_;
   CudaRasterizer rasterizer_;
+  CudaEncoder encoder_;
 };
 
 }  // namespace

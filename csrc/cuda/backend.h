@@ -28,7 +28,7 @@ struct CudaSystem {
 // kDeviceError says why no device of it can be opened; what was found out until then is in `system`.
 Status list_cuda_devices(CudaSystem& system);
 
-// cpu: what stays on the CPU, the voice and the conditions of networks; kept while the backend lives. max_instances:
+// cpu: what stays on the CPU, the conditions of networks; kept while the backend lives. max_instances:
 // (splat, tile) pairs that a layer has room for at most, whatever its size; the farthest splats of one that needs more
 // are left out. kDeviceError says why the device cannot be used, and what to do.
 Status open_cuda(int ordinal, std::shared_ptr<Backend> cpu, std::unique_ptr<Backend>& backend,

@@ -82,6 +82,7 @@ constexpr unsigned CU_EVENT_BLOCKING_SYNC = 1, CU_EVENT_DISABLE_TIMING = 2;
   X(cuMemFreeHost, (void* memory))                                                                               \
   X(cuMemcpyHtoDAsync_v2, (CUdeviceptr to, const void* from, size_t bytes, CUstream stream))                     \
   X(cuMemcpyDtoHAsync_v2, (void* to, CUdeviceptr from, size_t bytes, CUstream stream))                           \
+  X(cuMemsetD8Async, (CUdeviceptr to, unsigned char value, size_t bytes, CUstream stream))                       \
   X(cuStreamCreate, (CUstream * stream, unsigned flags))                                                         \
   X(cuStreamDestroy_v2, (CUstream stream))                                                                       \
   X(cuStreamSynchronize, (CUstream stream))                                                                      \

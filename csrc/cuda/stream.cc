@@ -62,6 +62,11 @@ Status Stream::download(void* to, const void* from, uint64_t bytes) const {
                        "copy from the GPU");
 }
 
+Status Stream::clear(void* to, uint64_t bytes) const {
+  if (bytes == 0) return {};
+  return device_.check(device_.driver().cuMemsetD8Async(address_of(to), 0, bytes, stream_), "clear memory");
+}
+
 Status Stream::wait_for(CUevent event) const {
   return device_.check(device_.driver().cuStreamWaitEvent(stream_, event, 0), "wait for another stream");
 }

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <vector>
 
+#include "engine/plate_sides.h"
+
 namespace ts {
 namespace {
 
@@ -12,13 +14,15 @@ namespace {
 struct Tap {
   int first, second;
   float fraction;  // of second
+  bool inside;     // of the file's picture
 };
 
 Tap tap_of(int i, int size, int source_size, float scale) {
   const float middle = 0.5f * static_cast<float>(size), source_middle = 0.5f * static_cast<float>(source_size);
   const float x = (static_cast<float>(i) + 0.5f - middle) / scale + source_middle - 0.5f;
   const float low = std::floor(x), last = static_cast<float>(source_size - 1);
-  return {static_cast<int>(std::clamp(low, 0.0f, last)), static_cast<int>(std::clamp(low + 1, 0.0f, last)), x - low};
+  return {static_cast<int>(std::clamp(low, 0.0f, last)), static_cast<int>(std::clamp(low + 1, 0.0f, last)), x - low,
+          x > -1 && x < last + 1};
 }
 
 }  // namespace
@@ -47,6 +51,11 @@ const uint8_t* Plate::resample() {
       }
     }
   }
+  const auto outside = [](const Tap& tap) { return !tap.inside; };
+  const auto first = std::find_if_not(columns.begin(), columns.end(), outside);
+  const auto last = std::find_if_not(columns.rbegin(), columns.rend(), outside);
+  fill_plate_sides(resized_.data(), width_, height_, static_cast<int>(first - columns.begin()),
+                   static_cast<int>(columns.rend() - last) - 1);
   return resized_.data();
 }
 

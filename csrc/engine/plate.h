@@ -13,8 +13,8 @@ class Plate {
   Plate(const AvatarFile& file, int width, int height) : file_(file), width_(width), height_(height) {}
 
   // [height,width,3]; nullptr where the file has no plate. The file's own at its size, else resampled by the first
-  // call: bilinear, scaled to the height, middle on middle as the camera is, borders repeated. The file must outlive
-  // this. Throws std::bad_alloc.
+  // call: bilinear, scaled to the height, middle on middle as the camera is; plate_sides.h fills what is beside it. The
+  // file must outlive this. Throws std::bad_alloc.
   const uint8_t* pixels();
   uint64_t bytes() const { return resized_.bytes(); }
 

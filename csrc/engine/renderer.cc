@@ -43,7 +43,10 @@ Status check_canvas(const Canvas& canvas, const Image& image) {
   return {};
 }
 
+}  // namespace
+
 Status prepare(const RenderJob& job, DrawCall& call) {
+  Stopwatch watch;
   Frame& frame = *job.frame;
   TS_RETURN_IF_ERROR(check(job.image));
   TS_RETURN_IF_ERROR(check_canvas(frame.canvas(), job.image));
@@ -53,21 +56,16 @@ Status prepare(const RenderJob& job, DrawCall& call) {
   call.background = job.background ? *job.background : own_background(frame);
   call.image = job.image;
   call.receipt = job.receipt;
+  call.receipt->total_us += watch.lap();
   return {};
 }
 
-}  // namespace
-
 Status render(const RenderJob* jobs, size_t n) {
   if (n == 0) return {};
-  Stopwatch watch;
   DrawCall one;
   std::vector<DrawCall> several(n > 1 ? n : 0);
   DrawCall* calls = n > 1 ? several.data() : &one;
-  for (size_t i = 0; i < n; ++i) {
-    TS_RETURN_IF_ERROR(prepare(jobs[i], calls[i]));
-    jobs[i].receipt->total_us += watch.lap();
-  }
+  for (size_t i = 0; i < n; ++i) TS_RETURN_IF_ERROR(prepare(jobs[i], calls[i]));
   return jobs[0].frame->model().backend().draw(calls, n);
 }
 

@@ -20,6 +20,9 @@ struct RenderJob {
   Receipt* receipt = nullptr;              // required; stages are added to it
 };
 
+// What the frame's backend is to draw. The call is good until the frame's next use.
+Status prepare(const RenderJob& job, DrawCall& call);
+
 // Draws n frames of one backend, no two of them the same.
 Status render(const RenderJob* jobs, size_t n);
 

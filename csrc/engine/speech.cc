@@ -56,7 +56,17 @@ void Speech::reset() {
   first_frame_ = n_frames_ = first_waiting_ = 0;
 }
 
+Status Speech::gather(SampleFormat format, const void* samples, int64_t n) {
+  return take(format, samples, n, [] { return Status(); });
+}
+
 Status Speech::push_sound(SampleFormat format, const void* samples, int64_t n) {
+  return take(format, samples, n, [this] { return run(); });
+}
+
+// after(): once for every piece of the sound.
+template <class After>
+Status Speech::take(SampleFormat format, const void* samples, int64_t n, const After& after) {
   if (finished_)
     return error(StatusCode::kInvalidArgument, "this utterance is finished; reset the stream to begin another.");
   TS_RETURN_IF_ERROR(listen_.check(format, samples, n));
@@ -66,7 +76,8 @@ Status Speech::push_sound(SampleFormat format, const void* samples, int64_t n) {
   while (n > 0) {
     const int64_t taken = listen_.push(format, at, n);
     at += taken * frame_bytes, n -= taken;
-    hear(listen_.heard().sample, listen_.heard().n);
+    encode_.push(listen_.heard().sample, listen_.heard().n);
+    TS_RETURN_IF_ERROR(after());
   }
   return {};
 }
@@ -75,33 +86,42 @@ Status Speech::finish() {
   if (finished_) return {};
   make_room(listen_.n_samples());
   listen_.finish();
-  hear(listen_.heard().sample, listen_.heard().n);
+  encode_.push(listen_.heard().sample, listen_.heard().n);
+  TS_RETURN_IF_ERROR(run());
   finished_ = true;
   limit_ = frame_count(listen_.n_samples(), params_.rate_hz, params_.drive.fps);
   const float silence[kMelHop] = {};
-  while (n_frames_ < limit_) hear(silence, kMelHop);
+  while (n_frames_ < limit_) {
+    encode_.push(silence, kMelHop);
+    TS_RETURN_IF_ERROR(run());
+  }
   return {};
 }
 
-void Speech::hear(const float* samples, int64_t n) {
-  while (n > 0) {
-    const int64_t taken = encode_.push(samples, n);
-    samples += taken, n -= taken;
-    if (encode_.stepped()) step();
-  }
+Status Speech::run() {
+  const EncodeCall steps = encode_.waiting();
+  if (steps.n == 0) return {};
+  TS_RETURN_IF_ERROR(backend_->encode(&steps, 1));
+  go_on();
+  return {};
+}
+
+void Speech::go_on() {
+  const int64_t n = encode_.finish();
+  for (int64_t i = 0; i < n; ++i) step(encode_.channel(i), encode_.feature(i));
 }
 
 // What the network says at its step k is the face at step k + 1 - look_ahead_steps; before face step 0 there is nothing
 // to say. Without look-ahead its first word is on face step 1, and face step 0, on which it says nothing, has the same.
-void Speech::step() {
+void Speech::step(const float* channel, const float* feature) {
   const int64_t first = voice_->look_ahead_steps - 1;
   if (steps_++ < first) return;
   float drive[kVoiceChannels];
-  for (int c = 0; c < kVoiceChannels; ++c) drive[c] = encode_.channel()[voice_->drive_channel[c]];
+  for (int c = 0; c < kVoiceChannels; ++c) drive[c] = channel[voice_->drive_channel[c]];
   for (int64_t to = steps_ - voice_->look_ahead_steps; face_steps_ <= to;) {
     float* said = said_[face_steps_++ % 2].data();
-    std::copy_n(encode_.channel(), n_channels_, said);
-    std::copy_n(encode_.feature(), n_features_, said + n_channels_);
+    std::copy_n(channel, n_channels_, said);
+    std::copy_n(feature, n_features_, said + n_channels_);
     drive_.push(drive);
     keep_frames();
   }

@@ -59,6 +59,13 @@ class Speech final : public MotionSource {
   // The same frames as faces. Returns how many were taken.
   int64_t read_faces(const FaceArrays& faces, int64_t max_frames);
 
+  // push_sound() in two parts, so that steps of several streams can be run together: when the steps that wait have been
+  // run by the backend, go_on() goes on with what they said.
+  Status gather(SampleFormat format, const void* samples, int64_t n);
+  EncodeCall waiting() { return encode_.waiting(); }
+  void go_on();
+  Status run();  // both, for the steps that wait
+
   // For whoever reads frame by frame and makes the control itself.
   // How many samples must have been pushed before the frame is ready as a control of the model; after finish() all are.
   int64_t samples_for(const Model& model, int64_t frame) const;
@@ -73,8 +80,9 @@ class Speech final : public MotionSource {
   }
 
  private:
-  void hear(const float* samples, int64_t n);
-  void step();
+  template <class After>
+  Status take(SampleFormat format, const void* samples, int64_t n, const After& after);
+  void step(const float* channel, const float* feature);
   void keep_frames();
   int64_t frame_floats() const;
   void fill_windows(const Model& model, int64_t row, float* control) const;

@@ -4,8 +4,8 @@
 // It stands at the frame, not at the op: the CPU projects and bins in one go, a GPU records a frame's kernels once and
 // replays them. So a backend is told what is constant (a model), what fixes the size of everything (a canvas), and then
 // per frame a control, a camera and where the picture goes.
-// Threads  a Backend and its models may be used from several threads; a BackendFrame by one at a time
-// Lives    whoever makes a BackendModel or BackendFrame keeps the Backend, and the memory that a ModelView points to
+// Threads  a Backend and its models may be used from several threads; a BackendFrame or EncodeStream by one at a time
+// Lives    whoever makes a BackendModel, BackendFrame or EncodeStream keeps the Backend, and the memory that a ModelView points to
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -114,7 +114,10 @@ class Backend {
   virtual Status make_frame(std::shared_ptr<const BackendModel> model, const Canvas& canvas,
                             std::unique_ptr<BackendFrame>& frame) = 0;
 
-  // Draws n frames, no two of them the same.
+  // How many frames one draw takes at once at best: who has so many that are due gives them together. 1: each is sooner
+  // done than several together, as on a CPU, whose threads share a frame. It may change when a device fails.
+  virtual size_t batch() const { return 1; }
+  // Draws n frames, no two of them the same, whatever their models and canvases.
   virtual Status draw(const DrawCall* calls, size_t n) = 0;
   // Poses and deforms, and shows the Gaussians, rows as in the model; valid until the frame's next call.
   virtual Status gaussians(BackendFrame& frame, const FrameControl& control, GaussianView& view) = 0;
@@ -125,12 +128,15 @@ class Backend {
   // Gaussians without a model. Adds its stages to the receipt.
   virtual Status rasterize(const RasterizeArgs& args, Receipt& receipt) = 0;
 
-  // The vectors that a deform program reads of a control. value: [n_floats + n_scratch]; all values are written. Like
-  // encode it is a CPU's work on every device, on the calling thread: a few million products in layers that wait for each
-  // other.
+  // The vectors that a deform program reads of a control. value: [n_floats + n_scratch]; all values are written. It is a
+  // CPU's work on every device, on the calling thread: a few million products in layers that wait for each other.
   virtual void condition(const ConditionProgram& program, const float* control, float* value) const = 0;
 
+  // Memory of a GPU is claimed with the first step that is run.
   virtual std::unique_ptr<EncodeStream> make_encode_stream(std::shared_ptr<const EncodeModel> model) = 0;
+  // Runs the next steps of n streams of any voices, no two of them the same, and waits for them; what a stream says does
+  // not depend on the others. On failure nothing is known of what they remember: they have to be reset.
+  virtual Status encode(const EncodeCall* calls, size_t n) = 0;
 
  private:
   const unsigned forks_;  // fork_count() when it was made

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <utility>
 
 namespace ts {
 namespace {
@@ -83,42 +85,65 @@ EncodeLayer EncodeModel::pack(const LayerWeights& layer, const TowerWeights& t) 
   return out;
 }
 
+int64_t EncodeModel::memory_steps() const {
+  int64_t most = 0;
+  for (const EncodeTower& t : towers) most = std::max(most, int64_t{t.n_layers} * (t.window - 1 + t.taps - 1));
+  return most;
+}
+
+// With room for the steps of any one frame.
 Encode::Encode(std::shared_ptr<const EncodeModel> model, std::unique_ptr<EncodeStream> stream)
-    : model_(std::move(model)),
-      stream_(std::move(stream)),
-      mel_(model_->mel),
-      input_(2 * count(model_->mel.params.n_mels)),
-      channel_(count(model_->n_channels)),
-      feature_(count(model_->n_features)) {}
+    : model_(std::move(model)), stream_(std::move(stream)), mel_(model_->mel) {
+  constexpr int64_t kSteps = 16;
+  input_.resize(count(kSteps, model_->n_inputs()));
+  channel_.resize(count(kSteps, model_->n_channels));
+  feature_.resize(count(kSteps, model_->n_features));
+}
 
 void Encode::reset() {
   mel_.reset();
   stream_->reset();
+  steps_ = 0;
   columns_ = 0;
-  stepped_ = false;
 }
 
-int64_t Encode::push(const float* samples, int64_t n) {
-  stepped_ = false;
-  int64_t taken = 0;
-  while (taken < n && !stepped_) {
+void Encode::push(const float* samples, int64_t n) {
+  const int n_mels = model_->mel.params.n_mels;
+  while (n > 0) {
+    const size_t end = count(steps_ + 1, model_->n_inputs());
+    if (end > input_.size()) input_.resize(2 * end);
     bool column = false;
-    taken += mel_.push(samples + taken, n - taken, input_.data() + columns_ * model_->mel.params.n_mels, column);
-    if (column && ++columns_ == 2) run();
+    const int64_t taken = mel_.push(samples, n, &input_[count(2 * steps_ + columns_, n_mels)], column);
+    samples += taken, n -= taken;
+    if (column && ++columns_ == 2) ++steps_, columns_ = 0;
   }
-  return taken;
 }
 
-void Encode::run() {
-  stream_->step(input_.data(), channel_.data(), feature_.data());
-  for (size_t i = 0; i < channel_.size(); ++i) {
-    if (model_->sigmoid[i]) channel_[i] = 1 / (1 + std::exp(-channel_[i]));
+EncodeCall Encode::waiting() {
+  if (channel_.size() < count(steps_, model_->n_channels)) {
+    channel_.resize(count(steps_, model_->n_channels));
+    feature_.resize(count(steps_, model_->n_features));
   }
-  // Weights that overflow make nothing of it: no NaN goes on to a face.
-  for (float& x : channel_) x = std::isfinite(x) ? x : 0.0f;
-  for (float& x : feature_) x = std::isfinite(x) ? x : 0.0f;
-  columns_ = 0;
-  stepped_ = true;
+  return {stream_.get(), steps_, input_.data(), channel_.data(), feature_.data()};
+}
+
+int64_t Encode::finish() {
+  const int64_t n = std::exchange(steps_, 0);
+  if (n == 0) return 0;
+  for (int64_t i = 0; i < n; ++i) {
+    float* channel = &channel_[count(i, model_->n_channels)];
+    for (int c = 0; c < model_->n_channels; ++c) {
+      if (model_->sigmoid[count(c)]) channel[c] = 1 / (1 + std::exp(-channel[c]));
+      // Weights that overflow make nothing of it: no NaN goes on to a face.
+      channel[c] = std::isfinite(channel[c]) ? channel[c] : 0.0f;
+    }
+    float* feature = &feature_[count(i, model_->n_features)];
+    for (int f = 0; f < model_->n_features; ++f) feature[f] = std::isfinite(feature[f]) ? feature[f] : 0.0f;
+  }
+  // A first column of the next step goes to the front.
+  const auto rest = input_.begin() + static_cast<std::ptrdiff_t>(count(n, model_->n_inputs()));
+  std::copy_n(rest, columns_ * model_->mel.params.n_mels, input_.begin());
+  return n;
 }
 
 }  // namespace ts

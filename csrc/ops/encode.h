@@ -8,7 +8,7 @@
 //          streams each matrix once; rows and columns are padded with zeros. Keys lie [width][window], a lane is a
 //          step of the past; values [head][window][head width], a lane is a channel. Rings by step number
 // Cost     per step 2 FLOPs and 4 bytes a parameter: bound by the cache that holds the weights
-// Order    one thread; deterministic, and independent of chunking on the same instruction set
+// Order    one thread; deterministic, and independent of chunking on the same device and instruction set
 // Oracle   tests/reference/encode.py      Bench  bench/ops/bench_voice.py
 #pragma once
 #include <cstdint>
@@ -52,6 +52,9 @@ class EncodeModel {
   std::vector<bool> sigmoid;  // [n_channels]
   int n_channels = 0;         // over all towers, in their order
   int n_features = 0;         // width of the first tower
+  int n_inputs() const { return 2 * mel.params.n_mels; }
+  // Steps before it that a step depends on: a layer sees a window of the one below it, and taps of that.
+  int64_t memory_steps() const;
 
  private:
   float* floats(size_t n);
@@ -67,31 +70,38 @@ class EncodeStream {
  public:
   virtual ~EncodeStream() = default;
   virtual void reset() = 0;
-  // The next step. input [2 n_mels] mel columns; channel [n_channels] before sigmoids, feature [n_features].
-  virtual void step(const float* input, float* channel, float* feature) = 0;
 };
 
+// The next n steps of a stream, for its backend to run.
+struct EncodeCall {
+  EncodeStream* stream = nullptr;
+  int64_t n = 0;
+  const float* input = nullptr;  // [n,2 n_mels] mel columns
+  float* channel = nullptr;      // [n,n_channels] (out) before sigmoids
+  float* feature = nullptr;      // [n,n_features] (out)
+};
+
+// Sound to steps that wait to be run, and what they then say.
 class Encode {
  public:
   // stream: made from the same model.
   Encode(std::shared_ptr<const EncodeModel> model, std::unique_ptr<EncodeStream> stream);
 
-  // Takes samples up to the end of the next step, at most n, and returns how many. stepped() says whether they
-  // completed one; then channel() and feature() are what it says. Step k needs samples below 320 (k + 1).
-  int64_t push(const float* samples, int64_t n);
-  bool stepped() const { return stepped_; }
-  const float* channel() const { return channel_.data(); }  // [n_channels]
-  const float* feature() const { return feature_.data(); }  // [n_features]
+  // Takes n samples; steps that they complete wait. Step k needs samples below 320 (k + 1).
+  void push(const float* samples, int64_t n);
+  // The steps that wait. When they have been run, finish() makes of them what step i says.
+  EncodeCall waiting();
+  int64_t finish();  // returns how many they were
+  const float* channel(int64_t i) const { return channel_.data() + i * model_->n_channels; }  // [n_channels]
+  const float* feature(int64_t i) const { return feature_.data() + i * model_->n_features; }  // [n_features]
   void reset();
 
  private:
-  void run();
-
   std::shared_ptr<const EncodeModel> model_;
   std::unique_ptr<EncodeStream> stream_;
   Mel mel_;
-  int columns_ = 0;  // of this step, of two
-  bool stepped_ = false;
+  int64_t steps_ = 0;  // that wait
+  int columns_ = 0;    // of the step after them, of two
   std::vector<float> input_, channel_, feature_;
 };
 

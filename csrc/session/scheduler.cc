@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
+#include <iterator>
+#include <tuple>
 #include <unordered_map>
 
 #if defined(__linux__)
@@ -20,7 +23,7 @@ struct Registry {
   std::mutex mutex;
   struct Entry {
     std::weak_ptr<Backend> backend;
-    std::shared_ptr<Scheduler> scheduler;  // which knows no backend
+    std::shared_ptr<Scheduler> scheduler;  // which keeps no backend
   };
   std::unordered_map<const Backend*, Entry> entries;
 };
@@ -50,9 +53,11 @@ std::shared_ptr<Scheduler> Scheduler::of(const std::shared_ptr<Backend>& backend
   for (auto it = all.entries.begin(); it != all.entries.end();)
     it = it->second.backend.expired() ? all.entries.erase(it) : std::next(it);
   Registry::Entry& entry = all.entries[backend.get()];
-  if (!entry.scheduler) entry = {backend, std::shared_ptr<Scheduler>(new Scheduler)};
+  if (!entry.scheduler) entry = {backend, std::shared_ptr<Scheduler>(new Scheduler(*backend))};
   return entry.scheduler;
 }
+
+Scheduler::Scheduler(Backend& backend) : backend_(backend), live_(backend, true), stepped_(backend, false) {}
 
 Scheduler::~Scheduler() { stop(); }
 
@@ -83,8 +88,12 @@ void Scheduler::remove(Worked& session) {
   {
     // Its callback may be running, and may make or destroy other sessions.
     std::unique_lock<std::mutex> lock(mutex_);
-    sessions_.erase(std::remove(sessions_.begin(), sessions_.end(), &session), sessions_.end());
-    idle_.wait(lock, [&] { return working_[0] != &session && working_[1] != &session; });
+    const auto is_in = [&](const std::vector<Worked*>& all) {
+      return std::find(all.begin(), all.end(), &session) != all.end();
+    };
+    for (std::vector<Worked*>* all : {&sessions_, &live_.to_deliver, &stepped_.to_deliver})
+      all->erase(std::remove(all->begin(), all->end(), &session), all->end());
+    idle_.wait(lock, [&] { return !is_in(live_.at_work) && !is_in(stepped_.at_work); });
   }
   const std::lock_guard<std::mutex> one_at_a_time(coming_and_going_);
   bool any_real = false;
@@ -121,21 +130,47 @@ Scheduler::Promised Scheduler::promised() const {
   return all;
 }
 
-// Nullable: nothing may begin now; next_ns then says when something may.
-Worked* Scheduler::earliest(int64_t now, bool real_clock, int64_t& next_ns) {
-  Worked* first = nullptr;
-  int64_t deadline = Worked::kNever;
+// The sessions of the worker's next round: as many as the backend draws at once. False: there are none; next_ns then says
+// when there may be.
+bool Scheduler::choose(Worker& worker, int64_t now, int64_t& next_ns) {
   next_ns = Worked::kNever;
-  for (Worked* session : sessions_) {
-    if (session->real_clock() != real_clock) continue;
-    const Worked::Job job = session->next_job(now);
-    if (job.released_ns > now) {
+  worker.due.clear();
+  for (size_t i = 0; i < sessions_.size(); ++i) {
+    if (sessions_[i]->real_clock() != worker.real_clock) continue;
+    const Worked::Job job = sessions_[i]->next_job(now);
+    if (job.released_ns > now)
       next_ns = std::min(next_ns, job.released_ns);
-    } else if (!first || job.deadline_ns < deadline) {
-      first = session, deadline = job.deadline_ns;
-    }
+    else
+      worker.due.push_back({job.deadline_ns, i});
   }
-  return first;
+  if (worker.due.empty()) return false;
+  const size_t n = std::min(worker.due.size(), backend_.batch());
+  const auto last = worker.due.begin() + static_cast<std::ptrdiff_t>(n);
+  std::partial_sort(worker.due.begin(), last, worker.due.end(), [](const Worker::Due& a, const Worker::Due& b) {
+    return std::tie(a.deadline_ns, a.order) < std::tie(b.deadline_ns, b.order);
+  });
+  worker.at_work.clear();
+  for (auto due = worker.due.begin(); due != last; ++due) worker.at_work.push_back(sessions_[due->order]);
+  return true;
+}
+
+// A round of the sessions that are at work. When all its frames are there, each session goes its own way: its callback
+// may take long, and may destroy others of the round.
+void Scheduler::work(Worker& worker, std::unique_lock<std::mutex>& lock, int64_t now, int64_t free_ns) {
+  lock.unlock();
+  worker.round.make(worker.at_work, now, free_ns);
+  lock.lock();
+  worker.to_deliver.swap(worker.at_work);
+  while (!worker.to_deliver.empty()) {
+    worker.at_work.assign(1, worker.to_deliver.front());
+    worker.to_deliver.erase(worker.to_deliver.begin());
+    idle_.notify_all();
+    lock.unlock();
+    worker.at_work.front()->deliver();
+    lock.lock();
+    worker.at_work.clear();
+  }
+  idle_.notify_all();
 }
 
 void Scheduler::run() {
@@ -149,15 +184,9 @@ void Scheduler::run() {
     changed_ = false;
     int64_t next_ns;
     const int64_t now = now_ns();
-    Worked* const session = earliest(now, true, next_ns);
-    if (session) {
-      working_[0] = session;
-      lock.unlock();
-      session->work(now, free_ns);
-      lock.lock();
-      working_[0] = nullptr;
+    if (choose(live_, now, next_ns)) {
+      work(live_, lock, now, free_ns);
       free_ns = now_ns();
-      idle_.notify_all();
       continue;
     }
     const auto woken = [this] { return changed_ || quit_; };
@@ -180,14 +209,9 @@ Status Scheduler::step(int64_t time_ns, int64_t& n_frames) {
                  static_cast<long long>(caller_ns_.load()), static_cast<long long>(time_ns));
   caller_ns_ = time_ns;
   int64_t next_ns;
-  while (Worked* const session = earliest(time_ns, false, next_ns)) {
-    working_[1] = session;
-    lock.unlock();
-    session->work(time_ns, time_ns);
-    lock.lock();
-    working_[1] = nullptr;
-    idle_.notify_all();
-    ++n_frames;
+  while (choose(stepped_, time_ns, next_ns)) {
+    n_frames += static_cast<int64_t>(stepped_.at_work.size());
+    work(stepped_, lock, time_ns, time_ns);
   }
   return {};
 }

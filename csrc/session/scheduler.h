@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scheduler — draws the frames of all sessions of a backend, one at a time, the earliest deadline first: those of the
-// real clock on a thread of its own, those of the caller's clock within step(). A frame has all the backend's threads,
-// so that one after the other is sooner done than two at once.
+// Scheduler — draws the frames of all sessions of a backend, the earliest deadline first: those of the real clock on a
+// thread of its own, those of the caller's clock within step(). On a backend that draws one frame at a time, each has
+// all its threads, so that one after the other is sooner done than two at once. On one that draws several at once, all
+// that may be made now are a round (round.h).
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -12,35 +13,10 @@
 #include <vector>
 
 #include "core/status.h"
+#include "session/round.h"
 #include "session/session_clock.h"
 
 namespace ts {
-
-class Backend;
-
-// A session as the scheduler sees it.
-class Worked {
- public:
-  // What it would do next. released_ns: when that may begin; kNever: not before something happens, of which the
-  // scheduler is told by wake().
-  struct Job {
-    int64_t released_ns = kNever, deadline_ns = kNever;
-  };
-  static constexpr int64_t kNever = INT64_MAX;
-
-  virtual Job next_job(int64_t now_ns) = 0;
-  // Makes one frame. free_ns: since when the thread has had nothing else to do.
-  virtual void work(int64_t now_ns, int64_t free_ns) = 0;
-  virtual bool real_clock() const = 0;
-  virtual bool ended() const = 0;  // it will work no more
-  // How long it takes of the thread, for one frame: what 99 in 100 do not exceed, and the usual; nanoseconds.
-  virtual int64_t cost_p99_ns() const = 0;
-  virtual double load() const = 0;                // of one second, the share that its frames take
-  virtual int64_t drawing_budget_ns() const = 0;  // what its latency leaves for drawing, its own and others' frames
-
- protected:
-  ~Worked() = default;
-};
 
 class Scheduler {
  public:
@@ -68,16 +44,33 @@ class Scheduler {
   int64_t caller_ns() const { return caller_ns_.load(); }  // what step() was last told
 
  private:
-  Scheduler() = default;
+  // The thread, or step(): who makes rounds, and of whom.
+  struct Worker {
+    Worker(Backend& backend, bool of_real_clock) : real_clock(of_real_clock), round(backend) {}
+
+    const bool real_clock;
+    Round round;
+    struct Due {
+      int64_t deadline_ns;
+      size_t order;  // among sessions_
+    };
+    std::vector<Due> due;
+    std::vector<Worked*> at_work;     // they are there until they are taken out again
+    std::vector<Worked*> to_deliver;  // whose frames are made
+  };
+
+  explicit Scheduler(Backend& backend);
   void start();  // the thread, where there is none
   void stop();
   void run();
-  Worked* earliest(int64_t now_ns, bool real_clock, int64_t& next_ns);
+  bool choose(Worker& worker, int64_t now_ns, int64_t& next_ns);
+  void work(Worker& worker, std::unique_lock<std::mutex>& lock, int64_t now_ns, int64_t free_ns);
 
   mutable std::mutex mutex_;
   std::condition_variable woken_, idle_;
   std::vector<Worked*> sessions_;
-  Worked* working_[2] = {nullptr, nullptr};  // of the thread, and of step()
+  Backend& backend_;  // which is there while a session is
+  Worker live_, stepped_;
   bool changed_ = false, quit_ = false;
   std::mutex promising_;         // before all others
   std::mutex coming_and_going_;  // the thread's start and end; before mutex_

@@ -8,8 +8,6 @@
 #include <limits>
 #include <utility>
 
-#include "engine/renderer.h"
-
 namespace ts {
 namespace {
 
@@ -90,14 +88,14 @@ Status Session::prepare(const Background* background) {
   return {};
 }
 
-Status Session::draw(const float* control, const Image& image, Receipt& receipt) {
+RenderJob Session::job_of(const float* control, LiveFrame& frame) {
   RenderJob job;
   job.frame = frame_.get();
   job.control = control;
   job.background = own_background_ ? nullptr : &background_;
-  job.image = image;
-  job.receipt = &receipt;
-  return render(&job, 1);
+  job.image = frame.image;
+  job.receipt = &frame.receipt;
+  return job;
 }
 
 // ---- the promise ----
@@ -123,7 +121,8 @@ Status Session::measure() {
     speaker.change_windows(0.1f * static_cast<float>(i), control.data());
     const int64_t driven = now_ns();
     frame.receipt = {};
-    TS_RETURN_IF_ERROR(draw(control.data(), frame.image, frame.receipt));
+    const RenderJob job = job_of(control.data(), frame);
+    TS_RETURN_IF_ERROR(render(&job, 1));
     if (i < 2) continue;
     took.push_back(now_ns() - begun);
     busy.push_back(driven - begun + std::llround(1e3 * static_cast<double>(frame.receipt.total_us)));
@@ -199,12 +198,12 @@ bool Session::ended() const {
 
 int64_t Session::cost_p99_ns() const {
   const std::lock_guard<std::mutex> lock(state_);
-  return cost_.n() < kEnough ? measured_p99_ns_ : static_cast<int64_t>(cost_.percentile(0.99));
+  return alone_.n() < kEnough ? measured_p99_ns_ : static_cast<int64_t>(alone_.percentile(0.99));
 }
 
 double Session::load() const {
   const std::lock_guard<std::mutex> lock(state_);
-  const double median = cost_.n() < kEnough ? static_cast<double>(measured_median_ns_) : cost_.percentile(0.5);
+  const double median = share_.n() < kEnough ? static_cast<double>(measured_median_ns_) : share_.percentile(0.5);
   return median * params_.fps / 1e9;
 }
 

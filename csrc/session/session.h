@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -20,6 +21,7 @@
 #include "core/histogram.h"
 #include "engine/frame.h"
 #include "engine/model.h"
+#include "engine/renderer.h"
 #include "engine/speech.h"
 #include "session/live_frame.h"
 #include "session/scheduler.h"
@@ -92,7 +94,11 @@ class Session final : public Worked {
   const Model& model() const { return *model_; }
 
   Job next_job(int64_t now_ns) override;
-  void work(int64_t now_ns, int64_t free_ns) override;
+  bool gather(int64_t now_ns, EncodeCall& steps) override;
+  void heard() override;
+  bool begin(const Turn& turn, RenderJob& job) override;
+  void finish(const Turn& turn, Status drawn) override;
+  void deliver() override;
   bool real_clock() const override { return params_.clock == ClockKind::kReal; }
   bool ended() const override;
   int64_t cost_p99_ns() const override;
@@ -127,7 +133,7 @@ class Session final : public Worked {
   Status promise(const Scheduler& scheduler, double& smallest_ms);
   double look_ahead_ms() const { return 1000 * speaker_.look_ahead_s() + params_.feature_look_ahead_ms; }
   Status measure();
-  Status draw(const float* control, const Image& image, Receipt& receipt);
+  RenderJob job_of(const float* control, LiveFrame& frame);
   int64_t time_now() const { return real_clock() ? now_ns() : scheduler_->caller_ns(); }
 
   // session_push.cc
@@ -149,17 +155,18 @@ class Session final : public Worked {
   Next decide(int64_t now_ns);
   Next next_of_utterance();
   void let_it_stand_still(int64_t now_ns, int64_t released_ns);
-  void make_frame(int64_t now_ns, int64_t free_ns);
+  void fail(const std::exception& e);
+  bool begin_frame(const Turn& turn, RenderJob& job);
   const float* compose(Next::Kind kind, LiveFrame& frame);
   void fill_samples(LiveFrame& frame, bool speaks);
   int64_t samples_of(int64_t frame, int rate_hz) const;
   float* put_carried(LiveFrame& frame, float* samples);
   int64_t most_carried() const;
   bool leave_out(LiveFrame& frame);
-  void count(LiveFrame& frame, int64_t free_ns, int64_t cpu_ns);
+  void show(LiveFrame& frame, const Turn& turn, int64_t cpu_ns);
+  void count(LiveFrame& frame, const Turn& turn);
   // Frames that waited to be acquired when the callback was set are its first.
   bool hands_over() const { return callback_ != nullptr && slots_.waiting() > 0 && !aborted_; }
-  void deliver(std::unique_lock<std::mutex>& lock);
   void end_if_done();
 
   const std::shared_ptr<const Model> model_;
@@ -212,7 +219,8 @@ class Session final : public Worked {
   std::thread::id callback_thread_;
 
   Histogram delay_;  // from when a frame might be made to when it was ready
-  Histogram cost_;   // from its turn on
+  Histogram share_;  // from its turn on, of a round its share
+  Histogram alone_;  // the same of frames that were a round alone
   SessionStats counts_;
   uint8_t has_place_[kArkitWeights + 2] = {};
 };

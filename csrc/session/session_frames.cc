@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A frame's turn: when it may be made, what it shows, and what becomes of it when it is late.
 #include <algorithm>
-#include <ctime>
 #include <exception>
 #include <utility>
 
@@ -13,12 +12,6 @@ namespace {
 
 constexpr int64_t kSuspendedNs = 1'000'000'000;  // so late a frame was not made slowly: the process stood still
 constexpr int64_t kMsNs = 1'000'000;
-
-int64_t thread_cpu_ns() {
-  timespec used{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-  return int64_t{used.tv_sec} * 1'000'000'000 + used.tv_nsec;
-}
 
 }  // namespace
 
@@ -106,24 +99,53 @@ void Session::let_it_stand_still(int64_t now, int64_t released) {
   counts_.stalled_ms += static_cast<double>(stood) / kMsNs;
 }
 
-// ---- what ----
+// ---- its part of a round ----
 
-void Session::work(int64_t now, int64_t free_ns) {
+// An interrupt may come before heard(): then it is heard in vain, as the stream begins anew with its next utterance.
+bool Session::gather(int64_t now, EncodeCall& steps) {
   try {
-    make_frame(now, free_ns);
-  } catch (const std::exception& e) {  // no memory: on the scheduler's thread nobody else would hear of it
     const std::lock_guard<std::mutex> lock(state_);
-    failure_ = error(StatusCode::kOutOfMemory, "a frame of a session could not be made: %s.", e.what());
+    if (hands_over()) return false;
+    const Next next = decide(now);
+    return next.kind == Next::kSpeech && next.released_ns <= now && speaker_.gather(steps);
+  } catch (const std::exception& e) {
+    fail(e);
+    return false;
   }
-  changed_.notify_all();
 }
 
-void Session::make_frame(int64_t now, int64_t free_ns) {
-  const int64_t cpu_ns = thread_cpu_ns();
-  std::unique_lock<std::mutex> lock(state_);
-  if (hands_over()) return deliver(lock);
+void Session::heard() {
+  const std::lock_guard<std::mutex> lock(state_);
+  speaker_.heard();
+}
+
+// No memory: on the scheduler's thread nobody else would hear of it.
+void Session::fail(const std::exception& e) {
+  const std::lock_guard<std::mutex> lock(state_);
+  failure_ = error(StatusCode::kOutOfMemory, "a frame of a session could not be made: %s.", e.what());
+}
+
+bool Session::begin(const Turn& turn, RenderJob& job) {
+  bool draws = false;
+  try {
+    const std::lock_guard<std::mutex> lock(state_);
+    draws = begin_frame(turn, job);
+  } catch (const std::exception& e) {
+    fail(e);
+  }
+  if (!draws) changed_.notify_all();
+  return draws;
+}
+
+bool Session::begin_frame(const Turn& turn, RenderJob& job) {
+  const int64_t now = turn.begun_ns, cpu_ns = thread_cpu_ns();
+  if (hands_over()) return false;
   const Next next = decide(now);
-  if (next.kind == Next::kNothing || next.released_ns > now) return;  // something has changed since it was its turn
+  if (next.kind == Next::kNothing || next.released_ns > now) return false;  // it has changed since it was its turn
+  if (next.kind == Next::kSpeech) {
+    failure_ = speaker_.hear();
+    if (!failure_.ok()) return false;
+  }
   LiveFrame& frame = slots_.take();
   frame.index = next_frame_++;
   frame.times.deadline_ns = clock_.deadline_ns(frame.index);
@@ -134,32 +156,36 @@ void Session::make_frame(int64_t now, int64_t free_ns) {
   const bool begins_or_ends = begins || (frame.flags & kLiveSegmentEnd);
   frame.times.driven_ns = time_now();
   const bool too_late = real_clock() && now > frame.times.deadline_ns && slots_.has_picture();
-  if (too_late && params_.on_late == OnLate::kSkip && !begins_or_ends && leave_out(frame)) return;
-  if (too_late) {
-    slots_.copy_last();
-    frame.flags |= kLiveHeld;
-  } else {
+  if (!too_late) {
     making_ = true;
-    lock.unlock();
-    Status drawn = draw(control, frame.image, frame.receipt);
-    lock.lock();
+    job = job_of(control, frame);
+    return true;
+  }
+  if (params_.on_late == OnLate::kSkip && !begins_or_ends && leave_out(frame)) return false;
+  slots_.copy_last();
+  frame.flags |= kLiveHeld;
+  show(frame, turn, thread_cpu_ns() - cpu_ns);
+  return false;
+}
+
+void Session::finish(const Turn& turn, Status drawn) {
+  {
+    const std::lock_guard<std::mutex> lock(state_);
     making_ = false;
     if (std::exchange(drop_made_, false)) {
       slots_.drop();
       end_if_done();
-      return;
-    }
-    if (!drawn.ok()) {
+    } else if (!drawn.ok()) {
       slots_.drop();
       failure_ = std::move(drawn);
-      return;
+    } else {
+      show(slots_.made(), turn, (thread_cpu_ns() - turn.begun_cpu_ns) / turn.frames);
     }
   }
-  frame.times.ready_ns = time_now();
-  count(frame, free_ns, thread_cpu_ns() - cpu_ns);
-  slots_.finish();
-  deliver(lock);
+  changed_.notify_all();
 }
+
+// ---- what it shows ----
 
 const float* Session::compose(Next::Kind kind, LiveFrame& frame) {
   const int64_t k = composed_++;
@@ -261,19 +287,31 @@ bool Session::leave_out(LiveFrame& frame) {
 
 // ---- and then ----
 
-void Session::count(LiveFrame& frame, int64_t free_ns, int64_t cpu_ns) {
-  const LiveTimes& times = frame.times;
-  const int64_t began = std::max(times.released_ns, free_ns), busy = times.ready_ns - times.begun_ns;
+// The frame waits to be acquired. cpu_ns: that it has had.
+void Session::show(LiveFrame& frame, const Turn& turn, int64_t cpu_ns) {
+  frame.times.ready_ns = time_now();
+  count(frame, turn);
   counts_.cpu_ms += static_cast<double>(cpu_ns) / kMsNs;
+  slots_.finish();
+  end_if_done();
+}
+
+void Session::count(LiveFrame& frame, const Turn& turn) {
+  const LiveTimes& times = frame.times;
   if (real_clock()) {
+    const int64_t began = std::max(times.released_ns, turn.free_ns), busy = times.ready_ns - times.begun_ns;
     delay_.add(times.ready_ns - std::max(times.released_ns, times.heard_ns));
-    if (!(frame.flags & kLiveHeld)) cost_.add(busy);  // what drawing costs
+    if (!(frame.flags & kLiveHeld)) {  // what drawing costs
+      share_.add(busy / turn.frames);
+      if (turn.frames == 1) alone_.add(busy);
+    }
     const int64_t late = times.ready_ns - times.deadline_ns;
     if (late > 0) {
       frame.flags |= kLiveLate;
       ++counts_.late;
       // Without the time in which this thread was ready to run, and did not, it had been on time.
-      if (late <= (times.begun_ns - began) + (busy - cpu_ns)) ++counts_.late_by_host;
+      const int64_t kept_ns = busy - turn.waited_ns - (thread_cpu_ns() - turn.begun_cpu_ns);
+      if (late <= (times.begun_ns - began) + kept_ns) ++counts_.late_by_host;
     }
   }
   ++counts_.frames;
@@ -282,23 +320,26 @@ void Session::count(LiveFrame& frame, int64_t free_ns, int64_t cpu_ns) {
   if (frame.flags & kLiveHeld) ++counts_.held;
 }
 
-void Session::deliver(std::unique_lock<std::mutex>& lock) {
-  end_if_done();
-  if (!callback_ || aborted_) return;
-  const LiveFrame& lent = slots_.lend();
-  const LiveCallback callback = callback_;
-  void* const user = user_;
-  in_callback_ = true;
-  callback_thread_ = std::this_thread::get_id();
-  lock.unlock();
-  const bool goes_on = callback(user, lent) != 0;
-  lock.lock();
-  slots_.release(lent.slot, lent.index);
-  in_callback_ = false;
-  if (!goes_on) {
-    closing_ = done_ = true;
-    callback_ = nullptr;
+void Session::deliver() {
+  {
+    std::unique_lock<std::mutex> lock(state_);
+    if (!hands_over()) return;
+    const LiveFrame& lent = slots_.lend();
+    const LiveCallback callback = callback_;
+    void* const user = user_;
+    in_callback_ = true;
+    callback_thread_ = std::this_thread::get_id();
+    lock.unlock();
+    const bool goes_on = callback(user, lent) != 0;
+    lock.lock();
+    slots_.release(lent.slot, lent.index);
+    in_callback_ = false;
+    if (!goes_on) {
+      closing_ = done_ = true;
+      callback_ = nullptr;
+    }
   }
+  changed_.notify_all();
 }
 
 void Session::end_if_done() {

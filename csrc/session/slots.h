@@ -51,7 +51,7 @@ class Slots {
     return slot.frame;
   }
   void drop() { slot_[making_].state = State::kFree; }  // it is not made after all
-  const LiveFrame& made() const { return slot_[making_].frame; }
+  LiveFrame& made() { return slot_[making_].frame; }
 
   int waiting() const { return n_waiting_; }
   const LiveFrame& waiting(int i) const { return slot_[queue_[(first_ + i) % n_]].frame; }

@@ -166,19 +166,35 @@ int64_t Speaker::rows_needed() const {
   return utterance.ended ? std::min(needed, utterance.n_rows) : needed;
 }
 
-void Speaker::hear() {
-  const Utterance& utterance = utterances_->front();
+void Speaker::take_sound() {
   const int64_t needed = samples_needed();
   while (heard_ < needed) {
     int64_t n = needed - heard_;
     const float* samples = utterances_->sound(heard_, n);
-    static_cast<void>(speech_->push_sound(SampleFormat::kF32, samples, n));  // was checked when it was pushed
+    static_cast<void>(speech_->gather(SampleFormat::kF32, samples, n));  // was checked when it was pushed
     heard_ += n;
   }
-  if (utterance.ended && heard_ == utterance.n_samples && !heard_all_) {
-    static_cast<void>(speech_->finish());
+}
+
+bool Speaker::gather(EncodeCall& steps) {
+  if (utterances_->front().motion != Motion::kSound) return false;
+  take_sound();
+  steps = speech_->waiting();
+  return steps.n > 0;
+}
+
+void Speaker::heard() { speech_->go_on(); }
+
+Status Speaker::hear() {
+  const Utterance& utterance = utterances_->front();
+  if (utterance.motion != Motion::kSound || heard_all_) return {};
+  take_sound();
+  TS_RETURN_IF_ERROR(speech_->run());
+  if (utterance.ended && heard_ == utterance.n_samples) {
+    TS_RETURN_IF_ERROR(speech_->finish());
     heard_all_ = true;
   }
+  return {};
 }
 
 // ---- frames ----
@@ -186,10 +202,7 @@ void Speaker::hear() {
 const float* Speaker::speak(int64_t k) {
   const Utterance& utterance = utterances_->front();
   Face face{};
-  if (utterance.motion == Motion::kSound) {
-    hear();
-    std::copy_n(speech_->next_weights(), kArkitWeights, face.weight);
-  }
+  if (utterance.motion == Motion::kSound) std::copy_n(speech_->next_weights(), kArkitWeights, face.weight);
   const float* control = show(k, face, true);
   if (utterance.motion == Motion::kSound) speech_->drop_frame();
   ++frame_;

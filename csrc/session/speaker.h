@@ -49,8 +49,14 @@ class Speaker {
   int64_t rows_needed() const;
   int64_t frames() const;  // of the utterance once it has ended
 
+  // The sound that the utterance's next frame needs, which is there, is heard. Its steps may be run with those of others:
+  // gather() says which there are, and after the backend ran them comes heard(). Between the two nothing else may begin.
+  Status hear();
+  bool gather(EncodeCall& steps);  // false: there are none
+  void heard();
+
   // ---- the next frame, at k / fps of the session: its control, [layout.size()], valid until the next call ----
-  const float* speak(int64_t k);  // the utterance's next frame; what it needs is there
+  const float* speak(int64_t k);  // the utterance's next frame, whose sound is heard
   const float* wait(int64_t k);   // nobody speaks, or the utterance has to wait
   bool fading(int64_t k) const { return mouth_.fades(time_s(k)); }
 
@@ -64,7 +70,7 @@ class Speaker {
   // What is shown fades into what comes next.
   void fade(double duration_s) { fade_s_ = duration_s; }
   void begin_fade();
-  void hear();
+  void take_sound();
   const float* show(int64_t k, Face& face, bool speaking);
   void live(int64_t k, bool speaking);
   void fill_rest(float* control) const;

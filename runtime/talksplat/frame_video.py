@@ -21,9 +21,9 @@ def write_video(frames: Iterable[Frame], path: str | os.PathLike[str], fps: floa
     Returns how many pictures were written: one of each frame, and before a live frame that has the sound of others
     which were left out (on_late="skip"), the one before it for each of those.
 
-    path: NAME.mp4, .mov or .mkv (H.264, with the frames' sound), of rgb8 or nv12 pictures, which encode faster, both
-    of even width and height; or FOLDER/NAME%05d.png, of rgb8 or rgba8 (transparent). It appears when it is whole, in
-    the place of what was there.
+    path: NAME.mp4, .mov or .mkv (H.264) or .webm (VP9), with the frames' sound, of rgb8 or nv12 pictures, which encode
+    faster, both of even width and height; NAME.webm or NAME.mov (ProRes 4444) of rgba8, transparent; or
+    FOLDER/NAME%05d.png, of rgb8 or rgba8. It appears when it is whole, in the place of what was there.
     fps: frames per second; None for the frames' own.
     Raises ValueError for frames and names that do not fit, OSError where the file cannot be written, and whatever
     drawing the frames raises.

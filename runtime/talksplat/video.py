@@ -23,17 +23,14 @@ from ._files import WholeFile, cannot_write, require_place
 from ._signals import held_signals
 from ._video_writer import Image, VideoWriter
 from .png_sequence import FrameNames, PngSequence
+from .video_coding import CONTAINERS, PICTURES, coding_of
 
 if TYPE_CHECKING:
     from .sound import SoundTrack
 
-CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 PIPE = "-"
 # Rates of containers are fractions, as 30000/1001 is: the slowest that these can state.
 MAX_DENOMINATOR = 1001
-# Visually lossless at these sizes, and fast: the encoder shares the CPU with the renderer.
-H264_OPTIONS = {"crf": "16", "preset": "veryfast"}
-MPEG4_BITS_PER_PIXEL = 0.5
 
 
 def formats_of(target: str) -> tuple[str, ...]:
@@ -41,8 +38,8 @@ def formats_of(target: str) -> tuple[str, ...]:
     if target == PIPE:
         return ("rgb8", "rgba8", "nv12")
     suffix = Path(target).suffix.lower()
-    if suffix in CONTAINERS:
-        return ("nv12",)
+    if suffix in PICTURES:
+        return PICTURES[suffix]
     if suffix == ".png":
         FrameNames(target)
         return ("rgb8", "rgba8")
@@ -174,6 +171,7 @@ class _Container(VideoWriter):
         super().__init__(format)
         import av
 
+        coding = coding_of(path, format, av.codecs_available)
         self._frame_of = av.VideoFrame.from_ndarray
         self._encoder_error = av.FFmpegError
         self._path = path
@@ -182,19 +180,16 @@ class _Container(VideoWriter):
         self._sound: SoundTrack | None = None
         try:
             self._container: Any = av.open(self._sink, "w", format=CONTAINERS[path.suffix.lower()])
-            encoder = h264_encoder()
             rate = Fraction(fps).limit_denominator(MAX_DENOMINATOR)
-            stream: Any = self._container.add_stream(encoder or "mpeg4", rate=rate)
+            stream: Any = self._container.add_stream(coding.encoder, rate=rate)
             stream.width, stream.height = size
-            # x264 lays pictures out as NV12 itself; FFmpeg's MPEG-4 wants its planes apart.
-            self._layout = stream.pix_fmt = "nv12" if encoder else "yuv420p"
+            self._layout = stream.pix_fmt = coding.layout
             # What the core's nv12 is: BT.709, limited range.
             context = stream.codec_context
             context.colorspace, context.color_range, context.color_primaries, context.color_trc = 1, 1, 1, 1
-            if encoder:
-                stream.options = H264_OPTIONS
-            else:
-                stream.bit_rate = int(size[0] * size[1] * fps * MPEG4_BITS_PER_PIXEL)
+            stream.options = dict(coding.options)
+            if coding.bits_per_pixel is not None:
+                stream.bit_rate = int(size[0] * size[1] * fps * coding.bits_per_pixel)
             self._stream = stream
             if sound is not None:
                 from .sound import SoundTrack
@@ -204,17 +199,21 @@ class _Container(VideoWriter):
                 context.open()
             except self._encoder_error:
                 raise ValueError(
-                    f"output: {encoder or 'mpeg4'} cannot encode {size[0]}x{size[1]} pictures. Choose a smaller size."
+                    f"output: {coding.encoder} cannot encode {size[0]}x{size[1]} pictures. Choose a smaller size."
                 ) from None
         except BaseException:
             self.abandon()
             raise
 
     def write(self, image: Image, sound: FloatArray | None = None) -> None:
-        frame = self._frame_of(image, format="nv12")
-        frame.colorspace = frame.color_range = 1
-        if frame.format.name != self._layout:
-            frame = frame.reformat(format=self._layout)
+        if self.format == "rgba8":
+            frame = self._frame_of(image, format="rgba")
+            frame = frame.reformat(format=self._layout, dst_colorspace="ITU709", dst_color_range="MPEG")
+        else:
+            frame = self._frame_of(image, format="nv12")
+            frame.colorspace = frame.color_range = 1
+            if frame.format.name != self._layout:
+                frame = frame.reformat(format=self._layout)
         with self._as_os_error():
             self._container.mux(self._stream.encode(frame))
             if self._sound is not None and sound is not None:

@@ -102,6 +102,7 @@ class Played final : public ts::Backend {
   std::unique_ptr<ts::EncodeStream> make_encode_stream(std::shared_ptr<const ts::EncodeModel>) override {
     return nullptr;
   }
+  Status encode(const ts::EncodeCall*, size_t) override { return {}; }
 
   std::atomic<int> left{1 << 30};  // calls, and pictures of a draw, before one fails
   StatusCode code = StatusCode::kDeviceError;

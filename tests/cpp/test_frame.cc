@@ -238,6 +238,37 @@ void plates_have_the_size_of_the_canvas(Fixture& f) {
   CHECK(failed);
 }
 
+// A plate that gets darker to its sides, with grain: beside it the shades go on, and the grain does not.
+void what_is_beside_a_plate_is_soft() {
+  constexpr int kSize = 96, kWide = 320, kFirst = (kWide - kSize) / 2;
+  std::vector<uint8_t> plate;
+  for (int y = 0; y < kSize; ++y)
+    for (int x = 0; x < kSize; ++x)
+      for (int c = 0; c < 3; ++c)
+        plate.push_back(static_cast<uint8_t>(200 - std::abs(x - kSize / 2) - y / 2 + 40 * ((x * 7 + y * 5) % 2)));
+  ts::AvatarFile file;
+  file.plate = plate.data(), file.width = file.height = kSize;
+  ts::Plate wide(file, kWide, kSize);
+  const uint8_t* const pixels = wide.pixels();
+  const auto at = [&](int x, int y) { return int{pixels[3 * (y * kWide + x)]}; };
+  const auto mean = [&](int x) {
+    double sum = 0;
+    for (int y = 0; y < kSize; ++y) sum += at(x, y);
+    return sum / kSize;
+  };
+  for (int y = 0; y < kSize; ++y)
+    CHECK(std::equal(&plate[3 * y * kSize], &plate[3 * y * kSize] + 3 * kSize, pixels + 3 * (y * kWide + kFirst)));
+  for (const int side : {-1, 1}) {
+    const int edge = side < 0 ? kFirst : kFirst + kSize - 1, end = side < 0 ? 0 : kWide - 1;
+    CHECK(std::abs(mean(edge + side) - mean(edge)) < 2 && mean(edge + 8 * side) < mean(edge));
+    for (const int x : {edge + 24 * side, end})
+      for (int y = 2; y < kSize; ++y) CHECK(std::abs(at(x, y) - at(x, y - 1)) <= 3);
+    CHECK(at(edge + 24 * side, 4) > at(edge + 24 * side, kSize - 5) + 10);
+  }
+  ts::Plate tall(file, 20, kSize);  // has the middle alone
+  CHECK(tall.pixels()[0] == plate[3 * (kSize / 2 - 10)]);
+}
+
 void a_plate_is_made_by_the_first_draw_over_it(Fixture& f) {
   const std::unique_ptr<ts::Frame> frame = f.make_frame();
   const uint64_t bytes = frame->bytes();
@@ -292,6 +323,7 @@ int main(int argc, char** argv) {
     several_frames_in_one_call(fixture);
     images_must_be_of_the_canvas(fixture);
     planes_that_the_canvas_has(fixture);
+    what_is_beside_a_plate_is_soft();
     plates_have_the_size_of_the_canvas(fixture);
     a_plate_is_made_by_the_first_draw_over_it(fixture);
     a_file_edited_in_place_writes_nowhere_else(argv[1]);

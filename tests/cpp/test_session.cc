@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sessions with the caller's clock: the frames of a stream are those of the whole sound, whatever the pushes. Its
-// arguments are a voice file, an avatar that speaks and, if wanted, for how many seconds time is simulated.
+// arguments are a voice file, an avatar that speaks and, if wanted, for how many seconds time is simulated, and "rounds":
+// on a backend that asks for several frames at once.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -9,104 +10,16 @@
 #include <string>
 #include <vector>
 
+#include "batch_backend.h"
 #include "check.h"
 #include "core/clock.h"
 #include "engine/renderer.h"
-#include "session/session.h"
+#include "session_test.h"
 
 namespace {
 
 using namespace ts;
-
-constexpr int kRate = 16000;
-constexpr int64_t kMs = 1'000'000;
-
-struct Fixture {
-  std::shared_ptr<Backend> backend;
-  std::shared_ptr<const Model> model;
-  std::shared_ptr<Voice> voice = std::make_shared<Voice>();
-};
-
-struct Shown {
-  int64_t index = 0, pts = 0, segment = -1, segment_sample = -1;
-  uint32_t flags = 0;
-  std::vector<uint8_t> picture;
-  std::vector<float> samples;
-
-  bool operator==(const Shown& o) const {
-    return index == o.index && pts == o.pts && segment == o.segment && segment_sample == o.segment_sample &&
-           flags == o.flags && picture == o.picture && samples == o.samples;
-  }
-};
-
-SessionParams params_of(double fps = 25) {
-  SessionParams params;
-  params.fps = fps;
-  params.canvas.width = params.canvas.height = 32;
-  params.canvas.format = Format::kRgb8;
-  params.clock = ClockKind::kCaller;
-  params.rate_hz = kRate;
-  return params;
-}
-
-std::shared_ptr<Session> open(const Fixture& f, const SessionParams& params) {
-  std::shared_ptr<Session> session;
-  double smallest = 0;
-  const Status status = Session::make(f.model, f.voice, params, session, smallest);
-  CHECK_MESSAGE(status.ok(), status.message());
-  return session;
-}
-
-std::vector<float> sound(int64_t n, int rate = kRate) {
-  std::vector<float> x(static_cast<size_t>(n));
-  for (int64_t i = 0; i < n; ++i) {
-    const double t = static_cast<double>(i) / rate;
-    x[static_cast<size_t>(i)] = static_cast<float>(0.4 * std::sin(880 * t) * (0.5 + 0.5 * std::sin(19 * t)));
-  }
-  return x;
-}
-
-// Everything that is there now; why there is no more.
-StatusCode take(Session& session, std::vector<Shown>& frames) {
-  for (;;) {
-    LiveFrame frame;
-    const Status status = session.acquire(0, frame);
-    if (!status.ok()) return status.code();
-    Shown shown;
-    shown.index = frame.index, shown.pts = frame.pts_samples, shown.flags = frame.flags;
-    shown.segment = frame.segment, shown.segment_sample = frame.segment_sample;
-    const auto* pixels = static_cast<const uint8_t*>(frame.image.data);
-    shown.picture.assign(pixels, pixels + frame.image.stride_bytes * frame.image.height);
-    shown.samples.assign(frame.samples, frame.samples + frame.n_samples * frame.channels);
-    CHECK(session.release(frame.slot, frame.index).ok());
-    frames.push_back(std::move(shown));
-  }
-}
-
-void run_until(const Fixture& f, Session& session, int64_t ns, std::vector<Shown>& frames) {
-  const auto scheduler = Scheduler::of(f.backend);
-  for (int64_t t = scheduler->caller_ns(); t < ns;) {
-    t = std::min(t + 40 * kMs, ns);
-    int64_t n = 0;
-    CHECK(scheduler->step(t, n).ok());
-    take(session, frames);
-  }
-}
-
-// To the end of what was pushed.
-std::vector<Shown> run_out(const Fixture& f, Session& session, std::vector<Shown> frames = {}) {
-  CHECK(session.close().ok());
-  const auto scheduler = Scheduler::of(f.backend);
-  for (int i = 0; i < 100000 && take(session, frames) != StatusCode::kClosed; ++i) {
-    int64_t n = 0;
-    CHECK(scheduler->step(scheduler->caller_ns() + 40 * kMs, n).ok());
-  }
-  return frames;
-}
-
-Status push(Session& session, const float* x, int64_t n, int rate = kRate) {
-  return session.push_audio(SampleFormat::kF32, rate, 1, x, n);
-}
+using namespace ts_test;
 
 std::vector<Shown> whole(const Fixture& f, const std::vector<float>& x, double fps = 25, int rate = kRate) {
   const auto session = open(f, params_of(fps));
@@ -513,6 +426,7 @@ int main(int argc, char** argv) {
   if (argc < 3) return 2;
   Fixture f;
   CHECK(open_backend({}, f.backend).ok());
+  if (argc > 4) f.backend = std::make_shared<BatchBackend>(f.backend);
   CHECK(Model::load(argv[2], f.backend, f.model).ok());
   CHECK(Voice::load(argv[1], *f.voice).ok());
   if (!f.model) return 1;

@@ -65,7 +65,10 @@ def test_bench(tiny_path: Path, capsys: Output) -> None:
     found = json.loads(capsys.readouterr().out)
     assert found["frames"] == 7
     assert found["size"] == [32, 24]
-    assert found["motion"] == "clip:talk"
+    assert found["motion"] == "speech"
+    assert found["speech"]["fps"] == 30
+    assert 0 < found["speech"]["voice_us"]["p50"] <= found["speech"]["voice_us"]["p99"]
+    assert found["speech"]["encode_us"] > 0
     assert list(found["stages_us"]) == ["pose", "deform", "project", "bin", "blend", "total"]
     for spread in (*found["stages_us"].values(), found["wall_us"]):
         assert 0 <= spread["p50"] <= spread["p95"] <= spread["p99"]
@@ -75,6 +78,10 @@ def test_bench(tiny_path: Path, capsys: Output) -> None:
     assert found["resident_bytes"] > 1e6
     assert found["machine"]["threads"] == 1
     assert found["machine"]["cpu"]
+    assert main(["bench", str(tiny_path), "--frames", "2", "--size", "31x24"]) == 0
+    shown = capsys.readouterr().out
+    for part in ("speech at 30 fps", "times real time", "voice, a frame's sound", "H.264 has even sizes only"):
+        assert part in shown
     assert main(["bench", str(tiny_path), "-m", "clip:turn", *options]) == 0
     shown = capsys.readouterr().out
     for part in ("p50", "p95", "p99", "blend", "wall (Python)", "clip:turn", "frames per second"):

@@ -81,7 +81,7 @@ def test_the_name_of_an_avatar(tmp_path: Path, capsys: Output) -> None:
     fails(capsys, ["render", path, "-m", "clip:no", "-o", tmp_path / "x.mp4"], 1, f"{HARMLESS} has no clip 'no'")
     assert main(["bench", str(path), "--frames", "1"]) == 0
     out = capsys.readouterr().out
-    assert f"{HARMLESS}, clip:talk: 1 frames" in out
+    assert f"{HARMLESS}, speech: 1 frames" in out
     assert "\x1b" not in out and "\x07" not in out
 
 

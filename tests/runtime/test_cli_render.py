@@ -93,7 +93,12 @@ def test_render_errors(tiny_path: Path, tmp_path: Path, capsys: Output) -> None:
     fails(capsys, ["render", avatar, *good, "--precision", "half"], 1, "error: --precision must be")
     fails(capsys, ["render", avatar, *good, "--size", "big"], 2, "'big' is not WIDTHxHEIGHT, as in 512x512.")
     fails(capsys, ["render", avatar, *good, "--size", "0x48"], 2, "'0x48': width and height are 1 to 16384 pixels")
-    fails(capsys, ["render", avatar, "-m", "clip:talk", "-o", "out.gif"], 2, "out.gif must end in .mp4, .mov, .mkv or")
+    fails(
+        capsys,
+        ["render", avatar, "-m", "clip:talk", "-o", "out.gif"],
+        2,
+        "out.gif must end in .mp4, .mov, .mkv, .webm",
+    )
     fails(capsys, ["render", avatar, *good, "--format", "rgba8"], 2, "out.mp4 is nv12, not rgba8.")
     fails(capsys, ["render", avatar, *good, "--threads", "-1"], 2, "--threads")
     fails(capsys, ["render", avatar], 2, "Missing option '--output'")

@@ -36,7 +36,7 @@ def test_render_speech_options(tiny: talksplat.Avatar, tiny_path: Path, tmp_path
     pictures = tmp_path / "%d.png"
     options = ["--fps", "20", "--seconds", "0.2", "--seed", "7", "--head", "2", "--blink", "0", "--mouth", "1.5"]
     assert main(["render", str(tiny_path), "sample", "-o", str(pictures), *options]) == 0
-    assert f"note: {pictures} holds no sound; .mp4, .mov and .mkv do\n" in capsys.readouterr().err
+    assert f"note: {pictures} holds no sound; .mp4, .mov, .mkv and .webm do\n" in capsys.readouterr().err
     spoken = tiny.render("sample", 20, seed=7, head=2, blink=0, mouth=1.5)
     for k in range(4):
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / f"{k}.png")), next(spoken).image)

@@ -17,6 +17,7 @@ import pytest
 from talksplat import _files, video
 from talksplat._video_writer import VideoWriter
 from talksplat.video import _Behind, formats_of, open_video
+from talksplat.video_coding import CONTAINERS
 
 WIDTH, HEIGHT = 64, 48
 
@@ -33,7 +34,7 @@ def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-@pytest.mark.parametrize("suffix", sorted(video.CONTAINERS))
+@pytest.mark.parametrize("suffix", sorted(CONTAINERS))
 @pytest.mark.parametrize("fps", [25.0, 29.97, 60.0])
 def test_container(tmp_path: Path, suffix: str, fps: float) -> None:
     target = tmp_path / f"out{suffix}"
@@ -43,7 +44,8 @@ def test_container(tmp_path: Path, suffix: str, fps: float) -> None:
     assert files(tmp_path) == [target.name]
     with av.open(str(target)) as container:
         stream = container.streams.video[0]
-        assert stream.codec_context.name == ("h264" if video.h264_encoder() else "mpeg4")
+        usual = "h264" if video.h264_encoder() else "mpeg4"
+        assert stream.codec_context.name == ("vp9" if suffix == ".webm" else usual)
         assert stream.codec_context.pix_fmt == "yuv420p"
         assert (stream.width, stream.height) == (WIDTH, HEIGHT)
         assert float(stream.average_rate) == pytest.approx(fps, rel=1e-3)
@@ -59,7 +61,7 @@ def test_container(tmp_path: Path, suffix: str, fps: float) -> None:
 
 
 def test_mpeg4_where_there_is_no_h264(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(video, "h264_encoder", lambda: None)
+    monkeypatch.setattr(av, "codecs_available", av.codecs_available - {"libx264"})
     with open_video(str(tmp_path / "out.mp4"), 25, (WIDTH, HEIGHT)) as writer:
         for _ in range(3):
             writer.write(nv12(100))
@@ -68,6 +70,39 @@ def test_mpeg4_where_there_is_no_h264(tmp_path: Path, monkeypatch: pytest.Monkey
         frames = list(container.decode(video=0))
     assert len(frames) == 3
     assert abs(int(frames[0].to_ndarray()[20, 20]) - 100) <= 3
+
+
+@pytest.mark.parametrize(("suffix", "decoder"), [(".webm", "libvpx-vp9"), (".mov", "prores")])
+def test_transparent_video(tmp_path: Path, suffix: str, decoder: str) -> None:
+    """Straight alpha, and sound beside it."""
+    image = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+    image[:, : WIDTH // 2] = (200, 80, 40, 255)
+    image[:, WIDTH // 2 :] = (200, 80, 40, 60)
+    target = str(tmp_path / f"out{suffix}")
+    with open_video(target, 25, (WIDTH, HEIGHT), "rgba8", (16000, 1)) as writer:
+        for _ in range(5):
+            writer.write(image, np.full(640, 0.25, np.float32))
+    reader = av.CodecContext.create(decoder, "r")
+    with av.open(target) as container:
+        stream = container.streams.video[0]
+        if stream.codec_context.extradata:
+            reader.extradata = stream.codec_context.extradata
+        seen = [frame for packet in container.demux(stream) for frame in reader.decode(packet)]
+    with av.open(target) as container:
+        heard = sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
+    assert len(seen) == 5
+    assert heard == pytest.approx(0.2, abs=0.07)  # whole blocks of AAC
+    assert "yuva" in seen[0].format.name
+    picture = seen[2].reformat(format="rgba", src_colorspace="ITU709", src_color_range="MPEG").to_ndarray()
+    for column, alpha in ((WIDTH // 4, 255), (3 * WIDTH // 4, 60)):
+        np.testing.assert_allclose(picture[HEIGHT // 2, column], (200, 80, 40, alpha), atol=6)
+
+
+def test_an_encoder_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(av, "codecs_available", av.codecs_available - {"libvpx-vp9"})
+    with pytest.raises(ValueError, match=r"out\.webm needs the encoder libvpx-vp9, .* or write NAME\.mp4"):
+        open_video(str(tmp_path / "out.webm"), 25, (WIDTH, HEIGHT))
+    assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, SystemExit])
@@ -82,8 +117,8 @@ def test_nothing_half_written_stays(tmp_path: Path, error: type[BaseException]) 
     assert (tmp_path / "old.mp4").read_bytes() == (tmp_path / "00000.png").read_bytes() == b"kept"
 
 
-@pytest.mark.parametrize("suffix", sorted(video.CONTAINERS))
-@pytest.mark.parametrize("stem", ["12:30", "Interview: part 1", "file:x", "pipe:1", "%d", "x" * 251])
+@pytest.mark.parametrize("suffix", sorted(CONTAINERS))
+@pytest.mark.parametrize("stem", ["12:30", "Interview: part 1", "file:x", "pipe:1", "%d", "x" * 250])
 def test_names_mean_nothing_but_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, stem: str) -> None:
     """FFmpeg takes what comes before a colon for a protocol."""
     monkeypatch.chdir(tmp_path)
@@ -106,7 +141,7 @@ def test_a_link_is_written_through(tmp_path: Path) -> None:
     assert files(tmp_path) == ["link.mp4", "old"]
 
 
-@pytest.mark.parametrize("suffix", sorted(video.CONTAINERS))
+@pytest.mark.parametrize("suffix", sorted(CONTAINERS))
 @pytest.mark.parametrize("failing", ["write", "seek", "close"])
 @pytest.mark.parametrize("after", [0, 3000])
 def test_a_disk_that_fails(
@@ -156,7 +191,7 @@ def test_rates_that_a_container_cannot_state(tmp_path: Path, fps: float, message
     assert files(tmp_path) == ["0.png"]
 
 
-@pytest.mark.parametrize("suffix", sorted(video.CONTAINERS))
+@pytest.mark.parametrize("suffix", sorted(CONTAINERS))
 @pytest.mark.parametrize("fps", [0.001, 0.04, 1000.0])
 def test_slow_and_fast_rates(tmp_path: Path, suffix: str, fps: float) -> None:
     target = tmp_path / f"out{suffix}"
@@ -213,7 +248,7 @@ def test_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 WRONG: list[tuple[str, tuple[int, int], str | None, str]] = [
-    ("out.gif", (64, 48), None, "output: out.gif must end in .mp4, .mov, .mkv or be NAME%05d.png, or - for raw"),
+    ("out.gif", (64, 48), None, "output: out.gif must end in .mp4, .mov, .mkv, .webm or be NAME%05d.png, or - for raw"),
     ("out.png", (64, 48), None, "output: out.png needs one frame number in its name, as in frames/%05d.png."),
     ("%d/%d-%d.png", (64, 48), None, "needs one frame number in its name"),
     ("out.mp4", (63, 48), None, "output: out.mp4 needs an even width and height; got 63x48. Use 64x48."),

@@ -408,6 +408,14 @@ API CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, size_t bytes
   }
   return CUDA_SUCCESS;
 }
+API CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t bytes, CUstream stream) {
+  FAKE_CALL(kOnDevice);
+  const auto s = stream_of(stream);
+  void* device = reinterpret_cast<void*>(to);
+  if (!s || !fake().memory.holds_device(device, bytes)) return CUDA_ERROR_INVALID_VALUE;
+  give(*s, [=] { std::memset(device, value, bytes); });
+  return CUDA_SUCCESS;
+}
 API CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream) {
   FAKE_CALL(kOnDevice);
   const auto s = stream_of(stream);

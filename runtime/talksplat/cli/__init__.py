@@ -19,6 +19,7 @@ from ..errors import TalksplatError
 from .bench import bench
 from .convert import convert
 from .doctor import doctor
+from .encoder import export, list_folders
 from .example import example
 from .inspect import inspect
 from .motion import motion
@@ -84,6 +85,13 @@ def _with_options(message: str, flags: dict[str, str]) -> str:
 
 for command in (render, say, motion, convert, example, inspect, bench, doctor):
     app.command()(_guarded(command))
+
+encoder = typer.Typer(
+    help="Export networks that hear speech, to run them live.", no_args_is_help=True, rich_markup_mode=None
+)
+encoder.command("export")(_guarded(export))
+encoder.command("list")(_guarded(list_folders))
+app.add_typer(encoder, name="encoder")
 
 
 def _show_version(wanted: bool) -> None:

@@ -29,7 +29,6 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..avatar import Avatar
-    from ..motions import Motion
     from .bench_live import Plan
 
 STAGES = ("pose", "deform", "project", "bin", "blend", "total")
@@ -49,7 +48,9 @@ def bench(
     motion: Annotated[
         str | None,
         typer.Option(
-            "--motion", "-m", help="Motion file or clip:NAME; the first clip, or the neutral frame, if absent."
+            "--motion",
+            "-m",
+            help="Motion file or clip:NAME; speech, or the first clip, or the neutral frame, if absent.",
         ),
     ] = None,
     motion_fps: MotionFps = None,
@@ -78,12 +79,16 @@ def bench(
 ) -> None:
     """Measure how long an avatar's frames take on this machine, stage by stage, or, with --live, if they are in time.
 
+    An avatar that speaks says the built-in sample: the voice, the drawing and the encoding of a video are told apart.
+
     With --live, every session says its sound over and over, pushed as if it were spoken now, and its frames are taken
     as they become ready. What is printed is the latency that is kept and of what it is made, the time from a frame's
     last needed sample to the frame in hand, and how many frames were late.
     """
     from ..avatar import load
     from ..motion_files import load_motion
+    from ..motions import fit_motion
+    from .bench_speech import encode_us, speak
 
     pixels = None if size is None else parse_size(size)
     only_live = {"--seconds": seconds, "--sessions": sessions, "--latency-ms": latency_ms, "--chunk-ms": chunk_ms,
@@ -107,20 +112,29 @@ def bench(
         plan = plan._replace(latency_ms=latency_ms or plan.latency_ms, chunk_ms=chunk_ms or plan.chunk_ms)
         _bench_live(head, plan, audio or "sample", precision, trace, json)
         return
-    if motion is None and head.clips:
+    count, canvas = frames or 300, pixels or head.size
+    spoken = speak(head, count) if motion is None and head.speaks else None
+    if motion is None and spoken is None and head.clips:
         motion = f"clip:{next(iter(head.clips))}"
     moves = None if motion is None else load_motion(motion, head, fps=motion_fps)
     for remark in () if moves is None else moves.notes:
         note(f"note: {remark}")
+    if spoken is not None:
+        controls = spoken.controls
+    else:
+        controls = _random_controls(head) if moves is None else fit_motion(moves, head).controls
     result = {
         "avatar": head.name,
-        "motion": motion or ("random features" if _networked(head) else "neutral"),
+        "motion": motion or ("speech" if spoken else "random features" if _networked(head) else "neutral"),
         "precision": precision,
         "load_ms": load_ms,
-        **_measure(head, moves, frames or 300, pixels or head.size),
+        **_measure(head, controls, count, canvas),
         "gaussians": head.n_gaussians,
         "machine": _machine(head),
     }
+    if spoken is not None:
+        result["speech"] = {"fps": spoken.fps, "voice_us": _percentiles(spoken.voice_us),
+                            "encode_us": encode_us(head, spoken, canvas)}  # fmt: skip
     if _networked(head) and result["stages_us"]["deform"]["p50"] > 0:
         result["deform"] = _deform(head, precision, result["stages_us"]["deform"]["p50"])
     note_device(head.engine, note)
@@ -147,15 +161,14 @@ def _print(result: dict[str, Any], json: bool, show: Callable[[dict[str, Any]], 
         show(result)
 
 
-def _measure(head: Avatar, moves: Motion | None, frames: int, size: tuple[int, int]) -> dict[str, Any]:
+def _measure(head: Avatar, controls: dict[str, Any], frames: int, size: tuple[int, int]) -> dict[str, Any]:
+    """controls: [T,size] by input, which follow each other over and over."""
     import numpy as np
 
-    from ..motions import fit_motion
     from .machine import resident_bytes
 
     width, height = size
     out = np.empty((height, width, 4), np.uint8)
-    controls = _random_controls(head) if moves is None else fit_motion(moves, head).controls
     length = min((len(rows) for rows in controls.values()), default=1)
     stage_us = np.empty((frames, len(STAGES)))
     wall_us = np.empty(frames)
@@ -172,23 +185,25 @@ def _measure(head: Avatar, moves: Motion | None, frames: int, size: tuple[int, i
             wall_us[i] = wall
             stage_us[i] = [getattr(receipt, f"{stage}_us") for stage in STAGES]
             visible[i], instances[i] = receipt.n_visible, receipt.n_instances
-
-    def percentiles(column: Any) -> dict[str, float]:
-        return {f"p{p}": float(np.percentile(column, p)) for p in (50, 95, 99)}
-
     return {
         "frames": frames,
         "size": list(size),
         "format": "rgba8",
         "first_frame_ms": first_ms,
-        "stages_us": {stage: percentiles(stage_us[:, i]) for i, stage in enumerate(STAGES)},
-        "wall_us": percentiles(wall_us),
+        "stages_us": {stage: _percentiles(stage_us[:, i]) for i, stage in enumerate(STAGES)},
+        "wall_us": _percentiles(wall_us),
         "frames_per_second": 1e6 / float(np.percentile(wall_us, 50)),
         "visible": float(visible.mean()),
         "instances": float(instances.mean()),
         "resident_bytes": resident_bytes(),
         "scratch_bytes": head.scratch_bytes,
     }
+
+
+def _percentiles(column: Any) -> dict[str, float]:
+    import numpy as np
+
+    return {f"p{p}": float(np.percentile(column, p)) for p in (50, 95, 99)}
 
 
 def _networked(head: Avatar) -> bool:
@@ -279,12 +294,22 @@ def _show(result: dict[str, Any]) -> None:
         stage: us for stage, us in result["stages_us"].items() if us["p99"] > 0 or result["machine"]["device"] == "cpu"
     }
     rows = {**stages, "wall (Python)": result["wall_us"]}
+    speech = result.get("speech")
+    if speech is not None:
+        rows = {"voice, a frame's sound": speech["voice_us"], **rows}
     for stage, values in rows.items():
         table.add_row(stage, *(f"{value / 1e3:.3f}" for value in values.values()))
     console = Console(highlight=False, markup=False)
     names = printable(f"{result['avatar']}, {result['motion']}")
     console.print(f"{names}: {result['frames']} frames of {width}x{height}")
     console.print(table)
+    if speech is not None:
+        times = 1e6 / speech["fps"] / (speech["voice_us"]["p50"] + result["wall_us"]["p50"])
+        encoded = speech["encode_us"]
+        console.print(
+            f"speech at {speech['fps']:g} fps: {times:.0f} times real time; "
+            + (f"encoding to H.264 is {encoded / 1e3:.1f} ms a frame more" if encoded else "H.264 has even sizes only")
+        )
     deform = result.get("deform")
     if deform is not None:
         unbaked, share = deform["torch_us"], 100 * deform["of_peak"]

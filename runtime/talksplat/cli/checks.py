@@ -54,7 +54,8 @@ def encoding() -> None:
     import numpy as np
 
     from ..audio import open_audio
-    from ..video import CONTAINERS, open_video
+    from ..video import open_video
+    from ..video_coding import CONTAINERS
 
     count, fps, rate, grey = 5, 25.0, 16000, 126
     picture = np.full((64 * 3 // 2, 64), 128, np.uint8)

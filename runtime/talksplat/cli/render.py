@@ -63,7 +63,8 @@ class _Show(NamedTuple):
 def render(
     avatar: AvatarPath,
     output: Annotated[
-        str, typer.Option("--output", "-o", help="OUT.mp4 (or .mov, .mkv), FOLDER/%05d.png, or - for raw pictures.")
+        str,
+        typer.Option("--output", "-o", help="OUT.mp4 (or .mov, .mkv, .webm), FOLDER/%05d.png, or - for raw pictures."),
     ],
     audio: AudioPath = None,
     motion: Annotated[
@@ -93,7 +94,10 @@ def render(
         typer.Option("--fps", help="Frames per second, 20 to 60 for speech; the avatar's or the motion's if absent."),
     ] = None,
     format: Annotated[
-        str | None, typer.Option("--format", help="Pictures: rgb8, rgba8 (transparent) or nv12; video is nv12.")
+        str | None,
+        typer.Option(
+            "--format", help="Pictures: rgb8, nv12 as videos have them, or rgba8: transparent, in .png, .webm and .mov."
+        ),
     ] = None,
     background: Annotated[
         str | None,
@@ -210,7 +214,7 @@ def render(
     known = [length for length in (show.length, limit) if length is not None]
     sound = None if heard is None else (heard.rate, heard.channels)
     if sound and not has_sound(output):
-        remark(f"note: {output} holds no sound; .mp4, .mov and .mkv do")
+        remark(f"note: {output} holds no sound; .mp4, .mov, .mkv and .webm do")
     begin = time.perf_counter()
     written = 0
     with (
@@ -242,7 +246,11 @@ def render(
             **({"encoder": encoder_told(hearer)} if hearer else {}),
         }))  # fmt: skip
     elif output != PIPE:
-        remark(f"{output}: {written} frames, {width}x{height}, {show.fps:g} fps, in {took:.1f} s")
+        times = written / show.fps / took
+        remark(
+            f"{output}: {written} frames, {width}x{height}, {show.fps:g} fps, in {took:.1f} s, "
+            f"{times:.1f} times real time"
+        )
     if hearer is not None:
         remark(f"encoder: {encoder_in_words(encoder_told(hearer))}")
     if lived is not None:
