@@ -54,6 +54,7 @@ static void test_params(void) {
   REFUSED(mouth, 2.5f, "mouth must be from 0 to 2; got 2.5");
   REFUSED(head, -0.5f, "head must be from 0 to 2; got -0.5");
   REFUSED(blink, NAN, "blink must be from 0 to 2; got nan");
+  REFUSED(feature_look_ahead_ms, 1, "takes no features of another encoder");
   REFUSED(background, &both, "background has both color and image_f32");
   REFUSED(background, &wrong, "color must be finite; number 2");
 #undef REFUSED

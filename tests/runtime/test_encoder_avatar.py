@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Avatars whose features an encoder makes while the sound is read, or spoken: in files, in sessions, several at once."""
+"""Avatars whose features an encoder makes while a sound is read, or spoken: in files, in sessions, several at once."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_encoders_that_do_not_fit(encoder: Encoder, path: Path, tmp_path: Path) 
     sound = {"audio": sound_of(0.2), "sample_rate": RATE}
     with pytest.raises(ValueError, match="render: encoder hears a sound: pass one as audio"):
         avatar.render(encoder=encoder)
-    with pytest.raises(ValueError, match="render: encoder must be a talksplat.Encoder, a folder or a name; got int"):
+    with pytest.raises(ValueError, match=r"render: encoder must be a talksplat.Encoder, a folder or a name; got int"):
         avatar.render(**sound, encoder=3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"render: fps must be 25, the avatar's, whose frames encoder has; got 30"):
         avatar.render(**sound, encoder=encoder, fps=30)
@@ -114,7 +114,7 @@ def test_encoders_that_do_not_fit(encoder: Encoder, path: Path, tmp_path: Path) 
         talksplat.EncoderInvalid, match=r"takes features of 6 channels, and tests/tiny \(layer 1\) has 7"
     ):
         avatar.render(**sound, encoder=wide)
-    with pytest.raises(talksplat.EncoderInvalid, match="create_session: .* takes features of 6 channels"):
+    with pytest.raises(talksplat.EncoderInvalid, match=r"create_session: .* takes features of 6 channels"):
         avatar.create_session(encoder=wide)
     at_30 = talksplat.load_encoder(write_folder(tmp_path / "30", Tiny(fps=30.0)))
     with pytest.raises(talksplat.EncoderInvalid, match="was exported for one feature a frame at 30 fps"):
@@ -314,10 +314,10 @@ def test_interrupted_by_another_thread(
         session.flush()
         session.push_audio(sound_of(0.2), RATE)
         session.interrupt(0)
-        before = len(core.utterances)
+        core.utterances.clear()
         session.push_audio(sound, RATE)
         session.flush()
-        until(lambda: len(core.utterances) > before, "the last rows")
+        until(lambda: bool(core.utterances), "the last rows")
         np.testing.assert_array_equal(core.utterances[-1], pairs_of(encoder, sound).reshape(-1, 2 * WIDTH))
 
 
@@ -401,9 +401,10 @@ def test_presets_that_are_too_slow_are_refused(encoder: Encoder, path: Path, mon
     # A file may take its time.
     assert len(list(avatar.render(sound_of(0.1), sample_rate=RATE, encoder=encoder, size=SIZE))) == 3
     monkeypatch.setattr(encoder, "share", 0.45)
-    with avatar.create_session(encoder=encoder, latency_ms=3000, size=SIZE):
-        with pytest.raises(talksplat.EncoderRefused, match="with 1 that speak already is 90 %"):
-            avatar.create_session(encoder=encoder, latency_ms=3000, size=SIZE)
+    first = avatar.create_session(encoder=encoder, latency_ms=3000, size=SIZE)
+    with pytest.raises(talksplat.EncoderRefused, match="with 1 that speak already is 90 %"):
+        avatar.create_session(encoder=encoder, latency_ms=3000, size=SIZE)
+    first.abort()
     avatar.create_session(encoder=encoder, latency_ms=3000, size=SIZE).abort()
 
 

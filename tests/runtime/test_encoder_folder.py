@@ -164,7 +164,7 @@ def test_a_graph_that_computes_something_else(folder: Path) -> None:
         talksplat.load_encoder(folder, engine="onnxruntime")
     save_file({**golden, "state/total": golden["state/total"] + np.float32(0.5)}, folder / GOLDEN)
     seal(folder, manifest)
-    with pytest.raises(talksplat.EncoderInvalid, match="front.onnx makes other state/total"):
+    with pytest.raises(talksplat.EncoderInvalid, match=r"front.onnx makes other state/total"):
         talksplat.load_encoder(folder, engine="onnxruntime")
 
 
@@ -221,7 +221,7 @@ def test_fp32_where_int8_is_slower(tmp_path: Path, timed: dict[str, float]) -> N
 def test_fp32_where_int8_is_too_far_off(tmp_path: Path, timed: dict[str, float]) -> None:
     folder = write_folder(tmp_path / "tiny", int8_error=0.5)
     assert talksplat.load_encoder(folder, engine="onnxruntime").engine.precision == "fp32"
-    with pytest.raises(talksplat.EncoderInvalid, match="transformer.int8.onnx makes other features"):
+    with pytest.raises(talksplat.EncoderInvalid, match=r"transformer.int8.onnx makes other features"):
         talksplat.load_encoder(folder, engine="onnxruntime", precision="int8")
 
 

@@ -92,7 +92,8 @@ def bench(
 
     pixels = None if size is None else parse_size(size)
     only_live = {"--seconds": seconds, "--sessions": sessions, "--latency-ms": latency_ms, "--chunk-ms": chunk_ms,
-                 "--fps": fps, "--audio": audio, "--trace": trace, "--encoder": encoder, "--engine": engine}  # fmt: skip
+                 "--fps": fps, "--audio": audio, "--trace": trace, "--encoder": encoder,
+                 "--engine": engine}  # fmt: skip
     not_live = {"--frames": frames, "--motion": motion, "--motion-fps": motion_fps}
     for word, value in (not_live if live else only_live).items():
         if value is not None:

@@ -276,7 +276,7 @@ def _live(
 
 
 def _speech(
-    actor: Avatar, heard: Audio | None, fps: float | None, options: dict[str, Any], tracks: dict[str, str | None],
+    actor: Avatar, heard: Audio | None, fps: float | None, options: dict[str, Any], tracks: dict[str, Any],
     remark: Any,
 ) -> _Show:  # fmt: skip
     from ..speech import frame_count, speech_fps

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -24,6 +25,18 @@ from .resample import FrameRows, Taps
 from .worker import Worker
 
 SLACK = 1.25  # of what a step took when the encoder was loaded: others work on the machine, too
+
+
+@dataclass
+class _Utterance:
+    """The one that pushes go to. kind: its rate and channels.  samples: pushed so far, at that rate."""
+
+    listener: _core.Listener | None = None  # where an encoder hears it
+    kind: tuple[int, int] = (0, 0)
+    samples: int = 0
+    begun_s: float = 0.0  # time.monotonic()
+    last_push_s: float = 0.0
+    by_rows: bool = False  # rows that were pushed move it
 
 
 class Speakers:
@@ -116,7 +129,7 @@ class EncodedCore:
         self._generation = 0  # of what waits and of what is just being made: interrupted ones are dropped
         self._failure: TalksplatError | None = None
         self._closing = False
-        self._begin()
+        self._open = _Utterance()
         self._ends = 0  # utterances that were flushed, and whose last rows have not come
         self._held_s = 0.0
         self.smallest_ms = core.smallest_ms
@@ -129,19 +142,20 @@ class EncodedCore:
     def push_audio(self, samples: NDArray[Any], rate_hz: int) -> None:
         with self._pushing:
             self._require_open()
-            if self._by_rows or len(samples) == 0:
+            if self._open.by_rows or len(samples) == 0:
                 self._core.push_audio(samples, rate_hz)
                 return
             channels = samples.shape[1] if samples.ndim == 2 else 1
             with self._lock:
-                listener = self._listening
-            if listener is not None and self._kind != (rate_hz, channels):
+                listener = self._open.listener
+            if listener is not None and self._open.kind != (rate_hz, channels):
+                open_rate_hz, open_channels = self._open.kind
                 raise ValueError(
-                    f"push_audio: this utterance has {self._kind[1]} channels at {self._kind[0]} Hz; got {channels} at "
+                    f"push_audio: this utterance has {open_channels} channels at {open_rate_hz} Hz; got {channels} at "
                     f"{rate_hz}. Flush before the sound changes."
                 )
             if listener is None:
-                listener, self._kind = _core.Listener(rate_hz, channels), (rate_hz, channels)
+                listener, self._open.kind = _core.Listener(rate_hz, channels), (rate_hz, channels)
             self._give(samples, rate_hz, listener)
         self._go_on()
 
@@ -166,10 +180,10 @@ class EncodedCore:
             heard = listener.read()
             self._waiting.append(lambda: self._features.offer(heard))
             now = time.monotonic()
-            if self._listening is None:
-                self._listening, self._begun_s = listener, now
-            self._n_pushed += len(samples)
-            self._last_push_s = now
+            if self._open.listener is None:
+                self._open.listener, self._open.begun_s = listener, now
+            self._open.samples += len(samples)
+            self._open.last_push_s = now
 
     def push_features(self, rows: FloatArray) -> None:
         self._push_rows(self._core.push_features, rows)
@@ -181,14 +195,14 @@ class EncodedCore:
         with self._pushing:
             self._require_open()
             with self._lock:
-                if self._listening is not None:
+                if self._open.listener is not None:
                     raise ValueError(
                         "push: the encoder moves this utterance, whose sound was pushed before. Flush before something "
                         "else moves the face."
                     )
             self._settle()
             push(rows)
-            self._by_rows = self._by_rows or len(rows) > 0
+            self._open.by_rows = self._open.by_rows or len(rows) > 0
 
     def flush(self) -> None:
         with self._pushing:
@@ -198,19 +212,19 @@ class EncodedCore:
 
     def _flush(self) -> None:
         with self._lock:
-            listener = self._listening
+            listener = self._open.listener
             if listener is None:
                 if self._ends == 0:
                     self._core.flush()
-                self._by_rows = False
+                self._open.by_rows = False
                 return
             listener.finish()
             heard, generation = listener.read(), self._generation
-            frames = _core.frame_count(self._n_pushed, self._kind[0], self._fps)
+            frames = _core.frame_count(self._open.samples, self._open.kind[0], self._fps)
             self._waiting.append(lambda: self._features.offer(heard))
             self._waiting.append(lambda: self._end(frames, generation))
             self._ends += 1
-            self._begin()
+            self._open = _Utterance()
 
     def interrupt(self, fade_ms: int) -> int:
         with self._pushing, self._lock:
@@ -250,10 +264,10 @@ class EncodedCore:
 
     def wakes_at(self) -> float | None:
         with self._lock:
-            if self._flush_after_s is None or self._listening is None:
+            if self._flush_after_s is None or self._open.listener is None:
                 return None
-            dry = self._begun_s + self._latency_s + self._n_pushed / self._kind[0]
-            return max(dry, self._last_push_s) + self._flush_after_s
+            dry = self._open.begun_s + self._latency_s + self._open.samples / self._open.kind[0]
+            return max(dry, self._open.last_push_s) + self._flush_after_s
 
     def _turn(self) -> bool:
         with self._lock:
@@ -320,19 +334,11 @@ class EncodedCore:
 
     # ---- within ----
 
-    def _begin(self) -> None:
-        """Another utterance."""
-        self._listening: _core.Listener | None = None
-        self._kind = (0, 0)  # rate, channels
-        self._n_pushed = 0
-        self._begun_s = self._last_push_s = 0.0
-        self._by_rows = False
-
     def _forget(self) -> None:
         self._generation += 1
         self._waiting.clear()
         self._ends, self._held_s = 0, 0.0
-        self._begin()
+        self._open = _Utterance()
 
     _made_for = 0  # the generation that the stream is of
 

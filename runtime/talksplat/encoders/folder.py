@@ -392,7 +392,7 @@ class _Manifest:
                 raise self._wrong("files", "files of this format", name)
             entry = self._object(f"files[{name!r}]", entry)
             n_bytes, sha256 = entry.get("bytes"), entry.get("sha256")
-            if not _is_count(n_bytes, 1):
+            if not isinstance(n_bytes, int) or not _is_count(n_bytes, 1):
                 raise self._wrong(f"files[{name!r}].bytes", "a size, at least 1", n_bytes)
             if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
                 raise self._wrong(f"files[{name!r}].sha256", "64 hexadecimal digits", sha256)

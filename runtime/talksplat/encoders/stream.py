@@ -109,7 +109,7 @@ class FeatureStream:
             graph.run()
             for name, value in self._state.items():
                 value[...] = graph.outputs[f"new_state_{name}"]
-            rows = graph.outputs["rows"][0].copy()
+            rows: FloatArray = graph.outputs["rows"][0].copy()
         hop = self._folder.front.hop
         kept = self._n_sound - hop
         self._sound[:kept] = self._sound[hop:].copy()
@@ -121,7 +121,7 @@ class FeatureStream:
         with self._busy:
             self._transformer.inputs["window"][0] = self._window
             self._transformer.run()
-            features = self._transformer.outputs["features"][0].copy()
+            features: FloatArray = self._transformer.outputs["features"][0].copy()
         self._window[:-chunk] = self._window[chunk:].copy()
         self._n_window -= chunk
         self.features += chunk

@@ -20,10 +20,12 @@ def installed(name: str) -> bool:
 def open_engine(name: str, threads: int) -> Engine:
     """Raises ImportError where it is not installed, or does not fit this machine."""
     if name == "openvino":
-        from . import openvino as module
-    else:
-        from . import onnx_runtime as module
-    return module.open_engine(threads)
+        from . import openvino
+
+        return openvino.open_engine(threads)
+    from . import onnx_runtime
+
+    return onnx_runtime.open_engine(threads)
 
 
 __all__ = ["ENGINES", "Engine", "Graph", "GraphError", "GraphSpec", "installed", "open_engine"]
