@@ -76,9 +76,12 @@ def main() -> int:
             found["from_first"] = apart / float(np.sqrt(np.mean(np.var(first, axis=0))))
             far = far or found["from_first"] > NEAR
             results.append(found)
-            print(f"{engine} {found['version']} {found['precision']}, {given.threads} threads: "
-                  f"{found['step_p50_ms']:.1f} ms (p99 {found['step_p99_ms']:.1f}) for "
-                  f"{found['step_of_sound_ms']:.0f} ms of sound, share {found['share']:.2f}, {found['from_first']:.2g} from the first")  # fmt: skip
+            print(
+                f"{engine} {found['version']} {found['precision']}, {given.threads} threads: "
+                f"{found['step_p50_ms']:.1f} ms (p99 {found['step_p99_ms']:.1f}) for "
+                f"{found['step_of_sound_ms']:.0f} ms of sound, share {found['share']:.2f}, "
+                f"{found['from_first']:.2g} from the first"
+            )
     if given.json is not None:
         told = {"folder": folder.name, "preset": folder.preset, "results": results, "machine": machine()}
         given.json.write_text(json.dumps(told, indent=2) + "\n")
