@@ -88,8 +88,9 @@ class TwoStreams final : public EncodeStream {
   Status cpu(Backend& backend, EncodeStream*& stream) {
     gpu_.reset();
     if (!cpu_) {
-      cpu_ = backend.make_encode_stream(model_);
-      TS_RETURN_IF_ERROR(hear_again(backend));
+      std::unique_ptr<EncodeStream> made = backend.make_encode_stream(model_);
+      TS_RETURN_IF_ERROR(hear_again(backend, *made));
+      cpu_ = std::move(made);
     }
     stream = cpu_.get();
     return {};
@@ -99,12 +100,12 @@ class TwoStreams final : public EncodeStream {
   std::vector<EncodeCall> calls;
 
  private:
-  Status hear_again(Backend& backend) {
+  Status hear_again(Backend& backend, EncodeStream& stream) const {
     const int64_t width = model_->n_inputs(), room = model_->memory_steps();
     std::vector<float> channel(static_cast<size_t>(model_->n_channels)),
         feature(static_cast<size_t>(model_->n_features));
     for (int64_t i = std::max<int64_t>(0, n_past_ - room); i < n_past_; ++i) {
-      const EncodeCall step{cpu_.get(), 1, past_.data() + i % room * width, channel.data(), feature.data()};
+      const EncodeCall step{&stream, 1, past_.data() + i % room * width, channel.data(), feature.data()};
       TS_RETURN_IF_ERROR(backend.encode(&step, 1));
     }
     return {};

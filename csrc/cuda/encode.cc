@@ -36,7 +36,7 @@ int64_t input_floats(const EncodeModel& model) { return model.towers.front().ste
 
 }  // namespace
 
-Status VoiceConstants::make(const EncodeModel& model, const Stream& stream) {
+Status VoiceConstants::make(const EncodeModel& model) {
   std::vector<EncodeTower> towers = model.towers;
   std::vector<EncodeLayer> layers;
   for (const EncodeTower& t : towers) layers.insert(layers.end(), t.layers, t.layers + t.n_layers);
@@ -54,6 +54,8 @@ Status VoiceConstants::make(const EncodeModel& model, const Stream& stream) {
     towers_ = layout.take<EncodeTower>(towers.size());
     layers_ = layout.take<EncodeLayer>(layers.size());
   }));
+  Stream stream(device_);
+  TS_RETURN_IF_ERROR(stream.make());
   auto source = sources.begin();
   Status status;
   each([&](const float*& array, int64_t floats) {
@@ -117,7 +119,7 @@ Status CudaEncoder::constants_of(const std::shared_ptr<const EncodeModel>& model
       std::find_if(voices_.begin(), voices_.end(), [&](const Voice& voice) { return voice.model.lock() == model; });
   if (found == voices_.end()) {
     auto made = std::make_unique<VoiceConstants>(device_);
-    TS_RETURN_IF_ERROR(made->make(*model, stream_));
+    TS_RETURN_IF_ERROR(made->make(*model));
     found = voices_.insert(voices_.end(), Voice{model, std::move(made)});
   }
   constants = found->constants.get();
@@ -215,10 +217,14 @@ Status CudaEncoder::run(const EncodeCall* calls, size_t n) {
   const std::lock_guard<std::mutex> lock(lock_);
   const Current current(device_);
   TS_RETURN_IF_ERROR(current.status());
-  TS_RETURN_IF_ERROR(prepare(calls, n));
+  const Status prepared = prepare(calls, n);
+  if (!prepared.ok()) {
+    static_cast<void>(stream_.finish());  // before somebody gives back what it has begun to fill
+    return prepared;
+  }
   write_jobs(calls, n);
   const Status ran = launch();
-  if (!ran.ok()) static_cast<void>(stream_.finish());  // the staging memory is free again
+  if (!ran.ok()) static_cast<void>(stream_.finish());
   for (size_t i = 0; i < n; ++i) {
     stream_of(calls[i]).broken_ = !ran.ok();
     stream_of(calls[i]).step_ += calls[i].n;

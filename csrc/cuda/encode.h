@@ -19,13 +19,14 @@ namespace ts::cuda {
 // A voice's towers in the GPU's memory: constant, read by all its streams.
 class VoiceConstants {
  public:
-  explicit VoiceConstants(const Device& device) : arena_(device, MemoryKind::kDevice) {}
+  explicit VoiceConstants(const Device& device) : device_(device), arena_(device, MemoryKind::kDevice) {}
 
-  Status make(const EncodeModel& model, const Stream& stream);
+  Status make(const EncodeModel& model);
   const EncodeTower* tower(size_t t) const { return towers_ + t; }  // on the device
   uint64_t bytes() const { return arena_.bytes(); }
 
  private:
+  const Device& device_;
   Arena arena_;
   EncodeTower* towers_ = nullptr;
   EncodeLayer* layers_ = nullptr;  // of all towers

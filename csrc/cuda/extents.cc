@@ -31,12 +31,13 @@ void Extents::add(const Extents& other) {
   control_bytes += other.control_bytes;
 }
 
-// Blocks past the end of a smaller job leave at once: with three bits at most a fifth of them do.
+// Blocks past the end of a smaller job leave at once: with three bits at most a fifth of them do. What follows from the
+// number of frames has one bit, as that has: a draw of a few frames more or less finds what was recorded.
 Extents Extents::rounded_up() const {
   Extents rounded = *this;
   for (const Field count : kCounts) rounded.*count = with_bits(this->*count, 1);
   for (const Field size : kSizes) rounded.*size = with_bits(this->*size, 3);
-  rounded.control_bytes = with_bits(control_bytes, 3);
+  rounded.control_bytes = with_bits(control_bytes, 1);
   return rounded;
 }
 

@@ -190,7 +190,7 @@ typedef struct ts_session_stats {
   uint64_t stalls;
   double stalled_ms;        /* for which the clock stood still */
   double queued_ms;         /* sound that waits */
-  double cpu_ms;            /* that the thread which draws was busy for it */
+  double cpu_ms;            /* that the thread which draws was busy for it; of a round its share */
   uint64_t bytes;           /* of its memory */
   const uint8_t* has_place; /* [54] 1: the avatar is moved by this ARKit weight, the head pose, breath */
 } ts_session_stats;
@@ -235,7 +235,7 @@ TS_API ts_status ts_session_abort(ts_session* session);
 TS_API ts_status ts_session_acquire(ts_session* session, int64_t timeout_ns, ts_live_frame* frame);
 TS_API ts_status ts_session_release(ts_session* session, const ts_live_frame* frame);
 /* Every frame in turn, on the thread that drew it, instead of acquire; it is released when the callback returns. While
- * it runs, no session of the engine draws. It must not destroy the session, set its callback or step its engine. 0:
+ * it runs, no session of the engine draws. It may make and destroy other sessions. It must not destroy its own, set its callback or step its engine. 0:
  * stop, as ts_session_close does without what is queued. callback: Nullable: frames are acquired again. When this
  * returns, the callback of before does not run. */
 typedef int (*ts_live_callback)(void* user, const ts_live_frame* frame);
@@ -244,7 +244,7 @@ TS_API ts_status ts_session_set_callback(ts_session* session, ts_live_callback c
 TS_API ts_status ts_session_get_stats(const ts_session* session, ts_session_stats* stats);
 
 /* Draws what is due by time_ns in all sessions of the engine that have the caller's clock, the earliest deadline first,
- * on this thread, as far as there are free slots. Time begins at 0 and never goes back. *n_frames (Nullable): how many
+ * on this thread, as far as there are free slots; on a GPU a frame of every session that has one due in one go. Time begins at 0 and never goes back. *n_frames (Nullable): how many
  * frames it made. */
 TS_API ts_status ts_engine_step(ts_engine* engine, int64_t time_ns, int64_t* n_frames);
 

@@ -87,7 +87,7 @@ struct BackendInfo {
   const char* device = nullptr;  // "cpu", "cuda:0"
   const char* isa = nullptr;     // instruction set of its kernels: "avx2", "sm_75"
   int threads = 0;               // CPU threads that work on a frame
-  uint64_t scratch_bytes = 0;    // high-water mark of the memory that its frames share, on the device it draws on
+  uint64_t scratch_bytes = 0;    // high-water mark of the memory that its frames, and its streams, share on its device
   const char* name = nullptr;    // of a GPU, as its maker calls it; Nullable
   const char* note = nullptr;    // why the CPU draws where a GPU was to; Nullable
 };

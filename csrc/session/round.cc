@@ -27,6 +27,12 @@ int64_t thread_cpu_ns() {
   return int64_t{used.tv_sec} * 1'000'000'000 + used.tv_nsec;
 }
 
+Round::Round(Backend& backend) : backend_(backend) {
+  const size_t n = backend.batch();
+  hearing_.reserve(n), steps_.reserve(n);
+  drawn_.reserve(n), calls_.reserve(n), before_.reserve(n), status_.reserve(n);
+}
+
 void Round::make(const std::vector<Worked*>& sessions, int64_t now, int64_t free_ns) {
   Turn turn;
   turn.begun_ns = now, turn.free_ns = free_ns, turn.begun_cpu_ns = thread_cpu_ns();

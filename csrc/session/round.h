@@ -59,8 +59,9 @@ int64_t thread_cpu_ns();  // what the calling thread has had of the CPU
 
 class Round {
  public:
-  // backend: that of all sessions of all rounds; it is there while one of them is.
-  explicit Round(Backend& backend) : backend_(backend) {}
+  // backend: that of all sessions of all rounds; it is there while one of them is. Claims memory for as many as it draws
+  // at once: on the scheduler's thread nobody could be told that there is none.
+  explicit Round(Backend& backend);
 
   // now_ns: of the sessions' clock. What a frame fails of is its session's alone. No callback is called.
   void make(const std::vector<Worked*>& sessions, int64_t now_ns, int64_t free_ns);
@@ -72,7 +73,7 @@ class Round {
   Backend& backend_;
   std::vector<Worked*> hearing_;
   std::vector<EncodeCall> steps_;
-  // Of the frames that are drawn. All are kept, so that rounds allocate nothing.
+  // Of the frames that are drawn.
   std::vector<Worked*> drawn_;
   std::vector<DrawCall> calls_;
   std::vector<Receipt> before_;

@@ -81,6 +81,7 @@ void Scheduler::add(Worked& session) {
   const std::lock_guard<std::mutex> one_at_a_time(coming_and_going_);
   if (session.real_clock()) start();
   const std::lock_guard<std::mutex> lock(mutex_);
+  for (Worker* worker : {&live_, &stepped_}) worker->due.reserve(sessions_.size() + 1);
   sessions_.push_back(&session);
 }
 

@@ -46,7 +46,9 @@ class Scheduler {
  private:
   // The thread, or step(): who makes rounds, and of whom.
   struct Worker {
-    Worker(Backend& backend, bool of_real_clock) : real_clock(of_real_clock), round(backend) {}
+    Worker(Backend& backend, bool of_real_clock) : real_clock(of_real_clock), round(backend) {
+      at_work.reserve(backend.batch()), to_deliver.reserve(backend.batch());
+    }
 
     const bool real_clock;
     Round round;

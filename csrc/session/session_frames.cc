@@ -115,8 +115,12 @@ bool Session::gather(int64_t now, EncodeCall& steps) {
 }
 
 void Session::heard() {
-  const std::lock_guard<std::mutex> lock(state_);
-  speaker_.heard();
+  try {
+    const std::lock_guard<std::mutex> lock(state_);
+    speaker_.heard();
+  } catch (const std::exception& e) {
+    fail(e);
+  }
 }
 
 // No memory: on the scheduler's thread nobody else would hear of it.

@@ -35,7 +35,7 @@ class Engine:
     and `note` says why. A device that is asked for by name never becomes another: its failures are raised.
     threads: CPU threads, 0 for one per CPU; pictures do not depend on it.
     isa: instruction set of the CPU's kernels; None for TALKSPLAT_ISA if that is set, else the widest that the CPU has.
-    Frames of one engine are drawn one at a time, each by all its threads.
+    On the CPU frames of one engine are drawn one at a time, each by all its threads; on a GPU several together.
     Raises DeviceError for a device that this build or machine lacks, and ValueError for arguments.
     """
 

@@ -40,7 +40,8 @@ class SessionStats:
     that other work of the machine made late.  held, skipped: could not be drawn in time, see on_late.
     dropped: of an interrupted utterance, and nobody had acquired them.
     stalls: how often the clock stood still, because no picture was free or the process was suspended.  stalled_ms.
-    queued_s: sound that waits.  cpu_ms: for which the thread that draws was busy for it.  memory_bytes: of its own.
+    queued_s: sound that waits.  cpu_ms: for which the thread that draws was busy for it,
+    of what it did for several sessions at once its share.  memory_bytes: of its own.
     no_input_for: what the avatar has no input for, and so does not show: of "lips", "blink", "gaze", "head", "breath",
     "listening" and moods ("emotion:happy").
     """

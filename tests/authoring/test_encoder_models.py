@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from authoring.encoder_models import save_model
+from authoring.encoder_models import TINY, save_model
 from talksplat.authoring.encoders import export as exporting
 from talksplat.authoring.encoders import export_encoder, exported
 from talksplat.authoring.encoders.models import find_model
@@ -387,3 +387,30 @@ def test_unknown_folders_of_the_cache_are_not_listed(tmp_path: Path) -> None:
     (tmp_path / "cache" / "encoders" / "half").mkdir(parents=True)
     found: list[EncoderFolder] = exported()
     assert found == []
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_published_checkpoints_load_whole(tiny: Path, tmp_path: Path, dtype: str) -> None:
+    """They have a head, weight norm's older names, may be halved, and lack what training alone needs."""
+    import torch
+    import transformers
+
+    from talksplat.authoring.encoders.load import load_weights
+
+    model = edited(tiny, tmp_path / "m")
+    path = model / "model.safetensors"
+    older = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
+    tensors: dict[str, np.ndarray] = {"lm_head.weight": np.zeros((32, 32), np.float32)}
+    for name, tensor in load_file(path).items():
+        for new, old in older.items():
+            name = name.replace(new, old)
+        if name != "masked_spec_embed":
+            tensors[f"wav2vec2.{name}"] = tensor.astype(dtype)
+    assert any(name.endswith("conv.weight_g") for name in tensors)
+    save_file(tensors, path, {"format": "pt"})
+    loaded = load_weights(find_model(str(model)), transformers.Wav2Vec2Model, transformers.Wav2Vec2Config(**TINY))
+    wanted = transformers.Wav2Vec2Model.from_pretrained(tiny)
+    for name, weight in wanted.state_dict().items():
+        if name != "masked_spec_embed":
+            assert loaded.state_dict()[name].dtype == torch.float32
+            assert torch.equal(loaded.state_dict()[name], weight.to(getattr(torch, dtype)).float()), name

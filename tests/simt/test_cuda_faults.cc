@@ -17,8 +17,21 @@ namespace {
 
 const ts::Canvas kCanvas{17, 10, ts::Format::kRgba8, ts::Precision::kFast, true, false};
 
+// A tower without layers.
+std::shared_ptr<const ts::EncodeModel> least_voice() {
+  ts::MelParams mel;
+  mel.n_mels = 1;
+  ts::TowerWeights tower;
+  tower.inputs = 2, tower.width = tower.heads = tower.window = tower.taps = tower.hidden = tower.outputs = 1;
+  tower.stem = {{0.5f, 0.5f}, {0}};
+  tower.head = {{1}, {0}};
+  tower.sigmoid = {false};
+  return std::make_shared<ts::EncodeModel>(mel, std::vector<ts::TowerWeights>{tower});
+}
+
 // Everything that a backend does, until something fails.
-ts::Status do_everything(const Cloud& cloud, const std::vector<float>& picture) {
+ts::Status do_everything(const Cloud& cloud, const std::vector<float>& picture,
+                         const std::shared_ptr<const ts::EncodeModel>& voice) {
   std::shared_ptr<ts::Backend> gpu;
   TS_RETURN_IF_ERROR(open_gpu(gpu));
   {
@@ -41,6 +54,12 @@ ts::Status do_everything(const Cloud& cloud, const std::vector<float>& picture) 
     args.background.image_f32 = picture.data();
     args.image = pixels.image();
     TS_RETURN_IF_ERROR(gpu->rasterize(args, receipt));
+    const auto stream = gpu->make_encode_stream(voice);
+    const std::vector<float> input(static_cast<size_t>(2 * voice->n_inputs()));
+    std::vector<float> channel(static_cast<size_t>(2 * voice->n_channels)),
+        feature(static_cast<size_t>(2 * voice->n_features));
+    const ts::EncodeCall steps{stream.get(), 2, input.data(), channel.data(), feature.data()};
+    TS_RETURN_IF_ERROR(gpu->encode(&steps, 1));
   }
   return {};
 }
@@ -49,8 +68,9 @@ struct Everything {
   const FakeDriver& driver;
   const Cloud cloud{40, -1, 1};
   const std::vector<float> picture = std::vector<float>(3 * 17 * 10, 0.5f);
+  const std::shared_ptr<const ts::EncodeModel> voice = least_voice();
 
-  ts::Status run() const { return do_everything(cloud, picture); }
+  ts::Status run() const { return do_everything(cloud, picture, voice); }
   void works_again() const {
     const ts::Status status = run();
     CHECK_MESSAGE(status.ok(), status.message());
@@ -179,9 +199,12 @@ void lost_until_there_is_a_new_engine(const Everything& everything) {
     args.image = pixels.image();
     ts::Receipt receipt;
     const CloudFrame third(*gpu, everything.cloud, kCanvas);
+    const auto stream = gpu->make_encode_stream(everything.voice);
+    float two[2] = {}, channel = 0, feature = 0;
+    const ts::EncodeCall steps{stream.get(), 1, two, &channel, &feature};
     for (const ts::Status& status :
          {frame.draw(), gpu->draw(calls, 2), gpu->gaussians(*frame.frame, {}, view), third.made,
-          gpu->vertices(*other.frame, {}, position), gpu->rasterize(args, receipt)}) {
+          gpu->vertices(*other.frame, {}, position), gpu->rasterize(args, receipt), gpu->encode(&steps, 1)}) {
       CHECK_MESSAGE(contains(status.message(), "cuda:0 (Fake GPU) was lost: CUDA_ERROR_LAUNCH_FAILED"),
                     status.message());
     }

@@ -10,18 +10,18 @@ The model was made for half a minute at once. Three things in it look beyond a w
 - Its position table counts from the half minute's begin. A window has no such place, and takes the table's first rows:
   every sound that the model was trained on began there.
 
-bench/encoders/whisper_windows.py measures what this costs.
+bench/encoders/whisper_windows.py measures what this costs: features are the same kind of thing, but other numbers. What
+uses them must have learnt from a live encoder's, of the same preset.
 """
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import WhisperFeatureExtractor
-from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from talksplat._arrays import FloatArray
 from talksplat.encoders.folder import RATE_HZ, SAMPLES_PER_ROW, Preset
@@ -44,9 +44,13 @@ class Front(nn.Module):
     floor is silent and not remembered, so that a speaker finds the floor where the last words left it.
     """
 
-    def __init__(self, encoder: WhisperEncoder, chunk: int) -> None:
+    waves: Tensor  # [402,1,400]: cosines, then sines, under a Hann window
+    bands: Tensor  # [bands,201]
+
+    def __init__(self, encoder: Any, chunk: int) -> None:
         super().__init__()
-        extractor = WhisperFeatureExtractor(feature_size=encoder.config.num_mel_bins, sampling_rate=RATE_HZ)
+        make_extractor: Any = WhisperFeatureExtractor  # without types
+        extractor = make_extractor(feature_size=encoder.config.num_mel_bins, sampling_rate=RATE_HZ)
         angle = 2 * np.pi / WINDOW * np.outer(np.arange(WINDOW // 2 + 1), np.arange(WINDOW))
         hann = 0.5 - 0.5 * np.cos(2 * np.pi / WINDOW * np.arange(WINDOW))
         waves = hann * np.concatenate([np.cos(angle), np.sin(angle)])
@@ -91,7 +95,9 @@ class Transformer(nn.Module):
     They are transformers' hidden_states[hidden_layer]: after the last layer with the norm that follows it.
     """
 
-    def __init__(self, encoder: WhisperEncoder, hidden_layer: int, preset: Preset) -> None:
+    positions: Tensor
+
+    def __init__(self, encoder: Any, hidden_layer: int, preset: Preset) -> None:
         super().__init__()
         self.register_buffer("positions", encoder.embed_positions.weight.detach()[: sum(preset)].clone())
         self.layers = nn.ModuleList(encoder.layers[:hidden_layer])
@@ -102,7 +108,8 @@ class Transformer(nn.Module):
         hidden = window + self.positions
         for layer in self.layers:
             hidden = layer(hidden, None)
-        return cast(Tensor, self.norm(hidden)[:, self.left : self.left + self.chunk])
+        features: Tensor = self.norm(hidden)
+        return features[:, self.left : self.left + self.chunk]
 
 
 def _unpadded(conv: nn.Conv1d) -> nn.Conv1d:

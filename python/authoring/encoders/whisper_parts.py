@@ -69,7 +69,8 @@ def load_encoder(model: Model) -> Any:
 
 def _of_ctranslate2(model: Model) -> Any:
     sizes, weights = read_encoder(str(model.weights[0]), joined(model))
-    config = WhisperConfig(
+    make_config: Any = WhisperConfig  # its types lack attn_implementation
+    config = make_config(
         num_mel_bins=sizes.n_mels,
         d_model=sizes.width,
         encoder_layers=sizes.n_layers,
@@ -80,6 +81,6 @@ def _of_ctranslate2(model: Model) -> Any:
         attn_implementation="eager",
     )
     with torch.device("meta"):  # no memory, and no random numbers, for weights that come next
-        encoder = WhisperEncoder(config)
+        encoder: Any = WhisperEncoder(config)
     encoder.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()}, assign=True)
     return encoder.eval()
