@@ -27,9 +27,9 @@
  * avatar, a speech its voice and its engine, a session its avatar and its voice. What a get_info call points to lives as
  * long as the handle that was asked.
  *
- * Threads: engines, avatars, voices and sessions may be used from several threads at once. A frame or a speech is used
- * by one thread at a time; give every thread its own. Frames of one engine take turns on its threads, and on nothing
- * else.
+ * Threads: engines, avatars, voices and sessions may be used from several threads at once. A frame, a speech or a
+ * listener is used by one thread at a time; give every thread its own. Frames of one engine take turns on its threads,
+ * and on nothing else.
  *
  * fork: a child of fork() has none of the threads of the parent's engines. There, ts_engine_get_info, what draws, loads
  * or makes something on such an engine, and all that is asked of its sessions return TS_DEVICE_ERROR, whatever a frame

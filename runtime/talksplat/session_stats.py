@@ -33,7 +33,7 @@ class SessionStats:
 
     sessions: open on its engine, this one included.
     fps.  latency_ms: as asked for.  smallest_latency_ms: what would have been accepted.  look_ahead_ms: how much sound
-    after a frame's time the voice listens to.
+    after a frame's time the voice listens to, or an encoder, with its work.
     p50_ms, p95_ms, p99_ms, max_ms: from when a frame could be drawn, its last needed sample there, to when it was
     ready.
     frames: made.  speech, idle, starved: of these.  late: ready after their deadline.  late_by_host: of these, those

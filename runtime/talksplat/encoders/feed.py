@@ -122,6 +122,8 @@ class EncodedCore:
         self._features = encoder.feature_stream()
         self._rows = FrameRows(taps, encoder.width)
         self._silence = np.zeros(encoder.folder.front.hop, np.float32)
+        self._made_for = 0  # the generation that the stream is of
+        self._most_frames: int | None = None  # of its sound, once its end is known
         self._pushing = threading.Lock()  # keeps those apart that push
         # What follows is the worker's and theirs. It is held while rows go to the core, and never during a step.
         self._lock = threading.Lock()
@@ -285,7 +287,7 @@ class EncodedCore:
                 next_step()
                 return True
             return self._flush_what_is_over()
-        self._send(self._rows.push(features), generation)
+        self._send(self._rows.push(features, self._most_frames), generation)
         return True
 
     def _send(self, rows: FloatArray, generation: int) -> None:
@@ -302,17 +304,21 @@ class EncodedCore:
                 self._core.push_audio(samples, rate_hz)
 
     def _end(self, frames: int, generation: int) -> None:
-        """The last rows of an utterance: as many as it has frames, with silence behind its sound."""
-        needed = self._rows.needed(frames)
-        while self._features.features < needed and self._generation == generation:
-            for features in self._features.steps(self._silence):
-                self._send(self._rows.push(features, frames), generation)
+        """The last rows of an utterance, as many as it has frames: silence follows its sound, a step's worth a turn."""
+        if self._generation != generation:
+            return
+        if self._features.features < self._rows.needed(frames):
+            self._most_frames = frames
+            self._features.offer(self._silence)
+            with self._lock:
+                if self._generation == generation:
+                    self._waiting.appendleft(lambda: self._end(frames, generation))
+            return
+        self._start_anew(generation)
         with self._lock:
             if self._generation == generation:
                 self._core.flush()
                 self._ends -= 1
-        self._features.reset()
-        self._rows.reset()
 
     def _close(self) -> None:
         self._core.close()
@@ -340,11 +346,11 @@ class EncodedCore:
         self._ends, self._held_s = 0, 0.0
         self._open = _Utterance()
 
-    _made_for = 0  # the generation that the stream is of
-
     def _start_anew(self, generation: int) -> None:
+        """The stream is of another sound."""
         self._features.reset()
         self._rows.reset()
+        self._most_frames = None
         self._made_for = generation
 
     def _go_on(self) -> None:
