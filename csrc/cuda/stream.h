@@ -63,7 +63,7 @@ class Stream {
   Status upload(void* to, const void* from, uint64_t bytes) const;
   Status download(void* to, const void* from, uint64_t bytes) const;
   Status clear(void* to, uint64_t bytes) const;  // zeros
-  Status wait_for(CUevent event) const;  // in the stream's order, not on the host
+  Status wait_for(CUevent event) const;          // in the stream's order, not on the host
   Status record(const Event& event) const { return record(event.get()); }
   Status record(CUevent event) const;
   Status finish() const;  // waits on the host

@@ -44,7 +44,7 @@ def export(
     json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No remarks.")] = False,
 ) -> None:
-    """Export Wav2Vec 2.0 or HuBERT to a folder that talksplat runs live, without torch."""
+    """Export Wav2Vec 2.0, HuBERT or Whisper to a folder that talksplat runs live, without torch."""
     from ..authoring.encoders import export_encoder
     from .machine import size_text
 
