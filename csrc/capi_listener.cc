@@ -21,8 +21,8 @@ ts_status guarded(const Body& body) {
 
 // For all that n more samples complete, so that nothing fails halfway. What was read makes room first.
 void make_room(ts_listener& listener, int64_t n) {
-  constexpr int64_t kHeld =
-      64;  // outputs that earlier samples may still complete: the filter's 16 samples at 8 kHz are 32
+  // Outputs that earlier samples may still complete: the filter's 16 samples at 8 kHz are 32.
+  constexpr int64_t kHeld = 64;
   std::vector<float>& waiting = listener.waiting;
   waiting.erase(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(listener.n_read));
   listener.n_read = 0;
