@@ -56,10 +56,7 @@ ts_status ts_listener_push(ts_listener* listener, ts_sample_format format, const
     if (!listener) return null_argument("ts_listener_push", "listener");
     ts::SampleFormat kind;
     TS_RETURN_IF_ERROR(from("ts_listener_push", ts::capi::to_sample_format(format, kind)));
-    if (n < 0)
-      return error(StatusCode::kInvalidArgument, "ts_listener_push: n must be 0 or more; got %lld.",
-                   static_cast<long long>(n));
-    if (n > 0 && !samples) return null_argument("ts_listener_push", "samples");
+    TS_RETURN_IF_ERROR(ts::capi::check_n("ts_listener_push", n, samples, "samples"));
     if (listener->finished)
       return error(StatusCode::kInvalidArgument,
                    "ts_listener_push: the sound was finished. Begin another by ts_listener_reset.");

@@ -9,7 +9,6 @@
 #include "capi_handles.h"
 #include "capi_session_translate.h"
 #include "capi_support.h"
-#include "core/clock.h"
 #include "session/scheduler.h"
 
 namespace {
@@ -39,13 +38,6 @@ Status from(const char* function, const Status& status) {
 Status usable(const char* function, const ts_session* session) {
   if (!session) return null_argument(function, "session");
   return ts::capi::made_here(function, session->session->model().backend());
-}
-
-Status check_n(const char* function, int64_t n, const void* data, const char* name) {
-  if (n < 0 || n > ts::kMaxCount)
-    return error(StatusCode::kInvalidArgument, "%s: n must be from 0 to 2^40; got %lld.", function,
-                 static_cast<long long>(n));
-  return n > 0 && !data ? null_argument(function, name) : Status();
 }
 
 uint32_t feature_floats(const ts::Model& model) {
@@ -112,7 +104,7 @@ ts_status ts_session_push_audio(ts_session* session, ts_sample_format format, ui
     ts::SampleFormat kind;
     TS_RETURN_IF_ERROR(from(kFunction, ts::capi::to_sample_format(format, kind)));
     TS_RETURN_IF_ERROR(ts::capi::check_sound(kFunction, rate_hz, channels));
-    TS_RETURN_IF_ERROR(check_n(kFunction, n, samples, "samples"));
+    TS_RETURN_IF_ERROR(ts::capi::check_n(kFunction, n, samples, "samples"));
     return from(kFunction,
                 session->session->push_audio(kind, static_cast<int>(rate_hz), static_cast<int>(channels), samples, n));
   });
@@ -121,7 +113,7 @@ ts_status ts_session_push_audio(ts_session* session, ts_sample_format format, ui
 ts_status ts_session_push_features(ts_session* session, const float* rows, int64_t n) {
   return guarded([&]() -> Status {
     TS_RETURN_IF_ERROR(usable("ts_session_push_features", session));
-    TS_RETURN_IF_ERROR(check_n("ts_session_push_features", n, rows, "rows"));
+    TS_RETURN_IF_ERROR(ts::capi::check_n("ts_session_push_features", n, rows, "rows"));
     return from("ts_session_push_features", session->session->push_features(rows, n));
   });
 }
@@ -129,7 +121,7 @@ ts_status ts_session_push_features(ts_session* session, const float* rows, int64
 ts_status ts_session_push_controls(ts_session* session, const float* rows, int64_t n) {
   return guarded([&]() -> Status {
     TS_RETURN_IF_ERROR(usable("ts_session_push_controls", session));
-    TS_RETURN_IF_ERROR(check_n("ts_session_push_controls", n, rows, "rows"));
+    TS_RETURN_IF_ERROR(ts::capi::check_n("ts_session_push_controls", n, rows, "rows"));
     return from("ts_session_push_controls", session->session->push_controls(rows, n));
   });
 }

@@ -11,6 +11,7 @@
 
 #include "capi_sizes.h"
 #include "capi_translate.h"
+#include "core/clock.h"
 #include "core/status.h"
 #include "talksplat.h"
 
@@ -42,6 +43,14 @@ ts_status guarded(const Body& body,
 
 inline Status null_argument(const char* function, const char* argument) {
   return error(StatusCode::kInvalidArgument, "%s: %s must not be NULL.", function, argument);
+}
+
+// data: of n elements.
+inline Status check_n(const char* function, int64_t n, const void* data, const char* name) {
+  if (n < 0 || n > kMaxCount)
+    return error(StatusCode::kInvalidArgument, "%s: n must be from 0 to 2^40; got %lld.", function,
+                 static_cast<long long>(n));
+  return n > 0 && !data ? null_argument(function, name) : Status();
 }
 
 // Puts the function before the message of what it called.

@@ -106,10 +106,7 @@ ts_status ts_speech_push(ts_speech* speech, ts_sample_format format, const void*
     if (!speech) return null_argument("ts_speech_push", "speech");
     ts::SampleFormat kind;
     TS_RETURN_IF_ERROR(from("ts_speech_push", ts::capi::to_sample_format(format, kind)));
-    if (n < 0)
-      return error(StatusCode::kInvalidArgument, "ts_speech_push: n must be 0 or more; got %lld.",
-                   static_cast<long long>(n));
-    if (n > 0 && !samples) return null_argument("ts_speech_push", "samples");
+    TS_RETURN_IF_ERROR(ts::capi::check_n("ts_speech_push", n, samples, "samples"));
     return from("ts_speech_push", speech->speech.push_sound(kind, samples, n));
   });
 }

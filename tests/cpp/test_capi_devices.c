@@ -14,7 +14,7 @@ static void test_system(void) {
   memset(&system, 0, sizeof system);
   system.struct_size = sizeof system;
   CHECK(ts_get_system_info(&system) == TS_OK);
-  CHECK(strcmp(system.kernels, "") == 0 && system.oldest_driver_version == 0);
+  CHECK((strcmp(system.kernels, "") == 0) == (system.oldest_driver_version == 0));
   CHECK(strncmp(system.why_no_gpu, "cuda: ", 6) == 0);
   memset(&gpu, 0, sizeof gpu);
   gpu.struct_size = sizeof gpu;

@@ -186,7 +186,7 @@ static void test_errors(ts_engine* engine, const ts_voice* voice) {
   if (!speech) return;
   CHECK_ERROR(ts_speech_push(NULL, TS_SAMPLE_F32, bad, 1), TS_INVALID_ARGUMENT, "speech");
   CHECK_ERROR(ts_speech_push(speech, (ts_sample_format)2, bad, 1), TS_INVALID_ARGUMENT, "format");
-  CHECK_ERROR(ts_speech_push(speech, TS_SAMPLE_F32, bad, -1), TS_INVALID_ARGUMENT, "n must be 0 or more; got -1");
+  CHECK_ERROR(ts_speech_push(speech, TS_SAMPLE_F32, bad, -1), TS_INVALID_ARGUMENT, "n must be from 0 to 2^40; got -1");
   CHECK_ERROR(ts_speech_push(speech, TS_SAMPLE_F32, NULL, 1), TS_INVALID_ARGUMENT, "samples");
   CHECK(ts_speech_push(speech, TS_SAMPLE_F32, NULL, 0) == TS_OK);
   CHECK(ts_speech_push(speech, TS_SAMPLE_S16, pcm, 4) == TS_OK);

@@ -80,7 +80,8 @@ static void test_refused(void) {
   listener = made(16000, 1);
   CHECK_ERROR(ts_listener_push(NULL, TS_SAMPLE_F32, sound, 1), TS_INVALID_ARGUMENT, "listener");
   CHECK_ERROR(ts_listener_push(listener, TS_SAMPLE_F32, NULL, 1), TS_INVALID_ARGUMENT, "samples must not be NULL");
-  CHECK_ERROR(ts_listener_push(listener, TS_SAMPLE_F32, sound, -1), TS_INVALID_ARGUMENT, "n must be 0 or more; got -1");
+  CHECK_ERROR(ts_listener_push(listener, TS_SAMPLE_F32, sound, -1), TS_INVALID_ARGUMENT,
+              "n must be from 0 to 2^40; got -1");
   CHECK_ERROR(ts_listener_push(listener, TS_SAMPLE_F32, bad, 3), TS_AUDIO_INVALID, "sample 1 of channel 0");
   CHECK(ts_listener_ready(listener) == 0 && ts_listener_ready(NULL) == 0);
   CHECK_ERROR(ts_listener_read(NULL, bad, 1, &n), TS_INVALID_ARGUMENT, "listener");
