@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The voice on the GPU: a launch for the first step of every stream of a call, one for the second of all that have one,
-// and so on; one upload before them and one wait behind. A stream alone takes about as long as on a CPU, and many of them
-// not much longer (kernels/cuda/encode.cu).
+// and so on; one upload before them and one wait behind. Towers of all streams run beside each other, a multiprocessor
+// each; what a launch takes has not been measured.
 #pragma once
 #include <cstddef>
 #include <cstdint>
