@@ -110,6 +110,52 @@ def work_of(scene: Scene) -> list[Work]:
     ]  # fmt: skip
 
 
+# ---- what depends on an avatar's network, and the voice: not less than ----
+
+# Operations a multiprocessor's tensor cores do a clock, on halves with float sums: a GeForce of Turing, a Hopper.
+MATRIX_FLOPS = {"RTX 2060": 512, "H200": 4096}
+MATRIX_SHARE = 0.4  # of that
+L2_BYTES = 64  # that a multiprocessor reads a clock
+
+
+@dataclass(frozen=True)
+class Network:
+    """A deform network of tests/ops/deform_programs.py. read: its rows, counted as float32; in fast most are halves."""
+
+    name: str
+    products: int
+    read: int
+
+    def us(self, gpu: Gpu) -> float:
+        rate = gpu.multiprocessors * MATRIX_FLOPS[gpu.name] * gpu.clock_hz * MATRIX_SHARE
+        memory = self.read / (gpu.bytes_per_s * BANDWIDTH_SHARE)
+        return max(gpu.launch_us, 1e6 * max(2 * self.products / rate, memory))
+
+
+NETWORKS = (
+    Network("EmbedTalk, 27,000, width 64", 228_348_592, 7_776_000),
+    Network("EmbedTalk, 27,000, width 128", 898_818_096, 14_688_000),
+    Network("TalkingGaussian, 30,000 and 5,000", 221_178_368, 15_400_000),
+    Network("GaussianTalker, 45,000, a layer", 2_966_956_080, 25_200_000),
+)
+TOWERS, TOWER_BYTES = 2, 4 * 374_600  # of the voice
+
+
+def step_us(gpu: Gpu, streams: int) -> float:
+    """A step of the voice: every block reads its tower's weights, so many blocks after each other on a multiprocessor."""
+    turns = -(-TOWERS * streams // gpu.multiprocessors)
+    return max(gpu.launch_us, 1e6 * turns * TOWER_BYTES / (L2_BYTES * gpu.clock_hz))
+
+
+def floors() -> list[str]:
+    """Lines of Markdown."""
+    rows = [(f"`deform_fast`: {network.name}", [network.us(gpu) for gpu in GPUS]) for network in NETWORKS]
+    rows += [(f"`encode_step`, streams: {n}", [step_us(gpu, n) for gpu in GPUS]) for n in (1, 64)]
+    heads = " | ".join(f"{gpu.name}, µs" for gpu in GPUS)
+    lines = [f"| not less than | {heads} |", "|---|" + "---:|" * len(GPUS)]
+    return [*lines, *(f"| {name} | " + " | ".join(f"{us:.0f}" for us in times) + " |" for name, times in rows)]
+
+
 def size_text(count: float) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.0f} kB"
 
@@ -134,7 +180,7 @@ def estimates() -> str:
         times = " | ".join(f"{sum(work.us(gpu) for work in total):.0f}" for gpu in GPUS)
         launches = sum(work.launches for work in total)
         lines.append(f"| a frame of {scene.gaussians:,} | {launches} | | | | {times} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *floors()]) + "\n"
 
 
 def main(arguments: list[str]) -> int:

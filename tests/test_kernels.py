@@ -129,6 +129,16 @@ def test_a_table_is_written_between_its_marks() -> None:
         tables.with_table("before\nafter\n", tables.RESOURCES, table)
 
 
+def test_networks_take_the_longer_of_products_and_rows() -> None:
+    gpu = estimates.GPUS[0]
+    rate = 30 * 512 * 1.365e9 * 0.4
+    assert estimates.Network("a", 10**9, 0).us(gpu) == pytest.approx(2e9 / rate * 1e6)
+    assert estimates.Network("a", 0, 10**9).us(gpu) == pytest.approx(1e9 / (336e9 * 0.75) * 1e6)
+    assert estimates.Network("a", 0, 0).us(gpu) == 2.5
+    one = 4 * 374_600 / (64 * 1.365e9) * 1e6
+    assert [estimates.step_us(gpu, n) for n in (1, 15, 16, 64)] == pytest.approx([one, one, 2 * one, 5 * one])
+
+
 def test_estimates_are_those_of_the_page() -> None:
     """`python kernels/estimates.py --write` brings them up to date."""
     page = (ROOT / "kernels" / "README.md").read_text()
