@@ -142,7 +142,7 @@ TOWERS, TOWER_BYTES = 2, 4 * 374_600  # of the voice
 
 
 def step_us(gpu: Gpu, streams: int) -> float:
-    """A step of the voice: every block reads its tower's weights, so many blocks after each other on a multiprocessor."""
+    """A step of the voice: each block reads its tower's weights, several after each other where streams are many."""
     turns = -(-TOWERS * streams // gpu.multiprocessors)
     return max(gpu.launch_us, 1e6 * turns * TOWER_BYTES / (L2_BYTES * gpu.clock_hz))
 
