@@ -308,7 +308,7 @@ class Avatar:
         """
         encoded = None
         if encoder is not None and features is None:
-            encoded = self._encoded("render", as_encoder("render", encoder))
+            encoded = self.encoded("render", as_encoder("render", encoder))
         tracks = Tracks("render", self.name, self.inputs, self.manifest, features, au, cameras, encoded)
         fps = self._rate_of("render", fps, tracks)
         if camera is not None and cameras is not None:
@@ -339,7 +339,8 @@ class Avatar:
             heard = held_back(heard, encoded)
         return self._speaking(hearing, heard, draw, out, layer, tracks, audio is not None)
 
-    def _encoded(self, who: str, encoder: Encoder) -> EncodedTrack:
+    def encoded(self, who: str, encoder: Encoder) -> EncodedTrack:
+        """What the encoder makes of a sound, as this avatar hears it. Raises EncoderInvalid where it does not fit."""
         windows = {into.name: into.window for into in self.inputs.values() if into.window is not None}
         return EncodedTrack(who, self.name, windows, encoder, self.fps)
 

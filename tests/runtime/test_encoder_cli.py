@@ -62,6 +62,20 @@ def test_bench_live(files: Files, capsys: Output) -> None:
     assert "each speaker's encoder: tests/tiny (cpu) by onnxruntime" in capsys.readouterr().out
 
 
+def test_bench_hears_by_the_encoder(files: Files, capsys: Output) -> None:
+    words = ["bench", str(files.avatar), "--frames", "30", "--encoder", str(files.encoder), "--size", "64x64", "--json"]
+    assert main(words) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["motion"] == "speech" and told["frames"] == 30
+    speech = told["speech"]
+    assert speech["encoder"]["name"] == "tests/tiny" and speech["fps"] == 25
+    assert 0 < speech["heard_us"]["p50"] <= speech["heard_us"]["p99"]
+    assert told["stages_us"]["deform"]["p50"] > 0  # no two frames hear the same
+    assert main(words[:-1]) == 0
+    shown = capsys.readouterr().out
+    assert "encoder, a frame's sound" in shown and "the encoder: tests/tiny (cpu) by onnxruntime" in shown
+
+
 def test_what_does_not_go_together(files: Files, capsys: Output) -> None:
     render = ["render", files.avatar, "-o", files.out]
     fails(capsys, [*render, files.sound, "--engine", "auto"], 2, "--engine is for --encoder")
@@ -69,6 +83,6 @@ def test_what_does_not_go_together(files: Files, capsys: Output) -> None:
     fails(capsys, [*render, *with_encoder], 2, "--encoder needs AUDIO")
     fails(capsys, [*render, files.sound, *with_encoder, "--engine", "torch"], 2, "--engine must be auto or one of")
     fails(capsys, [*render, files.sound, *with_encoder, "--features", "x.npy"], 2, "leave --encoder out")
-    fails(capsys, ["bench", files.avatar, *with_encoder], 2, "--encoder is for --live")
+    fails(capsys, ["bench", files.avatar, *with_encoder, "--motion", "x.npz"], 2, "leave one out")
     fails(capsys, [*render, files.sound, "--encoder", "absent/one"], 1, "talksplat encoder export absent/one")
     fails(capsys, [*render, files.sound], 1, "--encoder FOLDER")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .._text import printable
-from .encoding import EncoderEngine, EncoderPath, open_encoder, require_encoder
+from .encoding import EncoderEngine, EncoderPath, in_words, open_encoder, require_encoder, told
 from .live_options import ChunkMs, LatencyMs, TracePath, require_trace
 from .options import (
     AvatarPath,
@@ -79,7 +79,8 @@ def bench(
 ) -> None:
     """Measure how long an avatar's frames take on this machine, stage by stage, or, with --live, if they are in time.
 
-    An avatar that speaks says the built-in sample: the voice, the drawing and the encoding of a video are told apart.
+    An avatar that speaks, or has its --encoder, says the built-in sample: what hears it, the drawing and the encoding of
+    a video are told apart.
 
     With --live, every session says its sound over and over, pushed as if it were spoken now, and its frames are taken
     as they become ready. What is printed is the latency that is kept and of what it is made, the time from a frame's
@@ -92,8 +93,7 @@ def bench(
 
     pixels = None if size is None else parse_size(size)
     only_live = {"--seconds": seconds, "--sessions": sessions, "--latency-ms": latency_ms, "--chunk-ms": chunk_ms,
-                 "--fps": fps, "--audio": audio, "--trace": trace, "--encoder": encoder,
-                 "--engine": engine}  # fmt: skip
+                 "--fps": fps, "--audio": audio, "--trace": trace}
     not_live = {"--frames": frames, "--motion": motion, "--motion-fps": motion_fps}
     for word, value in (not_live if live else only_live).items():
         if value is not None:
@@ -102,18 +102,21 @@ def bench(
     require_speech_fps(fps)
     require_encoder(encoder, engine)
     require_trace(trace, {"AVATAR": avatar, "--audio": audio})
+    if encoder is not None and motion is not None:
+        raise typer.BadParameter("--motion and --encoder both say what moves the avatar: leave one out")
     begin = time.perf_counter()
     head = load(avatar, device, threads, precision)
     load_ms = (time.perf_counter() - begin) * 1e3
+    hearer = open_encoder(encoder, engine)
     if live:
         from .bench_live import Plan
 
-        plan = Plan(seconds or 10.0, sessions or 1, fps=fps, size=pixels, encoder=open_encoder(encoder, engine))
+        plan = Plan(seconds or 10.0, sessions or 1, fps=fps, size=pixels, encoder=hearer)
         plan = plan._replace(latency_ms=latency_ms or plan.latency_ms, chunk_ms=chunk_ms or plan.chunk_ms)
         _bench_live(head, plan, audio or "sample", precision, trace, json)
         return
     count, canvas = frames or 300, pixels or head.size
-    spoken = speak(head, count) if motion is None and head.speaks else None
+    spoken = speak(head, count, hearer) if motion is None and (head.speaks or hearer) else None
     if motion is None and spoken is None and head.clips:
         motion = f"clip:{next(iter(head.clips))}"
     moves = None if motion is None else load_motion(motion, head, fps=motion_fps)
@@ -133,7 +136,9 @@ def bench(
         "machine": _machine(head),
     }
     if spoken is not None:
-        result["speech"] = {"fps": spoken.fps, "voice_us": _percentiles(spoken.voice_us),
+        heard = {"encoder": told(hearer)} if hearer else {}
+        result["speech"] = {"fps": spoken.fps, **heard, "heard_us": _percentiles(spoken.heard_us),
+                            "heard_mean_us": float(spoken.heard_us.mean()),
                             "encode_us": encode_us(head, spoken, canvas)}  # fmt: skip
     if _networked(head) and result["stages_us"]["deform"]["p50"] > 0:
         result["deform"] = _deform(head, precision, result["stages_us"]["deform"]["p50"])
@@ -282,7 +287,8 @@ def _show(result: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from .machine import in_words, size_text
+    from .machine import in_words as machine_in_words
+    from .machine import size_text
 
     width, height = result["size"]
     table = Table()
@@ -296,7 +302,8 @@ def _show(result: dict[str, Any]) -> None:
     rows = {**stages, "wall (Python)": result["wall_us"]}
     speech = result.get("speech")
     if speech is not None:
-        rows = {"voice, a frame's sound": speech["voice_us"], **rows}
+        hears = "encoder" if "encoder" in speech else "voice"
+        rows = {f"{hears}, a frame's sound": speech["heard_us"], **rows}
     for stage, values in rows.items():
         table.add_row(stage, *(f"{value / 1e3:.3f}" for value in values.values()))
     console = Console(highlight=False, markup=False)
@@ -304,12 +311,14 @@ def _show(result: dict[str, Any]) -> None:
     console.print(f"{names}: {result['frames']} frames of {width}x{height}")
     console.print(table)
     if speech is not None:
-        times = 1e6 / speech["fps"] / (speech["voice_us"]["p50"] + result["wall_us"]["p50"])
+        times = 1e6 / speech["fps"] / (speech["heard_mean_us"] + result["wall_us"]["p50"])
         encoded = speech["encode_us"]
         console.print(
             f"speech at {speech['fps']:g} fps: {times:.0f} times real time; "
             + (f"encoding to H.264 is {encoded / 1e3:.1f} ms a frame more" if encoded else "H.264 has even sizes only")
         )
+        if "encoder" in speech:
+            console.print(f"the encoder: {printable(in_words(speech['encoder']))}")
     deform = result.get("deform")
     if deform is not None:
         unbaked, share = deform["torch_us"], 100 * deform["of_peak"]
@@ -323,5 +332,5 @@ def _show(result: dict[str, Any]) -> None:
         f"{result['visible']:.0f} visible, {result['instances']:.0f} instances\n"
         f"load {result['load_ms']:.1f} ms, first frame {result['first_frame_ms']:.1f} ms; resident "
         f"{size_text(result['resident_bytes'])}, scratch {size_text(result['scratch_bytes'])}\n"
-        f"{in_words(result['machine'])}, {result['precision']}"
+        f"{machine_in_words(result['machine'])}, {result['precision']}"
     )
