@@ -330,6 +330,30 @@ def test_an_utterance_whose_sound_does_not_come_ends(
     np.testing.assert_array_equal(core.utterances[0], pairs_of(encoder, sound_of(0.2)).reshape(-1, 2 * WIDTH))
 
 
+def test_an_utterance_of_rows_ends_as_well(start: Callable[..., tuple[feed.EncodedCore, Recorder]]) -> None:
+    session, core = start(flush_after_s=0.05)
+    rows = np.ones((3, 2 * WIDTH), np.float32)
+    session.push_features(rows)
+    until(lambda: len(core.utterances) == 1, "the end")
+    np.testing.assert_array_equal(core.utterances[0], rows)
+    session.push_audio(sound_of(0.2), RATE)  # the next one is the encoder's
+    until(lambda: len(core.utterances) == 2, "the end of the next")
+
+
+def test_an_utterance_that_waits_for_the_one_before_it_does_not_end(
+    start: Callable[..., tuple[feed.EncodedCore, Recorder]],
+) -> None:
+    session, core = start(flush_after_s=0.05)
+    session.push_features(np.ones((100, 2 * WIDTH), np.float32))  # four seconds
+    session.flush()
+    session.push_features(np.ones((1, 2 * WIDTH), np.float32))
+    time.sleep(0.5)
+    assert len(core.utterances) == 1
+    session.interrupt(0)
+    session.push_features(np.ones((1, 2 * WIDTH), np.float32))
+    until(lambda: len(core.utterances) == 2, "the end of one that waits for nothing")
+
+
 def test_a_closed_session_says_what_was_pushed(
     encoder: Encoder, start: Callable[..., tuple[feed.EncodedCore, Recorder]]
 ) -> None:

@@ -34,9 +34,11 @@ class _Utterance:
     listener: _core.Listener | None = None  # where an encoder hears it
     kind: tuple[int, int] = (0, 0)
     samples: int = 0
-    begun_s: float = 0.0  # time.monotonic()
-    last_push_s: float = 0.0
     by_rows: bool = False  # rows that were pushed move it
+
+    @property
+    def begun(self) -> bool:
+        return self.by_rows or self.listener is not None
 
 
 class Speakers:
@@ -134,6 +136,7 @@ class EncodedCore:
         self._open = _Utterance()
         self._ends = 0  # utterances that were flushed, and whose last rows have not come
         self._held_s = 0.0
+        self._dry_s = 0.0  # time.monotonic() at which all that was pushed has been shown
         self.smallest_ms = core.smallest_ms
         self.set = core.set
         self.acquire = core.acquire
@@ -181,11 +184,9 @@ class EncodedCore:
                 listener.push(samples)
             heard = listener.read()
             self._waiting.append(lambda: self._features.offer(heard))
-            now = time.monotonic()
-            if self._open.listener is None:
-                self._open.listener, self._open.begun_s = listener, now
+            self._open.listener = listener
             self._open.samples += len(samples)
-            self._open.last_push_s = now
+            self._lasts_longer(seconds)
 
     def push_features(self, rows: FloatArray) -> None:
         self._push_rows(self._core.push_features, rows)
@@ -204,7 +205,11 @@ class EncodedCore:
                     )
             self._settle()
             push(rows)
-            self._open.by_rows = self._open.by_rows or len(rows) > 0
+            if len(rows) > 0:
+                with self._lock:
+                    self._open.by_rows = True
+                    self._lasts_longer(len(rows) / self._fps)
+        self._go_on()
 
     def flush(self) -> None:
         with self._pushing:
@@ -218,7 +223,7 @@ class EncodedCore:
             if listener is None:
                 if self._ends == 0:
                     self._core.flush()
-                self._open.by_rows = False
+                self._open = _Utterance()
                 return
             listener.finish()
             heard, generation = listener.read(), self._generation
@@ -266,10 +271,9 @@ class EncodedCore:
 
     def wakes_at(self) -> float | None:
         with self._lock:
-            if self._flush_after_s is None or self._open.listener is None:
+            if self._flush_after_s is None or not self._open.begun:
                 return None
-            dry = self._open.begun_s + self._latency_s + self._open.samples / self._open.kind[0]
-            return max(dry, self._open.last_push_s) + self._flush_after_s
+            return self._dry_s + self._flush_after_s
 
     def _turn(self) -> bool:
         with self._lock:
@@ -340,10 +344,13 @@ class EncodedCore:
 
     # ---- within ----
 
+    def _lasts_longer(self, seconds: float) -> None:
+        self._dry_s = max(self._dry_s, time.monotonic() + self._latency_s) + seconds
+
     def _forget(self) -> None:
         self._generation += 1
         self._waiting.clear()
-        self._ends, self._held_s = 0, 0.0
+        self._ends, self._held_s, self._dry_s = 0, 0.0, 0.0
         self._open = _Utterance()
 
     def _start_anew(self, generation: int) -> None:

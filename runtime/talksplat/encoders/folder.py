@@ -243,7 +243,7 @@ def find_folder(who: str, source: str | os.PathLike[str]) -> Path:
         names = sorted(entry.name for entry in kept.iterdir() if entry.is_dir())
     except OSError:
         names = []
-    matches = [name for name in names if name == known or re.fullmatch(re.escape(known) + r"-\w+-layer\d+", name)]
+    matches = [name for name in names if name == known or re.fullmatch(re.escape(known) + r"-\w+-layer\d+(-[\d.]+fps)?", name)]
     if len(matches) == 1:
         return kept / matches[0]
     if matches:
