@@ -24,6 +24,7 @@ from machine import machine
 from talksplat import EncoderInvalid, EncoderRefused, load_audio, load_encoder
 from talksplat.encoders.engines import ENGINES, installed
 from talksplat.encoders.folder import read_folder
+from talksplat.encoders.select import PRECISIONS
 
 NEAR = 0.25  # RMS of the difference, of the features' deviation over time
 
@@ -68,7 +69,7 @@ def main() -> int:
     first: np.ndarray | None = None
     far = False
     for engine in (name for name in ENGINES if installed(name)):
-        for precision in folder.graphs:
+        for precision in PRECISIONS:
             try:
                 found, features = measure(given.folder, engine, precision, given.threads, sound)
             except (EncoderInvalid, EncoderRefused) as error:

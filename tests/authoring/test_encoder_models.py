@@ -21,7 +21,7 @@ from talksplat.authoring.encoders import export as exporting
 from talksplat.authoring.encoders import export_encoder, exported
 from talksplat.authoring.encoders.models import find_model
 from talksplat.cli import main
-from talksplat.encoders.folder import EncoderFolder
+from talksplat.encoders.folder import GRAPHS, EncoderFolder
 from talksplat.errors import EncoderInvalid, EncoderNotFound
 
 BASE = {"model_type": "wav2vec2", "num_hidden_layers": 2}
@@ -178,8 +178,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 def make_placeholders(place: Path, name: str, wish: Any, fp16: bool) -> None:
     import hashlib
 
-    graphs = {"fp32": "transformer.onnx", "int8": "transformer.int8.onnx"}
-    graphs |= {"fp16": "transformer.fp16.onnx"} if fp16 else {}
+    graphs = {name: file for name, file in GRAPHS.items() if name != "fp16" or fp16}
     files = ["front.onnx", "state.safetensors", "golden.safetensors", *graphs.values()]
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
@@ -259,7 +258,7 @@ def test_export_and_list(tmp_path: Path, written: list[Path], capsys: pytest.Cap
     assert main(["encoder", "export", str(model)]) == 0
     assert "m-cpu-layer2: was there already: fp32" in capsys.readouterr().err
     assert main(["encoder", "list"]) == 0
-    assert capsys.readouterr().out == "m-cpu-layer2: m, layer 2, fp32, int8\n"
+    assert capsys.readouterr().out == "m-cpu-layer2: m, layer 2, fp32, int8, int8-static\n"
     assert main(["encoder", "list", "--json"]) == 0
     assert [entry["name"] for entry in json.loads(capsys.readouterr().out)] == ["m"]
 

@@ -81,15 +81,16 @@ class Tiny:
 
 
 def write_folder(folder: Path, tiny: Tiny = Tiny(), int8_error: float | None = None, **changes: Any) -> Path:
-    """changes: of encoder.json.  int8_error: there is a graph of int8, whose features are so much larger."""
+    """changes: of encoder.json.  int8_error: there are graphs of int8, whose features are so much larger."""
     folder.mkdir(parents=True, exist_ok=True)
     n_samples = 320 * tiny.front_chunk + 80
     onnx.save(_front(tiny, n_samples), str(folder / FRONT))
     graphs = {"fp32": GRAPHS["fp32"]}
     onnx.save(_transformer(tiny, 1.0), str(folder / GRAPHS["fp32"]))
     if int8_error is not None:
-        graphs["int8"] = GRAPHS["int8"]
-        onnx.save(_transformer(tiny, 1 + int8_error), str(folder / GRAPHS["int8"]))
+        for name in ("int8", "int8-static"):
+            graphs[name] = GRAPHS[name]
+            onnx.save(_transformer(tiny, 1 + int8_error), str(folder / GRAPHS[name]))
     save_file(
         {
             "state/count": np.ones(1, np.float32), "state/total": np.zeros(ROW, np.float32),
@@ -106,6 +107,7 @@ def write_folder(folder: Path, tiny: Tiny = Tiny(), int8_error: float | None = N
             "samples": samples, "rows": rows, "window": window,
             "state/count": np.float32([1 + tiny.front_chunk]), "state/total": plain.sum(axis=0).astype(np.float32),
             "features": np.tanh(tiny.over_time @ window @ tiny.over_channels).astype(np.float32),
+            "deviation": np.float32([0.5]),
         },
         str(folder / GOLDEN),
     )  # fmt: skip

@@ -244,8 +244,12 @@ def test_a_precision_that_is_asked_for(tmp_path: Path) -> None:
     for precision in ("fp32", "int8"):
         encoder = talksplat.load_encoder(folder, engine="onnxruntime", precision=precision)
         assert encoder.engine.precision == precision
-    with pytest.raises(ValueError, match="precision must be auto or one of fp32, int8"):
-        talksplat.load_encoder(folder, precision="fp16")
+    with pytest.raises(ValueError, match="precision must be auto or one of fp32, bf16, fp16, int8; got 'int4'"):
+        talksplat.load_encoder(folder, precision="int4")
+    with pytest.raises(talksplat.EncoderRefused, match=r"onnxruntime \S+ has int8, fp32 here, and no fp16"):
+        talksplat.load_encoder(folder, engine="onnxruntime", precision="fp16")
+    with pytest.raises(talksplat.EncoderInvalid, match="the folder has no graph that onnxruntime could run in int8"):
+        talksplat.load_encoder(write_folder(tmp_path / "plain"), engine="onnxruntime", precision="int8")
 
 
 def test_engines_by_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,9 +266,20 @@ def test_engines_by_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(not engines.installed("openvino"), reason="openvino is not installed")
 def test_openvino_makes_the_same_features(folder: Path) -> None:
     sound = np.random.default_rng(0).normal(size=9000).astype(np.float32) * np.float32(0.1)
-    one, other = (talksplat.load_encoder(folder, engine=name) for name in ("onnxruntime", "openvino"))
-    assert other.engine.precision in ("fp32", "bf16")
-    np.testing.assert_allclose(other.encode(sound, 16000), one.encode(sound, 16000), atol=0.1)
+    wanted = talksplat.load_encoder(folder, engine="onnxruntime").encode(sound, 16000)
+    chosen = talksplat.load_encoder(folder, engine="openvino")
+    assert chosen.engine.precision in ("fp32", "bf16")
+    np.testing.assert_allclose(chosen.encode(sound, 16000), wanted, atol=0.1)
+    exact = talksplat.load_encoder(folder, engine="openvino", precision="fp32")
+    np.testing.assert_allclose(exact.encode(sound, 16000), wanted, atol=1e-5)
+
+
+@pytest.mark.skipif(not engines.installed("openvino"), reason="openvino is not installed")
+def test_openvino_takes_the_graph_of_known_ranges(tmp_path: Path, timed: dict[str, float]) -> None:
+    folder = write_folder(tmp_path / "tiny", int8_error=0.01)
+    timed[GRAPHS["int8-static"]] = 0.1
+    assert talksplat.load_encoder(folder, engine="openvino").engine.precision == "int8"
+    assert talksplat.load_encoder(folder, engine="openvino", precision="int8").engine.error > 0
 
 
 def test_a_released_encoder_makes_no_stream(folder: Path) -> None:

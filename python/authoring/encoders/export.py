@@ -121,7 +121,7 @@ def intact(folder: Path, model: Model, wish: Wish, fp16: bool) -> EncoderFolder 
         same = (found.name, found.preset, found.hidden_layer, found.fps) == (
             model.name, wish.preset, wish.layer, wish.fps
         )  # fmt: skip
-        graphs = {"fp32", "int8"} | ({"fp16"} if fp16 else set())
+        graphs = {"fp32", "int8", "int8-static"} | ({"fp16"} if fp16 else set())
         if not same or not graphs <= set(found.graphs) or _source_of(folder) != wish.source:
             return None
         for name in found.files:

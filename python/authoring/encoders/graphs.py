@@ -13,12 +13,14 @@ import onnx
 import onnxruntime
 import onnxscript  # noqa: F401  torch.onnx needs it; where it is missing that is found before the work
 import torch
+from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from talksplat._arrays import FloatArray
 from talksplat.encoders.folder import OPSET
 from talksplat.errors import EncoderInvalid
 
+from .int8 import Int8Plan, Range, input_step
 from .quiet import quiet
 
 MAX_GRAPH_BYTES = (1 << 31) - (16 << 20)  # of protobuf, less what is no weight
@@ -55,13 +57,75 @@ def require_opset(path: Path) -> None:
         )
 
 
-def write_int8(fp32: Path, path: Path) -> None:
-    """The graph with int8 weights in its matrix products, whose other factor is quantised as it comes.
+def write_int8(fp32: Path, path: Path, plan: Int8Plan) -> None:
+    """The graph with products of int8, whose inputs are measured as they come: what onnxruntime runs fast.
 
     Convolutions stay: onnxruntime's ConvInteger is slower than float32.
     """
+    names = [node.name for node in _products(onnx.load(str(fp32)), plan)]
     with quiet():
-        quantize_dynamic(fp32, path, op_types_to_quantize=["MatMul"], weight_type=QuantType.QInt8)
+        quantize_dynamic(
+            fp32, path, op_types_to_quantize=["MatMul"], weight_type=QuantType.QInt8, per_channel=True,
+            nodes_to_exclude=[names[i] for i in plan.whole],
+            extra_options={"MatMulConstBOnly": True},
+        )  # fmt: skip
+
+
+def write_int8_static(fp32: Path, path: Path, plan: Int8Plan) -> None:
+    """The graph with products of int8, whose inputs have a known range: what OpenVINO runs fast.
+
+    Its weights are int8 with a scale for each column; QuantizeLinear and DequantizeLinear stand before a product.
+    """
+    model = onnx.load(str(fp32))
+    products = _products(model, plan)
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    before: dict[str, list[Any]] = {}
+    rounded: dict[tuple[str, Range], str] = {}
+    for i, (node, known) in enumerate(zip(products, plan.ranges, strict=True)):
+        if i in plan.whole_static:
+            continue
+        given, name = node.input
+        values = numpy_helper.to_array(weights[name])
+        scale = np.maximum(np.abs(values).max(axis=0) / np.float32(127), np.float32(1e-12))
+        weights[name].CopyFrom(numpy_helper.from_array(np.rint(values / scale).astype(np.int8), name))
+        nodes = [_dequantize(model, name, scale, np.zeros(len(scale), np.int8), axis=1)]
+        if (given, known) not in rounded:
+            step, zero = input_step(known)
+            constants = _constants(model, f"{given}_{i}", np.float32(step), np.uint8(zero))
+            rounded[given, known] = f"{given}_{i}_rounded"
+            nodes += [
+                helper.make_node("QuantizeLinear", [given, *constants], [f"{given}_{i}_int8"]),
+                helper.make_node("DequantizeLinear", [f"{given}_{i}_int8", *constants], [rounded[given, known]]),
+            ]
+        node.input[:] = [rounded[given, known], f"{name}_whole"]
+        before[node.name] = nodes
+    nodes = [new for node in model.graph.node for new in (*before.get(node.name, ()), node)]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, str(path))
+
+
+def _products(model: Any, plan: Int8Plan) -> list[Any]:
+    """The matrix products with constant weights, in the order of the plan."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    found = [node for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in constants]
+    if len(found) != len(plan.ranges) or len({node.input[1] for node in found}) != len(found):
+        raise EncoderInvalid(
+            f"the graph has {len(found)} products of constant weights and the model {len(plan.ranges)} layers: another "
+            "version of torch or onnxscript exports them otherwise. Tried were torch 2.13 and onnxscript 0.7."
+        )
+    return found
+
+
+def _dequantize(model: Any, name: str, scale: Any, zero: Any, axis: int) -> Any:
+    constants = _constants(model, name, scale, zero)
+    return helper.make_node("DequantizeLinear", [name, *constants], [f"{name}_whole"], axis=axis)
+
+
+def _constants(model: Any, name: str, scale: Any, zero: Any) -> list[str]:
+    names = [f"{name}_scale", f"{name}_zero"]
+    model.graph.initializer.extend(map(numpy_helper.from_array, map(np.asarray, (scale, zero)), names))
+    return names
 
 
 def halved(module: torch.nn.Module) -> torch.nn.Module:

@@ -86,7 +86,7 @@ def _row_width(model: Model) -> int:
 
 
 def _do_normalize(model: Model) -> bool:
-    """Whether sound is brought to unit variance first.."""
+    """Whether sound is brought to unit variance first."""
     try:
         given = model.read_json(PREPROCESSOR)
     except FileNotFoundError:

@@ -27,9 +27,10 @@ from talksplat.encoders.folder import (
 )
 from talksplat.errors import EncoderInvalid
 
-from .golden import Golden, make_golden
-from .graphs import export_graph, halved, run_graph, write_int8
+from .golden import Golden, make_golden, speech_windows
+from .graphs import export_graph, halved, run_graph, write_int8, write_int8_static
 from .hashes import hash_of
+from .int8 import plan_int8
 from .parts import Parts
 from .place import whole_folder
 
@@ -55,7 +56,8 @@ def _write(parts: Parts, place: Path, fp16: bool, tell: Callable[[str], None]) -
     parts.front.eval()
     parts.transformer.eval()
     tell("running the model on the self-test's sound")
-    golden = make_golden(parts)
+    windows = speech_windows(parts)
+    golden = make_golden(parts, windows)
     states = {f"state/{name}": state for name, state in parts.states.items()}
     save_file({**states, "rest_row": golden.rest_row}, place / STATE)
     save_file(golden.tensors, place / GOLDEN)
@@ -66,15 +68,17 @@ def _write(parts: Parts, place: Path, fp16: bool, tell: Callable[[str], None]) -
     export_graph(parts.front, inputs, ["rows", *(f"new_state_{name}" for name in parts.states)], place / FRONT)
 
     tell("exporting the transformer")
-    window = {"window": torch.zeros(1, parts.window, parts.front_width)}
-    export_graph(parts.transformer, window, ["features"], place / GRAPHS["fp32"])
+    zeros = {"window": torch.zeros(1, parts.window, parts.front_width)}
+    export_graph(parts.transformer, zeros, ["features"], place / GRAPHS["fp32"])
     tell("quantising its matrix products to int8")
-    write_int8(place / GRAPHS["fp32"], place / GRAPHS["int8"])
-    graphs = {name: GRAPHS[name] for name in ("fp32", "int8")}
+    plan = plan_int8(parts.transformer, windows, float(golden.tensors["deviation"][0]))
+    write_int8(place / GRAPHS["fp32"], place / GRAPHS["int8"], plan)
+    write_int8_static(place / GRAPHS["fp32"], place / GRAPHS["int8-static"], plan)
+    graphs = {name: GRAPHS[name] for name in ("fp32", "int8", "int8-static")}
     if fp16:
         tell("exporting it in float16")
         graphs["fp16"] = GRAPHS["fp16"]
-        export_graph(halved(parts.transformer), window, ["features"], place / GRAPHS["fp16"])
+        export_graph(halved(parts.transformer), zeros, ["features"], place / GRAPHS["fp16"])
 
     tell("running the graphs on the self-test")
     errors = _errors(parts, golden, place, graphs)

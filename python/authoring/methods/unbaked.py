@@ -21,8 +21,8 @@ def unbaked(manifest: Mapping[str, Any], tensors: Mapping[str, Any], threads: in
     """
     import torch
 
-    maker = _MAKERS.get(manifest["method"])
-    if maker is None or not manifest["deform"].get("branches"):
+    maker, n_branches = _MAKERS.get(manifest["method"], (None, 0))
+    if maker is None or len(manifest["deform"].get("branches", ())) != n_branches:
         return None
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -85,8 +85,8 @@ def _talking_gaussian(manifest: Mapping[str, Any], tensors: Mapping[str, Any], c
     return frame
 
 
-_MAKERS: dict[str, Callable[..., Any]] = {
-    "embedtalk": _embed_talk,
-    "gaussian-talker": _gaussian_talker,
-    "talking-gaussian": _talking_gaussian,
+_MAKERS: dict[str, tuple[Callable[..., Any], int]] = {  # and how many branches the method has
+    "embedtalk": (_embed_talk, 1),
+    "gaussian-talker": (_gaussian_talker, 1),
+    "talking-gaussian": (_talking_gaussian, 2),
 }

@@ -79,8 +79,8 @@ def bench(
 ) -> None:
     """Measure how long an avatar's frames take on this machine, stage by stage, or, with --live, if they are in time.
 
-    An avatar that speaks, or has its --encoder, says the built-in sample: what hears it, the drawing and the encoding of
-    a video are told apart.
+    An avatar that speaks, or has its --encoder, says the built-in sample: what hears it, the drawing and the encoding
+    of a video are told apart.
 
     With --live, every session says its sound over and over, pushed as if it were spoken now, and its frames are taken
     as they become ready. What is printed is the latency that is kept and of what it is made, the time from a frame's
@@ -92,8 +92,15 @@ def bench(
     from .bench_speech import encode_us, speak
 
     pixels = None if size is None else parse_size(size)
-    only_live = {"--seconds": seconds, "--sessions": sessions, "--latency-ms": latency_ms, "--chunk-ms": chunk_ms,
-                 "--fps": fps, "--audio": audio, "--trace": trace}
+    only_live = {
+        "--seconds": seconds,
+        "--sessions": sessions,
+        "--latency-ms": latency_ms,
+        "--chunk-ms": chunk_ms,
+        "--fps": fps,
+        "--audio": audio,
+        "--trace": trace,
+    }
     not_live = {"--frames": frames, "--motion": motion, "--motion-fps": motion_fps}
     for word, value in (not_live if live else only_live).items():
         if value is not None:

@@ -3,7 +3,7 @@
 
     FOLDER/encoder.json          what it is: sizes of windows, inputs of the graphs, sizes and hashes of the files
            front.onnx            16 kHz sound to rows, 50 a second; its state passes from call to call
-           transformer.onnx      a window of rows to features; also transformer.int8.onnx and transformer.fp16.onnx
+           transformer.onnx      a window of rows to features; smaller ones beside it, by the name of their numbers
            state.safetensors     the front's first state, and the row that it makes of silence
            golden.safetensors    sound, rows and features as the model itself makes them: the self-test
 
@@ -38,9 +38,13 @@ MANIFEST = "encoder.json"
 FRONT = "front.onnx"
 STATE = "state.safetensors"
 GOLDEN = "golden.safetensors"
+# int8: what comes to its products is measured each time; int8-static: its range is known, from speech.
 GRAPHS: Mapping[str, str] = MappingProxyType(
-    {"fp32": "transformer.onnx", "int8": "transformer.int8.onnx", "fp16": "transformer.fp16.onnx"}
-)
+    {
+        "fp32": "transformer.onnx", "int8": "transformer.int8.onnx", "int8-static": "transformer.int8-static.onnx",
+        "fp16": "transformer.fp16.onnx",
+    }
+)  # fmt: skip
 FAMILIES = ("wav2vec2", "hubert", "whisper")
 # What the transformer's rows are: the front's, or (FaceFormer's order) those resampled to the video's rate.
 FRONT_TRANSFORMER, FRONT_RESAMPLE_TRANSFORMER = ORDERS = ("front-transformer", "front-resample-transformer")
@@ -183,7 +187,8 @@ class EncoderFolder:
         return {name: found[f"state/{name}"] for name in self.front.state}, found["rest_row"]
 
     def golden(self) -> dict[str, FloatArray]:
-        """samples [front.samples], rows [front.chunk,front.width], state/NAME after them, window, features."""
+        """samples [front.samples], rows [front.chunk,front.width], state/NAME after them, window, features, and
+        deviation [1]: of features over time, in much speech."""
         front = self.front
         return self.tensors(
             GOLDEN,
@@ -193,6 +198,7 @@ class EncoderFolder:
                 **{f"state/{name}": shape for name, shape in front.state.items()},
                 "window": (self.window, front.width),
                 "features": (self.chunk, self.width),
+                "deviation": (1,),
             },
         )
 
@@ -243,7 +249,9 @@ def find_folder(who: str, source: str | os.PathLike[str]) -> Path:
         names = sorted(entry.name for entry in kept.iterdir() if entry.is_dir())
     except OSError:
         names = []
-    matches = [name for name in names if name == known or re.fullmatch(re.escape(known) + r"-\w+-layer\d+(-[\d.]+fps)?", name)]
+    matches = [
+        name for name in names if name == known or re.fullmatch(re.escape(known) + r"-\w+-layer\d+(-[\d.]+fps)?", name)
+    ]
     if len(matches) == 1:
         return kept / matches[0]
     if matches:

@@ -23,6 +23,7 @@ from .engines import ENGINES, Engine, Graph, GraphError, GraphSpec, installed, o
 from .folder import FRONT, EncoderFolder, again, cache_folder
 
 AUTO = "auto"
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 # Of the golden values' own size: what is another order of the same sums stays far below it.
 MAX_ERROR = 1e-3
 # Of the golden features' deviation over time, for precisions below float32: a tenth of what cutting sound into windows
@@ -69,10 +70,9 @@ def load_graphs(folder: EncoderFolder, engine: Any, precision: Any, threads: int
     """
     if engine != AUTO and engine not in ENGINES:
         raise ValueError(f"load_encoder: engine must be {AUTO} or one of {', '.join(ENGINES)}; got {shown(engine)}.")
-    if precision != AUTO and precision not in folder.graphs:
+    if precision != AUTO and precision not in PRECISIONS:
         raise ValueError(
-            f"load_encoder: precision must be {AUTO} or one of {', '.join(folder.graphs)}, which {folder.path} has; "
-            f"got {shown(precision)}."
+            f"load_encoder: precision must be {AUTO} or one of {', '.join(PRECISIONS)}; got {shown(precision)}."
         )
     trial = _Trial(folder)
     missing, failed = [], []
@@ -84,6 +84,9 @@ def load_graphs(folder: EncoderFolder, engine: Any, precision: Any, threads: int
             opened = open_engine(name, threads)
         except (ImportError, OSError, RuntimeError) as error:  # a wheel of another machine, libraries that are missing
             missing.append(f"{name} cannot be used here: {shortened(str(error))}")
+            continue
+        if precision != AUTO and precision not in opened.precisions:
+            missing.append(f"{name} {opened.version} has {', '.join(opened.precisions)} here, and no {precision}")
             continue
         try:
             return trial.load(opened, precision)
@@ -112,7 +115,8 @@ class _Trial:
         return Loaded(front, chosen.graph, info)
 
     def _front(self, engine: Engine) -> tuple[Graph, float]:
-        graph = self._open(engine, FRONT, front_spec(self._folder))
+        # Sums over the whole sound pass through it: no other precision will do.
+        graph = self._open(engine, FRONT, front_spec(self._folder), "fp32")
         graph.inputs["samples"][0] = self._golden["samples"]
         for name, value in self._state.items():
             graph.inputs[f"state_{name}"][:] = value
@@ -130,7 +134,7 @@ class _Trial:
         folder = self._folder
         if precision != AUTO:
             return self._try(engine, precision)
-        cheaper = [name for name in engine.precisions if name != "fp32" and name in folder.graphs]
+        cheaper = [name for name, graph in engine.precisions.items() if name != "fp32" and graph in folder.graphs]
         if not cheaper:
             return self._try(engine, "fp32")
         remembered = _Choice(folder, engine, cheaper)
@@ -147,27 +151,27 @@ class _Trial:
         return best
 
     def _try(self, engine: Engine, precision: str) -> _Tried:
-        file = self._folder.graphs[precision]
-        if precision not in engine.precisions:
-            raise GraphError(f"{file} is not for {engine.name}, which runs {', '.join(engine.precisions)}")
-        graph = self._open(engine, file, transformer_spec(self._folder))
+        file = self._folder.graphs.get(engine.precisions[precision])
+        if file is None:
+            raise GraphError(f"the folder has no graph that {engine.name} could run in {precision}")
+        graph = self._open(engine, file, transformer_spec(self._folder), precision)
         graph.inputs["window"][0] = self._golden["window"]
         took_ms = _timed(graph, file)
         wanted = self._golden["features"]
         apart = _rms(graph.outputs["features"][0] - wanted)
-        error = apart / _deviation(wanted)
-        lower = engine.note if precision == "fp32" else precision  # than float32
-        if not (error <= MAX_SHARE if lower else apart <= MAX_ERROR * max(_rms(wanted), 1e-12)):
+        error = apart / max(float(self._golden["deviation"][0]), 1e-12)
+        right = apart <= MAX_ERROR * max(_rms(wanted), 1e-12) if precision == "fp32" else error <= MAX_SHARE
+        if not right:
             raise GraphError(
-                f"{file} makes other features with {engine.name} {engine.version} than its model (RMS error "
-                f"{error:.2g} of their deviation over time)"
+                f"{file} makes other features with {engine.name} {engine.version} in {precision} than its model (RMS "
+                f"error {error:.2g} of their deviation over time)"
             )
-        return _Tried(graph, lower or precision, took_ms, error)
+        return _Tried(graph, precision, took_ms, error)
 
-    def _open(self, engine: Engine, file: str, spec: GraphSpec) -> Graph:
+    def _open(self, engine: Engine, file: str, spec: GraphSpec, precision: str) -> Graph:
         path = self._folder.intact(file)
         try:
-            return engine.load(path, spec)
+            return engine.load(path, spec, precision)
         except GraphError as error:
             raise GraphError(f"{file} {error}") from None
 
@@ -176,7 +180,8 @@ class _Choice:
     """The precision that was the fastest on this machine, kept in the cache: timing takes both graphs into memory."""
 
     def __init__(self, folder: EncoderFolder, engine: Engine, cheaper: list[str]) -> None:
-        hashes = [folder.files[folder.graphs[name]][1] for name in ("fp32", *cheaper)]
+        graphs = [folder.graphs[engine.precisions[name]] for name in ("fp32", *cheaper)]
+        hashes = [folder.files[file][1] for file in graphs]
         key = json.dumps([hashes, engine.name, engine.version, engine.threads, _cpu(), os.cpu_count()])
         self._path = cache_folder() / "engines" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
         self._known = ("fp32", *cheaper)
@@ -229,16 +234,12 @@ def _rms(values: FloatArray) -> float:
     return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
 
 
-def _deviation(features: FloatArray) -> float:
-    """Over time; of features that stand still, or of one, over all numbers."""
-    over_time = float(np.sqrt(np.mean(np.var(features.astype(np.float64), axis=0))))
-    return max(over_time if over_time > 0 else float(np.std(features)), 1e-12)
-
-
 def _cpu() -> str:
-    """The CPU's model, as far as the system tells."""
+    """The CPU's model and its instructions, which a virtual machine may hide, as far as the system tells."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            return next((line.strip() for line in file if line.startswith("model name")), platform.machine())
+            first, _, _ = file.read().partition("\n\n")
+        told = [line for line in first.splitlines() if line.startswith(("model name", "flags", "Features"))]
+        return "\n".join(told) or platform.machine()
     except OSError:
         return f"{platform.machine()} {platform.processor()}"

@@ -44,17 +44,16 @@ class Graph(ABC):
 class Engine(NamedTuple):
     """What loads graphs.
 
-    name: as users ask for it.  version: of the library.  precisions: of a transformer's graphs, those that it can run,
-    as they are named in the folder.  threads: of a run.  load: raises GraphError.
-    note: what it does with a graph of a precision besides, "" for nothing: part of how it is described.
+    name: as users ask for it.  version: of the library.  precisions: that it has on this machine for a transformer, and
+    for each the graph that it takes, as the folder names it; fp32 is one.  threads: of a run.
+    load: in a precision; raises GraphError.
     """
 
     name: str
     version: str
-    precisions: tuple[str, ...]
+    precisions: Mapping[str, str]
     threads: int
-    load: Callable[[Path, GraphSpec], Graph]
-    note: str = ""
+    load: Callable[[Path, GraphSpec, str], Graph]
 
 
 def require_spec(spec: GraphSpec, inputs: Mapping[str, object], outputs: Mapping[str, object]) -> None:

@@ -18,9 +18,10 @@ def open_engine(threads: int) -> Engine:
     """Raises ImportError where it is not installed."""
     import onnxruntime
 
-    return Engine(
-        NAME, onnxruntime.__version__, ("int8", "fp32"), threads, lambda path, spec: _load(path, spec, threads)
-    )
+    def load(path: Path, spec: GraphSpec, precision: str) -> Graph:
+        return _load(path, spec, threads)
+
+    return Engine(NAME, onnxruntime.__version__, {"int8": "int8", "fp32": "fp32"}, threads, load)
 
 
 def _load(path: Path, spec: GraphSpec, threads: int) -> Graph:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OpenVINO on the CPU: in bfloat16 where the CPU has instructions for it, else in float32."""
+"""OpenVINO on the CPU: in int8, in bfloat16 where the CPU has instructions for it, and in float32."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from ..._text import shortened
 from .base import Engine, Graph, GraphError, GraphSpec, require_spec
 
 NAME = "openvino"
-FRONT_OUTPUT = "rows"
 
 
 def open_engine(threads: int) -> Engine:
@@ -18,27 +17,26 @@ def open_engine(threads: int) -> Engine:
     import openvino
 
     core = openvino.Core()
-    able = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return Engine(
-        NAME,
-        openvino.__version__.partition("-")[0],
-        ("fp32",),
-        threads,
-        lambda path, spec: _load(core, path, spec, threads, able),
-        "bf16" if able else "",
-    )
+    capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    bf16 = {"bf16": "fp32"} if "BF16" in capabilities else {}
+
+    def load(path: Path, spec: GraphSpec, precision: str) -> Graph:
+        return _load(core, path, spec, threads, precision)
+
+    version = openvino.__version__.partition("-")[0]
+    return Engine(NAME, version, {"int8": "int8-static", **bf16, "fp32": "fp32"}, threads, load)
 
 
-def _load(core: Any, path: Path, spec: GraphSpec, threads: int, bf16: bool) -> Graph:
+def _load(core: Any, path: Path, spec: GraphSpec, threads: int, precision: str) -> Graph:
     import openvino
 
-    # Sums over the whole sound pass through the front: it stays in float32.
-    precision = openvino.Type.bf16 if bf16 and FRONT_OUTPUT not in spec.outputs else openvino.Type.f32
+    # Of what is not int8: left to itself it takes bfloat16 wherever there is an instruction for it.
+    hint = openvino.Type.bf16 if precision == "bf16" else openvino.Type.f32
     try:
         model = core.read_model(path)
         require_spec(spec, _described(model.inputs), _described(model.outputs))
         compiled = core.compile_model(
-            model, "CPU", {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": precision}
+            model, "CPU", {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": hint}
         )
     except GraphError:
         raise
