@@ -2,8 +2,9 @@
 """Installs talksplat as a user does, on every Python that is found here, and tries it: `make pythons`.
 
 For each Python from 3.10 on: `make demo` in an environment of its own, which takes the newest dependencies, and
-tests/test_smoke.py; then the same tests with the oldest dependencies (tests/oldest.txt). Pythons are looked for on
-PATH, then below pyenv's versions. What is missing is skipped with its reason. Exits 1 if anything failed.
+tests/test_smoke.py, with the extra `encoders` too; then the same tests with the oldest dependencies (tests/oldest.txt).
+Pythons are looked for on PATH, then below pyenv's versions. What is missing is skipped with its reason. Exits 1 if
+anything failed.
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ open(os.path.join(sysconfig.get_path("include"), "Python.h")).close()
 print(sys.version_info[0], sys.version_info[1], sys.executable, sep="\\n")
 """
 
+
+# The oldest numpy is too old for onnx, which makes the encoder that onnxruntime runs.
+MAKE_ENCODER = (
+    "import pathlib, sys; from runtime.encoder_folders import write_folder; write_folder(pathlib.Path(sys.argv[1]))"
+)
 
 AT_ONCE = 2  # pip waits for the network and the linker for one core, most of the time
 
@@ -97,11 +103,15 @@ def attempt(version: str, python: str) -> str:
         "--only-binary",
         ":all:",
     ]
-    tests = [venv / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_smoke.py"]
-    shutil.rmtree(venv, ignore_errors=True)
+    encoder = FOLDER / f"{version}-encoder"
+    tests = ["env", f"TALKSPLAT_SMOKE_ENCODER={encoder}", venv / "bin" / "python", "-m", "pytest", "-q", "-p",
+             "no:cacheprovider", "tests/test_smoke.py"]  # fmt: skip
+    for folder in (venv, encoder):
+        shutil.rmtree(folder, ignore_errors=True)
     steps: list[tuple[str, list[str | Path]]] = [
         ("make demo", ["make", "demo", f"PYTHON={python}", f"VENV={venv}"]),
-        ("pytest's installation", [*pip, "pytest"]),
+        ("installation of pytest and of what encoders need", [*pip, "pytest", "onnx", "onnxruntime"]),
+        ("an encoder", ["env", "PYTHONPATH=tests", venv / "bin" / "python", "-c", MAKE_ENCODER, encoder]),
         ("newest dependencies", tests),
     ]
     if re.search(rf'^numpy==.*"{re.escape(version)}"$', OLDEST.read_text(), re.M):

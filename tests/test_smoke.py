@@ -3,6 +3,7 @@
 
 import csv
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -109,3 +110,16 @@ def test_a_wrong_command_line_is_told_so(capsys: pytest.CaptureFixture[str]) -> 
     assert "See talksplat render --help." in capsys.readouterr().err
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("talksplat ")
+
+
+def test_an_exported_encoder_hears() -> None:
+    folder = os.environ.get("TALKSPLAT_SMOKE_ENCODER")
+    if folder is None:
+        pytest.skip("make pythons makes the encoder for it")
+    encoder = talksplat.load_encoder(folder, engine="onnxruntime")
+    sound = spoken()
+    features = encoder.encode(sound, 22050)
+    assert 74 <= len(features) <= 76 and np.ptp(features) > 0.1 and np.isfinite(features).all()
+    stream = encoder.stream(22050)
+    parts = [stream.push(sound[at : at + 777]) for at in range(0, len(sound), 777)]
+    np.testing.assert_array_equal(np.concatenate([*parts, stream.flush()]), features)

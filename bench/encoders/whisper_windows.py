@@ -15,6 +15,7 @@ Needs the packages of the extras encoders-export and whisper-base, and the recor
 """
 
 import argparse
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,23 +23,18 @@ import numpy as np
 import torch
 from transformers import WhisperFeatureExtractor
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from recordings import recordings
+
 from shared_data import shared_dir
 from talksplat.authoring.encoders.models import find_model
 from talksplat.authoring.encoders.whisper import DECADES, Front, Transformer
 from talksplat.authoring.encoders.whisper_files import NAME, find_ctranslate2
 from talksplat.authoring.encoders.whisper_parts import load_encoder
-from talksplat.authoring.voice.evaluate import read_sound
 from talksplat.encoders.folder import PRESETS, RATE_HZ, SAMPLES_PER_ROW
 
-HALF_MINUTE = 30 * RATE_HZ
 EVERY_ROWS = 32  # a multiple of every preset's chunk
-
-
-def recordings(shared: Path) -> dict[str, np.ndarray]:
-    """The first half minute of each recording of speech by name, [n] float32 of 16 kHz."""
-    folder = shared / "data" / "audio"
-    paths = [*sorted(folder.glob("ljspeech/*.flac"))[:8], *sorted(folder.glob("en_*.wav"))]
-    return {path.stem: read_sound(path)[:HALF_MINUTE] for path in paths}
 
 
 def original(encoder: torch.nn.Module, sound: np.ndarray) -> tuple[np.ndarray, torch.Tensor, float]:
