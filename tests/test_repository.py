@@ -80,10 +80,13 @@ def test_nothing_is_left_for_later(files: list[Path]) -> None:
 
 def test_oldest_versions_agree() -> None:
     """What `make pythons` installs as the oldest dependencies begins with the bounds that users are told."""
-    listed = re.search(r"^dependencies = \[(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.M | re.S)
-    assert listed
-    bounds = dict(re.findall(r'"([\w-]+)>=([\d.]+)"', listed[1]))
-    assert set(bounds) == set(re.findall(r'"([\w-]+)[^",]*"', listed[1]))
+    project = (ROOT / "pyproject.toml").read_text()
+    listed = re.search(r"^dependencies = \[(.*?)^\]", project, re.M | re.S)
+    encoders = re.search(r"^encoders = \[(.*?)\]", project, re.M)
+    assert listed and encoders
+    wanted = listed[1] + encoders[1]
+    bounds = dict(re.findall(r'"([\w-]+)>=([\d.]+)"', wanted))
+    assert set(bounds) == set(re.findall(r'"([\w-]+)[^",]*"', wanted))
     oldest: dict[str, list[tuple[int, ...]]] = {}
     for name, version in re.findall(r"^([\w-]+)==([\d.]+)", (ROOT / "tests" / "oldest.txt").read_text(), re.M):
         oldest.setdefault(name, []).append(tuple(int(part) for part in version.split(".")))
