@@ -32,7 +32,7 @@ constexpr double kSaccadeS = 0.03, kSaccadePerUnitS = 0.1, kSaccadeMostS = 0.08;
 constexpr double kEyesPerRadian = 1.4;  // eyes stay with the viewer as the head turns; weight 1 is about 0.6 rad
 
 // Head: pitch, yaw, roll in radians. Postures, most of them near the middle, at rest and in speech.
-constexpr double kPostureIdle[3] = {0.013, 0.025, 0.008}, kPostureTalk[3] = {0.038, 0.012, 0.020};
+constexpr double kPostureIdle[3] = {0.013, 0.025, 0.008}, kPostureTalk[3] = {0.035, 0.012, 0.020};
 constexpr double kMoveIdleS[2] = {0.6, 1.1}, kMoveTalkS[2] = {0.4, 0.85};
 constexpr double kHoldIdleS[2] = {1.2, 3.5}, kHoldTalkS[2] = {0.05, 0.6};
 static_assert(kHoldTalkS[0] > 2 * kStepS, "frames since the last step still need the move of before");
@@ -47,7 +47,7 @@ constexpr double kFarTurn = 0.02;  // eyes look anew as such a turn begins
 // and the brows may rise. Tracked heads are fastest 0.1 s after a syllable is loudest, and go either way.
 constexpr double kTalkS = 0.15, kStressFastS = 0.05, kStressSlowS = 0.6, kStressAbove = 0.05;
 constexpr double kAccentGapS[2] = {0.4, 0.85};
-constexpr double kNodChance = 0.85, kUpChance = 0.3, kNod[2] = {0.016, 0.044};
+constexpr double kNodChance = 0.85, kUpChance = 0.3, kNod[2] = {0.015, 0.040};
 constexpr double kNodS[3] = {0.19, 0.03, 0.37}, kNodPace[2] = {0.65, 1.1};  // small ones are quick
 constexpr double kNodYaw = 0.2, kNodRoll = 0.3;
 static_assert(2 * kAccentGapS[0] > kNodPace[1] * (kNodS[0] + kNodS[1] + kNodS[2]), "no more than two nods at a time");

@@ -68,7 +68,7 @@ void heads_nod_at_stress_alone() {
       nods += most != 0;
       upward += most < 0;
       raises += brow > 0;
-      CHECK_MESSAGE(most == 0 || (std::fabs(most) > 0.015 && std::fabs(most) < 0.045), std::to_string(most));
+      CHECK_MESSAGE(most == 0 || (std::fabs(most) > 0.0145 && std::fabs(most) < 0.0405), std::to_string(most));
       CHECK(yaw <= 0.2 * std::fabs(most) + 1e-6 && roll <= 0.3 * std::fabs(most) + 1e-6);
       CHECK(brow == 0 || (brow > 0.09 && brow < 0.27));
     }

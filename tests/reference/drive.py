@@ -210,7 +210,7 @@ class Life:
         path = Path()
         while start < len(self.talk) * STEP_S:
             talk = self.talk[int(start / STEP_S)]
-            reach = (1 - talk) * np.array([0.013, 0.025, 0.008]) + talk * np.array([0.038, 0.012, 0.020])
+            reach = (1 - talk) * np.array([0.013, 0.025, 0.008]) + talk * np.array([0.035, 0.012, 0.020])
             to = reach * np.array([random.about_zero() for _ in range(3)])
             pace, wait = random.uniform(), random.uniform()
             duration = (1 - talk) * (0.6 + 0.5 * pace) + talk * (0.4 + 0.45 * pace)
@@ -234,7 +234,7 @@ class Life:
             now = j * STEP_S
             if stressed[j] and not (j > 0 and stressed[j - 1]) and now >= earliest:
                 nods_here, size = random.uniform() < 0.85, random.uniform()
-                nod = (0.016 + 0.028 * size) * (-1 if random.uniform() < 0.3 else 1)
+                nod = (0.015 + 0.025 * size) * (-1 if random.uniform() < 0.3 else 1)
                 axis = np.array([1.0, 0.2 * random.between(-1, 1), 0.3 * random.between(-1, 1)])
                 raises_here, height = random.uniform() < 0.22, random.between(0.10, 0.26)
                 rise, hold, fall = (0.65 + 0.45 * size) * np.array([0.19, 0.03, 0.37])
