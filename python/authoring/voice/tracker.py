@@ -54,7 +54,12 @@ def track(video: Path, model: Path) -> Track:
     av: Any = importlib.import_module("av")
     names: tuple[str, ...] = ()
     rows: list[tuple[Array, Array] | None] = []
-    with landmarker, av.open(str(video)) as container:
+    try:
+        opened = av.open(str(video))
+    except (OSError, ValueError) as e:
+        landmarker.close()
+        raise ValueError(f"{video} must be a video: {e}") from e
+    with landmarker, opened as container:
         if not container.streams.video:
             raise ValueError(f"{video} must be a video; it has no pictures.")
         fps = float(container.streams.video[0].average_rate)

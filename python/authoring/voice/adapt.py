@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A voice refitted to one person: the last matrix of its first tower, from a minute or more of tracked speech.
+
+What drive makes of that tower's channels, the mouth's gate times what it says, is linear in the tower's features: so
+the rows of the matrix are ridge regressions of the tracked weights. How strong the ridge is, and whether a new row
+follows the person better than the old one, is told by parts of the recording that were left out. Least squares flattens
+what it is unsure of, so each row is drawn out again until it moves as much as the person does. Closures, rolled and
+pressed lips, tongue and voice stay as they were.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ... import _core
+from ...audio import load_audio
+from .augment import resample
+from .evaluate import with_means
+from .export import RATE_HZ, Array, read_voice, write_voice
+
+STEP_HZ = 50.0
+LEAST_SPEECH_S = 20.0
+STRENGTHS = (30.0, 100.0, 300.0)  # of the ridge, in steps of sound
+FOLDS = 5
+NO_WORSE = 0.01  # in r: of strengths that do as well the strongest is taken
+LEAST_R = 0.2  # of a tracked curve with what the voice says anyway; below, the tracker does not see this channel
+# Trackers have scales of their own, MediaPipe's of lips is small: no channel becomes livelier or fainter than this.
+GAINS = (0.5, 2.0)
+REST_PERCENTILE = 10.0
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """samples [n]: 16 kHz sound from the first frame's time on. curves: ARKit names to [frames], frame k at k / fps; a
+    pair of sides also as its mean, without the side. found [frames]: where a face was seen."""
+
+    samples: Array
+    fps: float
+    curves: Mapping[str, Array]
+    found: Array
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """By channel: gain, how much livelier it is than before; strength of the ridge, None where the old row follows the
+    person as well and was scaled alone; r_before and r_after with parts left out. speech_s: seconds that were used."""
+
+    gain: dict[str, float]
+    strength: dict[str, float | None]
+    r_before: dict[str, float]
+    r_after: dict[str, float]
+    speech_s: float
+
+
+@dataclass(frozen=True)
+class _Heard:
+    feature: Array  # [steps,width] as drive smooths them
+    gate: Array  # [steps] how far the mouth's gate is open, 0..1
+
+
+def adapt(base: str | os.PathLike[str], tracked: Tracked, out: str | os.PathLike[str], name: str) -> Adapted:
+    """Write the voice `base`, refitted to a person, to `out`, whole or not at all.
+
+    name: of the new voice. Raises VoiceInvalid for base, and ValueError where there is too little speech with a face,
+    or the curves do not follow the sound.
+    """
+    voice = _core.Voice(os.fspath(base))
+    manifest, tensors = read_voice(base)
+    heard = _hear(voice, tracked.samples)
+    times = np.arange(len(heard.gate)) / STEP_HZ
+    frame_times = np.arange(len(tracked.found)) / tracked.fps
+    seen = np.interp(times, frame_times, tracked.found.astype(float), right=0.0) > 0.99
+    used = (heard.gate > 0) & seen
+    _require_enough(used, tracked)
+    weight = tensors["tower/0/head/weight"].astype(np.float64)
+    bias = tensors["tower/0/head/bias"].astype(np.float64)
+    result = Adapted({}, {}, {}, {}, float(used.sum() / STEP_HZ))
+    for row, channel in enumerate(manifest["towers"][0]["channels"]):
+        if channel not in tracked.curves:
+            continue
+        curve = tracked.curves[channel]
+        rest = np.percentile(curve[tracked.found], REST_PERCENTILE)
+        true = np.interp(times, frame_times, curve - rest)[used]
+        _refit(result, channel, weight, bias, row, heard.feature[used], heard.gate[used], true)
+    if not result.gain:
+        raise ValueError(
+            "the tracked weights have nothing to do with the sound: no channel of theirs follows it. Is it the sound "
+            "of this video, and does the face speak?"
+        )
+    adapted = {**tensors, "tower/0/head/weight": weight, "tower/0/head/bias": bias}
+    provenance = {**manifest["provenance"], "adapted": {
+        "from": manifest["name"], "speech_s": round(result.speech_s, 2),
+        "gain": {c: round(g, 4) for c, g in result.gain.items()}, "strength": result.strength,
+        "r_left_out": {c: [round(result.r_before[c], 4), round(result.r_after[c], 4)] for c in result.gain},
+    }}  # fmt: skip
+    write_voice(out, {**manifest, "name": name, "provenance": provenance},
+                {key: value.astype(np.float16) for key, value in adapted.items()})  # fmt: skip
+    return result
+
+
+def _hear(voice: _core.Voice, samples: Array) -> _Heard:
+    speech = _core.Speech(_core.Engine(1, "cpu"), voice, RATE_HZ, 1, STEP_HZ, head=0.0, blink=0.0)
+    speech.push(np.ascontiguousarray(samples, np.float32))
+    speech.finish()
+    face = speech.read()
+    said, feature = (_smoothed(face[part].astype(np.float64)) for part in ("channel", "feature"))
+    whole = np.clip(said[:, voice.channel_names.index("jawOpen")], 0, 1)
+    jaw = face["weight"][:, voice.weight_names.index("jawOpen")]
+    return _Heard(feature, np.where(whole > 0.02, jaw / np.maximum(whole, 0.02), 0.0))
+
+
+def _smoothed(steps: Array) -> Array:
+    """What drive takes of steps j - 1, j and j + 1 for the face at step j."""
+    padded = np.concatenate([np.zeros_like(steps[:1]), steps, steps[-1:]])
+    return np.asarray(padded[:-2] / 4 + padded[1:-1] / 2 + padded[2:] / 4)
+
+
+def _require_enough(used: Array, tracked: Tracked) -> None:
+    if not tracked.found.any():
+        raise ValueError("no frame of the video has a face that the tracker sees.")
+    speech_s = used.sum() / STEP_HZ
+    if speech_s < LEAST_SPEECH_S:
+        raise ValueError(
+            f"a voice is adapted on {LEAST_SPEECH_S:g} s of speech or more; got {speech_s:.1f} s with a face, of "
+            f"{len(tracked.samples) / RATE_HZ:.1f} s of sound. Record a minute or more of steady talk."
+        )
+
+
+def _refit(
+    result: Adapted, channel: str, weight: Array, bias: Array, row: int, feature: Array, gate: Array, true: Array
+) -> None:
+    """One row of the matrix, in place, where the tracked curve follows the sound."""
+    said = gate * (feature @ weight[row] + bias[row])
+    if true.std() < 1e-4 or said.std() < 1e-6 or np.corrcoef(said, true)[0, 1] < LEAST_R:
+        return
+    gain = float(np.clip(true.std() / said.std(), *GAINS))
+    true = true * gain * said.std() / true.std()
+    fold = np.arange(len(true)) * FOLDS // len(true)
+    usual = _left_out_r(said, true, fold)
+    scores = {}
+    for strength in STRENGTHS:
+        guess = np.empty_like(true)
+        for part in range(FOLDS):
+            kept = fold != part
+            w, b = _ridge(feature[kept], gate[kept], true[kept], strength)
+            guess[~kept] = gate[~kept] * (feature[~kept] @ w + b)
+        scores[strength] = _left_out_r(guess, true, fold)
+    best = max(strength for strength in STRENGTHS if scores[strength] > max(scores.values()) - NO_WORSE)
+    better = scores[best] > usual
+    w, b = _ridge(feature, gate, true, best) if better else (weight[row], bias[row])
+    # Drawn out about its middle, which is the person's, where the gate is open.
+    open_gate = gate > 0.99
+    raw, wanted = feature[open_gate] @ w + b, true[open_gate]
+    share = wanted.std() / max(raw.std(), 1e-9)
+    weight[row], bias[row] = share * w, wanted.mean() + share * (b - raw.mean())
+    result.gain[channel], result.strength[channel] = gain, best if better else None
+    result.r_before[channel], result.r_after[channel] = usual, scores[best] if better else usual
+
+
+def _left_out_r(guess: Array, true: Array, fold: Array) -> float:
+    """The mean over parts, so that none counts for its level."""
+    with np.errstate(invalid="ignore"):  # a part in which nothing moves counts as 0
+        r = [np.corrcoef(guess[fold == part], true[fold == part])[0, 1] for part in range(FOLDS)]
+    return float(np.mean(np.nan_to_num(r)))
+
+
+def _ridge(feature: Array, gate: Array, true: Array, strength: float) -> tuple[Array, float]:
+    """w, b with the least |gate (feature w + b) - true|² + strength · |spread w|², spread the features' own."""
+    mean, spread = feature.mean(0), np.maximum(feature.std(0), 1e-6)
+    x = gate[:, None] * np.column_stack([(feature - mean) / spread, np.ones(len(feature))])
+    ridge = strength * np.diag([*np.ones(len(mean)), 0.0])
+    found = np.linalg.solve(x.T @ x + ridge, x.T @ true)
+    w = found[:-1] / spread
+    return w, float(found[-1] - mean @ w)
+
+
+def sound_of(path: Path) -> Array:
+    """[n] float32, 16 kHz: the mean of a sound's channels, or of a video's, from its first picture on.
+
+    Raises AudioInvalid.
+    """
+    samples, rate_hz = load_audio(path)
+    mono = samples if samples.ndim == 1 else samples.mean(axis=1)
+    return mono if rate_hz == RATE_HZ else resample(mono, rate_hz, RATE_HZ)
+
+
+def read_tracked(csv_path: Path, samples: Array) -> Tracked:
+    """A tracker's CSV: time_s or frame rows at a constant rate, and columns named as ARKit's weights.
+
+    Raises ValueError if it has no times that go up, no jawOpen, or values that are no numbers.
+    """
+    with csv_path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    if len(rows) < 2 or "time_s" not in rows[0] or "jawOpen" not in rows[0]:
+        raise ValueError(
+            f"{csv_path} must have columns time_s and jawOpen, and two rows or more; got {len(rows)} rows."
+        )
+    columns: dict[str, Array] = {}
+    for column in rows[0]:
+        try:
+            columns[column] = np.array([float(row[column] or "nan") for row in rows])
+        except (TypeError, ValueError) as e:
+            raise ValueError(f"{csv_path}: column {column} must be numbers; got {e}.") from e
+    steps = np.diff(columns["time_s"])
+    step = float(np.median(steps))
+    if not (step > 0 and np.abs(steps - step).max() < 0.5 * step):
+        raise ValueError(f"{csv_path}: time_s must go up by one step from row to row; its steps are {steps.min():g} to "
+                         f"{steps.max():g} s.")  # fmt: skip
+    found = np.isfinite(columns["jawOpen"])
+    filled = {name: np.where(np.isfinite(curve), curve, 0.0) for name, curve in columns.items()}
+    return Tracked(samples, 1 / step, with_means(filled), found)
+
+
+def track_video(video: Path, model: Path, samples: Array) -> Tracked:
+    """The same of a video, by MediaPipe. Raises ValueError as tracker.track() does."""
+    from .tracker import track
+
+    seen = track(video, model)
+    return Tracked(samples, seen.fps, with_means(dict(zip(seen.names, seen.weight.T, strict=True))), seen.found)
