@@ -26,7 +26,7 @@ from .export import RATE_HZ, Array, read_voice, write_voice
 
 STEP_HZ = 50.0
 LEAST_SPEECH_S = 20.0
-STRENGTHS = (30.0, 100.0, 300.0)  # of the ridge, in steps of sound
+STRENGTHS = (15.0, 50.0, 150.0)  # of the ridge, in frames
 FOLDS = 5
 NO_WORSE = 0.01  # in r: of strengths that do as well the strongest is taken
 LEAST_R = 0.2  # of a tracked curve with what the voice says anyway; below, the tracker does not see this channel
@@ -60,8 +60,10 @@ class Adapted:
 
 @dataclass(frozen=True)
 class _Heard:
-    feature: Array  # [steps,width] as drive smooths them
-    gate: Array  # [steps] how far the mouth's gate is open, 0..1
+    """At the tracked frames."""
+
+    feature: Array  # [frames,width] as drive smooths them
+    gate: Array  # [frames] how far the mouth's gate is open, 0..1
 
 
 def adapt(base: str | os.PathLike[str], tracked: Tracked, out: str | os.PathLike[str], name: str) -> Adapted:
@@ -72,22 +74,21 @@ def adapt(base: str | os.PathLike[str], tracked: Tracked, out: str | os.PathLike
     """
     voice = _core.Voice(os.fspath(base))
     manifest, tensors = read_voice(base)
-    heard = _hear(voice, tracked.samples)
-    times = np.arange(len(heard.gate)) / STEP_HZ
-    frame_times = np.arange(len(tracked.found)) / tracked.fps
-    seen = np.interp(times, frame_times, tracked.found.astype(float), right=0.0) > 0.99
-    used = (heard.gate > 0) & seen
-    _require_enough(used, tracked)
+    heard = _hear(voice, tracked)
+    found = tracked.found[: len(heard.gate)]
+    used = np.flatnonzero((heard.gate > 0) & found)
+    _require_enough(len(used) / tracked.fps, tracked)
+    silent = found & (heard.gate == 0)
+    resting = silent if silent.sum() >= tracked.fps else found
     weight = tensors["tower/0/head/weight"].astype(np.float64)
     bias = tensors["tower/0/head/bias"].astype(np.float64)
-    result = Adapted({}, {}, {}, {}, float(used.sum() / STEP_HZ))
+    result = Adapted({}, {}, {}, {}, len(used) / tracked.fps)
     for row, channel in enumerate(manifest["towers"][0]["channels"]):
         if channel not in tracked.curves:
             continue
-        curve = tracked.curves[channel]
-        rest = np.percentile(curve[tracked.found], REST_PERCENTILE)
-        true = np.interp(times, frame_times, curve - rest)[used]
-        _refit(result, channel, weight, bias, row, heard.feature[used], heard.gate[used], true)
+        curve = tracked.curves[channel][: len(found)]
+        rest = np.percentile(curve[resting], REST_PERCENTILE)
+        _refit(result, channel, weight, bias, row, heard.feature[used], heard.gate[used], (curve - rest)[used])
     if not result.gain:
         raise ValueError(
             "the tracked weights have nothing to do with the sound: no channel of theirs follows it. Is it the sound "
@@ -104,27 +105,37 @@ def adapt(base: str | os.PathLike[str], tracked: Tracked, out: str | os.PathLike
     return result
 
 
-def _hear(voice: _core.Voice, samples: Array) -> _Heard:
-    speech = _core.Speech(_core.Engine(1, "cpu"), voice, RATE_HZ, 1, STEP_HZ, head=0.0, blink=0.0)
-    speech.push(np.ascontiguousarray(samples, np.float32))
-    speech.finish()
-    face = speech.read()
-    said, feature = (_smoothed(face[part].astype(np.float64)) for part in ("channel", "feature"))
+def _hear(voice: _core.Voice, tracked: Tracked) -> _Heard:
+    if not _core.MIN_FPS <= tracked.fps <= _core.MAX_FPS:
+        raise ValueError(f"a face is tracked at {_core.MIN_FPS:g} to {_core.MAX_FPS:g} fps; got {tracked.fps:g}.")
+    steps, frames = (_faces(voice, tracked.samples, fps) for fps in (STEP_HZ, tracked.fps))
+    n = min(len(frames["voice"]), len(tracked.found))
+    at = np.arange(n) * STEP_HZ / tracked.fps
+    said, feature = (_smoothed(steps[part].astype(np.float64), at) for part in ("channel", "feature"))
     whole = np.clip(said[:, voice.channel_names.index("jawOpen")], 0, 1)
-    jaw = face["weight"][:, voice.weight_names.index("jawOpen")]
+    jaw = frames["weight"][:n, voice.weight_names.index("jawOpen")]
     return _Heard(feature, np.where(whole > 0.02, jaw / np.maximum(whole, 0.02), 0.0))
 
 
-def _smoothed(steps: Array) -> Array:
-    """What drive takes of steps j - 1, j and j + 1 for the face at step j."""
-    padded = np.concatenate([np.zeros_like(steps[:1]), steps, steps[-1:]])
-    return np.asarray(padded[:-2] / 4 + padded[1:-1] / 2 + padded[2:] / 4)
+def _faces(voice: _core.Voice, samples: Array, fps: float) -> dict[str, Array]:
+    speech = _core.Speech(_core.Engine(1, "cpu"), voice, RATE_HZ, 1, fps, head=0.0, blink=0.0)
+    speech.push(np.ascontiguousarray(samples, np.float32))
+    speech.finish()
+    return dict(speech.read())
 
 
-def _require_enough(used: Array, tracked: Tracked) -> None:
+def _smoothed(steps: Array, at: Array) -> Array:
+    """What drive takes of steps j - 1, j and j + 1 for a face a share of the way from j to j + 1 (drive_lips.cc)."""
+    padded = np.concatenate([np.zeros_like(steps[:1]), steps, steps[-1:], steps[-1:]])
+    j = at.astype(int)
+    share = (at - j)[:, None]
+    before, here, after = padded[j], padded[j + 1], padded[j + 2]
+    return np.asarray((1 - share) / 4 * before + (1 - share) / 2 * here + (1 + 3 * share) / 4 * after)
+
+
+def _require_enough(speech_s: float, tracked: Tracked) -> None:
     if not tracked.found.any():
         raise ValueError("no frame of the video has a face that the tracker sees.")
-    speech_s = used.sum() / STEP_HZ
     if speech_s < LEAST_SPEECH_S:
         raise ValueError(
             f"a voice is adapted on {LEAST_SPEECH_S:g} s of speech or more; got {speech_s:.1f} s with a face, of "
@@ -136,7 +147,7 @@ def _refit(
     result: Adapted, channel: str, weight: Array, bias: Array, row: int, feature: Array, gate: Array, true: Array
 ) -> None:
     """One row of the matrix, in place, where the tracked curve follows the sound."""
-    said = gate * (feature @ weight[row] + bias[row])
+    said = gate * np.clip(feature @ weight[row] + bias[row], 0, 1)
     if true.std() < 1e-4 or said.std() < 1e-6 or np.corrcoef(said, true)[0, 1] < LEAST_R:
         return
     gain = float(np.clip(true.std() / said.std(), *GAINS))
@@ -214,7 +225,8 @@ def read_tracked(csv_path: Path, samples: Array) -> Tracked:
                          f"{steps.max():g} s.")  # fmt: skip
     found = np.isfinite(columns["jawOpen"])
     filled = {name: np.where(np.isfinite(curve), curve, 0.0) for name, curve in columns.items()}
-    return Tracked(samples, 1 / step, with_means(filled), found)
+    # A whole number where it is meant to be: drive smooths frames that coincide with its steps more than others.
+    return Tracked(samples, round(1 / float(steps.mean()), 3), with_means(filled), found)
 
 
 def track_video(video: Path, model: Path, samples: Array) -> Tracked:
