@@ -56,9 +56,10 @@ constexpr double kOuterBrow = 0.6;  // of the inner brow
 
 }  // namespace
 
-Life::Life(uint64_t seed, double head, double blink)
+Life::Life(uint64_t seed, double head, double blink, const Manner& manner)
     : head_(head),
       blink_(blink),
+      manner_(manner),
       blink_random_(seed, kBlinkStream),
       gaze_random_(seed, kGazeStream),
       head_random_(seed, kHeadStream),
@@ -204,6 +205,7 @@ void Life::at(double time_s, double share, Face* face) const {
     pose[1] += nod.yaw * pitch;
     pose[2] += nod.roll * pitch;
   }
+  for (int axis = 0; axis < 3; ++axis) pose[axis] *= manner_.share[axis];
   attitude_.attend(time_s, share, pose);
   const double moves = head_ * attitude_.head(share);
   for (double& angle : pose) angle *= moves;

@@ -19,7 +19,7 @@ namespace ts {
 class Life {
  public:
   // Amounts as in ts_speech_params: of head motion and breath, of blinks.
-  Life(uint64_t seed, double head, double blink);
+  Life(uint64_t seed, double head, double blink, const Manner& manner = {});
   // From the next step on; nothing jumps.
   void set(const Presence& presence) { attitude_.set(presence); }
   // Step j: how far speech has opened the mouth's gate, the jaw that the voice says, both 0..1, and whether a phrase
@@ -42,6 +42,7 @@ class Life {
   void plan_accent(double now, double open, double jaw);
 
   double head_, blink_;
+  Manner manner_;
   Random blink_random_, gaze_random_, head_random_, accent_random_;
   int64_t steps_ = 0;
   Bump blinking_{}, raising_{};  // of lids and brows

@@ -16,7 +16,7 @@ from talksplat import _core
 from talksplat._assets import VOICE
 from talksplat.arkit import ARKIT_NAMES
 from talksplat.authoring.voice import adapt as fit
-from talksplat.authoring.voice import tracker
+from talksplat.authoring.voice import heads, tracker
 from talksplat.authoring.voice.export import read_voice, write_voice
 from talksplat.cli import main
 
@@ -80,6 +80,22 @@ def test_a_person_with_a_manner_is_followed(tmp_path: Path, samples: np.ndarray)
     adapted = weights(out, samples)[:, JAW]
     assert np.corrcoef(true, adapted)[0, 1] > 0.95
     assert adapted.std() == pytest.approx(true.std(), rel=0.15)
+
+
+def test_the_head_is_the_person_s(tmp_path: Path, samples: np.ndarray) -> None:
+    """Of a person whose head goes as the voice's, but half as far down, and twice as far to the side."""
+    voice = _core.Voice(str(VOICE))
+    curves = {"jawOpen": weights(VOICE, samples)[:, JAW]}
+    own = heads.head_of(voice, samples, FPS, 0) * [0.5, 2.0, 1.0]
+    seen = fit.Tracked(samples, FPS, curves, np.ones(len(own), bool), own)
+    out = tmp_path / "me.voice"
+    done = fit.adapt(VOICE, seen, out, "me")
+    assert done.head == pytest.approx((0.5, 2.0, 1.0), rel=0.35)  # seeds differ
+    assert read_voice(out)[0]["head"] == pytest.approx(done.head, abs=1e-3)
+    turned = [np.abs(heads.head_of(_core.Voice(str(path)), samples, FPS, 1)).max(axis=0) for path in (VOICE, out)]
+    assert turned[1] / turned[0] == pytest.approx(done.head, rel=0.01)
+    fit.adapt(VOICE, person(samples, curves), out, "me")
+    assert "head" not in read_voice(out)[0]
 
 
 def test_the_file_tells_where_it_is_from(tmp_path: Path, samples: np.ndarray) -> None:

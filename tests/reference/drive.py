@@ -6,7 +6,7 @@ Whole-utterance: every step is known, and the events of a face's life are listed
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,13 +52,16 @@ def drive_ref(
     head: float = 1,
     blink: float = 1,
     presences: Mapping[int, Presence] | None = None,
+    manner: Sequence[float] = (1.0, 1.0, 1.0),
 ) -> Faces:
-    """channel [n,13] in CHANNELS order, step j at j / 50 s; presences: what is set before which step."""
+    """channel [n,13] in CHANNELS order, step j at j / 50 s; presences: what is set before which step; manner: the
+    voice's shares of the usual pitch, yaw and roll.
+    """
     steps = np.asarray(channel, np.float64)
     steps = np.clip(np.where(np.isfinite(steps), steps, 0.0), 0.0, 1.0)
     gate = voice_gate(steps[:, CHANNELS.index("voice")])
     attitude = Attitude(gate.open, seed, presences or {})
-    life = Life(gate, steps[:, CHANNELS.index("jawOpen")], seed, head, blink, attitude)
+    life = Life(gate, steps[:, CHANNELS.index("jawOpen")], seed, head, blink, attitude, np.array(manner))
     breath = Breath(seed)
     faces = []
     for k in range(frame_count(len(steps), fps)):
@@ -141,8 +144,10 @@ def seal_at(closure: np.ndarray, position: float, half_frame: float) -> float:
 class Life:
     """Every blink, glance, turn, nod and brow of the utterance."""
 
-    def __init__(self, gate: Gate, jaw: np.ndarray, seed: int, head: float, blink: float, attitude: Attitude) -> None:
-        self.head, self.blink, self.attitude = head, blink, attitude
+    def __init__(
+        self, gate: Gate, jaw: np.ndarray, seed: int, head: float, blink: float, attitude: Attitude, manner: np.ndarray
+    ) -> None:
+        self.head, self.blink, self.attitude, self.manner = head, blink, attitude, manner
         self.talk = low_pass(low_pass(gate.open, 0.15), 0.15)
         self.blinks = self.list_blinks(Random(seed, 1), gate.phrase_ends)
         random = Random(seed, 3)
@@ -254,7 +259,7 @@ class Life:
             pose[axis] += stir * talk * (0.6 * wave[2] + 0.4 * wave[3])
         for nod, axis_of_nod in self.nods:
             pose += nod.at(time) * axis_of_nod
-        pose += self.attitude.attend(time, position)
+        pose = self.manner * pose + self.attitude.attend(time, position)
         return self.head * between(self.attitude.head, position, 1.0) * pose + self.attitude.turn(position)
 
     def brows_at(self, time: float) -> dict[str, float]:

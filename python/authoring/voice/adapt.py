@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A voice refitted to one person: the last matrix of its first tower, from a minute or more of tracked speech.
+"""A voice refitted to one person, from a minute or more of tracked speech: the last matrix of its first tower, and how
+far the head moves.
 
 What drive makes of that tower's channels, the mouth's gate times what it says, is linear in the tower's features: so
 the rows of the matrix are ridge regressions of the tracked weights. How strong the ridge is, and whether a new row
@@ -20,9 +21,10 @@ import numpy as np
 
 from ... import _core
 from ...audio import load_audio
+from . import heads
 from .augment import resample
 from .evaluate import with_means
-from .export import RATE_HZ, Array, read_voice, write_voice
+from .export import MOST_MANNER, RATE_HZ, Array, Manifest, read_voice, write_voice
 
 STEP_HZ = 50.0
 LEAST_SPEECH_S = 20.0
@@ -33,6 +35,8 @@ LEAST_R = 0.2  # of a tracked curve with what the voice says anyway; below, the 
 # Trackers have scales of their own, MediaPipe's of lips is small: no channel becomes livelier or fainter than this.
 GAINS = (0.5, 2.0)
 REST_PERCENTILE = 10.0
+HEAD_WINDOW_S, HEAD_SEEDS = 3.0, 4
+HEAD_SHARES = (0.3, 2.5)
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Tracked:
     fps: float
     curves: Mapping[str, Array]
     found: Array
+    head_deg: Array | None = None  # [frames,3] pitch, yaw and roll about a mean pose, where the tracker tells
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class Adapted:
     """By channel: gain, how much livelier it is than before; strength of the ridge, None where the old row follows the
     person as well and was scaled alone; r_before and r_after with parts left out. speech_s: seconds that were used."""
 
+    head: tuple[float, float, float] | None  # shares of the usual pitch, yaw and roll, where they were tracked
     gain: dict[str, float]
     strength: dict[str, float | None]
     r_before: dict[str, float]
@@ -82,7 +88,7 @@ def adapt(base: str | os.PathLike[str], tracked: Tracked, out: str | os.PathLike
     resting = silent if silent.sum() >= tracked.fps else found
     weight = tensors["tower/0/head/weight"].astype(np.float64)
     bias = tensors["tower/0/head/bias"].astype(np.float64)
-    result = Adapted({}, {}, {}, {}, len(used) / tracked.fps)
+    result = Adapted(_manner(voice, tracked), {}, {}, {}, {}, len(used) / tracked.fps)
     for row, channel in enumerate(manifest["towers"][0]["channels"]):
         if channel not in tracked.curves:
             continue
@@ -100,9 +106,32 @@ def adapt(base: str | os.PathLike[str], tracked: Tracked, out: str | os.PathLike
         "gain": {c: round(g, 4) for c, g in result.gain.items()}, "strength": result.strength,
         "r_left_out": {c: [round(result.r_before[c], 4), round(result.r_after[c], 4)] for c in result.gain},
     }}  # fmt: skip
-    write_voice(out, {**manifest, "name": name, "provenance": provenance},
+    changed: Manifest = {**manifest, "name": name, "provenance": provenance}
+    if result.head is not None:
+        usual = manifest.get("head", [1.0, 1.0, 1.0])
+        changed["head"] = [round(min(a * b, MOST_MANNER), 3) for a, b in zip(usual, result.head, strict=True)]
+    write_voice(out, changed,
                 {key: value.astype(np.float16) for key, value in adapted.items()})  # fmt: skip
     return result
+
+
+def _manner(voice: _core.Voice, tracked: Tracked) -> tuple[float, float, float] | None:
+    """How far the head turns in three seconds with a face, beside what the voice makes of the same sound."""
+    if tracked.head_deg is None:
+        return None
+    length = round(HEAD_WINDOW_S * tracked.fps)
+    said = [heads.head_of(voice, tracked.samples, tracked.fps, seed) for seed in range(HEAD_SEEDS)]
+    n = min(len(tracked.found), *(len(motion) for motion in said))
+    firsts = [first for first in range(0, n - length + 1, length) if tracked.found[first : first + length].all()]
+    if not firsts:
+        return None
+
+    def usual(motion: Array) -> Array:
+        return np.asarray(np.median([np.ptp(motion[first : first + length], axis=0) for first in firsts], axis=0))
+
+    share = usual(tracked.head_deg) / np.maximum(np.mean([usual(motion) for motion in said], axis=0), 1e-6)
+    pitch, yaw, roll = np.clip(share, *HEAD_SHARES)
+    return float(pitch), float(yaw), float(roll)
 
 
 def _hear(voice: _core.Voice, tracked: Tracked) -> _Heard:
@@ -202,7 +231,8 @@ def sound_of(path: Path) -> Array:
 
 
 def read_tracked(csv_path: Path, samples: Array) -> Tracked:
-    """A tracker's CSV: time_s or frame rows at a constant rate, and columns named as ARKit's weights.
+    """A tracker's CSV: time_s at a constant rate, columns named as ARKit's weights, and, where every row has a face,
+    m00 to m33 for its transform.
 
     Raises ValueError if it has no times that go up, no jawOpen, or values that are no numbers.
     """
@@ -226,7 +256,8 @@ def read_tracked(csv_path: Path, samples: Array) -> Tracked:
     found = np.isfinite(columns["jawOpen"])
     filled = {name: np.where(np.isfinite(curve), curve, 0.0) for name, curve in columns.items()}
     # A whole number where it is meant to be: drive smooths frames that coincide with its steps more than others.
-    return Tracked(samples, round(1 / float(steps.mean()), 3), with_means(filled), found)
+    head_deg = heads.read_track(csv_path) if found.all() and set(heads.MATRIX) <= columns.keys() else None
+    return Tracked(samples, round(1 / float(steps.mean()), 3), with_means(filled), found, head_deg)
 
 
 def track_video(video: Path, model: Path, samples: Array) -> Tracked:
@@ -234,4 +265,8 @@ def track_video(video: Path, model: Path, samples: Array) -> Tracked:
     from .tracker import track
 
     seen = track(video, model)
-    return Tracked(samples, seen.fps, with_means(dict(zip(seen.names, seen.weight.T, strict=True))), seen.found)
+    head_deg = np.zeros((len(seen.found), 3))
+    if seen.found.any():
+        head_deg[seen.found] = heads.angles_of(seen.matrix[seen.found])
+    curves = with_means(dict(zip(seen.names, seen.weight.T, strict=True)))
+    return Tracked(samples, seen.fps, curves, seen.found, head_deg)

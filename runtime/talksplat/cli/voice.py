@@ -41,7 +41,10 @@ def adapt(
     json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No remarks.")] = False,
 ) -> None:
-    """Refit a voice to how one person moves jaw and lips. Tracking a video needs pip install 'talksplat[adapt]'."""
+    """Refit a voice to how one person moves jaw, lips and head.
+
+    Tracking a video needs pip install 'talksplat[adapt]'.
+    """
     from .._assets import VOICE
     from .._files import require_place
     from ..authoring.voice import adapt as fit
@@ -65,7 +68,7 @@ def adapt(
     if json:
         print(text.dumps({
             "output": str(output), "speech_s": done.speech_s, "gain": done.gain, "strength": done.strength,
-            "r_before": done.r_before, "r_after": done.r_after,
+            "r_before": done.r_before, "r_after": done.r_after, "head": done.head,
         }))  # fmt: skip
     elif not quiet:
         for channel, gain in done.gain.items():
@@ -73,4 +76,6 @@ def adapt(
                 f"{channel}: {gain:.2f} times as lively; r with what the tracker saw {done.r_before[channel]:.2f} -> "
                 f"{done.r_after[channel]:.2f}"
             )
+        if done.head is not None:
+            note("head: {:.2f} times the usual pitch, {:.2f} yaw, {:.2f} roll".format(*done.head))
         note(f"{output}: from {done.speech_s:.0f} s of speech")
