@@ -21,7 +21,7 @@ Status Voice::load(const char* path, Voice& voice) {
   Voice result;
   result.model = std::make_shared<EncodeModel>(file.mel, file.towers);
   result.manifest = std::move(file.manifest);
-  result.look_ahead_steps = file.look_ahead_steps;
+  result.look_ahead_steps = file.look_ahead_steps, result.manner = file.manner;
   result.n_parameters = file.n_parameters, result.file_bytes = file.file_bytes;
   result.channel_names = std::move(file.channel_names);
   for (int c = 0; c < kVoiceChannels; ++c) {
@@ -32,6 +32,11 @@ Status Voice::load(const char* path, Voice& voice) {
   return {};
 }
 
+DriveParams Speech::of_voice(DriveParams params, const Voice& voice) {
+  params.manner = voice.manner;
+  return params;
+}
+
 Speech::Speech(std::shared_ptr<const Voice> voice, const SpeechParams& params, std::shared_ptr<Backend> backend)
     : backend_(std::move(backend)),
       voice_(std::move(voice)),
@@ -40,7 +45,7 @@ Speech::Speech(std::shared_ptr<const Voice> voice, const SpeechParams& params, s
       n_features_(voice_->model->n_features),
       listen_(params.rate_hz, params.channels),
       encode_(voice_->model, backend_->make_encode_stream(voice_->model)),
-      drive_(params.drive, params.with_life) {
+      drive_(of_voice(params.drive, *voice_), params.with_life) {
   for (std::vector<float>& said : said_) said.assign(static_cast<size_t>(n_channels_ + n_features_), 0.0f);
   past_.assign(static_cast<size_t>(FeatureWindows::kMaxBefore * n_features_), 0.0f);
 }

@@ -19,6 +19,7 @@ namespace ts {
 struct Voice {
   std::string manifest;
   int look_ahead_steps = 0;
+  Manner manner;
   std::vector<std::string> channel_names;
   int drive_channel[kVoiceChannels];  // where each channel that drive reads is among them
   uint64_t n_parameters = 0, file_bytes = 0;
@@ -80,6 +81,7 @@ class Speech final : public MotionSource {
   }
 
  private:
+  static DriveParams of_voice(DriveParams params, const Voice& voice);
   template <class After>
   Status take(SampleFormat format, const void* samples, int64_t n, const After& after);
   void step(const float* channel, const float* feature);

@@ -19,6 +19,7 @@ using manifest::Node;
 
 constexpr int64_t kFormat = 1;
 constexpr int kMaxTowers = 4, kMaxLayers = 8, kMaxChannels = 256;
+constexpr double kMostManner = 3;  // of head motion, times the usual
 
 // ---- manifest ----
 
@@ -121,6 +122,12 @@ Status read_manifest(const std::string& text, VoiceFile& voice) {
   TS_RETURN_IF_ERROR(root.at("provenance").require(provenance && provenance->object(), "be an object"));
   TS_RETURN_IF_ERROR(root.at("look_ahead_steps").integer(0, 3, voice.look_ahead_steps));
   TS_RETURN_IF_ERROR(read_mel(root, voice.mel));
+  if (const Node head = root.at("head"); !head.absent()) {
+    size_t axes = 0;
+    TS_RETURN_IF_ERROR(head.list(3, axes));
+    for (size_t i = 0; i < axes; ++i)
+      TS_RETURN_IF_ERROR(read_number(head.at(i), 0, kMostManner, voice.manner.share[i]));
+  }
   const Node towers = root.at("towers");
   size_t count = 0;
   TS_RETURN_IF_ERROR(towers.list(-1, count));

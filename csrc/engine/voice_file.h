@@ -10,6 +10,7 @@
 
 #include "core/status.h"
 #include "ops/encode.h"
+#include "ops/face.h"
 
 namespace ts {
 
@@ -17,6 +18,7 @@ struct VoiceFile {
   std::string manifest;  // the JSON text
   std::string name;
   int look_ahead_steps = 0;  // that the network was trained with
+  Manner manner;             // optional; the usual one where the file has none
   MelParams mel;
   std::vector<TowerWeights> towers;
   std::vector<std::string> channel_names;  // over all towers; each of drive's once, others may follow

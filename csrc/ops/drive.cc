@@ -8,7 +8,7 @@ Drive::Drive(const DriveParams& params, bool with_life)
     : params_(params),
       with_life_(with_life),
       lips_(params),
-      life_(params.seed, static_cast<double>(params.head), static_cast<double>(params.blink)) {}
+      life_(params.seed, static_cast<double>(params.head), static_cast<double>(params.blink), params.manner) {}
 
 void Drive::reset() { *this = Drive(params_, with_life_); }
 

@@ -31,26 +31,35 @@ constexpr double kAwayHoldS[2] = {0.4, 1.0};
 constexpr double kSaccadeS = 0.03, kSaccadePerUnitS = 0.1, kSaccadeMostS = 0.08;
 constexpr double kEyesPerRadian = 1.4;  // eyes stay with the viewer as the head turns; weight 1 is about 0.6 rad
 
-// Head: pitch, yaw, roll in radians. Posture + sway + nod stay within 0.06.
-constexpr double kPosture[3] = {0.018, 0.050, 0.018}, kPostureIdle = 0.45;
-constexpr double kPostureMoveS[2] = {0.6, 1.1};
-constexpr double kPostureHoldIdleS[2] = {1.2, 3.5}, kPostureHoldTalkS[2] = {0.4, 1.8};
+// Head: pitch, yaw, roll in radians. Postures, most of them near the middle, at rest and in speech.
+constexpr double kPostureIdle[3] = {0.013, 0.025, 0.008}, kPostureTalk[3] = {0.035, 0.012, 0.020};
+constexpr double kMoveIdleS[2] = {0.6, 1.1}, kMoveTalkS[2] = {0.4, 0.85};
+constexpr double kHoldIdleS[2] = {1.2, 3.5}, kHoldTalkS[2] = {0.05, 0.6};
+static_assert(kHoldTalkS[0] > 2 * kStepS, "frames since the last step still need the move of before");
 constexpr double kPostureFirstS[2] = {0.3, 1.0};
-constexpr double kSway[3] = {0.004, 0.008, 0.003}, kSwayShare[2] = {0.65, 0.35}, kSwayIdle = 0.6;
-constexpr double kSwayHz[2][2] = {{0.12, 0.22}, {0.27, 0.45}};  // the lower one is about the rate of breath
+// Four waves: the two slow ones are always there, the lower of them at about the rate of breath, the others in speech.
+constexpr double kWaveHz[4][2] = {{0.12, 0.22}, {0.27, 0.45}, {0.55, 0.85}, {1.0, 1.5}};
+constexpr double kSway[3] = {0.004, 0.006, 0.003}, kSwayShare[2] = {0.65, 0.35}, kSwayIdle = 0.6;
+constexpr double kStir[3] = {0.009, 0.004, 0.0045}, kStirShare[2] = {0.6, 0.4};
+constexpr double kFarTurn = 0.02;  // eyes look anew as such a turn begins
 
-// Accents: where the jaw opens suddenly more than it has of late, the head nods a little and the brows may rise.
-constexpr double kTalkS = 0.25, kStressFastS = 0.06, kStressSlowS = 1.0, kStressAbove = 0.08;
-constexpr double kAccentGapS[2] = {0.9, 2.0};  // longer than either movement
-constexpr double kNodChance = 0.7, kNod[2] = {0.008, 0.022}, kNodS[3] = {0.13, 0.02, 0.32};
-constexpr double kRaiseChance = 0.35, kRaise[2] = {0.12, 0.30}, kRaiseS[3] = {0.18, 0.12, 0.45};
+// Accents: where the jaw opens suddenly more than it has of late, the head nods, now and then upwards, a little aslant,
+// and the brows may rise. Tracked heads are fastest 0.1 s after a syllable is loudest, and go either way.
+constexpr double kTalkS = 0.15, kStressFastS = 0.05, kStressSlowS = 0.6, kStressAbove = 0.05;
+constexpr double kAccentGapS[2] = {0.4, 0.85};
+constexpr double kNodChance = 0.85, kUpChance = 0.3, kNod[2] = {0.015, 0.040};
+constexpr double kNodS[3] = {0.19, 0.03, 0.37}, kNodPace[2] = {0.65, 1.1};  // small ones are quick
+constexpr double kNodYaw = 0.2, kNodRoll = 0.3;
+static_assert(2 * kAccentGapS[0] > kNodPace[1] * (kNodS[0] + kNodS[1] + kNodS[2]), "no more than two nods at a time");
+constexpr double kRaiseChance = 0.22, kRaise[2] = {0.10, 0.26}, kRaiseS[3] = {0.20, 0.12, 0.45};
 constexpr double kOuterBrow = 0.6;  // of the inner brow
 
 }  // namespace
 
-Life::Life(uint64_t seed, double head, double blink)
+Life::Life(uint64_t seed, double head, double blink, const Manner& manner)
     : head_(head),
       blink_(blink),
+      manner_(manner),
       blink_random_(seed, kBlinkStream),
       gaze_random_(seed, kGazeStream),
       head_random_(seed, kHeadStream),
@@ -61,9 +70,9 @@ Life::Life(uint64_t seed, double head, double blink)
   next_blink_ = blink_random_.between(kBlinkFirstS[0], kBlinkFirstS[1]);
   next_gaze_ = gaze_random_.between(kGlanceHoldS[0], kGlanceHoldS[1]);
   next_posture_ = head_random_.between(kPostureFirstS[0], kPostureFirstS[1]);
-  for (double (&hz)[2] : sway_hz_) {
-    for (int i = 0; i < 2; ++i) {
-      hz[i] = head_random_.between(kSwayHz[i][0], kSwayHz[i][1]);
+  for (double (&hz)[4] : wave_hz_) {
+    for (int i = 0; i < 4; ++i) {
+      hz[i] = head_random_.between(kWaveHz[i][0], kWaveHz[i][1]);
       if (head_random_.uniform() < 0.5) hz[i] = -hz[i];
     }
   }
@@ -78,8 +87,8 @@ void Life::step(double open, double jaw, bool phrase_ends) {
   const bool turns = attitude_.step(now, open);
   pace_blinks(now);
   plan_blink(now, phrase_ends);
-  plan_gaze(now, turns);
-  plan_head(now);
+  const bool far = plan_head(now);
+  plan_gaze(now, turns || far);
   plan_accent(now, open, jaw);
   ++steps_;
 }
@@ -110,7 +119,8 @@ void Life::plan_blink(double now, bool phrase_ends) {
   double_next_ = twice;
 }
 
-// turns: told to look somewhere else. A saccade that has begun ends first; frames since the last step still need it.
+// turns: told to look somewhere else, or the head turns. A saccade that has begun ends first; frames since the last
+// step still need it.
 void Life::plan_gaze(double now, bool turns) {
   if (turns) next_gaze_ = now;
   if (next_gaze_ >= now + kStepS || now - kStepS < gaze_.start + gaze_.duration) return;
@@ -137,19 +147,22 @@ void Life::plan_gaze(double now, bool turns) {
   away_ = away;
 }
 
-void Life::plan_head(double now) {
-  if (next_posture_ >= now + kStepS) return;
+bool Life::plan_head(double now) {
+  if (next_posture_ >= now + kStepS) return false;
+  const double talk = talk_[1];
   Move move{next_posture_, 0, {}, {}};
   for (int axis = 0; axis < 3; ++axis) {
     move.from[axis] = posture_.to[axis];
-    move.to[axis] = kPosture[axis] * lerp(kPostureIdle, 1, talk_[1]) * head_random_.between(-1, 1);
+    move.to[axis] = lerp(kPostureIdle[axis], kPostureTalk[axis], talk) * head_random_.about_zero();
   }
-  move.duration = head_random_.between(kPostureMoveS[0], kPostureMoveS[1]);
-  const double wait = head_random_.uniform();
-  const double idle = lerp(kPostureHoldIdleS[0], kPostureHoldIdleS[1], wait);
-  const double talking = lerp(kPostureHoldTalkS[0], kPostureHoldTalkS[1], wait);
-  next_posture_ += move.duration + lerp(idle, talking, talk_[1]);
+  const double pace = head_random_.uniform(), wait = head_random_.uniform();
+  const auto within = [talk](const double (&idle)[2], const double (&talking)[2], double share) {
+    return lerp(lerp(idle[0], idle[1], share), lerp(talking[0], talking[1], share), talk);
+  };
+  move.duration = within(kMoveIdleS, kMoveTalkS, pace);
+  next_posture_ += move.duration + within(kHoldIdleS, kHoldTalkS, wait);
   posture_ = move;
+  return std::hypot(move.to[0] - move.from[0], move.to[1] - move.from[1]) > kFarTurn;
 }
 
 void Life::plan_accent(double now, double open, double jaw) {
@@ -161,11 +174,18 @@ void Life::plan_accent(double now, double open, double jaw) {
   stressed_ = stressed;
   if (!begins) return;
   const bool nods = accent_random_.uniform() < kNodChance;
-  const double nod = accent_random_.between(kNod[0], kNod[1]);
+  const double size = accent_random_.uniform();
+  const double nod = lerp(kNod[0], kNod[1], size) * (accent_random_.uniform() < kUpChance ? -1 : 1);
+  const double yaw = kNodYaw * accent_random_.between(-1, 1), roll = kNodRoll * accent_random_.between(-1, 1);
   const bool raises = accent_random_.uniform() < kRaiseChance;
   const double raise = accent_random_.between(kRaise[0], kRaise[1]);
-  if (nods) nodding_ = {now, kNodS[0], kNodS[1], kNodS[2], nod};
-  if (raises) raising_ = {now, kRaiseS[0], kRaiseS[1], kRaiseS[2], raise};
+  if (nods) {
+    nodding_[0] = nodding_[1];
+    const double pace = lerp(kNodPace[0], kNodPace[1], size);
+    nodding_[1] = {{now, pace * kNodS[0], pace * kNodS[1], pace * kNodS[2], nod}, yaw, roll};
+  }
+  if (raises && now - kStepS >= raising_.start + raising_.rise + raising_.hold + raising_.fall)
+    raising_ = {now, kRaiseS[0], kRaiseS[1], kRaiseS[2], raise};
   next_accent_ = now + accent_random_.between(kAccentGapS[0], kAccentGapS[1]);
 }
 
@@ -173,11 +193,19 @@ void Life::at(double time_s, double share, Face* face) const {
   const double talk = lerp(talk_[0], talk_[1], share);
   double pose[3];
   for (int axis = 0; axis < 3; ++axis) {
-    double sway = 0;
-    for (int i = 0; i < 2; ++i) sway += kSwayShare[i] * std::sin(2 * kPi * sway_hz_[axis][i] * time_s);
-    pose[axis] = posture_.at(time_s, axis) + kSway[axis] * lerp(kSwayIdle, 1, talk) * sway;
+    double wave[4];
+    for (int i = 0; i < 4; ++i) wave[i] = std::sin(2 * kPi * wave_hz_[axis][i] * time_s);
+    pose[axis] = posture_.at(time_s, axis) +
+                 kSway[axis] * lerp(kSwayIdle, 1, talk) * (kSwayShare[0] * wave[0] + kSwayShare[1] * wave[1]) +
+                 kStir[axis] * talk * (kStirShare[0] * wave[2] + kStirShare[1] * wave[3]);
   }
-  pose[0] += nodding_.at(time_s);
+  for (const Nod& nod : nodding_) {
+    const double pitch = nod.pitch.at(time_s);
+    pose[0] += pitch;
+    pose[1] += nod.yaw * pitch;
+    pose[2] += nod.roll * pitch;
+  }
+  for (int axis = 0; axis < 3; ++axis) pose[axis] *= manner_.share[axis];
   attitude_.attend(time_s, share, pose);
   const double moves = head_ * attitude_.head(share);
   for (double& angle : pose) angle *= moves;

@@ -37,6 +37,11 @@ struct Face {
   float breath;                 // how full the lungs are, 0..1
 };
 
+// How far somebody's head moves: shares of the usual pitch, yaw and roll.
+struct Manner {
+  double share[3] = {1, 1, 1};
+};
+
 // From 0 to 1 without a jump of velocity; x in 0..1.
 inline double ease(double x) { return x * x * (3 - 2 * x); }
 // The value that lies a share of the way from a to b.

@@ -39,7 +39,7 @@ from .motions import Motion, fit_motion
 from .session import Session
 from .session_options import core_options
 from .silence import Silence
-from .speech import Heard, Hearing, builtin_voice, speech_fps
+from .speech import Heard, Hearing, open_voice, speech_fps
 from .tracks import Tracks
 
 
@@ -275,6 +275,7 @@ class Avatar:
         mouth: float = 1.0,
         head: float = 1.0,
         blink: float = 1.0,
+        voice: str | os.PathLike[str] | None = None,
         motion: Motion | str | os.PathLike[str] | None = None,
         features: Any = None,
         au: Any = None,
@@ -284,8 +285,8 @@ class Avatar:
     ) -> Iterator[Frame]:
         """Draw the avatar as it speaks a sound, frame by frame while the sound is read.
 
-        audio, sample_rate, seed, mouth, head, blink: as in talksplat.motion(). None where features, au or cameras are
-        given: the face then rests, blinks and looks about, as in silence.
+        audio, sample_rate, seed, mouth, head, blink, voice: as in talksplat.motion(). No audio where features, au or
+        cameras are given: the face then rests, blinks and looks about, as in silence.
         fps: 20..60; None for the avatar's own where that is in this range, else 25. Avatars that hear windows of frames
         have one rate, their own, and so have features, au and cameras.
         motion: moves what speech does not, over and over (a clip of the avatar's joints, say): a Motion, a motion
@@ -324,7 +325,7 @@ class Avatar:
             sound: Audio = Silence(tracks.frames, fps)
         else:
             sound = open_audio("render", audio, sample_rate)
-        hearing = Hearing("render", self.engine, sound, fps, seed, mouth, head, blink)
+        hearing = Hearing("render", self.engine, sound, fps, seed, mouth, head, blink, voice)
         self._require_hearing("render", tracks, audio is not None)
         layer = None if motion is None else Layer(_loaded("render", motion, self), self)
         if layer is not None and not layer.moves:
@@ -449,6 +450,7 @@ class Avatar:
         mouth: float = 1.0,
         head: float = 1.0,
         blink: float = 1.0,
+        voice: str | os.PathLike[str] | None = None,
         clock: str = "real",
         slots: int = 4,
         queue_s: float = 60.0,
@@ -468,7 +470,7 @@ class Avatar:
         it out, and the next one has its sound too.
         idle: between utterances the face blinks and moves ("alive", also "auto"), rests ("still"), or there are no
         frames ("none").
-        seed, mouth, head, blink: as in talksplat.motion().
+        seed, mouth, head, blink, voice: as in talksplat.motion().
         clock: "real": frames are made as time passes; "caller": by Engine.step(), whose time it is.
         slots: pictures, 2..64; while all of them wait or are lent, the clock stands still.
         queue_s: seconds of sound that may wait; a push that does not fit is refused.
@@ -493,11 +495,13 @@ class Avatar:
             mouth=mouth, head=head, blink=blink,
         )  # fmt: skip
 
+        hears = open_voice(who, voice)
+
         def make(**more: Any) -> _core.Session:
             with Told(who):
                 return _core.Session(
                     self._core,
-                    builtin_voice(),
+                    hears,
                     width=draw.width,
                     height=draw.height,
                     format=draw.form.core,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Speech to the motion of a face, by the built-in voice."""
+"""Speech to the motion of a face, by the built-in voice or one of a file."""
 
 from __future__ import annotations
 
@@ -43,6 +43,15 @@ def builtin_voice() -> _core.Voice:
     return _core.Voice(os.fsencode(VOICE))
 
 
+def open_voice(who: str, voice: str | os.PathLike[str] | None) -> _core.Voice:
+    """The voice of a file, or of the package. Raises VoiceInvalid, and ValueError if it is not a path."""
+    if voice is None:
+        return builtin_voice()
+    if not isinstance(voice, (str, os.PathLike)):
+        raise ValueError(f"{who}: voice must be a voice file's path, or None for the one built in; got {voice!r}.")
+    return _core.Voice(os.fsencode(voice))
+
+
 Frames = TypeVar("Frames")
 
 
@@ -59,7 +68,7 @@ class Hearing:
     """A sound that is being listened to: arguments are checked here, and faces() or controls() reads it, once."""
 
     def __init__(
-        self, who: str, engine: Engine, audio: Audio, fps: Any, seed: Any, mouth: Any, head: Any, blink: Any
+        self, who: str, engine: Engine, audio: Audio, fps: Any, seed: Any, mouth: Any, head: Any, blink: Any, voice: Any
     ) -> None:
         self.audio = audio
         self.fps = as_number(f"{who}: fps", fps)
@@ -67,7 +76,7 @@ class Hearing:
             raise ValueError(f"{who}: fps must be {MIN_FPS:g} to {MAX_FPS:g}; got {fps!r}.")
         self._speech = _core.Speech(
             engine._core,
-            builtin_voice(),
+            open_voice(who, voice),
             audio.rate,
             audio.channels,
             self.fps,
@@ -130,6 +139,7 @@ def motion(
     mouth: float = 1.0,
     head: float = 1.0,
     blink: float = 1.0,
+    voice: str | os.PathLike[str] | None = None,
 ) -> SpeechMotion:
     """The motion of a face that speaks: frame k is the face at k / fps seconds of the sound.
 
@@ -137,12 +147,13 @@ def motion(
     [n] or [n,channels], int16 or float with full scale at 1, 8..192 kHz; the mean of the channels is heard. Time 0
     of a video is its first picture.
     fps: 20..60.  seed: of blinks, gaze and head motion.  mouth, head, blink: amounts, 0..2; 0 is none (head, blink).
+    voice: a voice file, as `talksplat voice adapt` writes; None for the one built in.
     Returns ceil(seconds · fps) frames. Raises AudioInvalid for the sound, which says what is wrong and where,
     VoiceInvalid for the voice file, and ValueError for arguments.
     """
     engine = shared_engine("motion", 1, "cpu")
-    hearing = Hearing("motion", engine, open_audio("motion", audio, sample_rate), fps, seed, mouth, head, blink)
+    hearing = Hearing("motion", engine, open_audio("motion", audio, sample_rate), fps, seed, mouth, head, blink, voice)
     # The sound itself is not kept.
     heard = [tuple(block.frames[name] for name in _MOTION_ARRAYS) for block in hearing.faces()]
-    weight, head_pose, voice, feature = (np.concatenate(rows) for rows in zip(*heard, strict=True))
-    return SpeechMotion(hearing.fps, weight, ARKIT_NAMES, {"head_pose": head_pose}, voice=voice, features=feature)
+    weight, head_pose, speaks, feature = (np.concatenate(rows) for rows in zip(*heard, strict=True))
+    return SpeechMotion(hearing.fps, weight, ARKIT_NAMES, {"head_pose": head_pose}, voice=speaks, features=feature)

@@ -295,6 +295,8 @@ def test_two_towers_share_the_channels(tmp_path: Path) -> None:
     [
         (lambda m, t: m.update(format=2), "manifest.format must be 1"),
         (lambda m, t: m.update(extra=1), "manifest's keys"),
+        (lambda m, t: m.update(head=[1.0, 1.0]), "manifest.head must be a list of 3"),
+        (lambda m, t: m.update(head=[1.0, 1.0, 4.0]), r"manifest.head\[2\] must be a number in \[0, 3\]"),
         (lambda m, t: m["towers"][0].update(heads=3), "a multiple of heads"),
         (lambda m, t: m["towers"][0].update(taps=0), r"taps must be an integer in 1\.\.64"),
         (lambda m, t: m["towers"][0]["channels"].remove("closure"), "those of its channels"),

@@ -11,7 +11,7 @@ const char kManifest[] = R"({
   "n_mels": 3, "f_min_hz": 60, "f_max_hz": 7600,
   "leveller": {"start_db": -20, "floor_db": -55, "attack_s": 0.03, "release_db_per_s": 3},
   "feature": {"offset_db": -21, "scale_db": 15, "clip_low": -4, "clip_high": 4.5},
-  "look_ahead_steps": 3,
+  "look_ahead_steps": 3, "head": [1.5, 0.5, 1],
   "towers": [
     {"width": 18, "heads": 2, "layers": 2, "window": 5, "taps": 4, "hidden": 7,
      "channels": ["jawOpen", "mouthFunnel", "mouthPucker", "mouthLowerDown", "mouthUpperUp", "mouthRollLower", "voice"],

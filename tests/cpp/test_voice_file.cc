@@ -46,6 +46,7 @@ void loads_everything() {
   CHECK(v.mel.n_mels == 3 && v.mel.f_min_hz == 60 && v.mel.f_max_hz == 7600 && v.mel.start_db == -20);
   CHECK(v.mel.floor_db == -55 && v.mel.attack_s == 0.03 && v.mel.release_db_per_s == 3);
   CHECK(v.mel.offset_db == -21 && v.mel.scale_db == 15 && v.mel.clip_low == -4 && v.mel.clip_high == 4.5);
+  CHECK(v.manner.share[0] == 1.5 && v.manner.share[1] == 0.5 && v.manner.share[2] == 1);
   CHECK(v.channel_names.size() == 14 && v.channel_names[6] == "voice" && v.channel_names[13] == "breath");
   CHECK(v.file_bytes == file.size());
   if (!CHECK(v.towers.size() == 2)) return;
@@ -161,6 +162,9 @@ void manifests() {
       {"\"scale_db\": 15", "\"scale_db\": 0", "feature.scale_db must be from 0.001"},
       {"\"clip_low\": -4", "\"clip_low\": 5", "feature.clip_low must be from -1000 to 4.5; got 5"},
       {"\"clip_high\": 4.5", "\"clip_high\": 1001", "feature.clip_high must be from -1000 to 1000"},
+      {"\"head\": [1.5,", "\"head\": [3.5,", "head[0] must be from 0 to 3; got 3.5"},
+      {"\"head\": [1.5, 0.5, 1]", "\"head\": [1.5, 0.5]", "head must have 3 entries; got a list of 2"},
+      {"\"head\": [1.5, 0.5, 1]", "\"head\": 1", "head must be a list; got 1"},
       {"\"look_ahead_steps\": 3", "\"look_ahead_steps\": 4", "look_ahead_steps must be an integer from 0 to 3; got 4"},
       {"\"width\": 18", "\"width\": 15", "towers[0].width must be an integer from 16 to 512; got 15"},
       {"\"width\": 18", "\"width\": 513", "towers[0].width must be"},

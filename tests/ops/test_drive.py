@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """drive: the network's steps to faces at any rate, against its float64 oracle, through sound."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -92,6 +94,21 @@ def test_every_amount(voice: KnownVoice, options: dict[str, float]) -> None:
     assert ("jawOpen" in moved) == (options.get("mouth", 1) > 0)
     assert ("eyeBlinkLeft" in moved) == ("eyeLookUpLeft" in moved) == (options.get("blink", 1) > 0)
     assert want.head_pose.any() == (options.get("head", 1) > 0)
+
+
+def test_a_voice_with_a_manner(voice: KnownVoice, tmp_path: Path) -> None:
+    """Its head goes further in pitch, less in yaw; lips, lids and what eyes look at are another's business."""
+    manner = [2.0, 0.5, 1.25]
+    path = tmp_path / "manner.safetensors"
+    manifest = {**voice.manifest, "head": manner}
+    write_voice(path, manifest, voice.tensors)  # type: ignore[arg-type]
+    own = KnownVoice(_core.Voice(str(path)), path, manifest, voice.tensors)
+    sound = noise(SECONDS * 16000)
+    got, usual = faces(own, sound, fps=30.0), faces(voice, sound, fps=30.0)
+    want = reference.drive_ref(said(voice, sound), 30.0, manner=manner)
+    require_close("drive", "float32", got["head_pose"], want.head_pose[: len(got["head_pose"])], name="head_pose")
+    require_close("drive", "float32", got["weight"], want.weight[: len(got["weight"])], name="weight")
+    np.testing.assert_allclose(got["head_pose"], usual["head_pose"] * manner, atol=1e-7)
 
 
 @pytest.mark.parametrize("n", [0, 1, 319, 320, 321, 640, 641, 6400])

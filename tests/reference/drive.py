@@ -4,8 +4,9 @@
 Whole-utterance: every step is known, and the events of a face's life are listed before any frame is drawn.
 """
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,13 +52,16 @@ def drive_ref(
     head: float = 1,
     blink: float = 1,
     presences: Mapping[int, Presence] | None = None,
+    manner: Sequence[float] = (1.0, 1.0, 1.0),
 ) -> Faces:
-    """channel [n,13] in CHANNELS order, step j at j / 50 s; presences: what is set before which step."""
+    """channel [n,13] in CHANNELS order, step j at j / 50 s; presences: what is set before which step; manner: the
+    voice's shares of the usual pitch, yaw and roll.
+    """
     steps = np.asarray(channel, np.float64)
     steps = np.clip(np.where(np.isfinite(steps), steps, 0.0), 0.0, 1.0)
     gate = voice_gate(steps[:, CHANNELS.index("voice")])
     attitude = Attitude(gate.open, seed, presences or {})
-    life = Life(gate, steps[:, CHANNELS.index("jawOpen")], seed, head, blink, attitude)
+    life = Life(gate, steps[:, CHANNELS.index("jawOpen")], seed, head, blink, attitude, np.array(manner))
     breath = Breath(seed)
     faces = []
     for k in range(frame_count(len(steps), fps)):
@@ -140,15 +144,18 @@ def seal_at(closure: np.ndarray, position: float, half_frame: float) -> float:
 class Life:
     """Every blink, glance, turn, nod and brow of the utterance."""
 
-    def __init__(self, gate: Gate, jaw: np.ndarray, seed: int, head: float, blink: float, attitude: Attitude) -> None:
-        self.head, self.blink, self.attitude = head, blink, attitude
-        self.talk = low_pass(low_pass(gate.open, 0.25), 0.25)
+    def __init__(
+        self, gate: Gate, jaw: np.ndarray, seed: int, head: float, blink: float, attitude: Attitude, manner: np.ndarray
+    ) -> None:
+        self.head, self.blink, self.attitude, self.manner = head, blink, attitude, manner
+        self.talk = low_pass(low_pass(gate.open, 0.15), 0.15)
         self.blinks = self.list_blinks(Random(seed, 1), gate.phrase_ends)
-        self.gaze = self.list_glances(Random(seed, 2), len(jaw))
         random = Random(seed, 3)
         first_turn = random.between(0.3, 1.0)
-        self.sway_hz = [[self.draw_hz(random, 0.12, 0.22), self.draw_hz(random, 0.27, 0.45)] for _ in range(3)]
+        rates = ((0.12, 0.22), (0.27, 0.45), (0.55, 0.85), (1.0, 1.5))
+        self.sway_hz = [[self.draw_hz(random, *hz) for hz in rates] for _ in range(3)]
         self.posture = self.list_turns(random, first_turn)
+        self.gaze = self.list_glances(Random(seed, 2), len(jaw))
         self.nods, self.raises = self.list_accents(Random(seed, 4), gate.open * jaw)
 
     def list_blinks(self, random: Random, phrase_ends: np.ndarray) -> list[Bump]:
@@ -178,9 +185,10 @@ class Life:
         """To the side and up, and whether the eyes go there because they were told."""
         path, away = Path(), False
         start, landed = random.between(0.5, 1.6), -1.0
+        far_turns = self.far_turns()
         for j in range(n_steps):
             now, asked = j * STEP_S, self.attitude.presences[j]
-            if self.attitude.turns[j]:
+            if self.attitude.turns[j] or any(now <= turn < now + STEP_S for turn in far_turns):
                 start = now
             if start >= now + STEP_S or now - STEP_S < landed:
                 continue
@@ -197,15 +205,22 @@ class Life:
             start += duration + (0.4 + 0.6 * wait if away else 0.5 + 1.1 * wait)
         return path
 
+    def far_turns(self) -> list[float]:
+        """When the head begins to go so far that the eyes look anew."""
+        places = [np.zeros(3)] + [to for _, _, to in self.posture.moves]
+        ways = [np.linalg.norm((b - a)[:2]) for a, b in itertools.pairwise(places)]
+        return [start for (start, _, _), way in zip(self.posture.moves, ways, strict=True) if way > 0.02]
+
     def list_turns(self, random: Random, start: float) -> Path:
         path = Path()
         while start < len(self.talk) * STEP_S:
             talk = self.talk[int(start / STEP_S)]
-            reach = np.array([0.018, 0.050, 0.018]) * (0.45 + 0.55 * talk)
-            to = reach * np.array([random.between(-1, 1) for _ in range(3)])
-            duration, wait = random.between(0.6, 1.1), random.uniform()
+            reach = (1 - talk) * np.array([0.013, 0.025, 0.008]) + talk * np.array([0.035, 0.012, 0.020])
+            to = reach * np.array([random.about_zero() for _ in range(3)])
+            pace, wait = random.uniform(), random.uniform()
+            duration = (1 - talk) * (0.6 + 0.5 * pace) + talk * (0.4 + 0.45 * pace)
             path.moves.append((start, duration, to))
-            start += duration + (1 - talk) * (1.2 + 2.3 * wait) + talk * (0.4 + 1.4 * wait)
+            start += duration + (1 - talk) * (1.2 + 2.3 * wait) + talk * (0.05 + 0.55 * wait)
         return path
 
     @staticmethod
@@ -214,28 +229,37 @@ class Life:
         return -hz if random.uniform() < 0.5 else hz
 
     @staticmethod
-    def list_accents(random: Random, force: np.ndarray) -> tuple[list[Bump], list[Bump]]:
-        nods, raises = [], []
-        stressed = low_pass(force, 0.06) - low_pass(force, 1.0) > 0.08
-        earliest = 0.0
+    def list_accents(random: Random, force: np.ndarray) -> tuple[list[tuple[Bump, np.ndarray]], list[Bump]]:
+        """Nods, of which each has an axis of its own, and raised brows."""
+        nods: list[tuple[Bump, np.ndarray]] = []
+        raises: list[Bump] = []
+        stressed = low_pass(force, 0.05) - low_pass(force, 0.6) > 0.05
+        earliest, lowered = 0.0, 0.0
         for j in range(len(force)):
             now = j * STEP_S
             if stressed[j] and not (j > 0 and stressed[j - 1]) and now >= earliest:
-                nods_here, nod = random.uniform() < 0.7, random.between(0.008, 0.022)
-                raises_here, height = random.uniform() < 0.35, random.between(0.12, 0.30)
-                nods += [Bump(now, 0.13, 0.02, 0.32, nod)] * nods_here
-                raises += [Bump(now, 0.18, 0.12, 0.45, height)] * raises_here
-                earliest = now + random.between(0.9, 2.0)
+                nods_here, size = random.uniform() < 0.85, random.uniform()
+                nod = (0.015 + 0.025 * size) * (-1 if random.uniform() < 0.3 else 1)
+                axis = np.array([1.0, 0.2 * random.between(-1, 1), 0.3 * random.between(-1, 1)])
+                raises_here, height = random.uniform() < 0.22, random.between(0.10, 0.26)
+                rise, hold, fall = (0.65 + 0.45 * size) * np.array([0.19, 0.03, 0.37])
+                nods += [(Bump(now, rise, hold, fall, nod), axis)] * nods_here
+                if raises_here and now >= lowered:
+                    raises.append(Bump(now, 0.20, 0.12, 0.45, height))
+                    lowered = now + 0.79
+                earliest = now + random.between(0.4, 0.85)
         return nods, raises
 
     def head_at(self, time: float, position: float) -> np.ndarray:
         talk = between(self.talk, position)
         pose = self.posture.at(time, 3)
-        for axis, size in enumerate((0.004, 0.008, 0.003)):
-            slow, fast = (math.sin(2 * math.pi * hz * time) for hz in self.sway_hz[axis])
-            pose[axis] += size * (0.6 + 0.4 * talk) * (0.65 * slow + 0.35 * fast)
-        pose[0] += sum(nod.at(time) for nod in self.nods)
-        pose += self.attitude.attend(time, position)
+        for axis, (sway, stir) in enumerate([(0.004, 0.009), (0.006, 0.004), (0.003, 0.0045)]):
+            wave = [math.sin(2 * math.pi * hz * time) for hz in self.sway_hz[axis]]
+            pose[axis] += sway * (0.6 + 0.4 * talk) * (0.65 * wave[0] + 0.35 * wave[1])
+            pose[axis] += stir * talk * (0.6 * wave[2] + 0.4 * wave[3])
+        for nod, axis_of_nod in self.nods:
+            pose += nod.at(time) * axis_of_nod
+        pose = self.manner * pose + self.attitude.attend(time, position)
         return self.head * between(self.attitude.head, position, 1.0) * pose + self.attitude.turn(position)
 
     def brows_at(self, time: float) -> dict[str, float]:

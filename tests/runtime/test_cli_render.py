@@ -123,8 +123,8 @@ def test_progress_bar_only_on_a_terminal(
     ("options", "message"),
     [
         (["sample", "--motion-fps", 30], "--motion-fps is for --motion"),
-        (["--seed", 1], "--seed, --mouth, --head and --blink are for AUDIO"),
-        (["-m", "take.csv", "--head", 0], "--seed, --mouth, --head and --blink are for AUDIO"),
+        (["--seed", 1], "--seed, --mouth, --head, --blink and --voice are for AUDIO"),
+        (["-m", "take.csv", "--head", 0], "--seed, --mouth, --head, --blink and --voice are for AUDIO"),
     ],
 )
 def test_options_that_would_do_nothing(tiny_path: Path, capsys: Output, options: list[object], message: str) -> None:

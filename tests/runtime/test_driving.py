@@ -103,7 +103,7 @@ def test_voice_fills_the_window(voiced: talksplat.Avatar, monkeypatch: pytest.Mo
 
 def test_streams_in_odd_pieces_are_the_same(voiced: talksplat.Avatar) -> None:
     def heard(step: int) -> np.ndarray:
-        hearing = Hearing("test", voiced.engine, open_audio("test", sound(), RATE), 25, 0, 1, 1, 1)
+        hearing = Hearing("test", voiced.engine, open_audio("test", sound(), RATE), 25, 0, 1, 1, 1, None)
         stream = hearing._speech
         rows = []
         for start in range(0, len(sound()), step):

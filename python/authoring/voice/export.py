@@ -31,6 +31,7 @@ CHANNELS = (*SHAPES, *PROBABILITIES)
 LIMITS = {"width": (16, 512), "heads": (1, 16), "layers": (1, 8), "window": (1, 256), "taps": (1, 64),
           "hidden": (1, 2048)}  # fmt: skip
 MAX_TOWERS = 4
+MOST_MANNER = 3.0
 
 Array = np.ndarray[Any, Any]
 
@@ -60,7 +61,13 @@ class Tower(TypedDict):
     sigmoid: list[str]
 
 
-class Manifest(TypedDict):
+class Manner(TypedDict, total=False):
+    """head: optional; shares of the usual head motion, pitch, yaw and roll."""
+
+    head: list[float]
+
+
+class Manifest(Manner):
     format: int
     name: str
     rate_hz: int
@@ -120,7 +127,12 @@ def _keys(what: str, value: object, names: Sequence[str]) -> None:
 def check_manifest(manifest: Mapping[str, Any]) -> None:
     """Raises ValueError, naming the key, unless the manifest is one that the core reads."""
     m = manifest
-    _keys("manifest", dict(m), tuple(Manifest.__annotations__))
+    required = [key for key in Manifest.__annotations__ if key not in Manner.__annotations__]
+    _keys("manifest", {key: value for key, value in m.items() if key not in Manner.__annotations__}, required)
+    head = m.get("head", [1.0, 1.0, 1.0])
+    _require(isinstance(head, list) and len(head) == 3, "manifest.head", "a list of 3", head)
+    for i, share in enumerate(head):
+        _number(f"manifest.head[{i}]", share, 0, MOST_MANNER)
     fixed = {"format": FORMAT, "rate_hz": RATE_HZ, "hop": HOP, "window": WINDOW, "fft": FFT}
     for key, value in fixed.items():
         _require(type(m[key]) is int and m[key] == value, f"manifest.{key}", str(value), m[key])

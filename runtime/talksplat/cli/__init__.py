@@ -28,6 +28,7 @@ from .say import say
 from .stopping import Stopped, signalled, signals_stop
 from .streams import discard, flush_stdout, missing_streams_opened
 from .streams import say as say_line
+from .voice import adapt
 
 FULL = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO") if hasattr(errno, name)}
 
@@ -93,11 +94,21 @@ encoder.command("export")(_guarded(export))
 encoder.command("list")(_guarded(list_folders))
 app.add_typer(encoder, name="encoder")
 
+voice = typer.Typer(help="Voices: what hears speech and moves faces.", no_args_is_help=True, rich_markup_mode=None)
+voice.command("adapt")(_guarded(adapt))
+app.add_typer(voice, name="voice")
+
 
 def _show_version(wanted: bool) -> None:
     if wanted:
         print(f"talksplat {__version__}")
         raise typer.Exit
+
+
+# Of one command, which is named all the same.
+@voice.callback()
+def _voices() -> None:
+    pass
 
 
 @app.callback()

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Blink, Head, Mouth, Seed, note, require_speech_fps
+from .options import Blink, Head, Mouth, Seed, VoiceFile, note, require_speech_fps
 from .outputs import refuse_inputs
 from .stopping import go_on
 from .streams import require_stdout
@@ -32,6 +32,7 @@ def motion(
     mouth: Mouth = 1.0,
     head: Head = 1.0,
     blink: Blink = 1.0,
+    voice: VoiceFile = None,
     json: Annotated[bool, typer.Option("--json", help="With -o -: JSON instead of CSV.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No remarks.")] = False,
 ) -> None:
@@ -47,12 +48,12 @@ def motion(
             raise typer.BadParameter(f"{output} must end in {' or '.join(KINDS)}, or be - for stdout")
         if json:
             raise typer.BadParameter("--json is for -o -; a file's name says what it is")
-        refuse_inputs(output, {"AUDIO": audio})
+        refuse_inputs(output, {"AUDIO": audio, "--voice": voice})
         require_place(Path(output))
     else:
         require_stdout()
     heard = open_audio("motion", audio)
-    moves = hear(heard, fps, seed=seed, mouth=mouth, head=head, blink=blink)
+    moves = hear(heard, fps, seed=seed, mouth=mouth, head=head, blink=blink, voice=voice)
     go_on()
     if output == STDOUT:
         (write_json if json else write_csv)(moves, sys.stdout)

@@ -54,6 +54,10 @@ AudioPath = Annotated[
     str | None,
     typer.Argument(metavar="AUDIO", help="What it says: a sound or video file, - for stdin, or sample (built in)."),
 ]
+VoiceFile = Annotated[
+    str | None,
+    typer.Option("--voice", metavar="FILE", help="A voice file (talksplat voice adapt); the one built in if absent."),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of blinks, gaze and head motion.")]
 Mouth = Annotated[float, typer.Option("--mouth", min=0.0, max=2.0, help="How far the mouth moves, 0 to 2.")]
 Head = Annotated[float, typer.Option("--head", min=0.0, max=2.0, help="How much the head moves, 0 to 2.")]

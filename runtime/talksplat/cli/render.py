@@ -30,6 +30,7 @@ from .options import (
     Size,
     Threads,
     Up,
+    VoiceFile,
     is_avatar,
     note,
     note_device,
@@ -111,6 +112,7 @@ def render(
     mouth: Mouth = 1.0,
     head: Head = 1.0,
     blink: Blink = 1.0,
+    voice: VoiceFile = None,
     device: Device = "auto",
     threads: Threads = 0,
     precision: Precision = "default",
@@ -149,9 +151,9 @@ def render(
     require_live(audio, layers, {"--latency-ms": latency_ms, "--trace": trace}, realtime)
     tracks = {"features": features, "au": au, "cameras": camera_track}
     performs = audio is not None or any(track is not None for track in tracks.values())
-    if not performs and (seed, mouth, head, blink) != (0, 1, 1, 1):
+    if not performs and (seed, mouth, head, blink, voice) != (0, 1, 1, 1, None):
         raise typer.BadParameter(
-            "--seed, --mouth, --head and --blink are for AUDIO, --features, --au or --camera-track"
+            "--seed, --mouth, --head, --blink and --voice are for AUDIO, --features, --au or --camera-track"
         )
     try:
         accepted = formats_of(output)
@@ -171,7 +173,7 @@ def render(
     if camera_track is not None and (up is not None or front is not None):
         raise typer.BadParameter("--camera-track, and --up and --front, both say where it is seen from: give one")
     named = {"--features": features, "--au": au, "--camera-track": camera_track, "--background": background}
-    inputs = {"AVATAR": avatar, "AUDIO": audio, "--motion": motion, **named}
+    inputs = {"AVATAR": avatar, "AUDIO": audio, "--motion": motion, "--voice": voice, **named}
     refuse_inputs(output, inputs)
     require_trace(trace, inputs)
     if output == PIPE:
@@ -196,12 +198,12 @@ def render(
     if performs:
         if moves is not None and actor.takes_faces:
             _require_layer(actor, moves, remark)
-        voice = {"seed": seed, "mouth": mouth, "head": head, "blink": blink, "encoder": hearer}
+        acts = {"seed": seed, "mouth": mouth, "head": head, "blink": blink, "voice": voice, "encoder": hearer}
         if realtime and heard is not None:
-            live = _live(actor, heard, fps, {**look, **voice}, latency_ms, trace)
+            live = _live(actor, heard, fps, {**look, **acts}, latency_ms, trace)
             show = _Show(live.fps, frame_count(heard, live.fps), live.frames())
         else:
-            show = _speech(actor, heard, fps, {**look, **voice, "motion": moves}, tracks, remark)
+            show = _speech(actor, heard, fps, {**look, **acts, "motion": moves}, tracks, remark)
     elif moves is not None:
         show = _motion(actor, moves, fps, look, remark)
     else:

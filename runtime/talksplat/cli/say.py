@@ -21,6 +21,7 @@ from .options import (
     Seed,
     Size,
     Threads,
+    VoiceFile,
     is_avatar,
     note,
     note_device,
@@ -85,6 +86,7 @@ def say(
     mouth: Mouth = 1.0,
     head: Head = 1.0,
     blink: Blink = 1.0,
+    voice: VoiceFile = None,
     device: Device = "auto",
     threads: Threads = 0,
     precision: Precision = "default",
@@ -118,7 +120,7 @@ def say(
     options = {
         "fps": fps, "size": pixels, "format": format or "rgb8", "chunk_ms": chunk, "sample_rate": source.rate,
         "channels": source.channels, "latency_ms": LATENCY_MS if latency_ms is None else latency_ms, "seed": seed,
-        "mouth": mouth, "head": head, "blink": blink,
+        "mouth": mouth, "head": head, "blink": blink, "voice": voice,
         "background": _background(actor, background, format, pixels or actor.size),
     }  # fmt: skip
     heard = (audio is not None) if sound is None else sound
