@@ -26,7 +26,8 @@ from talksplat.authoring.voice import (
     timing,
     visemes,
 )  # fmt: skip
-from talksplat.authoring.voice.espeak import Espeak, Phoneme, Speech, find_library
+from talksplat.authoring.voice.espeak import Espeak, find_library
+from talksplat.authoring.voice.speech import Phoneme, Speech
 from talksplat.authoring.voice.visemes import Segment
 
 ASSETS = Path(talksplat.__file__).with_name("assets")
@@ -406,8 +407,3 @@ def test_baselines_follow_loudness_and_find_speech() -> None:
     curves, span = scoring.baselines(x, 75)
     assert span[27:49].all() and not span[:24].any() and not span[52:].any()
     assert curves["energy 300-1000 Hz"][37] - curves["energy 300-1000 Hz"][5] == pytest.approx(60, abs=5)
-
-
-def test_runs_of_closed_lips() -> None:
-    assert evaluate.runs(np.array([True, False, True, True, False])) == [(0, 0), (2, 3)]
-    assert evaluate.runs(np.zeros(3, bool)) == []

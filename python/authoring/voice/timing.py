@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from .espeak import Speech
 from .export import Array
+from .speech import Speech
 from .visemes import SILENT_STOPS, Segment, split
 
 BLOCK_S = 0.005
@@ -43,8 +43,8 @@ def _silence_before(level: Array, burst_s: float) -> float:
 def segments(speech: Speech) -> list[Segment]:
     """The speech's phonemes as segments without gaps, pauses included.
 
-    eSpeak's event of an unvoiced stop is at its burst; the mouth makes its shape in the silence before. Those are moved
-    back to the hold, and what follows the burst belongs to the next segment.
+    Where the event of an unvoiced stop is at its burst (eSpeak's are), the mouth makes its shape in the silence before:
+    those are moved back to the hold, and what follows the burst belongs to the next segment.
     """
     level = block_levels(speech.samples, speech.rate_hz)
     end_s = len(speech.samples) / speech.rate_hz
@@ -60,7 +60,7 @@ def segments(speech: Speech) -> list[Segment]:
         if short and out:
             out[-1] = replace(out[-1], end_s=max(out[-1].end_s, s.end_s))
             continue
-        if s.letter in SILENT_STOPS and s.letter:
+        if speech.stops_at_burst and s.letter in SILENT_STOPS:
             after_pause = not out or not out[-1].letter
             hold = INITIAL_HOLD_S if after_pause else _silence_before(level, s.start_s)
             start_s = s.start_s - hold

@@ -29,18 +29,19 @@ from .plan import (
     TUNE_STEPS,
     plans,
 )
+from .speech import Speech, load_takes
 
 
 def report(line: str) -> None:
     print(line, flush=True)
 
 
-def corpus_of(seed: int, hours: float, kept: Path | None) -> Corpus:
+def corpus_of(seed: int, hours: float, kept: Path | None, takes: Sequence[Speech] = ()) -> Corpus:
     """The corpus in the file `kept` if there is one; else a new one, put there."""
     if kept is not None and kept.exists():
         return Corpus.load(kept)
     report(f"corpus: synthesising {hours:g} hours of speech")
-    data = build(seed, hours)
+    data = build(seed, hours, takes=takes)
     if kept is not None:
         data.save(kept)
     return data
@@ -54,11 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seal-steps", type=int, default=SEAL_STEPS, help="of the closures' and voice's tower")
     parser.add_argument("--hours", type=float, default=3.0, help="hours of synthetic speech")
     parser.add_argument("--corpus", type=Path, help="a .npz to keep the corpus in, and to take it from if it is there")
+    parser.add_argument(
+        "--takes", type=Path, nargs="*", default=[], help="what authoring.voice.takes made: half the speech"
+    )
     parser.add_argument("--facegood", type=Path, help="folder of the FACEGOOD take: fine-tune on its first 34 s")
     parser.add_argument("--threads", type=int, default=1, help="torch's threads; one makes a seed's result repeatable")
     a = parser.parse_args(arguments)
     torch.set_num_threads(a.threads)
-    data = corpus_of(a.seed, a.hours, a.corpus)
+    takes = [take for path in a.takes for take in load_takes(path)]
+    data = corpus_of(a.seed, a.hours, a.corpus, takes)
     chosen = plans(a.steps, a.seal_steps)
     nets = []
     for i, plan in enumerate(chosen):
@@ -76,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         look_ahead_steps=batches.LOOK_AHEAD_STEPS,
         provenance={"training": "talksplat.authoring.voice.train", "seed": a.seed, "hours": a.hours,
                     "steps": [plan.steps for plan in chosen], "data": "eSpeak NG speech"
+                    + (f", {len(takes)} utterances of other synthesisers" if takes else "")
                     + (", FACEGOOD take (MIT)" if a.facegood is not None else "")},
     )  # fmt: skip
     write_voice(a.out, manifest, tensors_of(nets))
