@@ -40,6 +40,16 @@ def test_a_stop_with_a_place_of_its_own_is_left_there() -> None:
     assert (stop.start_s, stop.end_s) == (0.5, 0.56)
 
 
+def test_a_last_phoneme_ends_with_its_sound() -> None:
+    sound = np.full(16000, 0.1, np.float32)
+    sound[8000:] = 1e-5  # from 0.5 s on
+    phonemes = (Phoneme(0.0, "m"), Phoneme(0.2, "a"), Phoneme(0.8, ""))
+    vowel, pause = timing.segments(Speech(sound, 16000, phonemes, stops_at_burst=False))[1:]
+    assert (vowel.end_s, pause.start_s, pause.end_s) == (pytest.approx(0.5), pytest.approx(0.5), 1.0)
+    kept = timing.segments(Speech(sound, 16000, phonemes))[1]
+    assert kept.end_s == 0.8  # eSpeak's lengths are those of its sound
+
+
 def test_takes_are_kept(tmp_path: Path) -> None:
     said = [
         Speech(np.linspace(-1, 1, 100, dtype=np.float32), 24000, (Phoneme(0.0, ""), Phoneme(0.1, "dʒ")), False),

@@ -367,6 +367,40 @@ def test_training_form_is_the_files_network() -> None:
             assert said[c] == pytest.approx(wanted, abs=2e-5)
 
 
+def test_a_tower_comes_back_from_its_file() -> None:
+    """Bit for bit: what an avatar listens to does not change when the head behind it does."""
+    pytest.importorskip("torch", reason="torch is not installed: pip install talksplat[authoring]")
+    from talksplat.authoring.voice.fold import tensors_of, tower_of
+
+    towers = [export.tower(export.CHANNELS[:5]), export.tower(export.CHANNELS[5:], width=16, layers=1)]
+    manifest, tensors = export.random_voice(4, towers=towers)
+    again = tensors_of([tower_of(manifest, tensors, t) for t in range(2)])
+    assert again.keys() == tensors.keys()
+    assert all(np.array_equal(again[name], value) for name, value in tensors.items())
+
+
+def test_a_head_alone_learns_what_its_tower_can_say() -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install talksplat[authoring]")
+    from talksplat.authoring.voice.model import TowerNet
+    from talksplat.authoring.voice.optimise import refit_head
+
+    torch.manual_seed(1)
+    shape = export.tower(export.SHAPES[:3], layers=1)
+    net, data = TowerNet(shape, 40).eval(), small_corpus()
+    data.mel_db[: len(data.mel_db) // 2] += 20  # the first clip is loud, and its jaw is open
+    data.mel_db[len(data.mel_db) // 2 :] -= 20
+    data.shape[:] = 0.1
+    data.shape[:200, JAW] = 0.7
+    stem = net.stem.weight.detach().clone()
+    small = plan.Plan("small", shape, 0, 8, 0.0, 0.0)
+    refit_head(net, data, np.random.default_rng(0), small, 4)
+    batch = batches.draw(np.random.default_rng(9), data, 8, 150, 0.0)
+    said = net(torch.from_numpy(batch.features))[0].detach().numpy()
+    assert np.abs(said[..., 1:] - 0.1).max() < 0.02
+    assert np.corrcoef(said[:, 60:, JAW].ravel(), batch.shape[:, 60:, JAW].ravel())[0, 1] > 0.5
+    assert torch.equal(net.stem.weight, stem)
+
+
 def test_livelier_shapes_keep_their_mean() -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed: pip install talksplat[authoring]")
     from talksplat.authoring.voice.model import TowerNet

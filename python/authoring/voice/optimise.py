@@ -115,6 +115,30 @@ def fine_tune(
 
 
 @torch.no_grad()
+def refit_head(net: TowerNet, data: Corpus, rng: np.random.Generator, plan: Plan, draws: int) -> None:
+    """Give a tower's head the shapes of this corpus and leave the rest, so that its features stay what they are.
+
+    Least squares over `draws` batches, with a ridge that only keeps them solvable.
+    """
+    width = net.head.in_features
+    channels = [SHAPES.index(c) for c in net.shape["channels"]]
+    square, product = (
+        torch.zeros(width + 1, width + 1, dtype=torch.float64),
+        torch.zeros(width + 1, len(channels), dtype=torch.float64),
+    )
+    for _ in range(draws):
+        batch = batches.draw(rng, data, plan.batch, STEPS, plan.other_share, plan.louder_db)
+        h = net.hidden(torch.from_numpy(batch.features)).flatten(0, 1).double()
+        h = torch.cat([h, torch.ones(len(h), 1, dtype=torch.float64)], 1)
+        square += h.T @ h
+        product += h.T @ torch.from_numpy(batch.shape[..., channels]).flatten(0, 1).double()
+    square += 1e-6 * square.trace() / len(square) * torch.eye(len(square), dtype=torch.float64)
+    solved = torch.linalg.solve(square, product).T.float()
+    net.head.weight.copy_(solved[:, :-1])
+    net.head.bias.copy_(solved[:, -1])
+
+
+@torch.no_grad()
 def enliven(net: TowerNet, gains: Mapping[str, float], shares: Mapping[str, float], data: Corpus) -> None:
     """In the head's weights: draw each channel of `gains` away from its mean in speech, then take a share of it."""
     mean = data.shape[data.voice > 0.5].astype(np.float32).mean(0)

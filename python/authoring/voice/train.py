@@ -15,12 +15,13 @@ import torch
 
 from . import actor, batches, facegood
 from .corpus import Corpus, build
-from .export import make_manifest, write_voice
-from .fold import tensors_of
-from .optimise import enliven, fine_tune, train_tower
+from .export import make_manifest, read_voice, write_voice
+from .fold import tensors_of, tower_of
+from .optimise import enliven, fine_tune, refit_head, train_tower
 from .plan import (
     FACE_STEPS,
     LIVELIER,
+    REFIT_DRAWS,
     RUN_LOUDER_DB,
     SEAL_STEPS,
     SHARE,
@@ -58,17 +59,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--takes", type=Path, nargs="*", default=[], help="what authoring.voice.takes made: half the speech"
     )
+    parser.add_argument(
+        "--ear", type=Path, help="a voice whose features are kept: its first tower stays, but for its head"
+    )
     parser.add_argument("--facegood", type=Path, help="folder of the FACEGOOD take: fine-tune on its first 34 s")
     parser.add_argument("--threads", type=int, default=1, help="torch's threads; one makes a seed's result repeatable")
     a = parser.parse_args(arguments)
+    if a.ear is not None and a.facegood is not None:
+        parser.error("--facegood trains the tower that --ear keeps: give one of them")
     torch.set_num_threads(a.threads)
     takes = [take for path in a.takes for take in load_takes(path)]
     data = corpus_of(a.seed, a.hours, a.corpus, takes)
     chosen = plans(a.steps, a.seal_steps)
     nets = []
     for i, plan in enumerate(chosen):
+        rng = np.random.default_rng([a.seed, 1 + i])
+        if i == 0 and a.ear is not None:
+            net = tower_of(*read_voice(a.ear), 0)
+            refit_head(net, data, rng, plan, REFIT_DRAWS)
+            nets.append(net)
+            continue
         torch.manual_seed(1000 * a.seed + i)
-        nets.append(train_tower(plan, data, np.random.default_rng([a.seed, 1 + i]), report))
+        nets.append(train_tower(plan, data, rng, report))
     if a.facegood is not None:
         rng = np.random.default_rng([a.seed, 9])
         take = actor.take_corpus(facegood.load(a.facegood), data, rng, TUNE_COPIES)
@@ -76,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for net in nets:
         enliven(net, LIVELIER, SHARE, data)
     manifest = make_manifest(
-        [plan.tower for plan in chosen], name="talksplat voice 1", leveller=batches.LEVELLER,
+        [net.shape for net in nets], name="talksplat voice 1", leveller=batches.LEVELLER,
         feature={**batches.FEATURE, "offset_db": batches.FEATURE["offset_db"] - RUN_LOUDER_DB},
         look_ahead_steps=batches.LOOK_AHEAD_STEPS,
         provenance={"training": "talksplat.authoring.voice.train", "seed": a.seed, "hours": a.hours,
