@@ -18,6 +18,7 @@ namespace ts {
 // A loaded voice: constant, shared by its streams.
 struct Voice {
   std::string manifest;
+  std::string features;  // their name; VoiceFile has its meaning
   int look_ahead_steps = 0;
   std::vector<std::string> channel_names;
   int drive_channel[kVoiceChannels];  // where each channel that drive reads is among them

@@ -104,6 +104,17 @@ def test_every_viseme_is_a_possible_face() -> None:
     assert {letter for letter, v in visemes.TABLE.items() if v.sealed} >= set("pbm")
 
 
+def test_jaws_follow_tracked_talkers() -> None:
+    """f, v, r and w nearly close the mouth, p, b and m close it most, and "oo" is the roundest vowel."""
+    jaw = {letter: v.jaw for letter, v in visemes.TABLE.items()}
+    assert all(jaw[x] < 0.5 * min(jaw[y] for y in "aæɛɪʌ") + 1e-9 for x in "fvw")
+    assert all(jaw[x] <= min(jaw[y] for y in "tdnlkɡszhj") for x in "fvwɹ")
+    assert visemes.SEALED.jaw == min(jaw.values())
+    vowels = {letter: v for letter, v in visemes.TABLE.items() if v.vowel}
+    assert max(vowels, key=lambda x: vowels[x].pucker) in "uʊyʏʉɵ"
+    assert all(vowels["u"].funnel >= v.funnel for v in vowels.values())
+
+
 # ---- timing ----
 
 

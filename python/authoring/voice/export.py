@@ -60,9 +60,13 @@ class Tower(TypedDict):
     sigmoid: list[str]
 
 
+FEATURES = "talksplat-voice"  # of voices that do not name them; the names of other versions begin with it
+
+
 class Manifest(TypedDict):
     format: int
     name: str
+    features: str  # the name of what the first tower knows of the sound: avatars are fitted to it
     rate_hz: int
     hop: int
     window: int
@@ -120,7 +124,11 @@ def _keys(what: str, value: object, names: Sequence[str]) -> None:
 def check_manifest(manifest: Mapping[str, Any]) -> None:
     """Raises ValueError, naming the key, unless the manifest is one that the core reads."""
     m = manifest
-    _keys("manifest", dict(m), tuple(Manifest.__annotations__))
+    named = {"features": FEATURES, **m}
+    _keys("manifest", named, tuple(Manifest.__annotations__))
+    features = named["features"]
+    right = isinstance(features, str) and features.startswith(FEATURES)
+    _require(right, "manifest.features", f"a text that begins with {FEATURES}", features)
     fixed = {"format": FORMAT, "rate_hz": RATE_HZ, "hop": HOP, "window": WINDOW, "fft": FFT}
     for key, value in fixed.items():
         _require(type(m[key]) is int and m[key] == value, f"manifest.{key}", str(value), m[key])
@@ -204,7 +212,7 @@ def read_voice(path: str | os.PathLike[str]) -> tuple[Manifest, dict[str, Array]
     with safe_open(os.fspath(path), framework="numpy") as file:
         text = (file.metadata() or {}).get(KEY)
         _require(text is not None, f"__metadata__[{KEY!r}]", "the manifest", None)
-        manifest: Manifest = json.loads(cast(str, text))
+        manifest = cast(Manifest, {"features": FEATURES, **json.loads(cast(str, text))})
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     check_manifest(manifest)
     check_tensors(manifest, tensors)
@@ -230,6 +238,7 @@ def make_manifest(
     towers: Sequence[Tower],
     *,
     name: str,
+    features: str = FEATURES,
     leveller: Leveller,
     feature: Feature,
     n_mels: int = 40,
@@ -239,9 +248,9 @@ def make_manifest(
     licence: str = "Apache-2.0",
     provenance: Mapping[str, Any] | None = None,
 ) -> Manifest:
-    return {"format": FORMAT, "name": name, "rate_hz": RATE_HZ, "hop": HOP, "window": WINDOW, "fft": FFT,
-            "n_mels": n_mels, "f_min_hz": f_min_hz, "f_max_hz": f_max_hz, "leveller": leveller, "feature": feature,
-            "look_ahead_steps": look_ahead_steps, "towers": list(towers), "licence": licence,
+    return {"format": FORMAT, "name": name, "features": features, "rate_hz": RATE_HZ, "hop": HOP, "window": WINDOW,
+            "fft": FFT, "n_mels": n_mels, "f_min_hz": f_min_hz, "f_max_hz": f_max_hz, "leveller": leveller,
+            "feature": feature, "look_ahead_steps": look_ahead_steps, "towers": list(towers), "licence": licence,
             "provenance": dict(provenance or {})}  # fmt: skip
 
 
