@@ -290,6 +290,7 @@ def test_a_written_voice_reads_back(tmp_path: Path) -> None:
     export.write_voice(tmp_path / "v.safetensors", manifest, tensors)
     again, read = export.read_voice(tmp_path / "v.safetensors")
     assert again == manifest and read.keys() == tensors.keys()
+    assert again["features"] == export.read_voice(ASSETS / "voice.safetensors")[0]["features"] == "talksplat-voice"
     assert all(np.array_equal(read[name], value.astype(np.float32)) for name, value in tensors.items())
     assert [p.name for p in tmp_path.iterdir()] == ["v.safetensors"]
 
@@ -307,6 +308,7 @@ def test_two_towers_share_the_channels(tmp_path: Path) -> None:
     [
         (lambda m, t: m.update(format=2), "manifest.format must be 1"),
         (lambda m, t: m.update(extra=1), "manifest's keys"),
+        (lambda m, t: m.update(features="hubert"), "manifest.features must be a text that begins with talksplat-voice"),
         (lambda m, t: m["towers"][0].update(heads=3), "a multiple of heads"),
         (lambda m, t: m["towers"][0].update(taps=0), r"taps must be an integer in 1\.\.64"),
         (lambda m, t: m["towers"][0]["channels"].remove("closure"), "those of its channels"),
