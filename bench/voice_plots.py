@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from talksplat.authoring.voice import evaluate, scoring
+from talksplat.authoring.voice import closures, evaluate, scoring
 from talksplat.authoring.voice.augment import resample
 from talksplat.authoring.voice.espeak import Espeak
 from talksplat.authoring.voice.export import RATE_HZ
@@ -18,7 +18,7 @@ from matplotlib import pyplot as plt
 SPOKEN, SPEAKER = "Probably the most important member is the baby.", "en-us+f4"  # a held-out voice
 
 
-def draw_jaws(faces: evaluate.Faces, data: Path, out: Path) -> None:
+def draw_jaws(faces: closures.Faces, data: Path, out: Path) -> None:
     """Predicted and tracked jaw of the GRID clips."""
     paths = sorted((data / "video/grid").glob("*.mpg"))
     figure, axes = plt.subplots(len(paths), 1, figsize=(8, 1.15 * len(paths)), sharex=True)
@@ -38,13 +38,13 @@ def draw_jaws(faces: evaluate.Faces, data: Path, out: Path) -> None:
     plt.close(figure)
 
 
-def draw_lips(faces: evaluate.Faces, out: Path) -> None:
+def draw_lips(faces: closures.Faces, out: Path) -> None:
     """A sentence by a held-out voice: how far the lips are apart, and where p, b and m are held."""
     speech = Espeak.shared().speak(SPOKEN, SPEAKER, rate=150)
-    gap = evaluate.lip_gap(faces(resample(speech.samples, speech.rate_hz, RATE_HZ), evaluate.STEP_HZ))
+    gap = closures.lip_gap(faces(resample(speech.samples, speech.rate_hz, RATE_HZ), closures.STEP_HZ))
     figure, axis = plt.subplots(figsize=(8, 2))
-    axis.plot(np.arange(len(gap)) / evaluate.STEP_HZ, gap, color="C0", label="lip gap")
-    axis.axhline(evaluate.CLOSED_GAP, color="0.7", linewidth=0.7)
+    axis.plot(np.arange(len(gap)) / closures.STEP_HZ, gap, color="C0", label="lip gap")
+    axis.axhline(closures.CLOSED_GAP, color="0.7", linewidth=0.7)
     for s in segments(speech):
         if s.viseme.sealed:
             axis.axvspan(s.start_s, s.end_s, color="C1", alpha=0.35, linewidth=0)

@@ -4,13 +4,9 @@
 #include <algorithm>
 
 #include "core/text.h"
+#include "engine/voice_file.h"
 
 namespace ts {
-namespace {
-
-constexpr char kVoice[] = "talksplat-voice";
-
-}  // namespace
 
 FeatureWindows::FeatureWindows(const AvatarFile& file) : file_(file) {
   for (size_t i = 0; i < file.inputs.size(); ++i) {
@@ -22,9 +18,9 @@ FeatureWindows::FeatureWindows(const AvatarFile& file) : file_(file) {
 
 double FeatureWindows::look_ahead_s() const { return after_ / static_cast<double>(file_.fps); }
 
-bool FeatureWindows::of_voice() const { return any() && file_.encoder == kVoice; }
+bool FeatureWindows::of_voice() const { return any() && is_voice_features(file_.encoder); }
 
-Status FeatureWindows::check(int n_features, double fps) const {
+Status FeatureWindows::check(const std::string& features, int n_features, double fps) const {
   if (!any()) return {};
   const std::string name = quoted(file_.inputs[inputs_[0]].name);
   if (!of_voice()) {
@@ -36,6 +32,12 @@ Status FeatureWindows::check(int n_features, double fps) const {
                  "of the control.",
                  name.c_str(), encoder.c_str());
   }
+  if (file_.encoder != features)
+    return error(
+        StatusCode::kInvalidArgument,
+        "the input %s of this avatar was fitted to the features %s, and this voice has %s. Load the voice that "
+        "the avatar was made with, or fit the avatar to this one.",
+        name.c_str(), printable(file_.encoder).c_str(), printable(features).c_str());
   for (const size_t i : inputs_) {
     const FeatureWindow& window = file_.inputs[i].window;
     if (window.length != 1 || window.channels != n_features)

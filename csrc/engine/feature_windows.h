@@ -25,8 +25,9 @@ class FeatureWindows {
   // Whether they are a voice's: then sound moves it, and features that somebody else made of it otherwise.
   bool of_voice() const;
 
-  // Whether a stream of a voice with n_features at fps can fill them; kInvalidArgument says what does not fit.
-  Status check(int n_features, double fps) const;
+  // Whether a stream of a voice that names its n_features so can fill them at fps; kInvalidArgument says what does not
+  // fit.
+  Status check(const std::string& features, int n_features, double fps) const;
 
  private:
   const AvatarFile& file_;

@@ -21,6 +21,7 @@ Status Voice::load(const char* path, Voice& voice) {
   Voice result;
   result.model = std::make_shared<EncodeModel>(file.mel, file.towers);
   result.manifest = std::move(file.manifest);
+  result.features = std::move(file.features);
   result.look_ahead_steps = file.look_ahead_steps, result.manner = file.manner;
   result.n_parameters = file.n_parameters, result.file_bytes = file.file_bytes;
   result.channel_names = std::move(file.channel_names);
@@ -236,7 +237,7 @@ void Speech::fill_windows(const Model& model, int64_t row, float* control) const
 Status Speech::read_control(const Model& model, float* control, int64_t max_frames, int64_t& n_frames) {
   n_frames = 0;
   const FeatureWindows& windows = model.windows();
-  TS_RETURN_IF_ERROR(windows.check(n_features_, params_.drive.fps));
+  TS_RETURN_IF_ERROR(windows.check(voice_->features, n_features_, params_.drive.fps));
   if (!model.speaks())
     return error(StatusCode::kInvalidArgument,
                  "this avatar has no face that speech could move: no input with ARKit's names or FLAME's, and none of "

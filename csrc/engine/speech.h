@@ -18,6 +18,7 @@ namespace ts {
 // A loaded voice: constant, shared by its streams.
 struct Voice {
   std::string manifest;
+  std::string features;  // their name; VoiceFile has its meaning
   int look_ahead_steps = 0;
   Manner manner;
   std::vector<std::string> channel_names;

@@ -117,6 +117,13 @@ Status read_manifest(const std::string& text, VoiceFile& voice) {
   const Node root(json, kVoiceErrors.invalid);
 
   TS_RETURN_IF_ERROR(root.at("name").name(voice.name));
+  voice.features = kVoiceFeatures;
+  if (json.find("features")) {
+    const Node features = root.at("features");
+    TS_RETURN_IF_ERROR(features.name(voice.features));
+    TS_RETURN_IF_ERROR(
+        features.require(is_voice_features(voice.features), std::string("begin with ") + kVoiceFeatures));
+  }
   TS_RETURN_IF_ERROR(root.at("licence").is_text());
   const Json* provenance = json.find("provenance");
   TS_RETURN_IF_ERROR(root.at("provenance").require(provenance && provenance->object(), "be an object"));
@@ -200,6 +207,8 @@ bool is_avatar(const uint8_t* data, size_t size) {
 }
 
 }  // namespace
+
+bool is_voice_features(const std::string& name) { return name.rfind(kVoiceFeatures, 0) == 0; }
 
 Status parse_voice_file(const uint8_t* data, size_t size, VoiceFile& voice) {
   const auto invalid = [](const char* message) { return Status(kVoiceErrors.invalid, message); };

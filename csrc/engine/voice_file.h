@@ -14,9 +14,14 @@
 
 namespace ts {
 
+// The features of voices that do not name them, and how the name of every other version of them begins.
+constexpr char kVoiceFeatures[] = "talksplat-voice";
+bool is_voice_features(const std::string& name);
+
 struct VoiceFile {
   std::string manifest;  // the JSON text
   std::string name;
+  std::string features;      // the name of what its first tower knows of the sound: avatars are fitted to it
   int look_ahead_steps = 0;  // that the network was trained with
   Manner manner;             // optional; the usual one where the file has none
   MelParams mel;

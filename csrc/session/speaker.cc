@@ -57,7 +57,7 @@ Status Speaker::check_sound() const {
   if (!voice_)
     return error(StatusCode::kInvalidArgument,
                  "this session has no voice that could hear. Give it one when it is made.");
-  TS_RETURN_IF_ERROR(model_->windows().check(voice_->model->n_features, params_.fps));
+  TS_RETURN_IF_ERROR(model_->windows().check(voice_->features, voice_->model->n_features, params_.fps));
   if (model_->speaks()) return {};
   return error(StatusCode::kInvalidArgument,
                "this avatar has no face that speech could move: no input with ARKit's names or FLAME's, and none of "

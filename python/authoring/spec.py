@@ -496,7 +496,9 @@ def _check_deform(m: Manifest, tensors: Tensors) -> None:
     if encoder is None:
         require(is_number(look_ahead) and look_ahead == 0, "manifest.look_ahead_ms", "0 without an encoder", look_ahead)
         return
-    require(encoder in ENCODERS, "manifest.encoder", f"null or one of {ENCODERS}", encoder)
+    # Another version of the voice's features has a name that begins with theirs.
+    known = encoder in ENCODERS or str(encoder).startswith(f"{ENCODERS[-1]}-")
+    require(known, "manifest.encoder", f"null or one of {ENCODERS}", encoder)
     require("audio" in sizes, "manifest.encoder", 'null without an input "audio" for the deform program', encoder)
     positive = is_number(look_ahead) and look_ahead >= 0
     require(positive, "manifest.look_ahead_ms", "a number >= 0", look_ahead)

@@ -203,6 +203,11 @@ void what_does_not_fit_is_refused(ts_engine* engine, const ts_voice* voice, cons
   ts_avatar* longer = load(engine, listener(kFeatures, 2));
   refused(speech, longer, "takes 18 channels of length 2 a frame, and this voice has 18 features of length 1");
   ts_avatar_destroy(longer);
+  ts_test::SampleDeform newer = listener();
+  newer.replace("\"talksplat-voice\"", "\"talksplat-voice-2\"");
+  ts_avatar* other_ear = load(engine, newer);
+  refused(speech, other_ear, "fitted to the features talksplat-voice-2, and this voice has talksplat-voice. Load");
+  ts_avatar_destroy(other_ear);
 
   ts_avatar* avatar = load(engine, listener());
   ts_speech* fast = speech_at(engine, voice, 30);

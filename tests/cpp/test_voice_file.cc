@@ -140,6 +140,8 @@ void manifests() {
       {"\"format\": 1", "\"format\": 2", "format 2 was made by a newer talksplat"},
       {"\"format\": 1", "\"format\": 0", "format must be an integer from 1"},
       {"\"name\": \"sample\"", "\"name\": \"\"", "name must not be empty"},
+      {"\"format\": 1", "\"format\": 1, \"features\": \"\"", "features must not be empty"},
+      {"\"format\": 1", "\"format\": 1, \"features\": \"hubert\"", "features must begin with talksplat-voice"},
       {"\"licence\": \"Apache-2.0\"", "\"licence\": 2", "licence must be a text; got 2"},
       {"\"provenance\": {\"seed\": 1}", "\"provenance\": []", "provenance must be an object; got a list of 0"},
       {"\"rate_hz\": 16000", "\"rate_hz\": 8000", "rate_hz must be an integer from 16000 to 16000; got 8000"},

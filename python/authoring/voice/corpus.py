@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The corpus: hours of synthetic speech as band powers with the face that belongs to it, and other sounds.
 
-Everything follows from a seed and the installed eSpeak NG. Band powers are kept in dB as 16-bit floats.
+Everything follows from a seed, the installed eSpeak NG and the takes that are handed in. Band powers are kept in dB as
+16-bit floats.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from . import augment, negatives, texts
 from .espeak import Espeak
 from .export import HOP, RATE_HZ, Array
 from .features import decibels, mel_filters, mel_power
+from .speech import Speech
 from .timing import loudness, segments
 from .visemes import GROUPS, Segment, group, targets
 
@@ -68,10 +71,8 @@ class Clip:
     speech_db: float
 
 
-def make_clip(rng: np.random.Generator, espeak: Espeak) -> Clip | None:
-    """One utterance, spoken, moved through a random speaker, room and line; None if nothing was said."""
-    u = texts.draw(rng)
-    speech = espeak.speak(u.text, u.voice, rate=u.rate, pitch=u.pitch, pitch_range=u.pitch_range)
+def make_clip(rng: np.random.Generator, speech: Speech) -> Clip | None:
+    """An utterance moved through a random speaker, room and line; None if nothing was said."""
     if len(speech.samples) < speech.rate_hz // 4 or np.abs(speech.samples).max() < 1e-3:
         return None
     spans = segments(speech)
@@ -95,14 +96,26 @@ def make_clip(rng: np.random.Generator, espeak: Espeak) -> Clip | None:
                 float(np.percentile(column_db, SPEECH_DB_PERCENTILE)))  # fmt: skip
 
 
-def build(seed: int, hours: float = 3.0, other_hours: float = 1.5, covers: int = 240) -> Corpus:
-    """Synthesise a corpus: `hours` of speech, `other_hours` of other sounds, and `covers` sounds to lay over speech."""
+def said_by_espeak(rng: np.random.Generator) -> Speech:
+    u = texts.draw(rng)
+    return Espeak.shared().speak(u.text, u.voice, rate=u.rate, pitch=u.pitch, pitch_range=u.pitch_range)
+
+
+def build(
+    seed: int, hours: float = 3.0, other_hours: float = 1.5, covers: int = 240, takes: Sequence[Speech] = (),
+    take_share: float = 0.62,
+) -> Corpus:  # fmt: skip
+    """Synthesise a corpus: `hours` of speech, `other_hours` of other sounds, and `covers` sounds to lay over speech.
+
+    takes: speech of other synthesisers, of which `take_share` of the utterances are drawn, each anew transformed.
+    """
     rng = np.random.default_rng([seed, 0])
-    espeak = Espeak.shared()
     clips: list[Clip] = []
     steps = 0
     while steps * STEP_S < hours * 3600:
-        clip = make_clip(rng, espeak)
+        taken = len(takes) > 0 and rng.random() < take_share
+        speech = takes[int(rng.integers(len(takes)))] if taken else said_by_espeak(rng)
+        clip = make_clip(rng, speech)
         if clip is not None:
             clips.append(clip)
             steps += len(clip.voice)

@@ -11,12 +11,12 @@ import ctypes
 import ctypes.util
 import importlib
 import os
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .export import Array
+from .speech import Phoneme, Speech
 
 OUTPUT_SYNCHRONOUS = 2
 PHONEME_EVENTS, PHONEMES_IPA = 1, 2  # options of espeak_Initialize
@@ -40,19 +40,6 @@ class _Event(ctypes.Structure):
 
 
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
-
-
-@dataclass(frozen=True)
-class Phoneme:
-    start_s: float
-    name: str  # IPA as eSpeak writes it; empty: a pause
-
-
-@dataclass(frozen=True)
-class Speech:
-    samples: Array  # [n] float32 in [-1, 1]
-    rate_hz: int
-    phonemes: tuple[Phoneme, ...]  # by time; the last one ends with the sound
 
 
 def find_library() -> tuple[str, str | None] | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures a voice through the runtime that ships: lips against tracked faces, closures on voices it never heard,
+"""Measures a voice through the runtime that ships: lips against tracked faces, closures where phones are known,
 stillness where nobody speaks. bench/voice_quality.py makes the report.
 """
 
@@ -7,29 +7,22 @@ from __future__ import annotations
 
 import csv
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ... import _core
-from . import facegood, scoring, texts
-from .augment import resample
-from .espeak import Espeak
+from . import facegood, scoring
+from .closures import STEP_HZ, Counts, Faces, Spoken, judge
 from .export import RATE_HZ, Array
-from .timing import segments
+from .recordings import DEVELOPMENT
 
-DEVELOPMENT = ("id2_vcd_swwp2s", "bbaf2n", "lbax4n")  # settings are chosen on these clips only
 CHANNELS = ("jawOpen", "mouthFunnel", "mouthPucker", "mouthLowerDown", "mouthUpperUp")
-CLOSED_GAP, CLOSURE_TOLERANCE_S = 0.05, 0.06
-CLOSURE_PEAK, LEAD_S = 0.35, 0.3  # of the speech that closures are measured on, and silence before and after it
 LIPS = ("jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthLowerDown", "mouthUpperUp", "mouthRollLower",
         "mouthRollUpper", "mouthPress", "mouthStretch", "mouthSmile")  # fmt: skip
 SETTLED_S = 0.15
-STEP_HZ = 50.0
-# 16 kHz samples and frames per second to curves by ARKit name; a pair of sides also as its mean, without the side.
-Faces = Callable[[Array, float], dict[str, Array]]
 
 
 def read_sound(path: Path) -> Array:
@@ -79,19 +72,13 @@ def with_means(curves: dict[str, Array]) -> dict[str, Array]:
     return curves | means
 
 
-def lip_gap(face: Mapping[str, Array]) -> Array:
-    """How far the lips are apart, by weights; closed below CLOSED_GAP."""
-    open_lips = np.maximum(0.0, face["jawOpen"] - face["mouthClose"])
-    return np.asarray(open_lips + 0.4 * face["mouthLowerDown"] + 0.3 * face["mouthUpperUp"])
-
-
-def grid(faces: Faces, clips: Path, truth: Path) -> dict[str, Any]:
+def grid(faces: Faces, clips: Path, truth: Path, left_out: Collection[str] = ()) -> dict[str, Any]:
     """Per channel and for the baselines of the jaw: lag, r_const, in-speech r, each clip's r."""
     said: dict[str, dict[str, Array]] = {c: {} for c in CHANNELS}
     true: dict[str, dict[str, Array]] = {c: {} for c in CHANNELS}
     base: dict[str, dict[str, Array]] = {}
     spans: dict[str, Array] = {}
-    for path in sorted(clips.glob("*.mpg")):
+    for path in sorted(p for p in clips.glob("*.mpg") if p.stem not in left_out):
         samples, curves = read_sound(path), read_curves(truth / f"{path.stem}.arkit52.csv")
         face = faces(samples, scoring.FPS)
         simple, spans[path.stem] = scoring.baselines(samples, len(curves["jawOpen"]))
@@ -108,53 +95,31 @@ def summary(s: scoring.Score) -> dict[str, Any]:
     parts = {"development": [r for c, r in s.whole.items() if c in DEVELOPMENT],
              "test": [r for c, r in s.whole.items() if c not in DEVELOPMENT]}  # fmt: skip
     return {"r_const": s.r_const, "r_speech": s.r_speech, "lag": s.lag, "clips": s.whole, "speech": s.speech,
+            "r_const_95": scoring.bootstrap(list(s.whole.values()), scoring.mean),
+            "r_speech_95": scoring.bootstrap(list(s.speech.values()), scoring.mean),
             **{f"r_const_{part}": float(np.mean(r)) for part, r in parts.items() if r}}  # fmt: skip
 
 
-def runs(closed: Array) -> list[tuple[int, int]]:
-    """First and last index of every stretch of True."""
-    edge = np.flatnonzero(np.diff(np.concatenate([[False], closed, [False]]).astype(int)))
-    return [(int(a), int(b) - 1) for a, b in zip(edge[::2], edge[1::2], strict=True)]
-
-
 def closures(
-    faces: Faces, *, snr_db: float | None = None, said: Sequence[texts.Utterance] | None = None
+    faces: Faces, clips: Sequence[Spoken], *, snr_db: float | None = None, fps: float = STEP_HZ
 ) -> dict[str, Any]:
-    """Recall of p/b/m holds and precision of closed lips inside speech, on `said`: by default the held-out voices.
+    """Recall of p, b and m and precision of closed lips on the clips: in all, by group, each with its counts by clip.
 
-    A hold is found if the lips are closed (gap < 0.05) at some time within 60 ms of it. A run of closed lips is right
-    if it touches a hold widened by 60 ms; runs that touch a pause, where lips rest, are not counted.
+    Intervals are those of 95 %, by drawing clips anew.
     """
-    rng = np.random.default_rng(0)
-    counts: dict[str, Array] = {}  # by language: found, holds, right, runs
-    for u in texts.held_out() if said is None else said:
-        speech = Espeak.shared().speak(u.text, u.voice, rate=u.rate, pitch=u.pitch, pitch_range=u.pitch_range)
-        x = resample(speech.samples, speech.rate_hz, RATE_HZ)
-        x = np.pad(x * (CLOSURE_PEAK / np.abs(x).max()), round(LEAD_S * RATE_HZ))
-        if snr_db is not None:
-            x = x + rng.normal(size=len(x)).astype(np.float32) * np.sqrt(np.mean(x**2)) * 10 ** (-snr_db / 20)
-        closed = lip_gap(faces(x, STEP_HZ)) < CLOSED_GAP
-        t = np.arange(len(closed)) / STEP_HZ - LEAD_S
-        spans = segments(speech)
-        pauses = [(s.start_s, s.end_s) for s in spans if not s.letter]
-        pauses += [(-np.inf, spans[0].start_s), (spans[-1].end_s, np.inf)]
-        wide = [(s.start_s - CLOSURE_TOLERANCE_S, s.end_s + CLOSURE_TOLERANCE_S) for s in spans if s.viseme.sealed]
-
-        def touches(run: tuple[int, int], spans: Sequence[tuple[float, float]], t: Array = t) -> bool:
-            return any(t[run[0]] <= last and t[run[1]] >= first for first, last in spans)
-
-        hits = [bool(closed[(t >= first) & (t <= last)].any()) for first, last in wide]
-        right = [touches(run, wide) for run in runs(closed) if not touches(run, pauses)]
-        language = u.voice.partition("+")[0]
-        counts[language] = counts.get(language, np.zeros(4)) + np.array((sum(hits), len(hits), sum(right), len(right)))
-
-    def shares(n: Array) -> tuple[float, float]:
-        return float(n[0] / max(1, n[1])), float(n[2] / max(1, n[3]))
-
-    total = np.sum(list(counts.values()), axis=0)
-    recall, precision = shares(total)
-    return {"recall": recall, "precision": precision, "holds": int(total[1]), "runs": int(total[3]),
-            "voices": {language: shares(n) for language, n in counts.items()}}  # fmt: skip
+    counts = {clip.name: judge(faces, clip, snr_db, i, fps) for i, clip in enumerate(clips)}
+    groups: dict[str, list[Counts]] = {}
+    for clip in clips:
+        groups.setdefault(clip.group, []).append(counts[clip.name])
+    total = sum(counts.values(), Counts())
+    drawn = list(counts.values())
+    return {
+        "recall": total.recall, "precision": total.precision, "holds": total.holds, "runs": total.runs,
+        "recall_95": scoring.bootstrap(drawn, lambda c: sum(c, Counts()).recall),
+        "precision_95": scoring.bootstrap(drawn, lambda c: sum(c, Counts()).precision),
+        "voices": {g: (sum(c, Counts()).recall, sum(c, Counts()).precision) for g, c in groups.items()},
+        "clips": {name: (c.found, c.holds, c.right, c.runs) for name, c in counts.items()},
+    }  # fmt: skip
 
 
 def negatives(faces: Faces) -> dict[str, float]:

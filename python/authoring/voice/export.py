@@ -61,6 +61,9 @@ class Tower(TypedDict):
     sigmoid: list[str]
 
 
+FEATURES = "talksplat-voice"  # of voices that do not name them; the names of other versions begin with it
+
+
 class Manner(TypedDict, total=False):
     """head: optional; shares of the usual head motion, pitch, yaw and roll."""
 
@@ -70,6 +73,7 @@ class Manner(TypedDict, total=False):
 class Manifest(Manner):
     format: int
     name: str
+    features: str  # the name of what the first tower knows of the sound: avatars are fitted to it
     rate_hz: int
     hop: int
     window: int
@@ -127,12 +131,17 @@ def _keys(what: str, value: object, names: Sequence[str]) -> None:
 def check_manifest(manifest: Mapping[str, Any]) -> None:
     """Raises ValueError, naming the key, unless the manifest is one that the core reads."""
     m = manifest
-    required = [key for key in Manifest.__annotations__ if key not in Manner.__annotations__]
-    _keys("manifest", {key: value for key, value in m.items() if key not in Manner.__annotations__}, required)
+    optional = Manner.__annotations__
+    named = {"features": FEATURES, **m}
+    required = [key for key in Manifest.__annotations__ if key not in optional]
+    _keys("manifest", {key: value for key, value in named.items() if key not in optional}, required)
     head = m.get("head", [1.0, 1.0, 1.0])
     _require(isinstance(head, list) and len(head) == 3, "manifest.head", "a list of 3", head)
     for i, share in enumerate(head):
         _number(f"manifest.head[{i}]", share, 0, MOST_MANNER)
+    features = named["features"]
+    right = isinstance(features, str) and features.startswith(FEATURES)
+    _require(right, "manifest.features", f"a text that begins with {FEATURES}", features)
     fixed = {"format": FORMAT, "rate_hz": RATE_HZ, "hop": HOP, "window": WINDOW, "fft": FFT}
     for key, value in fixed.items():
         _require(type(m[key]) is int and m[key] == value, f"manifest.{key}", str(value), m[key])
@@ -216,7 +225,7 @@ def read_voice(path: str | os.PathLike[str]) -> tuple[Manifest, dict[str, Array]
     with safe_open(os.fspath(path), framework="numpy") as file:
         text = (file.metadata() or {}).get(KEY)
         _require(text is not None, f"__metadata__[{KEY!r}]", "the manifest", None)
-        manifest: Manifest = json.loads(cast(str, text))
+        manifest = cast(Manifest, {"features": FEATURES, **json.loads(cast(str, text))})
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     check_manifest(manifest)
     check_tensors(manifest, tensors)
@@ -242,6 +251,7 @@ def make_manifest(
     towers: Sequence[Tower],
     *,
     name: str,
+    features: str = FEATURES,
     leveller: Leveller,
     feature: Feature,
     n_mels: int = 40,
@@ -251,9 +261,9 @@ def make_manifest(
     licence: str = "Apache-2.0",
     provenance: Mapping[str, Any] | None = None,
 ) -> Manifest:
-    return {"format": FORMAT, "name": name, "rate_hz": RATE_HZ, "hop": HOP, "window": WINDOW, "fft": FFT,
-            "n_mels": n_mels, "f_min_hz": f_min_hz, "f_max_hz": f_max_hz, "leveller": leveller, "feature": feature,
-            "look_ahead_steps": look_ahead_steps, "towers": list(towers), "licence": licence,
+    return {"format": FORMAT, "name": name, "features": features, "rate_hz": RATE_HZ, "hop": HOP, "window": WINDOW,
+            "fft": FFT, "n_mels": n_mels, "f_min_hz": f_min_hz, "f_max_hz": f_max_hz, "leveller": leveller,
+            "feature": feature, "look_ahead_steps": look_ahead_steps, "towers": list(towers), "licence": licence,
             "provenance": dict(provenance or {})}  # fmt: skip
 
 

@@ -88,10 +88,15 @@ class TowerNet(nn.Module):
         self.head = nn.Linear(d, len(shape["channels"]))
         self.classes = nn.Linear(d, classes) if classes else None
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
-        """[batch,steps,2 n_mels] -> raw outputs [batch,steps,channels] (no sigmoid), class scores or None."""
+    def hidden(self, features: Tensor) -> Tensor:
+        """[batch,steps,2 n_mels] -> [batch,steps,width]: what the heads read."""
         x = self.stem(features)
         for layer in self.layers:
             x = layer(x)
-        h = self.norm(x)
+        out: Tensor = self.norm(x)
+        return out
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
+        """[batch,steps,2 n_mels] -> raw outputs [batch,steps,channels] (no sigmoid), class scores or None."""
+        h = self.hidden(features)
         return self.head(h), None if self.classes is None else self.classes(h)

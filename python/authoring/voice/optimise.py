@@ -16,7 +16,18 @@ from . import batches
 from .corpus import CLASSES, Corpus
 from .export import SHAPES
 from .model import TowerNet
-from .plan import CLASS_WEIGHT, LAST_RATE, LEAST_SPREAD, STEPS, TUNE_BATCH, VELOCITY_WEIGHT, WARM_UP, WEIGHTS, Plan
+from .plan import (
+    CLASS_WEIGHT,
+    GO_ON_RATE,
+    LAST_RATE,
+    LEAST_SPREAD,
+    STEPS,
+    TUNE_BATCH,
+    VELOCITY_WEIGHT,
+    WARM_UP,
+    WEIGHTS,
+    Plan,
+)
 
 Report = Callable[[str], None]
 
@@ -37,9 +48,11 @@ def shape_loss(
     return still + VELOCITY_WEIGHT * (weight * (said.diff(dim=1) - true.diff(dim=1)) ** 2).mean()
 
 
-def full_loss(raw: Tensor, classes: Tensor, batch: batches.Batch, channels: Sequence[str], spread: Tensor) -> Tensor:
+def full_loss(
+    raw: Tensor, classes: Tensor, batch: batches.Batch, channels: Sequence[str], spread: Tensor, class_weight: float
+) -> Tensor:
     """All of a tower's channels, and the names of the phonemes."""
-    total = CLASS_WEIGHT * functional.cross_entropy(classes.flatten(0, 1), torch.from_numpy(batch.label).flatten())
+    total = class_weight * functional.cross_entropy(classes.flatten(0, 1), torch.from_numpy(batch.label).flatten())
     shapes = [c for c in channels if c in SHAPES]
     if shapes:
         total = total + shape_loss(raw, batch, channels, shapes, spread)
@@ -76,24 +89,31 @@ def optimise(
     net.eval()
 
 
-def train_tower(plan: Plan, data: Corpus, rng: np.random.Generator, report: Report) -> TowerNet:
-    """Train one tower from scratch."""
+def train_tower(
+    plan: Plan, data: Corpus, rng: np.random.Generator, report: Report, net: TowerNet | None = None
+) -> TowerNet:
+    """Train one tower from scratch, or go on with `net`, which then learns to name phonemes anew."""
     channels = plan.tower["channels"]
-    net = TowerNet(plan.tower, data.mel_db.shape[1], CLASSES)
-    mean = data.shape.astype(np.float32).mean(0)
-    with torch.no_grad():
-        net.head.weight *= 0.1  # begins near the mean face
-        for i, channel in enumerate(channels):
-            net.head.bias[i] = float(mean[SHAPES.index(channel)]) if channel in SHAPES else 0.0
-    spread = spreads(data)
+    if net is None:
+        net = TowerNet(plan.tower, data.mel_db.shape[1], CLASSES)
+        mean = data.shape.astype(np.float32).mean(0)
+        with torch.no_grad():
+            net.head.weight *= 0.1  # begins near the mean face
+            for i, channel in enumerate(channels):
+                net.head.bias[i] = float(mean[SHAPES.index(channel)]) if channel in SHAPES else 0.0
+        rate = plan.rate
+    else:
+        net.classes = torch.nn.Linear(net.head.in_features, CLASSES)
+        rate = GO_ON_RATE
+    trained, spread = net, spreads(data)
 
     def next_loss() -> Tensor:
         batch = batches.draw(rng, data, plan.batch, STEPS, plan.other_share, plan.louder_db)
-        raw, classes = net(torch.from_numpy(batch.features))
-        return full_loss(raw, classes, batch, channels, spread)
+        raw, classes = trained(torch.from_numpy(batch.features))
+        return full_loss(raw, classes, batch, channels, spread, plan.class_weight)
 
-    optimise(net, next_loss, plan.name, plan.steps, plan.rate, report)
-    return net
+    optimise(trained, next_loss, plan.name, plan.steps, rate, report)
+    return trained
 
 
 def fine_tune(
@@ -109,9 +129,35 @@ def fine_tune(
         raw, classes = net(torch.from_numpy(batch.features))
         real = batches.draw(rng, take, TUNE_BATCH, STEPS, 0.0)
         heard, _ = net(torch.from_numpy(real.features))
-        return full_loss(raw, classes, batch, channels, spread) + shape_loss(heard, real, channels, only, spread)
+        return full_loss(raw, classes, batch, channels, spread, CLASS_WEIGHT) + shape_loss(
+            heard, real, channels, only, spread
+        )
 
     optimise(net, next_loss, "fine-tune", steps, rate, report)
+
+
+@torch.no_grad()
+def refit_head(net: TowerNet, data: Corpus, rng: np.random.Generator, plan: Plan, draws: int) -> None:
+    """Give a tower's head the shapes of this corpus and leave the rest, so that its features stay what they are.
+
+    Least squares over `draws` batches, with a ridge that only keeps them solvable.
+    """
+    width = net.head.in_features
+    channels = [SHAPES.index(c) for c in net.shape["channels"]]
+    square, product = (
+        torch.zeros(width + 1, width + 1, dtype=torch.float64),
+        torch.zeros(width + 1, len(channels), dtype=torch.float64),
+    )
+    for _ in range(draws):
+        batch = batches.draw(rng, data, plan.batch, STEPS, plan.other_share, plan.louder_db)
+        h = net.hidden(torch.from_numpy(batch.features)).flatten(0, 1).double()
+        h = torch.cat([h, torch.ones(len(h), 1, dtype=torch.float64)], 1)
+        square += h.T @ h
+        product += h.T @ torch.from_numpy(batch.shape[..., channels]).flatten(0, 1).double()
+    square += 1e-6 * square.trace() / len(square) * torch.eye(len(square), dtype=torch.float64)
+    solved = torch.linalg.solve(square, product).T.float()
+    net.head.weight.copy_(solved[:, :-1])
+    net.head.bias.copy_(solved[:, -1])
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ FACE = ("jawOpen", "mouthFunnel", "mouthPucker", "mouthLowerDown", "mouthUpperUp
 SEAL = ("mouthRollLower", "mouthRollUpper", "mouthPress", "closure", "voice")
 FACE_STEPS, SEAL_STEPS = 240, 1500
 WEIGHTS = {"jawOpen": 2.5, "closure": 5.0, "voice": 5.0}  # of the loss's terms, others 1
-VELOCITY_WEIGHT, CLASS_WEIGHT = 1.2, 0.15
+VELOCITY_WEIGHT, CLASS_WEIGHT, SEAL_CLASS_WEIGHT = 1.2, 0.15, 0.5
 LEAST_SPREAD = 0.05  # of a channel: rarer ones must not outweigh the others
 STEPS = 150  # of 20 ms in an example
 WARM_UP, LAST_RATE = 30, 0.05  # optimiser steps; share of the rate that is left at the end
@@ -24,6 +24,8 @@ RUN_LOUDER_DB = 6.0
 LIVELIER = dict.fromkeys(FACE, 1.8) | {"jawOpen": 1.35}
 # Tracked talkers open the jaw about half as far as the table of visemes asks, which lets lips be read.
 SHARE = {"jawOpen": 0.7}
+# Going on from a voice: batches that its first tower's head is fitted on, and the rate of its second tower.
+REFIT_DRAWS, GO_ON_RATE = 60, 1.2e-3
 TUNE_STEPS, TUNE_BATCH, TUNE_COPIES, TUNE_RATE_SHARE = 120, 16, 10, 0.25  # batch: of each, synthetic and real
 
 
@@ -35,6 +37,7 @@ class Plan:
     batch: int  # examples in a step
     other_share: float  # of examples without speech
     louder_db: float  # what its features are raised by in training
+    class_weight: float = CLASS_WEIGHT  # of naming phonemes
     rate: float = 2e-3
 
 
@@ -42,5 +45,5 @@ def plans(face_steps: int, seal_steps: int) -> list[Plan]:
     size = {"width": 96, "heads": 4, "layers": 3, "window": 48, "taps": 9, "hidden": 288}
     return [
         Plan("face", tower(FACE, **size), face_steps, 32, 0.12, 0.0),
-        Plan("seal", tower(SEAL, **size), seal_steps, 20, 0.3, RUN_LOUDER_DB),
+        Plan("seal", tower(SEAL, **size), seal_steps, 20, 0.3, RUN_LOUDER_DB, SEAL_CLASS_WEIGHT),
     ]

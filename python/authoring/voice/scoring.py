@@ -9,13 +9,15 @@ Curves whose standard deviation is below 0.01 are left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from .export import HOP, RATE_HZ, WINDOW, Array
 
+T = TypeVar("T")
 LAGS = range(-3, 4)
 LEAST_DEVIATION = 0.01
 FPS = 25
@@ -66,6 +68,20 @@ def baselines(samples: Array, n_frames: int) -> tuple[dict[str, Array], Array]:
         "speech on/off": frames(smooth(speech, 6)),
     }
     return curves, span
+
+
+DRAWS = 2000
+
+
+def bootstrap(values: Sequence[T], statistic: Callable[[list[T]], float], seed: int = 0) -> tuple[float, float]:
+    """Where 95 % of the statistic lie if clips are drawn anew, as many as there are; percentiles, Efron 1979."""
+    rng = np.random.default_rng(seed)
+    drawn = [statistic([values[i] for i in rng.integers(len(values), size=len(values))]) for _ in range(DRAWS)]
+    return float(np.percentile(drawn, 2.5)), float(np.percentile(drawn, 97.5))
+
+
+def mean(values: Sequence[float]) -> float:
+    return float(np.mean(values))
 
 
 @dataclass(frozen=True)

@@ -225,3 +225,15 @@ La meva mare viu des de fa cinc anys en una casa petita a prop del bosc.
 El vaixell va passar per davant del pont i va desaparèixer.
 """.strip().splitlines(),
 }
+
+# Said by voices of neural synthesisers that are never trained on, beside HELD_OUT["en"].
+HELD_OUT_NEURAL = """
+My neighbour Pamela grows pumpkins, plums and purple beans behind her barn.
+Someone bumped into the lamp, so the bulb broke and we sat in the gloom.
+The maps in this pamphlet were made by a famous member of our club.
+Bob promised to bring his trumpet, but maybe he simply forgot about it.
+We climbed up the hill in the morning and came home before the rain.
+Mum put a pot of jam on top of the cupboard beside the lemon balm.
+Most companies pay their people at the beginning of the month.
+Who would have thought that a room so small could be so warm?
+""".strip().splitlines()

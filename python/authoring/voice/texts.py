@@ -66,6 +66,14 @@ def pseudo_words(rng: np.random.Generator, count: int) -> str:
     return " ".join(word + ("," if rng.random() < 0.15 else "") for word in words)
 
 
+def english(rng: np.random.Generator) -> str:
+    """What a synthesiser of English says to train on: a sentence, or words of all of them in any order."""
+    if rng.random() < 0.5:
+        return str(rng.choice(ENGLISH if rng.random() < 0.6 else TWISTERS))
+    words = [word.strip(",.!?").lower() for sentence in (*ENGLISH, *TWISTERS) for word in sentence.split()]
+    return " ".join(str(word) for word in rng.choice(words, int(rng.integers(5, 12)))) + "."
+
+
 def draw(rng: np.random.Generator) -> Utterance:
     """One utterance of a few seconds to train on."""
     kind = rng.random()

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from .espeak import Speech
 from .export import Array
+from .speech import Speech
 from .visemes import SILENT_STOPS, Segment, split
 
 BLOCK_S = 0.005
@@ -18,6 +18,7 @@ LEAST_HOLD_S, MOST_HOLD_S, INITIAL_HOLD_S = 0.03, 0.09, 0.06
 BURST_S = 0.01
 SHORT_PAUSE_S = 0.06  # a shorter one is a mark inside a word, not a pause
 LOUDNESS_RANGE_DB = 12.0
+QUIET_DB, LEAST_LAST_S = 35.0, 0.06  # below the loudest is silence; of a phoneme before a pause
 
 
 def block_levels(samples: Array, rate_hz: int) -> Array:
@@ -40,11 +41,20 @@ def _silence_before(level: Array, burst_s: float) -> float:
     return float(np.clip(silence, LEAST_HOLD_S, MOST_HOLD_S))
 
 
+def _end_with_sound(level: Array, s: Segment) -> Segment:
+    """A phoneme before a pause, without the silence that neural synthesisers count among its length."""
+    first, last = int(s.start_s / BLOCK_S), min(int(s.end_s / BLOCK_S), len(level))
+    heard = np.flatnonzero(level[first:last] > level.max() - QUIET_DB)
+    end_s = (first + (int(heard[-1]) + 1 if len(heard) else 0)) * BLOCK_S
+    return replace(s, end_s=min(s.end_s, max(end_s, s.start_s + LEAST_LAST_S)))
+
+
 def segments(speech: Speech) -> list[Segment]:
     """The speech's phonemes as segments without gaps, pauses included.
 
-    eSpeak's event of an unvoiced stop is at its burst; the mouth makes its shape in the silence before. Those are moved
-    back to the hold, and what follows the burst belongs to the next segment.
+    Where the event of an unvoiced stop is at its burst (eSpeak's are), the mouth makes its shape in the silence before:
+    those are moved back to the hold, and what follows the burst belongs to the next segment. Elsewhere a phoneme before
+    a pause ends with its sound.
     """
     level = block_levels(speech.samples, speech.rate_hz)
     end_s = len(speech.samples) / speech.rate_hz
@@ -60,7 +70,7 @@ def segments(speech: Speech) -> list[Segment]:
         if short and out:
             out[-1] = replace(out[-1], end_s=max(out[-1].end_s, s.end_s))
             continue
-        if s.letter in SILENT_STOPS and s.letter:
+        if speech.stops_at_burst and s.letter in SILENT_STOPS:
             after_pause = not out or not out[-1].letter
             hold = INITIAL_HOLD_S if after_pause else _silence_before(level, s.start_s)
             start_s = s.start_s - hold
@@ -73,6 +83,11 @@ def segments(speech: Speech) -> list[Segment]:
             out[-1] = replace(out[-1], end_s=s.end_s)
         else:
             out.append(replace(s, start_s=start_s, end_s=max(s.end_s, start_s + 1e-3)))
+    if not speech.stops_at_burst:
+        for i in range(len(out) - 1):
+            if out[i].letter and not out[i + 1].letter:
+                out[i] = _end_with_sound(level, out[i])
+                out[i + 1] = replace(out[i + 1], start_s=out[i].end_s)
     # Names without a letter (marks, language switches) leave holes: what came before lasts.
     nexts = [s.start_s for s in out[1:]] + [end_s]
     return [replace(s, end_s=max(s.end_s, q)) if q > s.end_s else s for s, q in zip(out, nexts, strict=True)]

