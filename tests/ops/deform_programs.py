@@ -149,9 +149,9 @@ class Branch:
             )
 
 
-def embedtalk(n: int, width: int = 64, seed: int = 0) -> Program:
+def embedtalk(n: int, width: int = 64, seed: int = 0, channels: int = 12) -> Program:
     p = Program(seed)
-    sound = p.audio("", channels=12, length=2)
+    sound = p.audio("", channels=channels, length=2)
     au = p.frame("waves", "waves", {"frequency": 2.0 ** np.arange(4, dtype=np.float32)}, keep=True, **{
         "in": p.input("au", (1, 6, 1)),
     })  # fmt: skip
