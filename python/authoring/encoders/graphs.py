@@ -88,7 +88,8 @@ def write_int8_static(fp32: Path, path: Path, plan: Int8Plan) -> None:
         values = numpy_helper.to_array(weights[name])
         scale = np.maximum(np.abs(values).max(axis=0) / np.float32(127), np.float32(1e-12))
         weights[name].CopyFrom(numpy_helper.from_array(np.rint(values / scale).astype(np.int8), name))
-        nodes = [_dequantize(model, name, scale, np.zeros(len(scale), np.int8), axis=1)]
+        constants = _constants(model, name, scale, np.zeros(len(scale), np.int8))
+        nodes = [helper.make_node("DequantizeLinear", [name, *constants], [f"{name}_whole"], axis=1)]
         if (given, known) not in rounded:
             step, zero = input_step(known)
             constants = _constants(model, f"{given}_{i}", np.float32(step), np.uint8(zero))
@@ -115,11 +116,6 @@ def _products(model: Any, plan: Int8Plan) -> list[Any]:
             "version of torch or onnxscript exports them otherwise. Tried were torch 2.13 and onnxscript 0.7."
         )
     return found
-
-
-def _dequantize(model: Any, name: str, scale: Any, zero: Any, axis: int) -> Any:
-    constants = _constants(model, name, scale, zero)
-    return helper.make_node("DequantizeLinear", [name, *constants], [f"{name}_whole"], axis=axis)
 
 
 def _constants(model: Any, name: str, scale: Any, zero: Any) -> list[str]:
