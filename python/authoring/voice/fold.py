@@ -66,4 +66,5 @@ def tower_of(manifest: Manifest, tensors: Mapping[str, Array], t: int) -> TowerN
         put(layer.up, f"{at}/up")
         put(layer.down, f"{at}/down")
     put(net.head, f"tower/{t}/head")
-    return net.eval()
+    net.eval()
+    return net
