@@ -35,7 +35,7 @@ struct DriveParams {
   float mouth = 1;    // ts_speech_params has the meaning of these
   float head = 1;
   float blink = 1;
-  Manner manner;  // the voice's
+  Manner manner{};  // the voice's
 };
 
 // What the gate says of a step, for life.
