@@ -33,8 +33,8 @@ def load_encoder(
     source: its folder, or the name of the model where the cache has one export of it.
     engine: "onnxruntime", "openvino", or "auto": the first of them that is installed and makes the features that the
     model made.  threads: of a step; more than one pays only on CPUs that have nothing else to do.
-    precision: of the transformer: "fp32", "int8" where the folder has it, or "auto": int8 where it is faster on this
-    machine and its features are within a tenth of their deviation over time.
+    precision: of the transformer: "fp32", "int8" or "bf16" where folder, engine and machine have it, or "auto": the
+    fastest on this machine whose features are within a tenth of their deviation over time.
     Raises EncoderNotFound, EncoderInvalid, EncoderRefused where no engine can run it, and ValueError for arguments.
     """
     n_threads = as_count("load_encoder: threads", threads, 1)
