@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "core/cpu_places.h"
+
 #if defined(__linux__)
 #include <sched.h>
 #endif
@@ -52,6 +54,8 @@ constexpr uint64_t kGeneration = 1ull << 32;  // one per job
 // chunk is left and then waits for the count to fall to zero. So job fields never change under a worker, and a worker
 // that was not scheduled in time cannot enter and is not waited for.
 struct ThreadPool::Impl {
+  explicit Impl(int threads) : places(static_cast<size_t>(threads - 1)) {}
+
   std::atomic<uint64_t> state{0};
   struct alignas(64) Share {
     std::atomic<int64_t> next{0};
@@ -67,6 +71,7 @@ struct ThreadPool::Impl {
   std::atomic<int> sleepers{0};
   std::atomic<bool> caller_sleeps{false};
   std::atomic<bool> quit{false};
+  CpuPlaces places;
   std::vector<std::thread> workers;
 
   // A thread takes the chunks of its own share first, then those of the others' that nobody has begun.
@@ -84,6 +89,7 @@ struct ThreadPool::Impl {
   }
 
   void worker_main(int slot) {
+    places.join(static_cast<size_t>(slot - 1));
     uint64_t seen = 0;
     for (;;) {
       if (!spin([&] { return is_new_job(seen) || quit.load(std::memory_order_relaxed); })) {
@@ -121,6 +127,7 @@ struct ThreadPool::Impl {
     }
     state.store((state.load(std::memory_order_relaxed) / kGeneration + 1) * kGeneration | kOpen);
     if (sleepers.load() > 0) {
+      places.keep_off_this_cpu();
       std::lock_guard<std::mutex> lock(mutex);
       job_opened.notify_all();
     }
@@ -130,6 +137,7 @@ struct ThreadPool::Impl {
     if ((state.fetch_and(~kOpen) & kInside) == 0) return;
     const auto left = [&] { return (state.load() & kInside) == 0; };
     if (spin(left)) return;
+    places.free();
     std::unique_lock<std::mutex> lock(mutex);
     caller_sleeps.store(true);
     job_left.wait(lock, left);
@@ -153,7 +161,8 @@ int available_cpus() {
   return std::max(n, 1);
 }
 
-ThreadPool::ThreadPool(int threads) : impl_(new Impl), threads_(threads > 0 ? threads : available_cpus()) {
+ThreadPool::ThreadPool(int threads) : threads_(threads > 0 ? threads : available_cpus()) {
+  impl_ = std::make_unique<Impl>(threads_);
   impl_->n_shares = threads_;
   impl_->shares.reset(new Impl::Share[static_cast<size_t>(threads_)]);
   impl_->workers.reserve(static_cast<size_t>(threads_ - 1));

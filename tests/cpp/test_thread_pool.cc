@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// ThreadPool: every chunk once, slots never shared, work done by late and early threads alike, quick teardown.
+// ThreadPool: every chunk once, slots never shared, work done by late and early threads alike, quick teardown; workers
+// that wake elsewhere than on the caller's CPU.
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
 #include <atomic>
 #include <chrono>
 #include <thread>
@@ -62,6 +67,65 @@ void sleeps_between_jobs() {
   }
 }
 
+#if defined(__linux__)
+void pin(const cpu_set_t& cpus) { CHECK(sched_setaffinity(0, sizeof cpus, &cpus) == 0); }
+
+cpu_set_t only(int cpu) {
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  CPU_SET(cpu, &cpus);
+  return cpus;
+}
+
+// Where the one worker of a pool may run after it was woken by a caller that is pinned to cpu. The caller's chunk lasts
+// until the worker has begun; then the caller's or the worker's lasts for longer.
+cpu_set_t worker_cpus(ThreadPool& pool, int cpu, bool caller_sleeps) {
+  const std::chrono::milliseconds longer(20);
+  std::this_thread::sleep_for(longer);  // the worker sleeps, too
+  pin(only(cpu));
+  cpu_set_t cpus;
+  std::atomic<bool> begun{false};
+  pool.run(2, [&](int64_t, int slot) {
+    if (slot == 0) {
+      while (!begun.load()) std::this_thread::yield();
+      return;
+    }
+    if (!caller_sleeps) CHECK(sched_getaffinity(0, sizeof cpus, &cpus) == 0);
+    begun.store(true);
+    if (!caller_sleeps) return;
+    std::this_thread::sleep_for(longer);
+    CHECK(sched_getaffinity(0, sizeof cpus, &cpus) == 0);
+  });
+  return cpus;
+}
+
+void workers_wake_elsewhere() {
+  cpu_set_t all;
+  CHECK(sched_getaffinity(0, sizeof all, &all) == 0);
+  std::vector<int> cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+    if (CPU_ISSET(cpu, &all)) cpus.push_back(cpu);
+  if (cpus.size() < 2) return;
+  ThreadPool pool(2);
+  for (const int cpu : {cpus[0], cpus[1], cpus[1], cpus[0]}) {
+    cpu_set_t elsewhere = all;
+    CPU_CLR(cpu, &elsewhere);
+    const cpu_set_t now = worker_cpus(pool, cpu, false);
+    CHECK(CPU_EQUAL(&now, &elsewhere));
+    const cpu_set_t later = worker_cpus(pool, cpu, true);  // the caller sleeps: its CPU is free
+    CHECK(CPU_EQUAL(&later, &all));
+  }
+  // A pool of a process that may run on one CPU only has that one.
+  pin(only(cpus[0]));
+  ThreadPool narrow(2);
+  const cpu_set_t one = only(cpus[0]), now = worker_cpus(narrow, cpus[0], false);
+  CHECK(CPU_EQUAL(&now, &one));
+  pin(all);
+}
+#else
+void workers_wake_elsewhere() {}
+#endif
+
 }  // namespace
 
 int main() {
@@ -71,6 +135,7 @@ int main() {
     many_short_jobs(threads);
   }
   sleeps_between_jobs();
+  workers_wake_elsewhere();
   CHECK(ts::available_cpus() >= 1);
   return ts_test::report("test_thread_pool");
 }

@@ -20,6 +20,7 @@ from .. import _core
 from .._arrays import FloatArray
 from ..control import Window
 from ..errors import EncoderRefused, LatencyRefused, QueueFull, SessionClosed, TalksplatError
+from .at_work import at_work
 from .encoder import MAX_SHARE, Encoder
 from .resample import FrameRows, Taps
 from .worker import Worker
@@ -417,6 +418,7 @@ def encoded_core(
     speakers = speakers_of(encoder)
     with speakers.promising:
         step_ms = speakers.require_time(who, encoder)
-        session = made(speakers, step_ms)
+        with at_work(speakers.worker, encoder):
+            session = made(speakers, step_ms)
         speakers.add(session, step_ms + max(0.0, options["latency_ms"] - session.smallest_ms))
     return session
