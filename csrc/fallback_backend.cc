@@ -102,10 +102,9 @@ class TwoStreams final : public EncodeStream {
  private:
   Status hear_again(Backend& backend, EncodeStream& stream) const {
     const int64_t width = model_->n_inputs(), room = model_->memory_steps();
-    std::vector<float> channel(static_cast<size_t>(model_->n_channels)),
-        feature(static_cast<size_t>(model_->n_features));
+    std::vector<float> output(static_cast<size_t>(model_->n_outputs)), feature(static_cast<size_t>(model_->n_features));
     for (int64_t i = std::max<int64_t>(0, n_past_ - room); i < n_past_; ++i) {
-      const EncodeCall step{&stream, 1, past_.data() + i % room * width, channel.data(), feature.data()};
+      const EncodeCall step{&stream, 1, past_.data() + i % room * width, output.data(), feature.data()};
       TS_RETURN_IF_ERROR(backend.encode(&step, 1));
     }
     return {};

@@ -234,7 +234,7 @@ class CpuBackend final : public Backend {
       auto& stream = static_cast<CpuEncodeStream&>(*call.stream);
       const EncodeModel& model = stream.model();
       for (int64_t step = 0; step < call.n; ++step)
-        stream.step(call.input + step * model.n_inputs(), call.channel + step * model.n_channels,
+        stream.step(call.input + step * model.n_inputs(), call.output + step * model.n_outputs,
                     call.feature + step * model.n_features);
     }
     return {};

@@ -17,8 +17,8 @@ class CpuEncodeStream final : public EncodeStream {
   CpuEncodeStream(std::shared_ptr<const EncodeModel> model, const KernelTable& kernels);
 
   void reset() override;
-  // The next step: input [2 n_mels]; channel [n_channels] before sigmoids, feature [n_features].
-  void step(const float* input, float* channel, float* feature);
+  // The next step: input [2 n_mels]; output [n_outputs] before sums and sigmoids, feature [n_features].
+  void step(const float* input, float* output, float* feature);
   const EncodeModel& model() const { return *model_; }
 
  private:

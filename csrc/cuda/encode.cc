@@ -202,11 +202,11 @@ void CudaEncoder::deliver(const EncodeCall* calls, size_t n) const {
   for (size_t i = 0; i < n; ++i) {
     const EncodeCall& call = calls[i];
     const EncodeModel& model = *stream_of(call).model();
-    float *channel = call.channel, *feature = call.feature;
+    float *output = call.output, *feature = call.feature;
     for (int64_t step = 0; step < call.n; ++step) {
       feature = std::copy_n(said, model.n_features, feature);  // of the first tower
       for (const EncodeTower& t : model.towers) {
-        channel = std::copy_n(said + t.width_p, t.outputs, channel);
+        output = std::copy_n(said + t.width_p, t.outputs, output);
         said += said_floats(t);
       }
     }

@@ -60,20 +60,26 @@ bool is_known(const std::string& channel) {
          std::end(kVoiceChannelNames);
 }
 
-// Adds this tower's names to `said`, which has those of the towers before it.
-Status read_channels(const Node& node, std::vector<std::string>& said, TowerWeights& tower) {
+// Adds those of this tower's names that no tower before it has to `said`, and whether they are in its sigmoid to
+// `squashed`.
+Status read_channels(const Node& node, std::vector<std::string>& said, std::vector<bool>& squashed,
+                     TowerWeights& tower) {
   const Node channels = node.at("channels"), sigmoid = node.at("sigmoid");
   size_t count = 0, n_sigmoid = 0;
   TS_RETURN_IF_ERROR(channels.list(-1, count));
   TS_RETURN_IF_ERROR(
       channels.require(count >= 1 && count <= kMaxChannels, "have 1 to " + std::to_string(kMaxChannels) + " entries"));
-  const size_t first = said.size();
+  const size_t before = said.size();
+  std::vector<std::string> own;
   for (size_t i = 0; i < count; ++i) {
     std::string name;
     TS_RETURN_IF_ERROR(channels.at(i).name(name));
-    TS_RETURN_IF_ERROR(channels.at(i).require(std::count(said.begin(), said.end(), name) == 0,
-                                              "be unique among the channels of all towers"));
-    said.push_back(std::move(name));
+    TS_RETURN_IF_ERROR(
+        channels.at(i).require(std::count(own.begin(), own.end(), name) == 0, "be unique among this tower's"));
+    const auto known = std::find(said.begin(), said.end(), name);
+    tower.channel.push_back(static_cast<int>(known - said.begin()));
+    if (known == said.end()) said.push_back(name);
+    own.push_back(std::move(name));
   }
   tower.outputs = static_cast<int>(count);
   tower.sigmoid.assign(count, false);
@@ -81,22 +87,24 @@ Status read_channels(const Node& node, std::vector<std::string>& said, TowerWeig
   for (size_t i = 0; i < n_sigmoid; ++i) {
     std::string name;
     TS_RETURN_IF_ERROR(sigmoid.at(i).name(name));
-    const auto it = std::find(said.begin() + static_cast<int64_t>(first), said.end(), name);
-    TS_RETURN_IF_ERROR(sigmoid.at(i).require(it != said.end(), "be one of this tower's channels"));
-    const size_t channel = static_cast<size_t>(it - said.begin()) - first;
+    const auto it = std::find(own.begin(), own.end(), name);
+    TS_RETURN_IF_ERROR(sigmoid.at(i).require(it != own.end(), "be one of this tower's channels"));
+    const auto channel = static_cast<size_t>(it - own.begin());
     TS_RETURN_IF_ERROR(sigmoid.at(i).require(!tower.sigmoid[channel], "be listed once"));
     tower.sigmoid[channel] = true;
   }
+  squashed.resize(said.size());
   for (size_t i = 0; i < count; ++i) {
-    const std::string& name = said[first + i];
-    if (is_known(name) && tower.sigmoid[i] != is_probability(name)) {
+    const auto channel = static_cast<size_t>(tower.channel[i]);
+    if (channel >= before) squashed[channel] = tower.sigmoid[i];
+    if (tower.sigmoid[i] != (is_known(own[i]) ? is_probability(own[i]) : squashed[channel]))
       return channels.at(i).require(false, tower.sigmoid[i] ? "not be listed in sigmoid" : "be listed in sigmoid too");
-    }
   }
   return Status();
 }
 
-Status read_tower(const Node& node, int n_mels, std::vector<std::string>& said, TowerWeights& tower) {
+Status read_tower(const Node& node, int n_mels, std::vector<std::string>& said, std::vector<bool>& squashed,
+                  TowerWeights& tower) {
   int layers = 0;
   tower.inputs = 2 * n_mels;
   TS_RETURN_IF_ERROR(node.at("width").integer(16, 512, tower.width));
@@ -108,7 +116,7 @@ Status read_tower(const Node& node, int n_mels, std::vector<std::string>& said, 
   TS_RETURN_IF_ERROR(node.at("taps").integer(1, 64, tower.taps));
   TS_RETURN_IF_ERROR(node.at("hidden").integer(1, 2048, tower.hidden));
   tower.layers.resize(static_cast<size_t>(layers));
-  return read_channels(node, said, tower);
+  return read_channels(node, said, squashed, tower);
 }
 
 Status read_manifest(const std::string& text, VoiceFile& voice) {
@@ -141,8 +149,9 @@ Status read_manifest(const std::string& text, VoiceFile& voice) {
   TS_RETURN_IF_ERROR(
       towers.require(count >= 1 && count <= kMaxTowers, "have 1 to " + std::to_string(kMaxTowers) + " entries"));
   voice.towers.resize(count);
+  std::vector<bool> squashed;
   for (size_t t = 0; t < count; ++t)
-    TS_RETURN_IF_ERROR(read_tower(towers.at(t), voice.mel.n_mels, voice.channel_names, voice.towers[t]));
+    TS_RETURN_IF_ERROR(read_tower(towers.at(t), voice.mel.n_mels, voice.channel_names, squashed, voice.towers[t]));
   for (const char* name : kVoiceChannelNames) {
     if (std::count(voice.channel_names.begin(), voice.channel_names.end(), name) == 0)
       return root.invalid("no tower has the channel " + quoted(name) + ", which a voice must have");

@@ -27,8 +27,14 @@ EncodeModel::EncodeModel(const MelParams& params, const std::vector<TowerWeights
     for (const LayerWeights& layer : w.layers) layers.push_back(pack(layer, w));
     t.n_layers = static_cast<int>(layers.size());
     t.layers = layers.data();  // which stay where they are as layers_ grows
-    n_channels += w.outputs;
-    sigmoid.insert(sigmoid.end(), w.sigmoid.begin(), w.sigmoid.end());
+    for (int i = 0; i < w.outputs; ++i) {
+      const int to = w.channel.empty() ? n_outputs + i : w.channel[count(i)];
+      n_channels = std::max(n_channels, to + 1);
+      sigmoid.resize(count(n_channels));
+      sigmoid[count(to)] = w.sigmoid[count(i)];
+      channel.push_back(to);
+    }
+    n_outputs += w.outputs;
     towers.push_back(t);
   }
   n_features = towers.front().width;
@@ -96,7 +102,8 @@ Encode::Encode(std::shared_ptr<const EncodeModel> model, std::unique_ptr<EncodeS
     : model_(std::move(model)), stream_(std::move(stream)), mel_(model_->mel) {
   constexpr int64_t kSteps = 16;
   input_.resize(count(kSteps, model_->n_inputs()));
-  channel_.resize(count(kSteps, model_->n_channels));
+  output_.resize(count(kSteps, model_->n_outputs));
+  sum_.resize(count(model_->n_channels));
   feature_.resize(count(kSteps, model_->n_features));
 }
 
@@ -120,18 +127,22 @@ void Encode::push(const float* samples, int64_t n) {
 }
 
 EncodeCall Encode::waiting() {
-  if (channel_.size() < count(steps_, model_->n_channels)) {
-    channel_.resize(count(steps_, model_->n_channels));
+  if (output_.size() < count(steps_, model_->n_outputs)) {
+    output_.resize(count(steps_, model_->n_outputs));
     feature_.resize(count(steps_, model_->n_features));
   }
-  return {stream_.get(), steps_, input_.data(), channel_.data(), feature_.data()};
+  return {stream_.get(), steps_, input_.data(), output_.data(), feature_.data()};
 }
 
 int64_t Encode::finish() {
   const int64_t n = std::exchange(steps_, 0);
   if (n == 0) return 0;
   for (int64_t i = 0; i < n; ++i) {
-    float* channel = &channel_[count(i, model_->n_channels)];
+    std::fill(sum_.begin(), sum_.end(), 0.0f);
+    const float* output = &output_[count(i, model_->n_outputs)];
+    for (int o = 0; o < model_->n_outputs; ++o) sum_[count(model_->channel[count(o)])] += output[o];
+    // In place: there are no more channels than outputs, so no step's are written over those of a later one.
+    float* channel = std::copy(sum_.begin(), sum_.end(), &output_[count(i, model_->n_channels)]) - model_->n_channels;
     for (int c = 0; c < model_->n_channels; ++c) {
       if (model_->sigmoid[count(c)]) channel[c] = 1 / (1 + std::exp(-channel[c]));
       // Weights that overflow make nothing of it: no NaN goes on to a face.

@@ -2,8 +2,8 @@
 // encode — 16 kHz sound to what a face does, 50 times a second: mel columns, then a small causal transformer.
 //
 // Maths    ops/mel.h; then one or more towers. A tower: a linear stem over two mel columns, layers of windowed
-//          attention, gated depthwise convolution and feed-forward, a linear head. "norm" has no gain: training folds
-//          it into the next linear. tests/reference/encode.py has it line by line
+//          attention, gated depthwise convolution and feed-forward, a linear head. A channel that several towers say
+//          is the sum of what they say. "norm" has no gain: training folds it into the next linear. tests/reference/encode.py has it line by line
 // Layout   weights float32, in blocks of 16 rows: [rows/16][columns][16], so that a lane is an output row and a step
 //          streams each matrix once; rows and columns are padded with zeros. Keys lie [width][window], a lane is a
 //          step of the past; values [head][window][head width], a lane is a channel. Rings by step number
@@ -37,7 +37,9 @@ struct TowerWeights {
   int inputs = 0, width = 0, heads = 0, window = 0, taps = 0, hidden = 0, outputs = 0;
   LinearWeights stem, head;
   std::vector<LayerWeights> layers;
-  std::vector<bool> sigmoid;  // [outputs]
+  // [outputs]: which of the voice's channels it says, each once. Empty: its own, after those of the towers before it.
+  std::vector<int> channel;
+  std::vector<bool> sigmoid;  // [outputs], the same in all towers that say the channel
 };
 
 // ---- the op ----
@@ -49,9 +51,11 @@ class EncodeModel {
 
   MelTables mel;
   std::vector<EncodeTower> towers;
+  std::vector<int> channel;   // [n_outputs]: what an output is added to
   std::vector<bool> sigmoid;  // [n_channels]
-  int n_channels = 0;         // over all towers, in their order
-  int n_features = 0;         // width of the first tower
+  int n_outputs = 0;          // of all towers, in their order
+  int n_channels = 0;
+  int n_features = 0;  // width of the first tower
   int n_inputs() const { return 2 * mel.params.n_mels; }
   // Steps before it that a step depends on: a layer sees a window of the one below it, and taps of that.
   int64_t memory_steps() const;
@@ -77,7 +81,7 @@ struct EncodeCall {
   EncodeStream* stream = nullptr;
   int64_t n = 0;
   const float* input = nullptr;  // [n,2 n_mels] mel columns
-  float* channel = nullptr;      // [n,n_channels] (out) before sigmoids
+  float* output = nullptr;       // [n,n_outputs] (out) of the towers, before sums and sigmoids
   float* feature = nullptr;      // [n,n_features] (out)
 };
 
@@ -92,7 +96,7 @@ class Encode {
   // The steps that wait. When they have been run, finish() makes of them what step i says.
   EncodeCall waiting();
   int64_t finish();  // returns how many they were
-  const float* channel(int64_t i) const { return channel_.data() + i * model_->n_channels; }  // [n_channels]
+  const float* channel(int64_t i) const { return output_.data() + i * model_->n_channels; }   // [n_channels]
   const float* feature(int64_t i) const { return feature_.data() + i * model_->n_features; }  // [n_features]
   void reset();
 
@@ -102,7 +106,7 @@ class Encode {
   Mel mel_;
   int64_t steps_ = 0;  // that wait
   int columns_ = 0;    // of the step after them, of two
-  std::vector<float> input_, channel_, feature_;
+  std::vector<float> input_, output_, sum_, feature_;
 };
 
 }  // namespace ts

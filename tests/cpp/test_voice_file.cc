@@ -183,8 +183,11 @@ void manifests() {
       {"\"hidden\": 7", "\"hidden\": 2049", "towers[0].hidden must be an integer from 1 to 2048"},
       {"\"hidden\": 7", "\"hidden\": 8", "\"tower/0/layer/0/up/weight\" must be [8,18]"},
       {"\"mouthFunnel\", ", "", "no tower has the channel \"mouthFunnel\""},
-      {"\"mouthFunnel\"", "\"mouthPress\"", "towers[1].channels[1] must be unique among the channels of all towers"},
-      {"\"mouthFunnel\"", "\"jawOpen\"", "towers[0].channels[1] must be unique"},
+      {"\"mouthFunnel\"", "\"mouthPress\"", "no tower has the channel \"mouthFunnel\""},
+      {"\"mouthFunnel\"", "\"jawOpen\"", "towers[0].channels[1] must be unique among this tower's"},
+      {"\"closure\", \"breath\"],\n     \"sigmoid\": [\"closure\", \"breath\"]",
+       "\"closure\", \"voice\"],\n     \"sigmoid\": [\"closure\"]",
+       "towers[1].channels[6] must be listed in sigmoid too; got \"voice\""},
       {"\"mouthFunnel\"", "\"\"", "towers[0].channels[1] must not be empty"},
       {"\"sigmoid\": [\"voice\"]", "\"sigmoid\": []",
        "towers[0].channels[6] must be listed in sigmoid too; got \"voice\""},
@@ -204,6 +207,20 @@ void manifests() {
     sample.manifest.replace(begin, end - begin, "[" + list);
     expect_invalid(sample.file(), "towers must have 1 to 4 entries; got a list of " + std::to_string(towers));
   }
+}
+
+// A channel of two towers is one channel of the voice.
+void sums() {
+  SampleVoice sample;
+  sample.replace("\"closure\", \"breath\"],\n     \"sigmoid\": [\"closure\", \"breath\"]",
+                 "\"closure\", \"jawOpen\"],\n     \"sigmoid\": [\"closure\"]");
+  VoiceFile v;
+  const Bytes file = sample.file();
+  const Status status = ts::parse_voice_file(file.data(), file.size(), v);
+  if (!CHECK_MESSAGE(status.ok(), status.message())) return;
+  CHECK(v.channel_names.size() == 13 && v.channel_names[0] == "jawOpen");
+  CHECK(v.towers[0].channel == (std::vector<int>{0, 1, 2, 3, 4, 5, 6}));
+  CHECK(v.towers[1].channel.back() == 0);
 }
 
 void tensors() {
@@ -235,6 +252,7 @@ void tensors() {
 int main(int argc, char** argv) {
   if (const int status = ts_test::write_if_asked<SampleVoice>(argc, argv); status >= 0) return status;
   loads_everything();
+  sums();
   halves();
   files();
   containers();

@@ -31,6 +31,12 @@ SHAPES = {
         tower(CHANNELS[::2], width=24, heads=2, window=7),
         tower(CHANNELS[1::2], width=40, heads=5, layers=1, hidden=9),
     ],
+    # A weight and a probability that two and three towers say: sums, of which sigmoids are taken afterwards.
+    "sums": [
+        tower(("jawOpen", "voice"), width=24, heads=2, window=7),
+        tower(CHANNELS[::-1], width=16, heads=1, layers=1),
+        tower(("voice", "mouthPress", "jawOpen"), width=17, heads=1, layers=1),
+    ],
     "four-towers": [tower(CHANNELS[i::4], width=16 + i, heads=1, layers=1 + i) for i in range(4)],
 }
 

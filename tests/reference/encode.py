@@ -27,15 +27,15 @@ def encode_ref(samples: np.ndarray, n_steps: int, manifest: Mapping[str, Any], t
     # The core hands features to its network as float32; so are the weights.
     steps = columns.astype(np.float32).astype(np.float64).reshape(n_steps, -1)
     towers = [Tower(tower, f"tower/{i}", tensors) for i, tower in enumerate(manifest["towers"])]
-    channel, feature = [], []
-    for step in steps:
+    names = list(dict.fromkeys(name for tower in manifest["towers"] for name in tower["channels"]))
+    squashed = [any(name in tower["sigmoid"] for tower in manifest["towers"]) for name in names]
+    channel, feature = np.zeros((n_steps, len(names))), np.zeros((n_steps, manifest["towers"][0]["width"]))
+    for k, step in enumerate(steps):
         said = [tower.step(step) for tower in towers]
-        channel.append(np.concatenate([y for y, _ in said]))
-        feature.append(said[0][1])
-    n_channels = sum(len(tower["channels"]) for tower in manifest["towers"])
-    return Encoded(
-        np.array(channel).reshape(-1, n_channels), np.array(feature).reshape(-1, manifest["towers"][0]["width"])
-    )
+        for tower, (y, _) in zip(towers, said, strict=True):
+            channel[k, [names.index(name) for name in tower.shape["channels"]]] += y
+        feature[k] = said[0][1]
+    return Encoded(np.where(squashed, sigmoid(channel), channel), feature)
 
 
 # ---- mel ----
@@ -100,16 +100,14 @@ class Tower:
         return self.tensors[f"{self.at}/{name}/weight"] @ x + self.tensors[f"{self.at}/{name}/bias"]
 
     def step(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(channels, what the head reads) of the next step."""
+        """(channels before sigmoids, what the head reads) of the next step."""
         x = self.linear("stem", features)
         for i in range(self.shape["layers"]):
             x = x + self.attend(i, norm(x))
             x = x + self.convolve(i, norm(x))
             x = x + self.linear(f"layer/{i}/down", silu(self.linear(f"layer/{i}/up", norm(x))))
         h = norm(x)
-        y = self.linear("head", h)
-        squashed = [name in self.shape["sigmoid"] for name in self.shape["channels"]]
-        return np.where(squashed, sigmoid(y), y), h
+        return self.linear("head", h), h
 
     def attend(self, i: int, a: np.ndarray) -> np.ndarray:
         heads, window = self.shape["heads"], self.shape["window"]

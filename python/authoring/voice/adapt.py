@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A voice refitted to one person, from a minute or more of tracked speech: the last matrix of its first tower, and how
-far the head moves.
+"""A voice refitted to one person, from a minute or more of tracked speech: what its first tower adds to jaw and lip
+shapes, how much of what the other towers say of them is kept, and how far the head moves.
 
-What drive makes of that tower's channels, the mouth's gate times what it says, is linear in the tower's features: so
-the rows of the matrix are ridge regressions of the tracked weights. How strong the ridge is, and whether a new row
-follows the person better than the old one, is told by parts of the recording that were left out. Least squares flattens
-what it is unsure of, so each row is drawn out again until it moves as much as the person does. Closures, rolled and
-pressed lips, tongue and voice stay as they were.
+What drive makes of a shape, the mouth's gate times what the towers say, is linear in the first tower's features and in
+what the others say: so a row of the first tower's last matrix and one factor are a ridge regression of the tracked
+weights, in which the factor is free. How strong the ridge is, and whether the new row follows the person better than
+the old one, is told by parts of the recording that were left out. Least squares flattens what it is unsure of, so each
+shape is drawn out again until it moves as much as the person does. Closures, rolled and pressed lips, tongue and voice
+stay as they were.
 """
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from ...audio import load_audio
 from . import heads
 from .augment import resample
 from .evaluate import with_means
-from .export import MOST_MANNER, RATE_HZ, Array, Manifest, read_voice, write_voice
+from .export import MOST_MANNER, RATE_HZ, Array, Manifest, Tower, read_voice, write_voice
+from .plan import FACE
 
 STEP_HZ = 50.0
 LEAST_SPEECH_S = 20.0
@@ -68,8 +70,18 @@ class Adapted:
 class _Heard:
     """At the tracked frames."""
 
-    feature: Array  # [frames,width] as drive smooths them
+    feature: Array  # [frames,width] as drive smooths them, like said
+    said: Mapping[str, Array]  # by channel, [frames]: what all towers say, before the gate
     gate: Array  # [frames] how far the mouth's gate is open, 0..1
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Of a channel: the first tower's row, and the factor of what the other towers say."""
+
+    weight: Array  # [width]
+    bias: float
+    others: float = 1.0
 
 
 def adapt(base: str | os.PathLike[str], tracked: Tracked, out: str | os.PathLike[str], name: str) -> Adapted:
@@ -86,33 +98,57 @@ def adapt(base: str | os.PathLike[str], tracked: Tracked, out: str | os.PathLike
     _require_enough(len(used) / tracked.fps, tracked)
     silent = found & (heard.gate == 0)
     resting = silent if silent.sum() >= tracked.fps else found
-    weight = tensors["tower/0/head/weight"].astype(np.float64)
-    bias = tensors["tower/0/head/bias"].astype(np.float64)
     result = Adapted(_manner(voice, tracked), {}, {}, {}, {}, len(used) / tracked.fps)
-    for row, channel in enumerate(manifest["towers"][0]["channels"]):
+    towers, adapted = [*manifest["towers"]], {name: value.astype(np.float64) for name, value in tensors.items()}
+    for channel in FACE:
         if channel not in tracked.curves:
             continue
         curve = tracked.curves[channel][: len(found)]
         rest = np.percentile(curve[resting], REST_PERCENTILE)
-        _refit(result, channel, weight, bias, row, heard.feature[used], heard.gate[used], (curve - rest)[used])
+        old = _row_of(towers, adapted, channel)
+        others = heard.said[channel] - heard.feature @ old.weight - old.bias
+        new = _refit(result, channel, old, heard.feature[used], others[used], heard.gate[used], (curve - rest)[used])
+        if new is not None:
+            _put(towers, adapted, channel, new)
     if not result.gain:
         raise ValueError(
             "the tracked weights have nothing to do with the sound: no channel of theirs follows it. Is it the sound "
             "of this video, and does the face speak?"
         )
-    adapted = {**tensors, "tower/0/head/weight": weight, "tower/0/head/bias": bias}
     provenance = {**manifest["provenance"], "adapted": {
         "from": manifest["name"], "speech_s": round(result.speech_s, 2),
         "gain": {c: round(g, 4) for c, g in result.gain.items()}, "strength": result.strength,
         "r_left_out": {c: [round(result.r_before[c], 4), round(result.r_after[c], 4)] for c in result.gain},
     }}  # fmt: skip
-    changed: Manifest = {**manifest, "name": name, "provenance": provenance}
+    changed: Manifest = {**manifest, "name": name, "provenance": provenance, "towers": towers}
     if result.head is not None:
         usual = manifest.get("head", [1.0, 1.0, 1.0])
         changed["head"] = [round(min(a * b, MOST_MANNER), 3) for a, b in zip(usual, result.head, strict=True)]
     write_voice(out, changed,
                 {key: value.astype(np.float16) for key, value in adapted.items()})  # fmt: skip
     return result
+
+
+def _row_of(towers: Sequence[Tower], tensors: Mapping[str, Array], channel: str) -> _Row:
+    """What the first tower says of it as it is: nothing, where it does not have the channel."""
+    if channel not in towers[0]["channels"]:
+        return _Row(np.zeros(towers[0]["width"]), 0.0)
+    row = towers[0]["channels"].index(channel)
+    return _Row(tensors["tower/0/head/weight"][row], float(tensors["tower/0/head/bias"][row]))
+
+
+def _put(towers: list[Tower], tensors: dict[str, Array], channel: str, new: _Row) -> None:
+    """In place; the first tower gets the channel where it lacks it."""
+    for t, tower in enumerate(towers):
+        weight, bias = f"tower/{t}/head/weight", f"tower/{t}/head/bias"
+        if t == 0 and channel not in tower["channels"]:
+            towers[0] = {**tower, "channels": [*tower["channels"], channel]}
+            tensors[weight] = np.vstack([tensors[weight], new.weight])
+            tensors[bias] = np.append(tensors[bias], new.bias)
+        elif channel in tower["channels"]:
+            row = tower["channels"].index(channel)
+            tensors[weight][row] = new.weight if t == 0 else new.others * tensors[weight][row]
+            tensors[bias][row] = new.bias if t == 0 else new.others * tensors[bias][row]
 
 
 def _manner(voice: _core.Voice, tracked: Tracked) -> tuple[float, float, float] | None:
@@ -140,10 +176,11 @@ def _hear(voice: _core.Voice, tracked: Tracked) -> _Heard:
     steps, frames = (_faces(voice, tracked.samples, fps) for fps in (STEP_HZ, tracked.fps))
     n = min(len(frames["voice"]), len(tracked.found))
     at = np.arange(n) * STEP_HZ / tracked.fps
-    said, feature = (_smoothed(steps[part].astype(np.float64), at) for part in ("channel", "feature"))
-    whole = np.clip(said[:, voice.channel_names.index("jawOpen")], 0, 1)
+    channels, feature = (_smoothed(steps[part].astype(np.float64), at) for part in ("channel", "feature"))
+    said = dict(zip(voice.channel_names, channels.T, strict=True))
+    whole = np.clip(said["jawOpen"], 0, 1)
     jaw = frames["weight"][:n, voice.weight_names.index("jawOpen")]
-    return _Heard(feature, np.where(whole > 0.02, jaw / np.maximum(whole, 0.02), 0.0))
+    return _Heard(feature, said, np.where(whole > 0.02, jaw / np.maximum(whole, 0.02), 0.0))
 
 
 def _faces(voice: _core.Voice, samples: Array, fps: float) -> dict[str, Array]:
@@ -173,12 +210,12 @@ def _require_enough(speech_s: float, tracked: Tracked) -> None:
 
 
 def _refit(
-    result: Adapted, channel: str, weight: Array, bias: Array, row: int, feature: Array, gate: Array, true: Array
-) -> None:
-    """One row of the matrix, in place, where the tracked curve follows the sound."""
-    said = gate * np.clip(feature @ weight[row] + bias[row], 0, 1)
+    result: Adapted, channel: str, old: _Row, feature: Array, others: Array, gate: Array, true: Array
+) -> _Row | None:
+    """The new row; None where the tracked curve does not follow the sound."""
+    said = gate * np.clip(feature @ old.weight + others + old.bias, 0, 1)
     if true.std() < 1e-4 or said.std() < 1e-6 or np.corrcoef(said, true)[0, 1] < LEAST_R:
-        return
+        return None
     gain = float(np.clip(true.std() / said.std(), *GAINS))
     true = true * gain * said.std() / true.std()
     fold = np.arange(len(true)) * FOLDS // len(true)
@@ -188,19 +225,24 @@ def _refit(
         guess = np.empty_like(true)
         for part in range(FOLDS):
             kept = fold != part
-            w, b = _ridge(feature[kept], gate[kept], true[kept], strength)
-            guess[~kept] = gate[~kept] * (feature[~kept] @ w + b)
+            row = _ridge(feature[kept], others[kept], gate[kept], true[kept], strength)
+            guess[~kept] = gate[~kept] * _said(row, feature[~kept], others[~kept])
         scores[strength] = _left_out_r(guess, true, fold)
     best = max(strength for strength in STRENGTHS if scores[strength] > max(scores.values()) - NO_WORSE)
     better = scores[best] > usual
-    w, b = _ridge(feature, gate, true, best) if better else (weight[row], bias[row])
+    row = _ridge(feature, others, gate, true, best) if better else old
     # Drawn out about its middle, which is the person's, where the gate is open.
     open_gate = gate > 0.99
-    raw, wanted = feature[open_gate] @ w + b, true[open_gate]
+    raw, wanted = _said(row, feature, others)[open_gate], true[open_gate]
     share = wanted.std() / max(raw.std(), 1e-9)
-    weight[row], bias[row] = share * w, wanted.mean() + share * (b - raw.mean())
+    bias = wanted.mean() + share * (row.bias - raw.mean())
     result.gain[channel], result.strength[channel] = gain, best if better else None
     result.r_before[channel], result.r_after[channel] = usual, scores[best] if better else usual
+    return _Row(share * row.weight, bias, share * row.others)
+
+
+def _said(row: _Row, feature: Array, others: Array) -> Array:
+    return feature @ row.weight + row.others * others + row.bias
 
 
 def _left_out_r(guess: Array, true: Array, fold: Array) -> float:
@@ -210,14 +252,16 @@ def _left_out_r(guess: Array, true: Array, fold: Array) -> float:
     return float(np.mean(np.nan_to_num(r)))
 
 
-def _ridge(feature: Array, gate: Array, true: Array, strength: float) -> tuple[Array, float]:
-    """w, b with the least |gate (feature w + b) - true|² + strength · |spread w|², spread the features' own."""
+def _ridge(feature: Array, others: Array, gate: Array, true: Array, strength: float) -> _Row:
+    """The row with the least |gate (feature w + k others + b) - true|² + strength · |spread w|², spread the features'
+    own; k is 1 where the others say nothing."""
     mean, spread = feature.mean(0), np.maximum(feature.std(0), 1e-6)
-    x = gate[:, None] * np.column_stack([(feature - mean) / spread, np.ones(len(feature))])
-    ridge = strength * np.diag([*np.ones(len(mean)), 0.0])
+    free = [np.ones(len(feature))] + ([others] if others.std() > 1e-4 else [])
+    x = gate[:, None] * np.column_stack([(feature - mean) / spread, *free])
+    ridge = strength * np.diag([*np.ones(len(mean)), *np.zeros(len(free))])
     found = np.linalg.solve(x.T @ x + ridge, x.T @ true)
-    w = found[:-1] / spread
-    return w, float(found[-1] - mean @ w)
+    w = found[: len(mean)] / spread
+    return _Row(w, float(found[len(mean)] - mean @ w), float(found[-1]) if len(free) > 1 else 1.0)
 
 
 def sound_of(path: Path) -> Array:

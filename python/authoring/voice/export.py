@@ -178,11 +178,12 @@ def _check_towers(towers: object) -> None:
         _require(tower["width"] % tower["heads"] == 0, f"{where}.width", "a multiple of heads", tower["width"])
         channels, sigmoid = tower["channels"], tower["sigmoid"]
         named = isinstance(channels, list) and bool(channels) and all(c in CHANNELS for c in channels)
-        _require(named, f"{where}.channels", f"names among {CHANNELS}", channels)
+        unique = named and len(set(channels)) == len(channels)
+        _require(unique, f"{where}.channels", f"names among {CHANNELS}, each once", channels)
         squashed = isinstance(sigmoid, list) and sigmoid == [c for c in channels if c in PROBABILITIES]
         _require(squashed, f"{where}.sigmoid", f"those of its channels that are among {PROBABILITIES}", sigmoid)
         said += channels
-    _require(sorted(said) == sorted(CHANNELS), "the towers' channels", f"each of {CHANNELS} once", said)
+    _require(set(said) == set(CHANNELS), "the towers' channels", f"all of {CHANNELS}", said)
 
 
 def check_tensors(manifest: Manifest, tensors: Mapping[str, Array]) -> None:

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from . import batches
 from .corpus import CLASSES, Corpus
-from .export import SHAPES
+from .export import PROBABILITIES, SHAPES
 from .model import TowerNet
 from .plan import (
     CLASS_WEIGHT,
@@ -143,7 +143,8 @@ def refit_head(net: TowerNet, data: Corpus, rng: np.random.Generator, plan: Plan
     Least squares over `draws` batches, with a ridge that only keeps them solvable.
     """
     width = net.head.in_features
-    channels = [SHAPES.index(c) for c in net.shape["channels"]]
+    rows = [i for i, c in enumerate(net.shape["channels"]) if c in SHAPES]
+    channels = [SHAPES.index(net.shape["channels"][i]) for i in rows]
     square, product = (
         torch.zeros(width + 1, width + 1, dtype=torch.float64),
         torch.zeros(width + 1, len(channels), dtype=torch.float64),
@@ -156,8 +157,34 @@ def refit_head(net: TowerNet, data: Corpus, rng: np.random.Generator, plan: Plan
         product += h.T @ torch.from_numpy(batch.shape[..., channels]).flatten(0, 1).double()
     square += 1e-6 * square.trace() / len(square) * torch.eye(len(square), dtype=torch.float64)
     solved = torch.linalg.solve(square, product).T.float()
-    net.head.weight.copy_(solved[:, :-1])
-    net.head.bias.copy_(solved[:, -1])
+    net.head.weight[rows] = solved[:, :-1]
+    net.head.bias[rows] = solved[:, -1]
+
+
+@torch.no_grad()
+def say(net: TowerNet, channels: Sequence[str]) -> None:
+    """Give a tower's head these channels: rows that it has stay, others are zeros."""
+    old, known = net.head, net.shape["channels"]
+    net.head = torch.nn.Linear(old.in_features, len(channels))
+    for i, channel in enumerate(channels):
+        have = channel in known
+        net.head.weight[i] = old.weight[known.index(channel)] if have else 0.0
+        net.head.bias[i] = old.bias[known.index(channel)] if have else 0.0
+    net.shape = {**net.shape, "channels": list(channels), "sigmoid": [c for c in channels if c in PROBABILITIES]}
+
+
+@torch.no_grad()
+def share_out(first: TowerNet, second: TowerNet, shares: Mapping[str, float]) -> None:
+    """In the heads' weights: the first tower says its share of these channels and nothing else, the second the rest.
+
+    What several towers say of a channel is added.
+    """
+    say(first, tuple(shares))
+    for net, rest in ((first, False), (second, True)):
+        for channel, share in shares.items():
+            row = net.shape["channels"].index(channel)
+            net.head.weight[row] *= 1 - share if rest else share
+            net.head.bias[row] *= 1 - share if rest else share
 
 
 @torch.no_grad()

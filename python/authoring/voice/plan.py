@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 from .export import Tower, tower
 
-# Jaws stop improving on real faces after a few hundred steps, closures want thousands: hence two towers.
+# The first tower is trained for a few hundred steps, hears mostly how loud speech is, and its features are what avatars
+# listen to. The second is trained for thousands, hears which phoneme it is, and says everything. Both say the jaw.
 FACE = ("jawOpen", "mouthFunnel", "mouthPucker", "mouthLowerDown", "mouthUpperUp", "mouthStretch", "mouthSmile",
         "tongueOut")  # fmt: skip
 SEAL = ("mouthRollLower", "mouthRollUpper", "mouthPress", "closure", "voice")
-FACE_STEPS, SEAL_STEPS = 240, 1500
+FIRST_SHARE = {"jawOpen": 0.5}  # of what both towers say; the first keeps no other channel
+FACE_STEPS, PHONE_STEPS = 240, 6000
 WEIGHTS = {"jawOpen": 2.5, "closure": 5.0, "voice": 5.0}  # of the loss's terms, others 1
-VELOCITY_WEIGHT, CLASS_WEIGHT, SEAL_CLASS_WEIGHT = 1.2, 0.15, 0.5
+VELOCITY_WEIGHT, CLASS_WEIGHT, PHONE_CLASS_WEIGHT = 1.2, 0.15, 0.5
 LEAST_SPREAD = 0.05  # of a channel: rarer ones must not outweigh the others
 STEPS = 150  # of 20 ms in an example
 WARM_UP, LAST_RATE = 30, 0.05  # optimiser steps; share of the rate that is left at the end
@@ -24,7 +26,7 @@ RUN_LOUDER_DB = 6.0
 LIVELIER = dict.fromkeys(FACE, 1.8) | {"jawOpen": 1.35}
 # Tracked talkers open the jaw about half as far as the table of visemes asks, which lets lips be read.
 SHARE = {"jawOpen": 0.7}
-# Going on from a voice: batches that its first tower's head is fitted on, and the rate of its second tower.
+# Going on from a voice: batches that heads are fitted on first, and the rate of its second tower.
 REFIT_DRAWS, GO_ON_RATE = 60, 1.2e-3
 TUNE_STEPS, TUNE_BATCH, TUNE_COPIES, TUNE_RATE_SHARE = 120, 16, 10, 0.25  # batch: of each, synthetic and real
 
@@ -41,9 +43,9 @@ class Plan:
     rate: float = 2e-3
 
 
-def plans(face_steps: int, seal_steps: int) -> list[Plan]:
+def plans(face_steps: int, phone_steps: int) -> list[Plan]:
     size = {"width": 96, "heads": 4, "layers": 3, "window": 48, "taps": 9, "hidden": 288}
     return [
         Plan("face", tower(FACE, **size), face_steps, 32, 0.12, 0.0),
-        Plan("seal", tower(SEAL, **size), seal_steps, 20, 0.3, RUN_LOUDER_DB, SEAL_CLASS_WEIGHT),
+        Plan("phones", tower((*FACE, *SEAL), **size), phone_steps, 20, 0.25, RUN_LOUDER_DB, PHONE_CLASS_WEIGHT),
     ]

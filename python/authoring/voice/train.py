@@ -18,13 +18,14 @@ from . import actor, batches, facegood
 from .corpus import Corpus, build
 from .export import make_manifest, read_voice, write_voice
 from .fold import tensors_of, tower_of
-from .optimise import enliven, fine_tune, refit_head, train_tower
+from .optimise import enliven, fine_tune, refit_head, say, share_out, train_tower
 from .plan import (
     FACE_STEPS,
+    FIRST_SHARE,
     LIVELIER,
+    PHONE_STEPS,
     REFIT_DRAWS,
     RUN_LOUDER_DB,
-    SEAL_STEPS,
     SHARE,
     TUNE_COPIES,
     TUNE_RATE_SHARE,
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the weights file to write")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=FACE_STEPS, help="training steps of the face's tower")
-    parser.add_argument("--seal-steps", type=int, default=SEAL_STEPS, help="of the closures' and voice's tower")
+    parser.add_argument("--phone-steps", type=int, default=PHONE_STEPS, help="of the tower that hears phonemes")
     parser.add_argument("--hours", type=float, default=3.0, help="hours of synthetic speech")
     parser.add_argument("--corpus", type=Path, help="a .npz to keep the corpus in, and to take it from if it is there")
     parser.add_argument(
@@ -75,23 +76,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(a.threads)
     takes = [take for path in a.takes for take in load_takes(path)]
     data = corpus_of(a.seed, a.hours, a.corpus, takes)
-    chosen = plans(a.steps, a.seal_steps)
+    chosen = plans(a.steps, a.phone_steps)
     nets = []
     for i, plan in enumerate(chosen):
         rng = np.random.default_rng([a.seed, 1 + i])
         torch.manual_seed(1000 * a.seed + i)
         begun = None if a.base is None else tower_of(*read_voice(a.base), i)
-        if i == 0 and begun is not None:
+        if begun is not None:
+            say(begun, plan.tower["channels"])
             refit_head(begun, data, rng, plan, REFIT_DRAWS)
-            nets.append(begun)
-        else:
-            nets.append(train_tower(plan, data, rng, report, begun))
+        # The first tower's features are what avatars listen to: they stay.
+        nets.append(begun if i == 0 and begun is not None else train_tower(plan, data, rng, report, begun))
     if a.facegood is not None:
         rng = np.random.default_rng([a.seed, 9])
         take = actor.take_corpus(facegood.load(a.facegood), data, rng, TUNE_COPIES)
-        fine_tune(nets[0], data, take, actor.MAPPED, rng, TUNE_STEPS, TUNE_RATE_SHARE * chosen[0].rate, report)
+        for net, plan in zip(nets, chosen, strict=True):
+            fine_tune(net, data, take, actor.MAPPED, rng, TUNE_STEPS, TUNE_RATE_SHARE * plan.rate, report)
     for net in nets:
         enliven(net, LIVELIER, SHARE, data)
+    share_out(nets[0], nets[1], FIRST_SHARE)
     trained = len(chosen) if a.base is None else len(chosen) - 1
     data_of = ["eSpeak NG speech"]
     if takes:
