@@ -437,7 +437,7 @@ def test_livelier_shapes_keep_their_mean() -> None:
 
 
 def test_two_towers_share_a_channel() -> None:
-    """The first says its share and nothing else, the second the rest; the sum is what they said in these shares."""
+    """One says its share and nothing else, the other the rest; the sum is what they said in these shares."""
     torch = pytest.importorskip("torch", reason="torch is not installed: pip install talksplat[authoring]")
     from talksplat.authoring.voice.model import TowerNet
     from talksplat.authoring.voice.optimise import say, share_out
@@ -454,7 +454,7 @@ def test_two_towers_share_a_channel() -> None:
         second.head.weight.normal_()
     jaw = 0.25 * first(x)[0][..., 1] + 0.75 * second(x)[0][..., 0]
     pucker = second(x)[0][..., 2]
-    share_out(first, second, {"jawOpen": 0.25})
+    share_out(second, first, {"jawOpen": 0.25})
     assert first.shape["channels"] == ["jawOpen"]
     assert torch.allclose(first(x)[0][..., 0] + second(x)[0][..., 0], jaw, atol=1e-6)
     assert torch.equal(second(x)[0][..., 2], pucker)

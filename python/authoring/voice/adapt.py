@@ -99,13 +99,14 @@ def adapt(base: str | os.PathLike[str], tracked: Tracked, out: str | os.PathLike
     silent = found & (heard.gate == 0)
     resting = silent if silent.sum() >= tracked.fps else found
     result = Adapted(_manner(voice, tracked), {}, {}, {}, {}, len(used) / tracked.fps)
-    towers, adapted = [*manifest["towers"]], {name: value.astype(np.float64) for name, value in tensors.items()}
-    for channel in FACE:
-        if channel not in tracked.curves:
+    towers, adapted = manifest["towers"], {name: value.astype(np.float64) for name, value in tensors.items()}
+    weight, bias = adapted["tower/0/head/weight"], adapted["tower/0/head/bias"]
+    for row, channel in enumerate(towers[0]["channels"]):
+        if channel not in tracked.curves or channel not in FACE:
             continue
         curve = tracked.curves[channel][: len(found)]
         rest = np.percentile(curve[resting], REST_PERCENTILE)
-        old = _row_of(towers, adapted, channel)
+        old = _Row(weight[row].copy(), float(bias[row]))
         others = heard.said[channel] - heard.feature @ old.weight - old.bias
         new = _refit(result, channel, old, heard.feature[used], others[used], heard.gate[used], (curve - rest)[used])
         if new is not None:
@@ -120,7 +121,7 @@ def adapt(base: str | os.PathLike[str], tracked: Tracked, out: str | os.PathLike
         "gain": {c: round(g, 4) for c, g in result.gain.items()}, "strength": result.strength,
         "r_left_out": {c: [round(result.r_before[c], 4), round(result.r_after[c], 4)] for c in result.gain},
     }}  # fmt: skip
-    changed: Manifest = {**manifest, "name": name, "provenance": provenance, "towers": towers}
+    changed: Manifest = {**manifest, "name": name, "provenance": provenance}
     if result.head is not None:
         usual = manifest.get("head", [1.0, 1.0, 1.0])
         changed["head"] = [round(min(a * b, MOST_MANNER), 3) for a, b in zip(usual, result.head, strict=True)]
@@ -129,26 +130,15 @@ def adapt(base: str | os.PathLike[str], tracked: Tracked, out: str | os.PathLike
     return result
 
 
-def _row_of(towers: Sequence[Tower], tensors: Mapping[str, Array], channel: str) -> _Row:
-    """What the first tower says of it as it is: nothing, where it does not have the channel."""
-    if channel not in towers[0]["channels"]:
-        return _Row(np.zeros(towers[0]["width"]), 0.0)
-    row = towers[0]["channels"].index(channel)
-    return _Row(tensors["tower/0/head/weight"][row], float(tensors["tower/0/head/bias"][row]))
-
-
-def _put(towers: list[Tower], tensors: dict[str, Array], channel: str, new: _Row) -> None:
-    """In place; the first tower gets the channel where it lacks it."""
+def _put(towers: Sequence[Tower], tensors: Mapping[str, Array], channel: str, new: _Row) -> None:
+    """In place."""
     for t, tower in enumerate(towers):
-        weight, bias = f"tower/{t}/head/weight", f"tower/{t}/head/bias"
-        if t == 0 and channel not in tower["channels"]:
-            towers[0] = {**tower, "channels": [*tower["channels"], channel]}
-            tensors[weight] = np.vstack([tensors[weight], new.weight])
-            tensors[bias] = np.append(tensors[bias], new.bias)
-        elif channel in tower["channels"]:
-            row = tower["channels"].index(channel)
-            tensors[weight][row] = new.weight if t == 0 else new.others * tensors[weight][row]
-            tensors[bias][row] = new.bias if t == 0 else new.others * tensors[bias][row]
+        if channel not in tower["channels"]:
+            continue
+        row = tower["channels"].index(channel)
+        weight, bias = tensors[f"tower/{t}/head/weight"], tensors[f"tower/{t}/head/bias"]
+        weight[row] = new.weight if t == 0 else new.others * weight[row]
+        bias[row] = new.bias if t == 0 else new.others * bias[row]
 
 
 def _manner(voice: _core.Voice, tracked: Tracked) -> tuple[float, float, float] | None:

@@ -174,13 +174,13 @@ def say(net: TowerNet, channels: Sequence[str]) -> None:
 
 
 @torch.no_grad()
-def share_out(first: TowerNet, second: TowerNet, shares: Mapping[str, float]) -> None:
-    """In the heads' weights: the first tower says its share of these channels and nothing else, the second the rest.
+def share_out(phones: TowerNet, loudness: TowerNet, shares: Mapping[str, float]) -> None:
+    """In the heads' weights: one tower says its share of these channels and nothing else, the other the rest.
 
     What several towers say of a channel is added.
     """
-    say(first, tuple(shares))
-    for net, rest in ((first, False), (second, True)):
+    say(loudness, tuple(shares))
+    for net, rest in ((loudness, False), (phones, True)):
         for channel, share in shares.items():
             row = net.shape["channels"].index(channel)
             net.head.weight[row] *= 1 - share if rest else share
