@@ -221,7 +221,8 @@ class Avatar:
         self, who: str, size: Any, format: Any, background: Any, camera: Camera | None, precision: Any
     ) -> Drawing:
         drawn = precision_of(who, precision, self._precision)
-        return Drawing(self._frames, self.size, who, size, format, background, camera, drawn)
+        plate = self.tensors().get("plate/background")
+        return Drawing(self._frames, self.size, who, size, format, background, camera, drawn, plate)
 
     def view(self, up: Any = None, front: Any = None, size: tuple[int, int] | None = None) -> Camera:
         """A camera that shows a still scene upright and from its front, for pictures of (width, height) `size`.
@@ -251,8 +252,9 @@ class Avatar:
 
         size: (width, height); the avatar's camera scales with the height and stays centred. None: the canvas.
         format: "rgb8" [H,W,3], "rgba8" [H,W,4], "nv12" [H*3/2,W] (BT.709, limited range) or "rgb_f32" [H,W,3].
-        background: "avatar" (its own plate or colour), None (transparent in rgba8, black in the others), one colour
-        [3], or a picture [H,W,3]; RGB in 0..1.
+        background: "avatar" (its own colour, or its plate, which keeps its place behind the head: beside it, where the
+        picture is wider, it goes on softly), "fill" (its plate scaled until it fills the picture, for plates without a
+        body), None (transparent in rgba8, black in the others), one colour [3], or a picture [H,W,3]; RGB in 0..1.
         camera: None for the avatar's own.  out: array to draw into, of the format's shape and dtype.
         precision: as in load(); None for the one that the avatar was loaded with.
         Raises ValueError for arguments.

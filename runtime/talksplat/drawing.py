@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
@@ -54,7 +55,9 @@ class Drawing:
         background: Any,
         camera: Camera | None,
         precision: _core.Precision,
+        plate: NDArray[np.uint8] | None,
     ) -> None:
+        """plate: [H,W,3], the avatar's own; None where it has none."""
         self.who = who
         self.frames = frames
         self.precision = precision
@@ -63,13 +66,24 @@ class Drawing:
         if camera is not None and not isinstance(camera, Camera):
             raise ValueError(f"{who}: camera must be a talksplat.Camera or None; got {type(camera).__name__}.")
         self.camera = None if camera is None else camera.core()
-        self.own_background = isinstance(background, str) and background == "avatar"
-        if isinstance(background, str) and not self.own_background:
+        if isinstance(background, str) and background not in ("avatar", "fill"):
             raise ValueError(
-                f'{who}: background must be "avatar", None, [3] or [{self.height},{self.width},3]; got {background!r}.'
+                f'{who}: background must be "avatar", "fill", None, [3] or [{self.height},{self.width},3]; '
+                f"got {background!r}."
             )
+        if isinstance(background, str) and background == "fill":
+            background = self._filled(plate)
+        self.own_background = isinstance(background, str)
         behind = None if self.own_background else background
         self.background = background_array(who, behind, self.width, self.height)
+
+    def _filled(self, plate: NDArray[np.uint8] | None) -> Any:
+        """A background: the plate made as wide as the picture, or "avatar", where its own is so wide already."""
+        if plate is None or self.width * plate.shape[0] <= self.height * plate.shape[1]:
+            return "avatar"
+        from .picture_file import filling
+
+        return filling(plate, self.width, self.height)
 
     def frame(
         self,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said to lie behind a head: nothing, a colour, or a picture file."""
+"""What is said to lie behind a head: nothing, a colour, or a picture, scaled until it fills the frame."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 def read_background(who: str, text: str, width: int, height: int) -> Any:
     """A background as Avatar.render() takes it, from the words of a command line.
 
-    text: "avatar", "none", a colour as #RRGGBB, or a picture file, which is scaled until it fills width x height pixels
-    and cut evenly where it is too long.
+    text: "avatar", "fill", "none", a colour as #RRGGBB, or a picture file, which is scaled until it fills width x
+    height pixels and cut evenly where it is too long.
     Raises ValueError for what is none of them, and for a file that is no picture.
     """
-    if text == "avatar":
+    if text in ("avatar", "fill"):
         return text
     if text == "none":
         return None
@@ -25,20 +25,27 @@ def read_background(who: str, text: str, width: int, height: int) -> Any:
         if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
             raise ValueError(f"{who}: a colour must be #RRGGBB, as in #00b140; got {text}.")
         return np.frombuffer(bytes.fromhex(text[1:]), np.uint8) / np.float32(255)
-    return _filling(who, text, width, height)
+    return filling(_read(who, text), width, height)
 
 
-def _filling(who: str, path: str, width: int, height: int) -> NDArray[np.uint8]:
+def _read(who: str, path: str) -> NDArray[np.uint8]:
     import av
 
     try:
         with av.open(path) as container:
-            pixels = next(container.decode(video=0)).to_ndarray(format="rgb24")
+            return np.asarray(next(container.decode(video=0)).to_ndarray(format="rgb24"), np.uint8)
     except (OSError, ValueError, IndexError, StopIteration, av.FFmpegError) as error:
         reason = getattr(error, "strerror", None) or "it holds no picture"
         raise ValueError(
-            f"{who}: {path} is no picture that can be read ({reason}). Give a picture file, #RRGGBB, none or avatar."
+            f"{who}: {path} is no picture that can be read ({reason}). "
+            "Give a picture file, #RRGGBB, none, fill or avatar."
         ) from None
+
+
+def filling(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """A picture [H,W,3], scaled until it fills [height,width,3] and cut evenly where it is too long."""
+    import av
+
     # Cut first: a line of a picture, made as wide as the frame, would be far longer than memory.
     tall, wide = pixels.shape[:2]
     scale = max(width / wide, height / tall)

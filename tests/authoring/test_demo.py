@@ -11,7 +11,7 @@ from scipy import ndimage
 import talksplat
 from reference import tsplat
 from talksplat.arkit import ARKIT_NAMES
-from talksplat.authoring.demo import breath, face, head, shapes
+from talksplat.authoring.demo import breath, eyes, face, head, shapes
 from talksplat.authoring.demo.build import build
 
 SHIPPED = Path(talksplat.__file__).parent / "assets" / "demo.tsplat"
@@ -148,6 +148,42 @@ def test_open_mouth_is_dark_and_shows_teeth(avatar: talksplat.Avatar) -> None:
     pale = [((image.min(-1) > 170) & (np.ptp(image, axis=-1) < 40)).sum() for image in (shut, open_)]
     assert pale[0] == 0
     assert pale[1] > 40
+
+
+def test_open_mouth_is_dark_to_its_back(avatar: talksplat.Avatar) -> None:
+    """The neck is behind the back of the mouth, however far the jaw pulls its floor."""
+    behind = picture(avatar, {"arkit": {"jawOpen": 1.0}}, (-12.0, 12.0, head.MOUTH_Y - 11, head.MOUTH_Y - 7))
+    assert behind.max() < 75
+
+
+def test_lips_do_not_turn_inside_out() -> None:
+    """At any column the lips' rows keep their order, up to the corners, however far the jaw opens."""
+    ring = face.mouth_ring()
+    rest, jaw = shapes.at_rest(ring).nodes(), shapes.shapes(ring)["jawOpen"]
+    middle = rest.shape[1] // 2
+    for weight in (0.0, 0.5, 1.0):
+        y = (rest + weight * jaw)[2:8, :, 1]  # from where the lips meet to the end of their red
+        assert (np.diff(y[:, 1:middle], axis=0) < 0).all()
+        assert (np.diff(y[:, middle + 1 : -1], axis=0) > 0).all()
+
+
+def test_lips_are_round() -> None:
+    """No ridge in the lower lip's profile: its row of Gaussians would shine alone, as dots."""
+    red = face.mouth_ring().normals()[4:14, 6:54]
+    turn = np.degrees(np.arccos((red[1:] * red[:-1]).sum(-1).clip(-1, 1)))
+    assert turn.max() < 32
+
+
+def test_lids_and_lashes() -> None:
+    """The lid covers the iris' upper edge; with the eyes shut, lashes point down: from the front they are hairs."""
+    top = eyes.upper_margin(np.zeros(1))
+    assert eyes.PUPIL < top < eyes.IRIS - 0.5
+    hairs = eyes.lashes(np.random.default_rng(0))
+    along = hairs.axes[:, :, 0] / np.linalg.norm(hairs.axes[:, :, 0], axis=1, keepdims=True)
+    angle = eyes.lid_angle(np.zeros(1), eyes.closed_margin(np.zeros(1)), head.LID_RADIUS)
+    shut = shapes.turn_x(along, eyes.lid_angle(np.zeros(1), eyes.upper_margin(np.zeros(1)), head.LID_RADIUS) - angle)
+    assert (np.hypot(shut[:, 0], shut[:, 1]) > 0.5).all()
+    assert (shut[:, 1] < 0).all()
 
 
 def iris(image: np.ndarray) -> np.ndarray:

@@ -174,7 +174,7 @@ WRONG_FRAMES: list[tuple[dict[str, Any], str]] = [
     ({"size": 512}, "render_frame: size must be (width, height) in pixels; got 512."),
     ({"size": (0, 4)}, "render_frame: width must be a whole number, at least 1; got 0."),
     ({"size": (3, 4), "format": "nv12"}, "nv12 needs an even width and height; got 3x4. Use 4x4 or rgb8."),
-    ({"background": "white"}, "render_frame: background must be \"avatar\", None, [3] or [48,64,3]; got 'white'."),
+    ({"background": "white"}, 'background must be "avatar", "fill", None, [3] or [48,64,3]; got \'white\'.'),
     ({"background": np.zeros((2, 2, 3))}, "render_frame: background must be [48,64,3]"),
     ({"camera": "front"}, "render_frame: camera must be a talksplat.Camera or None; got str."),
     ({"out": np.zeros((1, 1, 3), np.uint8)}, "render_frame: out must be a [48,64,3] uint8 array; got [1,1,3] uint8."),

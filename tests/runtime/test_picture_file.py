@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""--background: nothing, a colour, or a picture that fills the frame."""
+"""--background: nothing, a colour, or a picture that fills the frame, the avatar's own too."""
 
 import wave
 from pathlib import Path
@@ -15,7 +15,8 @@ from talksplat.picture_file import read_background
 
 
 def test_words_and_colours() -> None:
-    assert read_background("b", "avatar", 4, 4) == "avatar"
+    for word in ("avatar", "fill"):
+        assert read_background("b", word, 4, 4) == word
     assert read_background("b", "none", 4, 4) is None
     np.testing.assert_allclose(read_background("b", "#00b1FF", 4, 4), [0, 177 / 255, 1], atol=1e-7)
 
@@ -76,6 +77,33 @@ def test_render_over_it(tiny_path: Path, tmp_path: Path, capsys: Output) -> None
     command = ["render", tiny_path, "-o", frame, "--background"]
     fails(capsys, [*command, "nowhere.png"], 1, "--background: nowhere.png is no picture")
     fails(capsys, [*command, tmp_path / "0.png"], 2, "is the file that --background is")
+
+
+def test_the_plate_fills_a_wide_frame(tmp_path: Path, capsys: Output) -> None:
+    """It is cut above and below then; where the frame is no wider than it, the plate fills the frame anyway."""
+    demo = talksplat.load("demo")
+    plate = demo.tensors()["plate/background"]
+    tall, wide = plate.shape[:2]
+    size = (2 * wide, tall)
+    beside, filled = (demo.render_frame(size=size, background=word).image for word in ("avatar", "fill"))
+    cut = np.repeat(np.repeat(plate[tall // 4 : -(tall // 4)], 2, 0), 2, 1).astype(int)
+    edge = np.s_[:, : wide // 4]  # nothing is before it there
+    assert np.abs(filled.astype(int) - cut)[edge].max() <= 3
+    assert np.abs(beside.astype(int) - filled)[edge].max() > 6
+    for size in ((wide, tall), (wide, 2 * tall)):
+        same = [demo.render_frame(size=size, background=word).image for word in ("avatar", "fill")]
+        np.testing.assert_array_equal(*same)
+    command = ["render", "demo", "-o", str(tmp_path / "%d.png"), "--seconds", "0.03", "--background", "fill"]
+    assert main([*command, "--size", f"{2 * wide}x{tall}"]) == 0
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "0.png")), filled)
+    capsys.readouterr()
+
+
+def test_without_a_plate_its_colour_fills_the_frame(tiny_path: Path) -> None:
+    tiny = talksplat.load(tiny_path)
+    assert "plate/background" not in tiny.tensors()
+    same = [tiny.render_frame(size=(200, 48), background=word).image for word in ("avatar", "fill")]
+    np.testing.assert_array_equal(*same)
 
 
 def test_avatar_and_sound_the_wrong_way_round(tmp_path: Path, capsys: Output) -> None:

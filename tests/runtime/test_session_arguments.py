@@ -35,7 +35,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"on_late": "drop"}, "on_late must be one of hold, skip; got 'drop'."),
     ({"idle": None}, "idle must be one of alive, auto, still, none; got None."),
     ({"clock": 1}, "clock must be one of real, caller; got 1."),
-    ({"background": "white"}, "background must be \"avatar\", None, [3] or [64,64,3]; got 'white'."),
+    ({"background": "white"}, 'background must be "avatar", "fill", None, [3] or [64,64,3]; got \'white\'.'),
     ({"background": (1, 2)}, "background must be [3] (one colour in 0..1); got [2]."),
     ({"slots": 1}, "slots must be a whole number, at least 2; got 1."),
     ({"slots": 65}, "slots must be 2 to 64; got 65."),

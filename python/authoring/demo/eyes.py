@@ -25,7 +25,7 @@ def corner_line(t: Array) -> Array:
 
 def upper_margin(t: Array) -> Array:
     inside = np.maximum(0, 1 - np.abs(t) ** 2.3)
-    return corner_line(t) + 10.2 * inside**0.74 * (1 - 0.06 * t)
+    return corner_line(t) + 8.7 * inside**0.74 * (1 - 0.06 * t)
 
 
 def lower_margin(t: Array) -> Array:
@@ -132,21 +132,21 @@ def lid() -> Surface:
 def lashes(rng: np.random.Generator) -> Tufts:
     """Curved rows of lashes on the lid's margin, longer outwards."""
     means, axes = [], []
-    for t in np.linspace(-0.66, 1.0, 14):
+    for t in np.linspace(-0.52, 1.0, 28):
         x = HALF * t
         phi = lid_angle(np.array(x), upper_margin(np.array(t)), head.LID_RADIUS)
         root = lid_point(np.array(x), phi, head.LID_RADIUS + 1.3)
-        long = 3.0 + 3.4 * smoothstep(np.array(t), -0.7, 0.9) + rng.uniform(-0.3, 0.3)
+        long = 3.0 + 3.4 * smoothstep(np.array(t), -0.7, 0.9) + rng.uniform(-0.6, 0.6)
         lean = np.array([0.10 + 0.85 * t + rng.uniform(-0.08, 0.08), 0.0, 0.0])
-        at, piece = root, long / 4
-        for k, rise in enumerate((-0.45, -0.05, 0.45, 0.85)):
-            along = unit(lean * (1 + 0.25 * k) + np.array([0.0, np.sin(rise), np.cos(rise)]))
+        at, piece = root, long / 2
+        for k, rise in enumerate((-0.42, 0.05)):
+            along = unit(lean * (1 + 0.5 * k) + np.array([0.0, np.sin(rise), np.cos(rise)]))
             means.append(at + along * piece / 2)
-            axes.append(strand_axes(along[None], np.array([[0.0, 0.3, 1.0]]), piece * 0.52, 0.26 - 0.05 * k, 0.16)[0])
+            axes.append(strand_axes(along[None], np.array([[0.0, 0.3, 1.0]]), piece * 0.52, 0.19 - 0.06 * k, 0.13)[0])
             at = at + along * piece
     n = len(means)
     color = np.broadcast_to(LASH, (n, 3))
-    return Tufts("lid", np.array(means) + head.EYE, np.array(axes), color, np.full(n, 0.92), 1.0)
+    return Tufts("lid", np.array(means) + head.EYE, np.array(axes), color, np.tile([0.92, 0.60], n // 2), 1.0)
 
 
 def corner_flesh() -> Tufts:

@@ -87,7 +87,7 @@ def around_a_slit(columns: int, denser: float) -> tuple[Array, Array]:
 def mouth_ring() -> Surface:
     """Inner lip, red of the lips, skin: rings around the line where the lips meet."""
     rows_in, rows_red, rows_out, columns = 4, 10, 10, 120
-    t, upper = around_a_slit(columns, 0.42)
+    t, upper = around_a_slit(columns, 0.80)
     half = np.where(upper, 1.0, -1.0)
     half[[0, columns // 2, columns]] = 0.0
     sign = np.where(half == 0, -1.0, half)
@@ -96,15 +96,21 @@ def mouth_ring() -> Surface:
     line, red = mouth.line(x), mouth.red_height(x, sign)
     z_line = front_z(x, line) + 0.6 * e
     rings = []
+    # A column of the lips moves as one: where the outer rows went by their own x, beyond the corners, they would stay
+    # behind while the inner rows go, and the lips would turn inside out.
+    along = []
     for k in range(rows_in, 0, -1):
         r = k / rows_in
+        along.append(x)
         rings.append(np.stack([x * (1 - 0.06 * r), line + sign * e * 7.0 * r**1.5, z_line - 1.0 * r - 9.0 * r * e], -1))
     for k in range(rows_red + 1):
         r = k / rows_red
         y = line + sign * red * r
         fat = np.where(sign > 0, 2.7 * np.sin(np.pi * r**0.85), 4.0 * np.sin(np.pi * r**0.75))
         out = x + 1.2 * t * (1 - e) * r
-        z = (front_z(out, y) + e * fat) * min(1, 3 * r) + z_line * max(0, 1 - 3 * r)
+        along.append(x)
+        outside = 1 - (1 - r) ** 3  # without a kink, which would shine as a row of dots
+        z = z_line + outside * (front_z(out, y) + e * fat - z_line)
         rings.append(np.stack([out, y, z], -1))
     border = rings[-1]
     wide, up, down = MOUTH_RING
@@ -112,10 +118,12 @@ def mouth_ring() -> Surface:
     for k in range(1, rows_out + 1):
         r = (k / rows_out) ** 1.15
         px, py = border[:, 0] + r * (wide * t - border[:, 0]), border[:, 1] + r * (outer_y - border[:, 1])
+        along.append(x + r**3 * (px - x))
         rings.append(np.stack([px, py, front_z(px, py) + 0.5 * e * np.exp(-3.0 * k / 2)], -1))
-    surface = Surface("mouth", np.stack(rings), stride=2, half=np.broadcast_to(half, (len(rings), columns + 1)))
+    half = np.broadcast_to(half, (len(rings), columns + 1))
+    surface = Surface("mouth", np.stack(rings), stride=2, half=half, along=np.stack(along))
     inside = np.arange(len(rings) - 1)[:, None] < rows_in
-    surface.keep = ~(inside & (np.abs(t[1:] + t[:-1]) / 2 > 0.95))  # nothing to see but its edges
+    surface.keep = ~(inside & (np.abs(t[1:] + t[:-1]) / 2 > 0.985))  # nothing to see but its edges
     surface.look = mouth.lip_look(surface, rows_in, rows_red, skin_look(surface.centres()))
     return surface
 

@@ -13,6 +13,12 @@ from .sdf import unit
 BODY, NECK, HEAD, JAW, EYE_LEFT, EYE_RIGHT = range(6)
 
 
+def middles(value: Array) -> Array:
+    """[R-1,C-1,...] of the cells between points whose values are [R,C,...]."""
+    out: Array = (value[:-1, :-1] + value[:-1, 1:] + value[1:, :-1] + value[1:, 1:]) / 4
+    return out
+
+
 @dataclass
 class Surface:
     """point [R,C,3] with R-1 and C-1 multiples of stride; what moves it; how it looks."""
@@ -22,6 +28,7 @@ class Surface:
     stride: int = 1
     side: float = 0.0  # of a pair: +1 left, -1 right
     half: Array | None = None  # [R,C] around the mouth: +1 upper lip's half, -1 lower lip's
+    along: Array | None = None  # [R,C] mm sideways where the lips' opening is as wide as here, if not its own x
     joint: int = HEAD
     keep: Array | None = None  # [R-1,C-1] cells that get a Gaussian
     spread: float = 0.74  # standard deviation over the cell's extent
@@ -54,9 +61,7 @@ class Surface:
         return p[:-1, :-1], p[:-1, 1:], p[1:, :-1], p[1:, 1:]
 
     def centres(self) -> Array:
-        a, b, c, d = self.corners()
-        out: Array = (a + b + c + d) / 4
-        return out
+        return middles(self.point)
 
     def extents(self) -> tuple[Array, Array]:
         """Each cell's sides along columns and rows, [R-1,C-1,3]."""

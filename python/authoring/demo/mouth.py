@@ -7,7 +7,7 @@ import numpy as np
 
 from ..spec import Array
 from . import head
-from .mesh import Surface
+from .mesh import Surface, middles
 from .sdf import bell, smoothstep
 
 LIP = np.array([0.785, 0.440, 0.410])
@@ -35,22 +35,23 @@ def red_height(x: Array, sign: Array) -> Array:
 def lip_look(surface: Surface, rows_in: int, rows_red: int, skin: dict[str, Array]) -> dict[str, Array]:
     c = surface.centres()
     row = np.arange(c.shape[0])[:, None] - rows_in
-    t = np.clip(c[..., 0] / head.MOUTH_HALF, -1, 1)
+    assert surface.along is not None
+    t = np.clip(middles(surface.along) / head.MOUTH_HALF, -1, 1)
     e = np.sqrt(1 - t**2)
     r = (row + 0.5) / rows_red
-    red = (1 - smoothstep(r, 0.93, 1.12)) * smoothstep(e, 0.0, 0.25)
+    red = (1 - smoothstep(r, 0.93, 1.12)) * smoothstep(e, 0.0, 0.15)
     lip = np.broadcast_to(LIP, c.shape)
     lower = c[..., 1] < line(c[..., 0])
     lip = np.where(lower[..., None], lip * np.array([1.04, 1.05, 1.05]), lip * np.array([0.95, 0.92, 0.93]))
     albedo = skin["albedo"] + red[..., None] * (lip - skin["albedo"])
     albedo = np.where((row < 0)[..., None], INNER * (1 + 0.20 * (row + 1)[..., None]), albedo)
-    seam = np.where(row >= 0, 0.55 * np.exp(-np.maximum(row, 0) / 0.9), 0)
+    seam = np.where(row >= 0, 0.55 * np.exp(-np.maximum(row, 0) / 0.9), 0) * smoothstep(e, 0.0, 0.4)
     from_line = c[..., 1] - line(np.clip(c[..., 0], -head.MOUTH_HALF, head.MOUTH_HALF))
-    fold = 0.16 * bell(np.abs(c[..., 0]) - head.MOUTH_HALF + 0.3, 1.5) * bell(from_line, 1.4)
+    fold = 0.08 * bell(np.abs(c[..., 0]) - head.MOUTH_HALF + 0.3, 1.5) * bell(from_line, 1.4)
     albedo = albedo * (1 - np.clip(seam + fold, 0, 0.8)[..., None] * np.array([0.8, 1.0, 1.0]))
     white_roll = 0.06 * bell(r - 1.18, 0.10) * e
     albedo = albedo + white_roll[..., None] * (1 - albedo)
-    gloss = np.where(row < 0, 0.9, skin["gloss"] + red * 0.6)
+    gloss = np.where(row < 0, 0.9, skin["gloss"] + red * 0.3)
     return {"albedo": albedo, "gloss": gloss}
 
 

@@ -18,7 +18,7 @@ from .sdf import bell, smoothstep
 NAMES = (*ARKIT_NAMES, "breath")  # in the file's order
 JAW_ANGLE = 0.38  # radians at jawOpen = 1
 LOOK_ANGLE = {"In": 0.42, "Out": 0.42, "Up": 0.32, "Down": 0.36}
-GLINT = 0.35  # how far reflections follow the eye
+GLINT = 0.75  # how far reflections follow the eye
 SIDES = ((1.0, "Left"), (-1.0, "Right"))
 REST = {"mouthSmile": 0.24, "cheekSquint": 0.20}
 SKIN = ("skin", "mouth", "eye_ring")
@@ -36,16 +36,19 @@ def turn_x(p: Array, angle: Array | float) -> Array:
 
 
 class MouthField:
-    """Coordinates of points around the mouth: lower is 0 at the upper lip, 1 at the lower one, 0.5 at the corners."""
+    """Coordinates of a surface's nodes around the mouth: lower is 0 at the upper lip, 1 at the lower one, 0.5 at the
+    corners."""
 
-    def __init__(self, p: Array, half: Array | None) -> None:
+    def __init__(self, surface: Surface) -> None:
+        p, half, along = surface.nodes(), nodes_of(surface, surface.half), nodes_of(surface, surface.along)
         self.p = p
         x = self.x = np.abs(p[..., 0])
         self.line = mouth.line(np.minimum(x, head.MOUTH_HALF))
         self.below = self.line - p[..., 1]
         sign = np.sign(self.below) if half is None else np.where(half == 0, np.sign(self.below), -half)
         beyond = np.maximum(x - head.MOUTH_HALF, 0)
-        self.e = np.maximum(0, 1 - (x / head.MOUTH_HALF) ** 2) ** 0.38
+        column = x if along is None else np.abs(along)
+        self.e = np.sqrt(np.maximum(0, 1 - (column / head.MOUTH_HALF) ** 2))
         reach = 27 + 0.35 * beyond
         self.sign = sign
         self.lower = 0.5 + 0.5 * sign * (self.e + (1 - self.e) * smoothstep(np.abs(self.below), 0, reach))
@@ -53,7 +56,7 @@ class MouthField:
         out = np.maximum(np.abs(self.below) - mouth.red_height(np.minimum(x, head.MOUTH_HALF), -sign), 0)
         self.away = np.hypot(beyond, out)  # from the lips' red
         self.front = smoothstep(p[..., 2], 15.0, 50.0)
-        self.jaw = self.lower * smoothstep(p[..., 2], -2.0, 52.0)
+        self.jaw: Array = self.lower * smoothstep(p[..., 2], -2.0, 52.0)
 
     def lips(self, reach: float) -> Array:
         out: Array = self.front * np.exp(-((self.away / reach) ** 2))
@@ -79,16 +82,18 @@ def jaw_turn(p: Array, share: Array) -> Array:
 def jaw_share(surface: Surface) -> Array | float:
     """How far the nodes follow the jaw, 0..1."""
     if surface.name in SKIN:
-        return MouthField(surface.nodes(), nodes_half(surface)).jaw
+        return MouthField(surface).jaw
     if surface.name == "cavity":
-        half = nodes_half(surface)
+        half = nodes_of(surface, surface.half)
         assert half is not None
-        return 0.5 - 0.5 * np.clip(2.5 * half, -1, 1)
+        front = smoothstep(surface.nodes()[..., 2], 22.0, 45.0)  # its back stays, or the neck would show
+        out: Array = front * (0.5 - 0.5 * np.clip(2.5 * half, -1, 1))
+        return out
     return {"lower_teeth": 1.0, "tongue": 0.94}.get(surface.name, 0.0)
 
 
-def nodes_half(surface: Surface) -> Array | None:
-    return None if surface.half is None else surface.half[:: surface.stride, :: surface.stride]
+def nodes_of(surface: Surface, value: Array | None) -> Array | None:
+    return None if value is None else value[:: surface.stride, :: surface.stride]
 
 
 def at_rest(surface: Surface) -> Surface:
@@ -96,7 +101,7 @@ def at_rest(surface: Surface) -> Surface:
     laid out over the surface as it was made."""
     if surface.name not in SKIN:
         return surface
-    fields = MouthField(surface.point, surface.half)
+    fields = MouthField(replace(surface, stride=1))
     moved = surface.point
     for side, name in SIDES:
         for shape, delta in (*_mouth_side(fields, side, name), *_brow_and_cheek(fields, side, name)):
@@ -121,7 +126,7 @@ def _all(surface: Surface, p: Array, share: Array) -> Fields:
         yield "jawLeft", vec(7.5, 0, 0) * share[..., None]
         yield "jawRight", vec(-7.5, 0, 0) * share[..., None]
     if surface.name in SKIN:
-        m = MouthField(p, nodes_half(surface))
+        m = MouthField(surface)
         yield from _lips(m)
         for side, name in SIDES:
             yield from _mouth_side(m, side, name)
@@ -277,7 +282,7 @@ def _eye_ring(surface: Surface, p: Array) -> Fields:
     yield f"eyeBlink{name}", _roll(surface, q, low * shut - 0.09 * high * (1 - t**2))
     yield f"eyeSquint{name}", _roll(surface, q, 0.95 * low * shut - 0.09 * high * (1 - t**2))
     yield f"eyeWide{name}", _roll(surface, q, -0.03 * low + 0.10 * high * (1 - t**2))
-    yield f"eyeLookDown{name}", _roll(surface, q, -0.07 * low * (1 - t**2) - 0.04 * high * (1 - t**2))
+    yield f"eyeLookDown{name}", _roll(surface, q, -0.12 * low * (1 - t**2) - 0.04 * high * (1 - t**2))
     yield f"eyeLookUp{name}", _roll(surface, q, 0.05 * low * (1 - t**2) + 0.08 * high * (1 - t**2))
 
 

@@ -104,8 +104,9 @@ def render(
         str | None,
         typer.Option(
             "--background",
-            metavar="#RRGGBB|FILE|none",
-            help="Behind the head, in place of the avatar's own: a colour, a picture that fills the frame, or nothing.",
+            metavar="#RRGGBB|FILE|fill|none",
+            help="Behind the head, in place of the avatar's own: a colour, a picture that fills the frame, its own "
+            "picture scaled to fill the frame, or nothing.",
         ),
     ] = None,
     seed: Seed = 0,

@@ -80,7 +80,7 @@ def say(
     chunk_ms: ChunkMs = None,
     background: Annotated[
         str | None,
-        typer.Option("--background", metavar="#RRGGBB|FILE|none", help="Behind the head, in place of its own."),
+        typer.Option("--background", metavar="#RRGGBB|FILE|fill|none", help="Behind the head, in place of its own."),
     ] = None,
     seed: Seed = 0,
     mouth: Mouth = 1.0,
