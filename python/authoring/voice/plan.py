@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from .export import Tower, tower
 
-# One tower is trained for thousands of steps and hears which phoneme it is: it says everything, and avatars listen to its
-# features. The other, trained for a few hundred, hears mostly how loud speech is, and has a say in the jaw.
+# One tower is trained for thousands of steps and hears which phoneme it is: it says everything, and avatars listen to
+# its features. The other, trained for a few hundred, hears mostly how loud speech is, and has a say in the jaw.
 FACE = ("jawOpen", "mouthFunnel", "mouthPucker", "mouthLowerDown", "mouthUpperUp", "mouthStretch", "mouthSmile",
         "tongueOut")  # fmt: skip
 SEAL = ("mouthRollLower", "mouthRollUpper", "mouthPress", "closure", "voice")
