@@ -32,7 +32,6 @@ from .weights import Weights, load, path_of
 
 HEAD = "the built-in head"
 TOOL, VERSION = "talksplat.authoring.examples", "1"
-ENCODER = "talksplat-voice"
 NECK = (0.0, -0.066, -0.020)  # metres, the demo's joint
 SOLID = 0.999  # the largest opacity that still has a logit that a network can lower
 
@@ -62,7 +61,7 @@ def embedtalk(head: Head, weights: Weights) -> tuple[Manifest, dict[str, Array]]
     cloud, raw = prepared(HEAD, _raw(head, world))
     state = _state(weights, "head", embed_talk_shapes(config))
     program, tensors = embed_talk.bake(raw, embedding[cloud.source_index], state, config)
-    manifest = _manifest(head, "embedtalk", world, cloud, embed_talk.inputs(config), program)
+    manifest = _manifest(head, "embedtalk", weights.features, world, cloud, embed_talk.inputs(config), program)
     return manifest, {**cloud.tensors(), **tensors, **_plate(head)}
 
 
@@ -71,7 +70,7 @@ def gaussian_talker(head: Head, weights: Weights) -> tuple[Manifest, dict[str, A
     cloud, raw = prepared(HEAD, _raw(head, world))
     state = _state(weights, "head", gaussian_talker_shapes(config))
     program, tensors = gt.bake(raw, state, config)
-    manifest = _manifest(head, "gaussian-talker", world, cloud, gt.inputs(config), program)
+    manifest = _manifest(head, "gaussian-talker", weights.features, world, cloud, gt.inputs(config), program)
     return manifest, {**cloud.tensors(), **tensors, **_plate(head)}
 
 
@@ -85,7 +84,7 @@ def talking_gaussian(head: Head, weights: Weights) -> tuple[Manifest, dict[str, 
     states = _state(weights, "face", face_shapes(config.face)), _state(weights, "mouth", mouth_shapes(config.mouth))
     program, tensors = tg.bake(raw_face, raw_mouth, *states, config.face, config.mouth)
     cloud = joined(face, mouth)
-    manifest = _manifest(head, "talking-gaussian", world, cloud, tg.inputs(config.face), program)
+    manifest = _manifest(head, "talking-gaussian", weights.features, world, cloud, tg.inputs(config.face), program)
     return manifest, {**cloud.tensors(), **tensors, **_plate(head)}
 
 
@@ -111,7 +110,7 @@ def _plate(head: Head) -> dict[str, Array]:
 
 
 def _manifest(
-    head: Head, method: str, world: World, cloud: Gaussians, inputs: list[Input], program: Program
+    head: Head, method: str, features: str, world: World, cloud: Gaussians, inputs: list[Input], program: Program
 ) -> Manifest:
     from_demo = head.avatar.manifest
     view: spec.Camera = dict(from_demo["camera"])  # type: ignore[assignment]
@@ -127,7 +126,7 @@ def _manifest(
         source_count=cloud.source_count,
         inputs=[*inputs, head_turn(world.of(np.array([NECK]))[0])],
         deform=program,
-        encoder=ENCODER,
+        encoder=features,
         look_ahead_ms=AFTER * 1e3 / FPS + builtin_voice().look_ahead_s * 1e3,
         licence=from_demo["licence"],
         subject_consent=from_demo["subject_consent"],

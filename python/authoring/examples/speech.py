@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
 
 import talksplat
 from talksplat.arkit import ARKIT_NAMES
+from talksplat.speech import builtin_voice
 
 from ..spec import Array
 from ..voice import texts
 from ..voice.espeak import Espeak
+from ..voice.export import FEATURES
 from .head import INDEX, face_of
 
 FPS = 25.0
@@ -30,11 +33,17 @@ WIDE_OPEN = face_of({"jawOpen": 0.5, "mouthPucker": 0.4})
 class Takes:
     """Frames of all sentences, one after another.
 
-    window: [T,8,n] float32 features.  face: [T,52] float32 ARKit weights, zero but for LIPS.
+    features: their name.  window: [T,8,n] float32 of them.  face: [T,52] float32 ARKit weights, zero but for LIPS.
     """
 
+    features: str
     window: Array
     face: Array
+
+
+def builtin_features() -> str:
+    """The name of what the built-in voice knows of sound."""
+    return str(json.loads(builtin_voice().manifest).get("features", FEATURES))
 
 
 def windows(features: Array) -> Array:
@@ -47,7 +56,11 @@ def takes_of(sentences: list[texts.Utterance], seed: int) -> Takes:
     """What the voice hears when eSpeak NG says sentences, with silences and at levels drawn from seed."""
     rng = np.random.default_rng(seed)
     found = [_heard(sentence, rng) for sentence in sentences]
-    return Takes(np.concatenate([take.window for take in found]), np.concatenate([take.face for take in found]))
+    return Takes(
+        found[0].features,
+        np.concatenate([take.window for take in found]),
+        np.concatenate([take.face for take in found]),
+    )
 
 
 def training(seed: int = 0) -> Takes:
@@ -78,4 +91,4 @@ def _heard(sentence: texts.Utterance, rng: np.random.Generator) -> Takes:
     sound = np.pad(said.samples * np.float32(level), quiet).astype(np.float32)
     heard = talksplat.motion(sound, FPS, sample_rate=said.rate_hz, head=0, blink=0)
     face = np.where(np.isin(heard.names, LIPS), heard.weights, 0).astype(np.float32)
-    return Takes(windows(heard.features), face)
+    return Takes(builtin_features(), windows(heard.features), face)

@@ -83,7 +83,7 @@ def embedtalk(school: School) -> weights.Weights:
     told = school.lesson(school.units)
     school.teach(student, school.units, told, recipes.EMBED_TALK_WORLD.scale, STEPS["embedtalk"], school.share(told))
     marks = {name: school.marks[name] for name in knowledge.MARKS}
-    return weights.Weights({"head": _state(student)}, marks, project)
+    return weights.Weights(school.takes.features, {"head": _state(student)}, marks, project)
 
 
 def gaussian_talker(school: School) -> weights.Weights:
@@ -94,7 +94,7 @@ def gaussian_talker(school: School) -> weights.Weights:
     scale, rounds = recipes.GAUSSIAN_TALKER_WORLD.scale, STEPS["gaussian-talker"]
     # What is beyond the box of the planes shares its edge's features with what moves there, and needs more attention.
     school.teach(student, blinks, told, scale, rounds, school.share(told, still=0.2))
-    return weights.Weights({"head": _state(student)}, {})
+    return weights.Weights(school.takes.features, {"head": _state(student)}, {})
 
 
 def talking_gaussian(school: School) -> weights.Weights:
@@ -102,7 +102,7 @@ def talking_gaussian(school: School) -> weights.Weights:
     face, mouth, behind = FaceStudent(school.head), MouthStudent(school.head), school.marks["behind"]
     school.teach(face, school.units, told, scale, STEPS["face"], school.share(told) * ~behind)
     school.teach(mouth, school.units, told, scale, STEPS["mouth"], school.share(told) * behind)
-    return weights.Weights({"face": _state(face), "mouth": _state(mouth)}, {"behind": behind})
+    return weights.Weights(school.takes.features, {"face": _state(face), "mouth": _state(mouth)}, {"behind": behind})
 
 
 METHODS = {"embedtalk": embedtalk, "gaussian-talker": gaussian_talker, "talking-gaussian": talking_gaussian}

@@ -21,8 +21,10 @@ MARK, NETWORK = "mark/", "network/"
 
 @dataclass(frozen=True)
 class Weights:
-    """networks: name of a network → its state dict.  marks: name → [N] bool.  projection: see knowledge.py."""
+    """features: name of those of the voice that they hear.  networks: name of a network → its state dict.  marks: name →
+    [N] bool.  projection: see knowledge.py."""
 
+    features: str
     networks: dict[str, dict[str, Array]]
     marks: dict[str, Array]
     projection: Array | None = None
@@ -45,7 +47,8 @@ def save(path: Path, weights: Weights, trained: dict[str, object]) -> None:
     path.parent.mkdir(exist_ok=True)
     # The library writes an array's memory as it lies, whatever its strides say.
     whole = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
-    path.write_bytes(serialize(whole, metadata={"trained": json.dumps(trained, sort_keys=True)}))
+    about = {"features": weights.features, "trained": json.dumps(trained, sort_keys=True)}
+    path.write_bytes(serialize(whole, metadata=about))
 
 
 def load(path: Path, n_gaussians: int) -> Weights:
@@ -53,6 +56,7 @@ def load(path: Path, n_gaussians: int) -> Weights:
     try:
         with safe_open(path, framework="numpy") as file:
             tensors: dict[str, Array] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            features = file.metadata()["features"]
     except Exception as error:  # safetensors has errors of its own
         raise AvatarInvalid(f"{path}: cannot be read ({error}). Install talksplat again.") from error
     networks: dict[str, dict[str, Array]] = {}
@@ -66,7 +70,7 @@ def load(path: Path, n_gaussians: int) -> Weights:
                 raise AvatarInvalid(f"{path}: tensor {name} must have a bit for each of {n_gaussians} Gaussians.")
             marks[name.removeprefix(MARK)] = np.unpackbits(value, count=n_gaussians).astype(bool)
     projection = tensors.get("projection")
-    return Weights(networks, marks, None if projection is None else projection.astype(np.float32))
+    return Weights(features, networks, marks, None if projection is None else projection.astype(np.float32))
 
 
 def _stored(key: str, value: Array) -> Array:
