@@ -23,7 +23,7 @@ from talksplat.authoring.examples.evaluate import control, errors
 from talksplat.authoring.examples.head import Head, face_of
 from talksplat.authoring.examples.make import example
 from talksplat.authoring.examples.recipes import NAMES
-from talksplat.authoring.examples.speech import LIPS, WIDE_OPEN, windows
+from talksplat.authoring.examples.speech import LIPS, WIDE_OPEN, builtin_features, windows
 from talksplat.cli import main
 from talksplat.errors import AvatarInvalid
 
@@ -80,7 +80,7 @@ def test_the_command_writes_an_avatar(method: str, tmp_path: Path, capsys: Outpu
     assert f"{path}: " in capsys.readouterr().err
     avatar = talksplat.load(path, threads=1)
     manifest = avatar.manifest
-    assert (manifest["method"], manifest["encoder"], avatar.fps) == (method, "talksplat-voice", 25)
+    assert (manifest["method"], manifest["encoder"], avatar.fps) == (method, builtin_features(), 25)
     assert manifest["look_ahead_ms"] == 200  # three frames and the voice's own
     assert (manifest["licence"], manifest["subject_consent"]) == (
         "Apache-2.0",
@@ -188,7 +188,7 @@ def test_places_that_cannot_be_written_are_refused(tmp_path: Path, capsys: Outpu
 def test_weights_of_another_head_are_refused(tmp_path: Path) -> None:
     network = {"head": {"a": np.zeros(3, np.float32)}}
     path = tmp_path / "w.safetensors"
-    weights.save(path, weights.Weights(network, {"lips": np.arange(20) % 3 == 0}), {})
+    weights.save(path, weights.Weights("talksplat-voice", network, {"lips": np.arange(20) % 3 == 0}), {})
     loaded = weights.load(path, 20)
     np.testing.assert_array_equal(loaded.marks["lips"], np.arange(20) % 3 == 0)
     with pytest.raises(AvatarInvalid, match="mark/lips must have a bit for each of 34275 Gaussians"):

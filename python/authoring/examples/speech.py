@@ -56,11 +56,8 @@ def takes_of(sentences: list[texts.Utterance], seed: int) -> Takes:
     """What the voice hears when eSpeak NG says sentences, with silences and at levels drawn from seed."""
     rng = np.random.default_rng(seed)
     found = [_heard(sentence, rng) for sentence in sentences]
-    return Takes(
-        found[0].features,
-        np.concatenate([take.window for take in found]),
-        np.concatenate([take.face for take in found]),
-    )
+    window, face = (np.concatenate([getattr(take, part) for take in found]) for part in ("window", "face"))
+    return Takes(builtin_features(), window, face)
 
 
 def training(seed: int = 0) -> Takes:
