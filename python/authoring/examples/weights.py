@@ -21,8 +21,8 @@ MARK, NETWORK = "mark/", "network/"
 
 @dataclass(frozen=True)
 class Weights:
-    """features: the name of those that they hear.  networks: name of a network → its state dict.  marks: name → [N] bool.
-    projection: see knowledge.py."""
+    """features: the name of those that they hear.  networks: name of a network → its state dict.  marks: name → [N]
+    bool.  projection: see knowledge.py."""
 
     features: str
     networks: dict[str, dict[str, Array]]
