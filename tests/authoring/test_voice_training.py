@@ -290,7 +290,7 @@ def test_a_written_voice_reads_back(tmp_path: Path) -> None:
     export.write_voice(tmp_path / "v.safetensors", manifest, tensors)
     again, read = export.read_voice(tmp_path / "v.safetensors")
     assert again == manifest and read.keys() == tensors.keys()
-    assert again["features"] == export.read_voice(ASSETS / "voice.safetensors")[0]["features"] == "talksplat-voice"
+    assert again["features"] == "talksplat-voice"
     assert all(np.array_equal(read[name], value.astype(np.float32)) for name, value in tensors.items())
     assert [p.name for p in tmp_path.iterdir()] == ["v.safetensors"]
 
@@ -344,7 +344,8 @@ def test_the_shipped_voice_says_where_it_comes_from() -> None:
     assert manifest["licence"] == "Apache-2.0" and "eSpeak NG" in manifest["provenance"]["data"]
     assert (manifest["leveller"], manifest["look_ahead_steps"]) == (batches.LEVELLER, batches.LOOK_AHEAD_STEPS)
     assert manifest["feature"]["offset_db"] == batches.FEATURE["offset_db"] - plan.RUN_LOUDER_DB
-    assert [t["channels"] for t in manifest["towers"]] == [list(plan.FACE), list(plan.SEAL)]
+    assert manifest["features"] == plan.FEATURES
+    assert [t["channels"] for t in manifest["towers"]] == [[*plan.FACE, *plan.SEAL], ["jawOpen"]]
     quiet = evaluate.faces_of(_core.Voice(str(ASSETS / "voice.safetensors")))(np.zeros(16000), 25.0)
     assert all((curve == 0).all() for curve in quiet.values())
 

@@ -21,6 +21,7 @@ from talksplat.speech import Hearing, builtin_voice
 
 BEFORE, AFTER, RATE = 4, 3, 16000
 SIZE = (24, 24)
+FEATURES = json.loads(builtin_voice().manifest)["features"]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def voiced_path(folder: Path) -> Path:
     """As EmbedTalk, TalkingGaussian: hears the built-in voice, is told action units, turns its head."""
     made = program(BEFORE + 1 + AFTER, builtin_voice().n_features, 1, BEFORE, ("au",))
-    return write(folder / "voiced.tsplat", "talksplat-voice", made, head=True)
+    return write(folder / "voiced.tsplat", FEATURES, made, head=True)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,7 @@ def test_a_stream_has_the_avatar_s_rate(voiced: talksplat.Avatar) -> None:
 
 def test_another_voice_does_not_fit(folder: Path) -> None:
     made = program(3, builtin_voice().n_features + 1, 1, 1, ("au",))
-    other = talksplat.load(write(folder / "other.tsplat", "talksplat-voice", made), threads=1)
+    other = talksplat.load(write(folder / "other.tsplat", FEATURES, made), threads=1)
     with pytest.raises(ValueError, match=r'"audio" of this avatar takes \d+ channels of length 1 a frame'):
         other.render(sound(), sample_rate=RATE)
 

@@ -36,6 +36,7 @@ NO_WORSE = 0.01  # in r: of strengths that do as well the strongest is taken
 LEAST_R = 0.2  # of a tracked curve with what the voice says anyway; below, the tracker does not see this channel
 # Trackers have scales of their own, MediaPipe's of lips is small: no channel becomes livelier or fainter than this.
 GAINS = (0.5, 2.0)
+DRAWS = 20  # turns of looking for how far to draw a shape out; what is clipped tells less each time
 REST_PERCENTILE = 10.0
 HEAD_WINDOW_S, HEAD_SEEDS = 3.0, 4
 HEAD_SHARES = (0.3, 2.5)
@@ -223,12 +224,19 @@ def _refit(
     row = _ridge(feature, others, gate, true, best) if better else old
     # Drawn out about its middle, which is the person's, where the gate is open.
     open_gate = gate > 0.99
-    raw, wanted = _said(row, feature, others)[open_gate], true[open_gate]
-    share = wanted.std() / max(raw.std(), 1e-9)
-    bias = wanted.mean() + share * (row.bias - raw.mean())
+    share, more = _drawn_out(_said(row, feature, others)[open_gate], true[open_gate])
     result.gain[channel], result.strength[channel] = gain, best if better else None
     result.r_before[channel], result.r_after[channel] = usual, scores[best] if better else usual
-    return _Row(share * row.weight, bias, share * row.others)
+    return _Row(share * row.weight, share * row.bias + more, share * row.others)
+
+
+def _drawn_out(raw: Array, wanted: Array) -> tuple[float, float]:
+    """share and more, of which clip(share raw + more, 0, 1) has the mean and the deviation of wanted."""
+    share, more = 1.0, 0.0
+    for _ in range(DRAWS):
+        share *= wanted.std() / max(float(np.clip(share * raw + more, 0, 1).std()), 1e-9)
+        more += wanted.mean() - np.clip(share * raw + more, 0, 1).mean()
+    return share, more
 
 
 def _said(row: _Row, feature: Array, others: Array) -> Array:

@@ -12,7 +12,7 @@ from .export import Tower, tower
 FACE = ("jawOpen", "mouthFunnel", "mouthPucker", "mouthLowerDown", "mouthUpperUp", "mouthStretch", "mouthSmile",
         "tongueOut")  # fmt: skip
 SEAL = ("mouthRollLower", "mouthRollUpper", "mouthPress", "closure", "voice")
-LOUDNESS_SHARE = {"jawOpen": 0.5}  # of what both say; the second tower keeps no other channel
+LOUDNESS_SHARE = {"jawOpen": 0.25}  # of what both say; the second tower keeps no other channel
 PHONE_STEPS, LOUDNESS_STEPS = 4500, 240
 FEATURES = "talksplat-voice-2"  # what the features of a voice trained so are called: each shipped training has a name
 WEIGHTS = {"jawOpen": 2.5, "closure": 5.0, "voice": 5.0}  # of the loss's terms, others 1
