@@ -181,6 +181,9 @@ typedef struct ts_gpu_info {
   const char* device;  /* "cuda:0": what ts_engine_params.device takes */
   const char* name;    /* as its maker calls it */
   uint64_t bytes;      /* of its memory */
+  const char* deform;  /* what computes networks in fast precision, and why: "cuda, not measured", "triton, measured",
+                          "cuda, triton from 4 frames at once, measured", "triton, TALKSPLAT_DEFORM"; or why that cannot be
+                          followed */
 } ts_gpu_info;
 
 /* Look anew at every call. What they point to lives until the calling thread calls one of the two again. */

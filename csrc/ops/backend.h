@@ -159,6 +159,7 @@ struct GpuInfo {
   std::string name;    // as its maker calls it
   int capability = 0;  // 75 is 7.5
   uint64_t bytes = 0;  // of its memory
+  std::string deform;  // what computes networks in fast precision: "cuda, not measured"
 };
 
 // What this machine and this build have beside the CPU.

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""kernels/triton: its kernels under Triton's interpreter, by the tests of ops that all backends run; and what is built
+of them ahead of time."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import aot
+import pytest
+
+import talksplat
+from conftest import ROOT, in_ci
+
+SPEC = aot.SPECIALISATIONS[0]
+MADE = aot.Compiled("deform_layers_kernel", 80, 128, 168, 16384, 0, 0, 52480, 20, 3)
+# Of tests/ops/test_deform.py: every network, and counts around a block. The interpreter takes half a second for 64
+# Gaussians of a small network, and is not given the largest.
+BODIES = "triton and not fp32 and not threads and not 193 and not 2000 and not gaussian_talker_2"
+
+
+@pytest.fixture
+def triton() -> None:
+    """Where Triton cannot be installed there is nothing to test. In CI it can."""
+    why_not = aot.why_not()
+    if why_not and in_ci():
+        pytest.fail(f"{why_not}: make triton", pytrace=False)
+    if why_not:
+        pytest.skip(f"{why_not}: make triton")
+
+
+# ---- the kernels ----
+
+
+@pytest.mark.slow
+def test_the_ops_tests_pass_under_the_interpreter(triton: None, fake_driver: Path) -> None:
+    settings = {
+        "TALKSPLAT_TEST_LIBCUDA": str(fake_driver), "TALKSPLAT_TEST_INTERPRETED": "1", "FAKE_CUDA_CAPABILITY": "80",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/ops/test_deform.py", "-k", BODIES],
+        cwd=ROOT, env=os.environ | settings, capture_output=True, text=True,
+    )  # fmt: skip
+    last = done.stdout.strip().splitlines()[-1]
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "passed" in last and "skipped" not in last, last
+
+
+# ---- ahead of time ----
+
+
+def test_a_cubin_within_its_limits_passes() -> None:
+    assert aot.beyond(SPEC, MADE) == []
+
+
+@pytest.mark.parametrize(
+    ("made", "sentence"),
+    [
+        (replace(MADE, stack_bytes=8), "sm_80 takes 8 B of stack and 0 B of local memory; neither is allowed."),
+        (replace(MADE, local_bytes=4), "sm_80 takes 0 B of stack and 4 B of local memory; neither is allowed."),
+        (replace(MADE, registers=169), "sm_80 takes 169 registers; 168 are allowed."),
+        (replace(MADE, shared_bytes=49153), "sm_80 takes 49153 B of shared memory; 49152 are allowed."),
+        (replace(MADE, matrix_instructions=0), "sm_80 has no HMMA instructions: its products are not on tensor cores."),
+        (replace(MADE, parameters=2), "sm_80 has 2 parameters; csrc/cuda/stream.cc passes 3."),
+    ],
+)
+def test_what_is_wrong_with_a_cubin_is_said(made: aot.Compiled, sentence: str) -> None:
+    assert aot.beyond(SPEC, made) == [f"deform_layers_kernel: {sentence}"]
+
+
+def test_what_a_kernel_uses_is_read() -> None:
+    said = " Function deform_layers_kernel:\n  REG:168 STACK:8 SHARED:0 LOCAL:0 CONSTANT[0]:376 TEXTURE:0\n"
+    assert aot.usage_of(said) == {"REG": 168, "STACK": 8, "LOCAL": 0}
+    with pytest.raises(ValueError, match="cuobjdump must say REG, STACK and LOCAL; got 'nothing'"):
+        aot.usage_of("nothing\n")
+
+
+def elf(section: str, size: int) -> bytes:
+    """An ELF file of three sections: nothing, the names, and one more."""
+    names = f"\0.shstrtab\0{section}\0".encode()
+    header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF", 2, 190, 1, 0, 0, 64, 0, 64, 0, 0, 64, 3, 1)
+    rows = [(0, 0, 0, 0, 0, 0), (1, 3, 0, 0, 64 + 3 * 64, len(names)), (11, 1, 0, 0, 0, size)]
+    return header + b"".join(struct.pack("<IIQQQQ", *row).ljust(64, b"\0") for row in rows) + names
+
+
+def test_code_is_measured() -> None:
+    assert aot.code_bytes(elf(".text.a_kernel", 640), "a_kernel") == 640
+    with pytest.raises(ValueError, match=r"a_kernel: its cubin must have the section \.text\.a_kernel"):
+        aot.code_bytes(elf(".text.b_kernel", 640), "a_kernel")
+
+
+def test_what_was_measured_is_in_the_table(tmp_path: Path) -> None:
+    path = tmp_path / "measured.csv"
+    path.write_text("capability,from_frames,gpu,date\n90,4,NVIDIA H200,2026-11-30\n75,0,RTX 2060,2026-12-01\n")
+    measured = aot.read_measured(path)
+    assert measured == [(90, 4), (75, 0)]
+    text = aot.table([MADE], [0], measured, tmp_path / "triton.bin")
+    assert '{80, "deform_layers_kernel", 128, 16384, 0}' in text and "kTritonCubinCount = 1;" in text
+    assert "kTritonMeasured[] = {{90, 4}, {75, 0}};\nconst size_t kTritonMeasuredCount = 2;" in text
+    assert "kTritonMeasured[] = {{}};" in aot.table([MADE], [0], [], tmp_path / "triton.bin")
+
+
+def test_the_build_says_what_it_wants(tmp_path: Path) -> None:
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        # No packages at all (-S), and so no Triton.
+        command = [sys.executable, "-I", "-S", ROOT / "kernels" / "triton" / "aot.py", *words]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    for word in ("--can", str(tmp_path)):
+        done = run(word)
+        assert (done.returncode, done.stdout) == (aot.NO_TRITON, f"Triton {aot.TRITON} is not installed\n")
+    assert run().returncode == 2 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_builds_are_alike_to_the_bit(triton: None, tmp_path: Path) -> None:
+    """One architecture, twice, the second time from another folder and without what the first has left behind."""
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import aot; spec = aot.SPECIALISATIONS[3];"
+        "made, cubin = aot.compile_one(spec); sys.stdout.buffer.write(cubin); sys.exit(bool(aot.beyond(spec, made)))"
+    )
+    cubins = []
+    for place in ("one", "the other"):
+        folder = tmp_path / place
+        folder.mkdir()
+        for name in ("aot.py", "deform.py"):
+            (folder / name).write_text((ROOT / "kernels" / "triton" / name).read_text())
+        command = [sys.executable, "-I", "-c", program, folder]
+        environment = os.environ | {"TRITON_CACHE_DIR": str(folder / "cache")}
+        done = subprocess.run(command, capture_output=True, env=environment)
+        assert done.returncode == 0, done.stderr.decode()[-2000:]
+        cubins.append(done.stdout)
+    assert cubins[0] == cubins[1] and cubins[0][:4] == b"\x7fELF"
+    assert str(tmp_path).encode() not in cubins[0]
+
+
+def test_this_build_has_what_its_environment_can_build(triton: None) -> None:
+    builds = sorted(ROOT.glob("build/cp3*/kernels/triton.json"))
+    if not talksplat._core.system_info()["kernels"]:
+        pytest.skip("this build has no GPU kernels, for want of nvcc: make kernels installs it")
+    assert builds, "Triton is installed, but this build has none of its kernels: make triton builds it again"
+    described = json.loads(builds[-1].read_text())
+    assert described["triton"] == aot.TRITON
+    assert [made["capability"] for made in described["kernels"]] == [spec.capability for spec in aot.SPECIALISATIONS]
+    for made, spec in zip(described["kernels"], aot.SPECIALISATIONS, strict=True):
+        assert aot.beyond(spec, aot.Compiled(**made)) == []
