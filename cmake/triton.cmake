@@ -10,6 +10,10 @@ endif()
 
 set(aot ${PROJECT_SOURCE_DIR}/kernels/triton/aot.py)
 set(found)
+if(NOT Python_EXECUTABLE AND nvcc AND NOT TALKSPLAT_TRITON STREQUAL "OFF")
+  set(Python_FIND_VIRTUALENV FIRST)
+  find_package(Python QUIET COMPONENTS Interpreter)
+endif()
 if(TALKSPLAT_TRITON STREQUAL "OFF")
   set(triton_why_none "it was built with TALKSPLAT_TRITON=OFF")
 elseif(NOT nvcc)
@@ -40,8 +44,8 @@ if(found)
     COMMENT "Compiling Triton's kernels"
     VERBATIM)
 elseif(TALKSPLAT_TRITON STREQUAL "ON")
-  message(FATAL_ERROR "talksplat: TALKSPLAT_TRITON is ON, but ${triton_why_none}. Install it (pip install triton==3.9.0, "
-                      "into the environment that builds), or use TALKSPLAT_TRITON=AUTO.")
+  message(FATAL_ERROR "talksplat: TALKSPLAT_TRITON is ON, but: ${triton_why_none}. Install Triton into the Python that builds "
+                      "(pip install triton==3.9.0), and nvcc, or use TALKSPLAT_TRITON=AUTO.")
 elseif(TALKSPLAT_TESTS AND TALKSPLAT_CUDA STREQUAL "OFF")
   # What the tests' driver stands in for.
   message(STATUS "Triton's kernels: the tests' stand-ins")

@@ -4,7 +4,6 @@ of them ahead of time."""
 
 from __future__ import annotations
 
-import json
 import os
 import struct
 import subprocess
@@ -17,9 +16,10 @@ import pytest
 
 import talksplat
 from conftest import ROOT, in_ci
+from test_kernels import configure, fake_nvcc
 
 SPEC = aot.SPECIALISATIONS[0]
-MADE = aot.Compiled("deform_layers_kernel", 80, 128, 168, 16384, 0, 0, 52480, 20, 3)
+MADE = aot.Compiled("deform_layers_kernel", 80, 128, 168, 16384, 0, 0, 52480, 20, 3, 0)
 # Of tests/ops/test_deform.py: every network, and counts around a block. The interpreter takes half a second for 64
 # Gaussians of a small network, and is not given the largest counts; a file's precision says nothing to a GPU.
 BODIES = "triton and not fp32 and not threads and not 193"
@@ -68,6 +68,7 @@ def test_a_cubin_within_its_limits_passes() -> None:
         (replace(MADE, shared_bytes=49153), "sm_80 takes 49153 B of shared memory; 49152 are allowed."),
         (replace(MADE, matrix_instructions=0), "sm_80 has no HMMA instructions: its products are not on tensor cores."),
         (replace(MADE, parameters=2), "sm_80 has 2 parameters; csrc/cuda/stream.cc passes 3."),
+        (replace(MADE, constant_loads=4), "sm_80 reads 4 times by ld.global.nc; values change while it runs."),
     ],
 )
 def test_what_is_wrong_with_a_cubin_is_said(made: aot.Compiled, sentence: str) -> None:
@@ -118,6 +119,41 @@ def test_the_build_says_what_it_wants(tmp_path: Path) -> None:
     assert run().returncode == 2 and not list(tmp_path.iterdir())
 
 
+# ---- what CMake makes of it ----
+
+
+def python_that_says(path: Path, words: str, status: int) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        f'#!/bin/sh\ncase "$*" in *aot.py*) echo "{words}"; exit {status};; esac\nexec {sys.executable} "$@"\n'
+    )
+    path.chmod(0o755)
+    return f"-DPython_EXECUTABLE={path}"
+
+
+def test_a_build_without_triton_says_why(tmp_path: Path) -> None:
+    nvcc = fake_nvcc(tmp_path / "nvcc", "13.0.88")
+    without = python_that_says(tmp_path / "without" / "python", "Triton 3.9.0 is not installed", aot.NO_TRITON)
+    code, told = configure(tmp_path / "auto", without, CUDACXX=nvcc)
+    assert code == 0 and "Triton's kernels: none, Triton 3.9.0 is not installed, where it was built" in told
+    reason = (tmp_path / "auto" / "kernels" / "triton.cc").read_text()
+    assert (
+        "no Triton kernels: Triton 3.9.0 is not installed, where it was built. Unset it, or set it to cuda." in reason
+    )
+    assert str(tmp_path) not in reason
+    code, told = configure(tmp_path / "on", without, "-DTALKSPLAT_TRITON=ON", CUDACXX=nvcc)
+    assert code == 1 and "TALKSPLAT_TRITON is ON, but: Triton 3.9.0 is not installed, where it was built." in told
+    code, told = configure(tmp_path / "cpu", "-DTALKSPLAT_TRITON=ON", "-DTALKSPLAT_CUDA=OFF")
+    assert code == 1 and "is ON, but: it has no CUDA kernels, which they stand beside." in told
+    code, told = configure(tmp_path / "off", "-DTALKSPLAT_TRITON=OFF", CUDACXX=nvcc)
+    assert code == 0 and "Triton's kernels: none, it was built with TALKSPLAT_TRITON=OFF" in told
+    code, told = configure(tmp_path / "what", "-DTALKSPLAT_TRITON=maybe")
+    assert code == 1 and "TALKSPLAT_TRITON must be AUTO, ON or OFF; got 'maybe'." in told
+    has = python_that_says(tmp_path / "with" / "python", "3.9.0", 0)
+    code, told = configure(tmp_path / "with", has, CUDACXX=nvcc)
+    assert code == 0 and "Triton's kernels: by Triton 3.9.0" in told
+
+
 @pytest.mark.slow
 def test_builds_are_alike_to_the_bit(triton: None, tmp_path: Path) -> None:
     """One architecture, twice, the second time from another folder and without what the first has left behind."""
@@ -141,12 +177,8 @@ def test_builds_are_alike_to_the_bit(triton: None, tmp_path: Path) -> None:
 
 
 def test_this_build_has_what_its_environment_can_build(triton: None) -> None:
-    builds = sorted(ROOT.glob("build/cp3*/kernels/triton.json"))
-    if not talksplat._core.system_info()["kernels"]:
+    kernels = talksplat._core.system_info()["kernels"]
+    if not kernels:
         pytest.skip("this build has no GPU kernels, for want of nvcc: make kernels installs it")
-    assert builds, "Triton is installed, but this build has none of its kernels: make triton builds it again"
-    described = json.loads(builds[-1].read_text())
-    assert described["triton"] == aot.TRITON
-    assert [made["capability"] for made in described["kernels"]] == [spec.capability for spec in aot.SPECIALISATIONS]
-    for made, spec in zip(described["kernels"], aot.SPECIALISATIONS, strict=True):
-        assert aot.beyond(spec, aot.Compiled(**made)) == []
+    for_all = ", ".join(f"sm_{spec.capability}" for spec in aot.SPECIALISATIONS)
+    assert kernels.endswith(f"; {for_all}, by Triton {aot.TRITON}"), "make triton builds Triton's kernels too"

@@ -171,7 +171,7 @@ typedef struct ts_system_info {
   uint32_t n_gpus;                /* that the NVIDIA driver shows, whether talksplat can use them or not */
   uint32_t driver_version;        /* CUDA that the driver has: 13000 is 13.0; 0: there is none */
   uint32_t oldest_driver_version; /* that this build's kernels need; 0: it has none */
-  const char* kernels;            /* of this build: "sm_75, ..., by nvcc 13.0.88"; "": none */
+  const char* kernels;            /* of this build: "sm_75, ..., by nvcc 13.0.88; ..., by Triton 3.9.0"; "": none */
   const char* why_no_gpu;         /* "": one can be used */
 } ts_system_info;
 

@@ -73,6 +73,7 @@ class Compiled:
     code_bytes: int
     matrix_instructions: int
     parameters: int
+    constant_loads: int  # through the cache for what nobody writes, which is not told of a block's own stores
 
 
 def compile_one(spec: Specialisation) -> tuple[Compiled, bytes]:
@@ -109,6 +110,7 @@ def compile_one(spec: Specialisation) -> tuple[Compiled, bytes]:
         code_bytes(cubin, spec.kernel),
         len(re.findall(rf"\b{spec.matrix}\.", sass)),
         len(re.findall(r"^\s*\.param ", made.asm["ptx"], re.M)),
+        made.asm["ptx"].count("ld.global.nc"),
     ), cubin
 
 
@@ -156,6 +158,8 @@ def beyond(spec: Specialisation, made: Compiled) -> list[str]:
         wrong.append(f"{name} has no {spec.matrix} instructions: its products are not on tensor cores.")
     if made.parameters != PARAMETERS:
         wrong.append(f"{name} has {made.parameters} parameters; csrc/cuda/stream.cc passes {PARAMETERS}.")
+    if made.constant_loads:
+        wrong.append(f"{name} reads {made.constant_loads} times by ld.global.nc; values change while it runs.")
     return wrong
 
 
