@@ -52,8 +52,8 @@ def side_by_side(rows: dict[str, tuple[Used, Used]], nvcc: str, triton: str) -> 
         return f"{used.registers} | {shared} | {used.code_bytes:,} | {used.products}"
 
     lines = [
-        f"`deform_fast` by nvcc {nvcc}, `deform_layers` by Triton {triton}. Registers are of a thread,",
-        "shared memory of a block and code in bytes; mma are the matrix instructions in the code, of Triton on sm_90 wgmma.",
+        f"`deform_fast` by nvcc {nvcc}, `deform_layers` by Triton {triton}. Registers are of a thread, shared",
+        "memory of a block and code in bytes; mma are the matrix instructions in the code, of Triton on sm_90 wgmma.",
         "",
         "| | `deform_fast`: registers | shared | code | mma | `deform_layers`: registers | shared | code | mma |",
         "|---|" + "---:|" * 8,

@@ -12,7 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import aot
+import both
 import pytest
+from both import Used
 
 import talksplat
 from conftest import ROOT, in_ci
@@ -117,6 +119,19 @@ def test_the_build_says_what_it_wants(tmp_path: Path) -> None:
         done = run(word)
         assert (done.returncode, done.stdout) == (aot.NO_TRITON, f"Triton {aot.TRITON} is not installed\n")
     assert run().returncode == 2 and not list(tmp_path.iterdir())
+
+
+# ---- beside the hand-written kernel ----
+
+
+def test_both_kernels_are_counted() -> None:
+    code = ("HMMA.16816.F32 R1, R2, R3, R1", "HGMMA.64x64x16.F32 R24, gdesc[UR4], !UPT", "IMMA.8816.S8.S8 R1", "EXIT")
+    listing = "".join(f"        /*{16 * i:04x}*/                   {words} ;\n" for i, words in enumerate(code))
+    assert both.in_listing(listing) == (64, 2)
+    assert both.in_listing("") == (0, 0)
+    table = both.side_by_side({"sm_90": (Used(112, None, 94976, 78), Used(124, 8192, 51328, 6))}, "13.0.88", "3.9.0")
+    assert "| sm_90 | 112 | dynamic | 94,976 | 78 | 124 | 8,192 | 51,328 | 6 |\n" in table
+    assert "by nvcc 13.0.88, `deform_layers` by Triton 3.9.0" in table
 
 
 # ---- what CMake makes of it ----
