@@ -2,6 +2,7 @@
 """What every test may ask for: the shared test data, and each backend that this machine has."""
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -16,6 +17,11 @@ from backends import BACKENDS, Backend, missing
 from interpreted import interpret
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# `kernels` is searched for modules. Where Triton is not installed, torch would take the folder kernels/triton for it.
+_spec = importlib.util.find_spec("triton")
+if _spec is not None and _spec.origin is None:
+    sys.modules["triton"] = None  # type: ignore[assignment]  # not to be found
 
 # Pictures are compared with the CPU's. Tests that want a GPU name its driver; what the core looks for is not there,
 # unless somebody names it for the backend "cuda" (tests/gpu_check.py).
