@@ -2,16 +2,18 @@
 """deform_layers — the network of a branch, its matrices on tensor cores: sums of what is added, for deform_rows_kernel.
 
 Maths    ops/deform.h; kernels/cuda/deform.h, whose steps, layouts and memory these are: both kernels read the same jobs
-Launch   grid (groups of the largest branch / 2, branches), a block of WARPS warps; one parameter, the address of jobs.
-         A block has two groups of 32 Gaussians, from the first step to the last. Ampere and newer: mma.sync, and wgmma
-         on Hopper
+Launch   grid (groups of the largest branch / 2, branches), block 128 (aot.py); one parameter, the address of jobs. A
+         block has two groups of 32 Gaussians, from the first step to the last
 Reads    static rows once, 2 B a number; matrices 2 B a number and block
 Writes   4 B for each number that is added, in DeformJob::scratch
-Cost     on tensor cores that of the matrices. Values lie in global memory between steps, and so in L2: a value is
-         written and read once more for each step that multiplies it
-Order    deterministic; no atomics. Sums run over 64 inputs at a time; a Gaussian's bits do not depend on its neighbours
-Edges    n = 0 launches nothing; rows past the end are computed on zeros, and written where nobody reads
-Oracle   tests/reference/deform.py      Bench  bench/gpu
+Cost     halves on tensor cores with float32 sums, mma.sync or Hopper's wgmma: 64 rows, 32 inputs and 64 outputs at a
+         time. Values lie in global memory between steps, and so in L2: each is written, and read by every step that
+         multiplies it, 2 B a number
+Order    deterministic; no atomics. Sums run over the inputs, 32 at a time; a Gaussian's bits do not depend on its
+         neighbours
+Edges    n = 0 launches nothing; rows past the end are computed on what there is, and nobody reads them; numbers above
+         65504 between layers become infinite
+Oracle   tests/reference/deform.py, by tests/test_triton.py      Bench  make gpu-check
 
 A step ends at a barrier: what one thread wrote others read. What a value is written over (`over` of
 ops/deform_schedule.h) is read number by number, and each number is replaced by what was made of it.
@@ -22,7 +24,7 @@ import triton.language as tl
 
 # 32-bit words of kernels/cuda/deform.h, to which csrc/cuda/triton.cc holds these.
 JOB_WORDS = tl.constexpr(46)
-N, N_STEPS, STEPS, SH_COLUMNS, SH_ADDED, KEPT = (tl.constexpr(i) for i in (0, 1, 2, 5, 6, 7))
+N, N_STEPS, STEPS, SH_ADDED, KEPT = (tl.constexpr(i) for i in (0, 1, 2, 6, 7))
 CONSTANT, FRAME, SCRATCH = (tl.constexpr(i) for i in (22, 24, 26))
 STEP_WORDS = tl.constexpr(22)
 KIND, ACTIVATION, SLOPE, EPSILON, INPUTS, OUTPUTS, HEADS = (tl.constexpr(i) for i in range(7))
