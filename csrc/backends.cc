@@ -9,6 +9,7 @@
 #include "cpu/backend.h"
 #include "cuda/backend.h"
 #include "cuda/fatbin.h"
+#include "cuda/triton.h"
 #include "fallback_backend.h"
 #include "ops/backend.h"
 
@@ -108,10 +109,11 @@ SystemInfo describe_system() {
   info.driver_version = system.driver_version;
   info.least_version = system.least_version;
   info.kernels = cuda::kFatbinContents;
+  if (!info.kernels.empty() && cuda::kTritonCubinCount > 0) info.kernels += std::string("; ") + cuda::kTritonContents;
   info.why_no_gpu = usable.message();
   for (size_t i = 0; i < system.devices.size(); ++i) {
     const CudaDevice& device = system.devices[i];
-    info.gpus.push_back({device_of(i), device.name, 10 * device.major + device.minor, device.bytes});
+    info.gpus.push_back({device_of(i), device.name, 10 * device.major + device.minor, device.bytes, device.deform});
   }
   return info;
 }

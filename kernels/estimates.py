@@ -120,24 +120,38 @@ L2_BYTES = 64  # that a multiprocessor reads a clock
 
 @dataclass(frozen=True)
 class Network:
-    """A deform network of tests/ops/deform_programs.py. read: its rows, counted as float32; in fast most are halves."""
+    """A deform network of tests/ops/deform_programs.py. read: its rows, counted as float32; in fast most are halves.
+    branches: Gaussians, and what each stage of theirs reads and writes in columns, as it were by a matrix."""
 
     name: str
     products: int
     read: int
+    branches: tuple[tuple[int, tuple[tuple[int, int], ...]], ...] = ()
 
     def us(self, gpu: Gpu) -> float:
         rate = gpu.multiprocessors * MATRIX_FLOPS[gpu.name] * gpu.clock_hz * MATRIX_SHARE
         memory = self.read / (gpu.bytes_per_s * BANDWIDTH_SHARE)
         return max(gpu.launch_us, 1e6 * max(2 * self.products / rate, memory))
 
+    def triton_us(self, gpu: Gpu) -> float:
+        """Of deform_layers and deform_rows: values go through L2 between stages, matrices from it to each block."""
+        moved = 0
+        for n, stages in self.branches:
+            blocks = -(-n // TRITON_ROWS)
+            moved += sum(blocks * 2 * (TRITON_ROWS * (i + o) + i * o) for i, o in stages)
+        l2 = 1e6 * moved / (L2_BYTES * gpu.clock_hz * gpu.multiprocessors)
+        return max(self.us(gpu), l2) + gpu.launch_us
 
+
+TRITON_ROWS = 64  # of a block
+_TALKER = ((64, 8), (8, 64), (64, 64), (64, 128), (128, 64), (64, 64), *((64, 128),) * 5, (128, 96))
 NETWORKS = (
-    Network("EmbedTalk, 27,000, width 64", 228_348_592, 7_776_000),
-    Network("EmbedTalk, 27,000, width 128", 898_818_096, 14_688_000),
-    Network("TalkingGaussian, 30,000 and 5,000", 221_178_368, 15_400_000),
-    Network("GaussianTalker, 45,000, a layer", 2_966_956_080, 25_200_000),
-)
+    Network("EmbedTalk, 27,000, width 64", 228_348_592, 7_776_000, ((27_000, ((64, 64),) * 3),)),
+    Network("EmbedTalk, 27,000, width 128", 898_818_096, 14_688_000, ((27_000, ((128, 128),) * 3),)),
+    Network("TalkingGaussian, 30,000 and 5,000", 221_178_368, 15_400_000,
+            ((30_000, ((102, 64), (64, 64), (64, 20))), (5_000, ((32, 32), (32, 32), (32, 6))))),
+    Network("GaussianTalker, 45,000, a layer", 2_966_956_080, 25_200_000, ((45_000, _TALKER),)),
+)  # fmt: skip
 TOWERS, TOWER_BYTES = 2, 4 * 374_600  # of the voice
 
 
@@ -149,11 +163,15 @@ def step_us(gpu: Gpu, streams: int) -> float:
 
 def floors() -> list[str]:
     """Lines of Markdown."""
-    rows = [(f"`deform_fast`: {network.name}", [network.us(gpu) for gpu in GPUS]) for network in NETWORKS]
+    rows: list[tuple[str, list[float | None]]] = []
+    rows += [(f"`deform_fast`: {n.name}", [n.us(gpu) for gpu in GPUS]) for n in NETWORKS]
+    # Turing has no kernels of Triton's.
+    rows += [(f"`deform_layers` and `deform_rows`: {n.name}", [None, n.triton_us(GPUS[1])]) for n in NETWORKS]
     rows += [(f"`encode_step`, streams: {n}", [step_us(gpu, n) for gpu in GPUS]) for n in (1, 64)]
     heads = " | ".join(f"{gpu.name}, µs" for gpu in GPUS)
     lines = [f"| not less than | {heads} |", "|---|" + "---:|" * len(GPUS)]
-    return [*lines, *(f"| {name} | " + " | ".join(f"{us:.0f}" for us in times) + " |" for name, times in rows)]
+    cells = ((name, ["" if us is None else f"{us:.0f}" for us in times]) for name, times in rows)
+    return [*lines, *(f"| {name} | {' | '.join(texts)} |" for name, texts in cells)]
 
 
 def size_text(count: float) -> str:

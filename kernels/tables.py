@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from resources import Resources, warps_at_once
 
 RESOURCES = "<!-- kernels/gate.py writes from here -->\n"
+BOTH = "<!-- kernels/both.py writes from here -->\n"
 ESTIMATES = "<!-- kernels/estimates.py writes from here -->\n"
 END = "<!-- to here -->\n"
 

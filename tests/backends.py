@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from dataclasses import dataclass
 
 import talksplat
@@ -15,18 +16,28 @@ ISAS = ("scalar", "avx2", "avx512", "neon")
 @dataclass(frozen=True)
 class Backend:
     """name: for messages.  device, isa: as in talksplat.Engine.  precision: what it is tested in where a test does not
-    say; None for the device's own, which is that of the oracle on a CPU."""
+    say; None for the device's own, which is that of the oracle on a CPU.  deform: what TALKSPLAT_DEFORM is set to;
+    None for nothing."""
 
     name: str
     device: str
     isa: str | None
     precision: str | None = None
+    deform: str | None = None
 
     def __str__(self) -> str:
         return self.name
 
     def engine(self, threads: int = 1) -> talksplat.Engine:
-        return talksplat.Engine(self.device, threads, isa=self.isa)
+        before = os.environ.get("TALKSPLAT_DEFORM")
+        try:
+            if self.deform:
+                os.environ["TALKSPLAT_DEFORM"] = self.deform
+            return talksplat.Engine(self.device, threads, isa=self.isa)
+        finally:
+            os.environ.pop("TALKSPLAT_DEFORM", None)
+            if before is not None:
+                os.environ["TALKSPLAT_DEFORM"] = before
 
 
 CUDA = Backend("cuda", "cuda", None, "reference")
@@ -35,14 +46,22 @@ BACKENDS = (*(Backend(isa, "cpu", isa) for isa in ISAS), CUDA)
 DEFORM_BACKENDS = (
     *BACKENDS,
     *(Backend(isa, "cpu", isa) for isa in ("avx512_bf16", "avx512_amx")),
-    Backend("cuda fast", "cuda", None, "fast"),
+    Backend("cuda fast", "cuda", None, "fast", "cuda"),
+    Backend("triton", "cuda", None, "fast", "triton"),
 )
 
 
 def missing(backend: Backend) -> str:
     """Why this machine and build cannot run it; "" if they can."""
     if backend.device == "cuda":
-        return str(_core.system_info()["why_no_gpu"])
+        reason = str(_core.system_info()["why_no_gpu"])
+        if reason or backend.deform is None:
+            return reason
+        try:
+            backend.engine()
+        except talksplat.DeviceError as error:
+            return str(error)
+        return ""
     present = _core.isa_names()
     return "" if backend.isa in present else f"{backend} is not available here (available: {', '.join(present)})"
 

@@ -14,6 +14,7 @@ using namespace ts::cuda;
 struct Notes {
   Driver real;
   const Kernels* kernels = nullptr;
+  const TritonKernel* layers = nullptr;
   CUstream recording = nullptr;
   std::vector<Pieces> graphs;
 };
@@ -39,7 +40,7 @@ CUresult upload(CUdeviceptr to, const void* from, size_t bytes, CUstream stream)
   return notes->real.cuMemcpyHtoDAsync_v2(to, from, bytes, stream);
 }
 
-// A kernel has one argument, whose size its type says (kernels/cuda/list.h).
+// A kernel has one argument, whose size its type says (kernels/cuda/list.h); of Triton's it is an address.
 CUresult launch(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
                 unsigned block_y, unsigned block_z, unsigned shared_bytes, CUstream stream, void** parameters,
                 void** extra) {
@@ -55,6 +56,11 @@ CUresult launch(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned 
   }
     TS_CUDA_KERNELS(TS_NOTE)
 #undef TS_NOTE
+    if (function == notes->layers->function) {
+      piece.name = notes->layers->name;
+      piece.args.resize(sizeof(void*));
+      std::memcpy(piece.args.data(), parameters[0], sizeof(void*));
+    }
     notes->graphs.back().push_back(piece);
   }
   return notes->real.cuLaunchKernel(function, grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes, stream,
@@ -65,7 +71,7 @@ CUresult launch(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned 
 
 // The device itself is not constant, only what it shows of its driver.
 NoteTaker::NoteTaker(const Device& device) : driver_(const_cast<Driver&>(device.driver())) {
-  notes = new Notes{driver_, &device.kernels(), nullptr, {}};
+  notes = new Notes{driver_, &device.kernels(), &device.deform_layers(), nullptr, {}};
   driver_.cuStreamBeginCapture_v2 = begin_capture;
   driver_.cuStreamEndCapture = end_capture;
   driver_.cuMemcpyHtoDAsync_v2 = upload;
@@ -82,7 +88,9 @@ const std::vector<Pieces>& NoteTaker::graphs() const { return notes->graphs; }
 
 CUresult NoteTaker::redo(const Piece& piece, CUstream stream) const {
   if (!piece.function) return notes->real.cuMemcpyHtoDAsync_v2(piece.to, piece.from, piece.bytes, stream);
-  void* parameters[] = {const_cast<unsigned char*>(piece.args.data())};
+  // The last two are those that Triton adds (cuda/stream.cc); of other kernels the driver reads only the first.
+  void* none = nullptr;
+  void* parameters[] = {const_cast<unsigned char*>(piece.args.data()), &none, &none};
   return notes->real.cuLaunchKernel(piece.function, piece.grid_x, piece.grid_y, 1, piece.threads, 1, 1,
                                     piece.shared_bytes, stream, parameters, nullptr);
 }

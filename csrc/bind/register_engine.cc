@@ -42,6 +42,7 @@ py::dict system_info() {
     one["name"] = gpu.name;
     one["capability"] = gpu.capability;
     one["bytes"] = gpu.bytes;
+    one["deform"] = gpu.deform;
     gpus.append(one);
   }
   found["gpus"] = gpus;

@@ -16,6 +16,7 @@ struct CudaDevice {
   int major = 0, minor = 0;  // compute capability
   int multiprocessors = 0;
   uint64_t bytes = 0;  // memory
+  std::string deform;  // what computes networks in fast precision, or why TALKSPLAT_DEFORM cannot be followed
 };
 
 // What this machine and this build have.

@@ -13,6 +13,7 @@ bool adds_to_color(const DeformBranch& branch) {
 }  // namespace
 
 Status DeformConstants::make(const ModelView& view, bool fast) {
+  fast_ = fast;
   int64_t first = 0;
   for (const DeformBranch& branch : view.program->branches) {
     branches_.emplace_back(*view.program, branch, view.gaussians, first, fast);
@@ -81,6 +82,13 @@ DeformFrame::DeformFrame(const ModelView& view, const DeformConstants& constants
   work_.reserve(static_cast<size_t>(work));
 }
 
+void DeformFrame::place(Layout& layout) {
+  if (!constants_.keeps_layers()) return;
+  scratch_.clear();
+  for (const DeformPlan& plan : constants_.branches())
+    scratch_.push_back(reinterpret_cast<uint4*>(layout.take<unsigned char>(plan.kept_bytes())));
+}
+
 void DeformFrame::write_jobs(const Backend& cpu, const float* control, const GaussianView& posed,
                              const DeformedRows& rows, const float* eye_w, JobCursor& cursor) {
   const std::vector<DeformPlan>& plans = constants_.branches();
@@ -98,6 +106,7 @@ void DeformFrame::write_jobs(const Backend& cpu, const float* control, const Gau
     job.layout = plan.layout();
     job.constant = constants_.constant(b);
     job.frame = reinterpret_cast<const uint4*>(on_device);
+    job.scratch = scratch_.empty() ? nullptr : scratch_[b];
     const GaussianView in = rows_of(posed, first, branch.n);
     job.mean = in.mean, job.color = in.color;
     job.has_eye = eye_w != nullptr;
@@ -113,9 +122,17 @@ void DeformFrame::write_jobs(const Backend& cpu, const float* control, const Gau
 Status launch_deform(const Stream& stream, const Extents& extents, const DrawJobs& jobs) {
   if (extents.branches == 0) return {};
   const Kernels& kernels = stream.device().kernels();
+  const Jobs<DeformJob> args{jobs.deform};
+  if (extents.fast && stream.device().deform_choice().is_triton(extents.frames)) {
+    TS_RETURN_IF_ERROR(stream.launch(stream.device().deform_layers(),
+                                     (extents.groups + kTritonGroups - 1) / kTritonGroups, extents.branches,
+                                     jobs.deform));
+    return stream.launch(kernels.deform_rows_kernel, (extents.groups + kMaxDeformWarps - 1) / kMaxDeformWarps,
+                         extents.branches, 32 * kMaxDeformWarps, args);
+  }
   const int warps = extents.warps;
   return stream.launch(extents.fast ? kernels.deform_fast_kernel : kernels.deform_reference_kernel,
-                       (extents.groups + warps - 1) / warps, extents.branches, 32 * warps, Jobs<DeformJob>{jobs.deform},
+                       (extents.groups + warps - 1) / warps, extents.branches, 32 * warps, args,
                        warps * static_cast<int64_t>(extents.warp_bytes));
 }
 

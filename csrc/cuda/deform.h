@@ -24,12 +24,15 @@ class DeformConstants {
 
   const std::vector<DeformPlan>& branches() const { return branches_; }
   const uint4* constant(size_t branch) const { return constants_[branch]; }
+  // Draws of some size leave layers and rows to two kernels, with frames' memory in between.
+  bool keeps_layers() const { return fast_ && device_.deform_choice().cubin; }
   // Adds a frame's jobs and bytes of control to the extents.
   void add_to(Extents& extents) const;
   uint64_t bytes() const { return arena_.bytes(); }
 
  private:
   const Device& device_;
+  bool fast_ = false;
   std::vector<DeformPlan> branches_;
   std::vector<uint4*> constants_;  // [branches]
   int warps_ = 0;                  // of a block
@@ -49,6 +52,8 @@ struct DeformedRows {
 class DeformFrame {
  public:
   DeformFrame(const ModelView& view, const DeformConstants& constants);
+  // What layers leave to rows, in the GPU's memory.
+  void place(Layout& layout);
   // posed: on the device. eye_w: [3] where SH is seen from; nullptr: it is written as coefficients. cpu: makes the
   // condition.
   void write_jobs(const Backend& cpu, const float* control, const GaussianView& posed, const DeformedRows& rows,
@@ -59,6 +64,7 @@ class DeformFrame {
   const DeformProgram& program_;
   const DeformConstants& constants_;
   Buffer<float> condition_, work_;
+  std::vector<uint4*> scratch_;  // [branches]; empty where one kernel computes both
 };
 
 Status launch_deform(const Stream& stream, const Extents& extents, const DrawJobs& jobs);

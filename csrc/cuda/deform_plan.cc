@@ -137,7 +137,11 @@ class DeformPlanner {
     canonical();
     DeformLayout& layout = plan_.layout_;
     layout.n = static_cast<int32_t>(branch_.n);
-    layout.scratch = static_cast<int32_t>(scratch_.high());
+    layout.scratch = layout.kept = static_cast<int32_t>(scratch_.high());
+    if (branch_.adds_to(DeformTarget::kSh)) {
+      layout.sh_added = layout.scratch;
+      layout.kept += static_cast<int32_t>(column_size(layout.sh_columns));
+    }
     layout.n_steps = static_cast<int32_t>(steps_.size());
     static_assert(sizeof(DeformStep) % sizeof(uint32_t) == 0);
     const int64_t words = static_cast<int64_t>(steps_.size() * sizeof(DeformStep) / sizeof(uint32_t));

@@ -25,6 +25,7 @@ class DeformPlan {
   const DeformLayout& layout() const { return layout_; }
   int64_t groups() const { return (branch_->n + rows_ - 1) / rows_; }
   uint64_t warp_bytes() const { return 16 * static_cast<uint64_t>(layout_.scratch); }
+  uint64_t kept_bytes() const { return 16 * static_cast<uint64_t>(layout_.kept) * static_cast<uint64_t>(groups()); }
   uint64_t frame_bytes() const { return 4 * static_cast<uint64_t>(frame_words_); }
   int64_t work_floats() const { return work_floats_; }
 

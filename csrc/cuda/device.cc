@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda/device.h"
 
+#include <cstdlib>
 #include <utility>
 
 #include "core/fork.h"
@@ -40,6 +41,10 @@ Status describe(const Driver& driver, int ordinal, Description& d) {
   d.of_system.multiprocessors = ask(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
   d.shared.per_block = static_cast<uint64_t>(ask(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN));
   d.shared.per_processor = static_cast<uint64_t>(ask(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR));
+  DeformChoice choice;
+  const Status chosen =
+      choose_deform(10 * d.of_system.major + d.of_system.minor, std::getenv("TALKSPLAT_DEFORM"), choice);
+  d.of_system.deform = chosen.ok() ? choice.in_words() : chosen.message();
   d.shared.reserved = static_cast<uint64_t>(ask(CU_DEVICE_ATTRIBUTE_RESERVED_SHARED_MEMORY_PER_BLOCK));
   if (result == CUDA_SUCCESS) return {};
   return error(kDeviceError,
@@ -55,7 +60,9 @@ Device::~Device() {
   if (forked() || !context_) return;
   {
     const Current current(*this);  // of a device that was lost too: giving back is all that is left to do
-    if (module_) driver_.cuModuleUnload(module_);
+    for (const CUmodule module : {module_, triton_module_}) {
+      if (module) driver_.cuModuleUnload(module);
+    }
   }
   driver_.cuDevicePrimaryCtxRelease_v2(device_);
 }
@@ -69,6 +76,7 @@ Status Device::open(int ordinal, std::unique_ptr<Device>& device) {
   TS_RETURN_IF_ERROR(
       opened->check(opened->driver_.cuDevicePrimaryCtxRetain(&opened->context_, opened->device_), "be opened"));
   TS_RETURN_IF_ERROR(opened->load_kernels());
+  TS_RETURN_IF_ERROR(opened->load_triton());
   device = std::move(opened);
   return {};
 }
@@ -90,7 +98,7 @@ Status Device::find(int ordinal) {
   isa_ = "sm_" + std::to_string(capability);
   multiprocessors_ = device.multiprocessors;
   shared_memory_ = described.shared;
-  if (capability >= kLeastCapability) return {};
+  if (capability >= kLeastCapability) return choose_deform(capability, std::getenv("TALKSPLAT_DEFORM"), deform_choice_);
   return error(
       kDeviceError,
       "%s (%s) has compute capability %d.%d; the kernels need 7.5 (Turing, such as GTX 16 and RTX 20) or newer. "
@@ -121,6 +129,19 @@ Status Device::load_kernels() {
                              "give kernels its shared memory"));
   }
   return {};
+}
+
+Status Device::load_triton() {
+  const TritonCubin* cubin = deform_choice_.cubin;
+  if (!cubin) return {};
+  const Current current(*this);
+  TS_RETURN_IF_ERROR(current.status());
+  const CUresult result = driver_.cuModuleLoadData(&triton_module_, kTritonImages + cubin->at);
+  if (result != CUDA_SUCCESS) triton_module_ = nullptr;
+  TS_RETURN_IF_ERROR(check(result, "load Triton's kernels"));
+  deform_layers_ = {nullptr, cubin->name, cubin->threads, cubin->shared_bytes};
+  return check(driver_.cuModuleGetFunction(&deform_layers_.function, triton_module_, cubin->name),
+               "find Triton's kernel");
 }
 
 Status Device::lost() const {

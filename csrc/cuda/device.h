@@ -11,6 +11,7 @@
 #include "core/status.h"
 #include "cuda/deform_plan.h"
 #include "cuda/driver.h"
+#include "cuda/triton.h"
 #include "kernels/cuda/list.h"
 
 namespace ts::cuda {
@@ -20,6 +21,13 @@ template <class Args>
 struct Kernel {
   CUfunction function = nullptr;
   const char* name = nullptr;
+};
+
+// A kernel of kernels/triton: its one argument is the address of Jobs.
+struct TritonKernel {
+  CUfunction function = nullptr;
+  const char* name = nullptr;
+  int threads = 0, shared_bytes = 0;
 };
 
 struct Kernels {
@@ -42,6 +50,8 @@ class Device {
   const char* isa() const { return isa_.c_str(); }    // "sm_75"
   int multiprocessors() const { return multiprocessors_; }
   const SharedMemory& shared_memory() const { return shared_memory_; }
+  const DeformChoice& deform_choice() const { return deform_choice_; }
+  const TritonKernel& deform_layers() const { return deform_layers_; }  // where deform_choice() has a cubin
 
   // kDeviceError for what is not CUDA_SUCCESS: "cuda:0 (NAME) cannot <what>: <error>.", and what to do.
   Status check(CUresult result, const char* what) const;
@@ -58,17 +68,20 @@ class Device {
   Device();
   Status find(int ordinal);
   Status load_kernels();
+  Status load_triton();
   Status lost() const;
 
   const unsigned forks_;  // fork_count() when it was made
   Driver driver_;
   CUdevice device_ = 0;
   CUcontext context_ = nullptr;
-  CUmodule module_ = nullptr;
+  CUmodule module_ = nullptr, triton_module_ = nullptr;
   Kernels kernels_;
   std::string id_, name_, isa_;
   int multiprocessors_ = 0;
   SharedMemory shared_memory_;
+  DeformChoice deform_choice_;
+  TritonKernel deform_layers_;
   std::mutex turn_;
   mutable std::atomic<int> lost_{CUDA_SUCCESS};  // what it was lost by
 };

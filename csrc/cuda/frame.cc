@@ -77,6 +77,7 @@ Status CudaFrame::claim(uint32_t max_instances) {
   return arena_.make("a frame", [&](Layout& layout) {
     rows_.place(layout, model_->view(), model_->rig());
     deformed_.place(layout, model_->view());
+    deform_->place(layout);
     for (Layer& layer : layers_) {
       layer.memory.place(layout, layer.memory.size);
       if (layer.dilate_px > 0) layer.alone.place(layout, width, height, canvas_.depth);

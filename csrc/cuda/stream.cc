@@ -41,14 +41,20 @@ Status Stream::make() {
 }
 
 Status Stream::launch(CUfunction function, const char* name, int64_t grid_x, int64_t grid_y, int threads,
-                      int64_t dynamic_bytes, const void* args) const {
+                      int64_t dynamic_bytes, void** parameters) const {
   if (grid_x <= 0 || grid_y <= 0) return {};
-  void* parameters[] = {const_cast<void*>(args)};
   const CUresult result = device_.driver().cuLaunchKernel(
       function, static_cast<unsigned>(grid_x), static_cast<unsigned>(grid_y), 1, static_cast<unsigned>(threads), 1, 1,
       static_cast<unsigned>(dynamic_bytes), stream_, parameters, nullptr);
   if (result == CUDA_SUCCESS) return {};
   return device_.check(result, ("run " + std::string(name)).c_str());
+}
+
+Status Stream::launch(const TritonKernel& kernel, int64_t grid_x, int64_t grid_y, const void* jobs) const {
+  // Triton adds two addresses to its kernels' parameters, of scratch memory and of a profiler; these use neither.
+  void *scratch = nullptr, *profile = nullptr;
+  void* parameters[] = {&jobs, &scratch, &profile};
+  return launch(kernel.function, kernel.name, grid_x, grid_y, kernel.threads, kernel.shared_bytes, parameters);
 }
 
 Status Stream::upload(void* to, const void* from, uint64_t bytes) const {

@@ -57,8 +57,11 @@ class Stream {
   template <class Args>
   Status launch(const Kernel<Args>& kernel, int64_t grid_x, int64_t grid_y, int threads, const Args& args,
                 int64_t dynamic_bytes = 0) const {
-    return launch(kernel.function, kernel.name, grid_x, grid_y, threads, dynamic_bytes, &args);
+    void* parameters[] = {const_cast<Args*>(&args)};
+    return launch(kernel.function, kernel.name, grid_x, grid_y, threads, dynamic_bytes, parameters);
   }
+  // The same for one of kernels/triton.
+  Status launch(const TritonKernel& kernel, int64_t grid_x, int64_t grid_y, const void* jobs) const;
   // The host's memory must stay as it is until the copy is done, unless it is pageable: then it may change at once.
   Status upload(void* to, const void* from, uint64_t bytes) const;
   Status download(void* to, const void* from, uint64_t bytes) const;
@@ -80,7 +83,7 @@ class Stream {
 
  private:
   Status launch(CUfunction function, const char* name, int64_t grid_x, int64_t grid_y, int threads,
-                int64_t dynamic_bytes, const void* args) const;
+                int64_t dynamic_bytes, void** parameters) const;
   Status begin_graph() const;
   Status end_graph(Graph& graph, bool instantiate) const;
 

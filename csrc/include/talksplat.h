@@ -171,7 +171,7 @@ typedef struct ts_system_info {
   uint32_t n_gpus;                /* that the NVIDIA driver shows, whether talksplat can use them or not */
   uint32_t driver_version;        /* CUDA that the driver has: 13000 is 13.0; 0: there is none */
   uint32_t oldest_driver_version; /* that this build's kernels need; 0: it has none */
-  const char* kernels;            /* of this build: "sm_75, ..., by nvcc 13.0.88"; "": none */
+  const char* kernels;            /* of this build: "sm_75, ..., by nvcc 13.0.88; ..., by Triton 3.9.0"; "": none */
   const char* why_no_gpu;         /* "": one can be used */
 } ts_system_info;
 
@@ -181,6 +181,9 @@ typedef struct ts_gpu_info {
   const char* device;  /* "cuda:0": what ts_engine_params.device takes */
   const char* name;    /* as its maker calls it */
   uint64_t bytes;      /* of its memory */
+  const char* deform;  /* what computes networks in fast precision, and why: "cuda, not measured", "triton, measured",
+                          "cuda, triton from 4 frames at once, measured", "triton, TALKSPLAT_DEFORM"; or why that cannot be
+                          followed */
 } ts_gpu_info;
 
 /* Look anew at every call. What they point to lives until the calling thread calls one of the two again. */

@@ -159,6 +159,7 @@ struct GpuInfo {
   std::string name;    // as its maker calls it
   int capability = 0;  // 75 is 7.5
   uint64_t bytes = 0;  // of its memory
+  std::string deform;  // what computes networks in fast precision: "cuda, not measured"
 };
 
 // What this machine and this build have beside the CPU.
@@ -166,7 +167,7 @@ struct SystemInfo {
   std::vector<GpuInfo> gpus;
   int driver_version = 0;  // CUDA that the NVIDIA driver has: 13000 is 13.0; 0: there is no driver
   int least_version = 0;   // that this build's kernels need; 0: it has none
-  std::string kernels;     // of this build: "sm_75, ..., by nvcc 13.0.88"; empty: none
+  std::string kernels;     // of this build: "sm_75, ..., by nvcc 13.0.88; sm_80, ..., by Triton 3.9.0"; empty: none
   std::string why_no_gpu;  // empty: one can be used
 };
 

@@ -23,7 +23,9 @@
 //          layers. A head that is fused with a layer multiplies them while they are in registers
 // Columns  Where a lane reads a Gaussian's row (scores, what is added), numbers change lanes through shared memory: a
 //          __syncwarp ends each step, so that no lane writes where another still reads
-// Rows     In the end a lane has a Gaussian: it adds the canonical values and writes what the sums stand for
+// Rows     In the end a lane has a Gaussian: it adds the canonical values and writes what the sums stand for. After
+//          kernels/triton/deform.py, which has computed the sums in fast precision, that is a kernel of its own,
+//          deform_rows_kernel: grid (groups of the largest branch / 8, branches), block 256, no shared memory
 #include "kernels/cuda/device.h"
 //
 #include "kernels/cuda/deform.h"
@@ -378,21 +380,53 @@ TS_DEVICE Row<P> own_row(const Warp& warp) {
   return {warp, row, warp.lane < P::kRows && row < warp.job.layout.n};
 }
 
-// What is added to SH, with the coefficients, times their basis: the colour that the eye sees. 16 columns at a time, so that
-// 48 of them never lie in shared memory.
+// What is added to SH, with the coefficients, times their basis: the colour that the eye sees.
+template <class P>
+struct ShColor {
+  const Row<P>& own;
+  f32 basis[kMaxShCoefficients], color[3] = {f32(0.5f), f32(0.5f), f32(0.5f)};
+
+  TS_INLINE explicit ShColor(const Row<P>& row) : own(row) {
+    const DeformJob& job = own.warp.job;
+    const auto mean = [&](int c) { return own.real ? own.moved(DeformTarget::kMean, job.mean, c) : f32(0.0f); };
+    sh_basis_from(job.eye_w, job.layout.sh_degree, mean(0), mean(1), mean(2), basis);
+  }
+  // 16 columns, in columns `added`.
+  TS_INLINE void take(int square, const float* added) {
+    const DeformJob& job = own.warp.job;
+    const int columns = job.layout.sh_columns;
+    TS_UNROLL
+    for (int i = 0; i < kDeformSquare; ++i) {
+      const int o = kDeformSquare * square + i;
+      if (!own.real || o >= columns) continue;
+      const f32 value(added[i * kColumnStride<P> + own.warp.lane] + own.canonical(DeformTarget::kSh, columns, o));
+      if (job.has_eye)
+        color[o % 3] = fma(value, basis[o / 3], color[o % 3]);
+      else
+        job.color_out[own.row * columns + o] = value.v;
+    }
+  }
+  TS_INLINE void write() const {
+    const DeformJob& job = own.warp.job;
+    if (!own.real || !job.has_eye) return;
+    TS_UNROLL
+    for (int c = 0; c < 3; ++c) job.color_out[3 * own.row + c] = max(color[c], f32(0.0f)).v;
+  }
+};
+constexpr int kShSquares = 3 * kMaxShCoefficients / kDeformSquare;
+
+// 16 columns at a time, so that 48 of them never lie in shared memory.
 template <class P>
 TS_DEVICE void add_to_sh(const Warp& warp, const DeformStep& step) {
   const DeformJob& job = warp.job;
   const Row<P> own = own_row<P>(warp);
   const int columns = job.layout.sh_columns;
-  f32 basis[kMaxShCoefficients], color[3] = {f32(0.5f), f32(0.5f), f32(0.5f)};
-  const auto mean = [&](int c) { return own.real ? own.moved(DeformTarget::kMean, job.mean, c) : f32(0.0f); };
-  sh_basis_from(job.eye_w, job.layout.sh_degree, mean(0), mean(1), mean(2), basis);
+  ShColor<P> color(own);
   const float* terms = warp.floats(step.terms);
   const float scale = terms[(columns + kDeformSquare - 1) / kDeformSquare * kDeformSquare];
   float* added = warp.columns(step.columns);
   TS_UNROLL
-  for (int square = 0; square < 3 * kMaxShCoefficients / kDeformSquare; ++square) {
+  for (int square = 0; square < kShSquares; ++square) {
     if (kDeformSquare * square >= columns) break;
     float sum[1][P::kHeight][kOctet];
     dense<P, 1>(warp, step, square, sum);
@@ -402,21 +436,10 @@ TS_DEVICE void add_to_sh(const Warp& warp, const DeformStep& step) {
       store_columns<P, kOctet>(warp, added, 0, kDeformSquare, m, sum[0][m]);
     }
     __syncwarp();
-    TS_UNROLL
-    for (int i = 0; i < kDeformSquare; ++i) {
-      const int o = kDeformSquare * square + i;
-      if (!own.real || o >= columns) continue;
-      const f32 value(added[i * kColumnStride<P> + warp.lane] + own.canonical(DeformTarget::kSh, columns, o));
-      if (job.has_eye)
-        color[o % 3] = fma(value, basis[o / 3], color[o % 3]);
-      else
-        job.color_out[own.row * columns + o] = value.v;
-    }
+    color.take(square, added);
     __syncwarp();
   }
-  if (!own.real || !job.has_eye) return;
-  TS_UNROLL
-  for (int c = 0; c < 3; ++c) job.color_out[3 * own.row + c] = max(color[c], f32(0.0f)).v;
+  color.write();
 }
 
 template <class P>
@@ -479,6 +502,23 @@ TS_DEVICE void walk(const DeformJob& job, uint4* shared) {
   write_row<P>(warp);
 }
 
+// What kernels/triton's layers left in a group's scratch memory.
+TS_DEVICE void rows_of_layers(const DeformJob& job) {
+  const int group = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) / 32;
+  if (int64_t{group} * Fast::kRows >= job.layout.n) return;
+  const Warp warp{job, job.scratch + int64_t{group} * job.layout.kept, group, static_cast<int>(threadIdx.x) % 32};
+  if (job.layout.sh_added >= 0) {
+    const Row<Fast> own = own_row<Fast>(warp);
+    ShColor<Fast> color(own);
+    const float* added = warp.columns(job.layout.sh_added);
+    TS_UNROLL
+    for (int square = 0; square < kShSquares; ++square)
+      color.take(square, added + kDeformSquare * square * kColumnStride<Fast>);
+    color.write();
+  }
+  write_row<Fast>(warp);
+}
+
 }  // namespace deform
 
 constexpr int kDeformBlocks = kResidentDeformWarps / kMaxDeformWarps;  // of the largest size, on a processor
@@ -492,6 +532,10 @@ TS_KERNEL void __launch_bounds__(32 * kMaxDeformWarps, kDeformBlocks)
     deform_reference_kernel(const Jobs<DeformJob> args) {
   TS_DYNAMIC_SHARED(uint4, shared);
   deform::walk<deform::Reference>(args.job[blockIdx.y], shared);
+}
+
+TS_KERNEL void __launch_bounds__(32 * kMaxDeformWarps) deform_rows_kernel(const Jobs<DeformJob> args) {
+  deform::rows_of_layers(args.job[blockIdx.y]);
 }
 
 }  // namespace ts::cuda

@@ -74,11 +74,13 @@ struct DeformStep {
 struct DeformLayout {
   int32_t n = 0;  // Gaussians
   int32_t n_steps = 0;
-  int32_t steps = 0;                  // in constant memory
-  int32_t scratch = 0;                // of a warp
-  int32_t sh_degree = -1;             // -1: nothing is added to SH
-  int32_t sh_columns = 0;             // coefficients times three
-  int32_t added[kDeformTargets];      // columns in scratch; -1: nothing is added
+  int32_t steps = 0;              // in constant memory
+  int32_t scratch = 0;            // of a warp
+  int32_t sh_degree = -1;         // -1: nothing is added to SH
+  int32_t sh_columns = 0;         // coefficients times three
+  int32_t sh_added = -1;          // of kernels/triton: columns of all that is added to SH, behind scratch; -1: nothing
+  int32_t kept = 0;               // uint4s of a group in DeformJob::scratch: scratch, and those columns
+  int32_t added[kDeformTargets];  // columns in scratch; -1: nothing is added
   int32_t canonical[kDeformTargets];  // [group][column][rows] floats of constant memory, of what has them; -1: none
 };
 
@@ -87,6 +89,7 @@ struct DeformJob {
   DeformLayout layout;
   const uint4* constant;  // the steps, then what they read
   const uint4* frame;     // of this draw
+  uint4* scratch;         // [groups][kept], of kernels/triton, where layers and rows are kernels of their own; Nullable
   const float* mean;      // [n,3] posed
   const float* color;     // [n,3]
   int32_t has_eye;        // SH becomes RGB as seen from the eye; else coefficients are written

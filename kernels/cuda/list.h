@@ -18,6 +18,7 @@
   X(pose_gaussians_kernel, Jobs<PoseJob>)     \
   X(deform_fast_kernel, Jobs<DeformJob>)      \
   X(deform_reference_kernel, Jobs<DeformJob>) \
+  X(deform_rows_kernel, Jobs<DeformJob>)      \
   X(project_kernel, Jobs<ProjectJob>)         \
   X(sort_count_kernel, SortArgs)              \
   X(sort_scatter_kernel, SortArgs)            \

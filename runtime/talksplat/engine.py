@@ -112,7 +112,7 @@ class Engine:
 
 
 # Every shared engine that is still in use by somebody or kept, so that there is one for a device and number of threads.
-_alive: WeakValueDictionary[tuple[str, int, str | None], Engine] = WeakValueDictionary()
+_alive: WeakValueDictionary[tuple[str, int, str | None, str | None], Engine] = WeakValueDictionary()
 _kept: deque[Engine] = deque()
 _lock = threading.Lock()
 
@@ -127,8 +127,9 @@ def precision_of(who: str, name: Any, default: _core.Precision = _core.Precision
 
 
 def shared_engine(who: str, threads: Any, device: str = "auto") -> Engine:
-    """The process's engine for these. A forked child and a new TALKSPLAT_ISA get their own."""
-    key = (device, as_count(f"{who}: threads", threads, 0), os.environ.get("TALKSPLAT_ISA"))
+    """The process's engine for these. A forked child and a new TALKSPLAT_ISA or TALKSPLAT_DEFORM get their own."""
+    chosen = (os.environ.get("TALKSPLAT_ISA"), os.environ.get("TALKSPLAT_DEFORM"))
+    key = (device, as_count(f"{who}: threads", threads, 0), *chosen)
     with _lock:
         engine = _alive.get(key)
         if engine is None:

@@ -102,6 +102,17 @@ def test_any_program(backend: Backend, seed: int, tmp_path: Path) -> None:
     assert np.abs(got.opacity[row] - want.opacity).max() < 0.1
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numpy's, where it interprets a kernel
+@pytest.mark.parametrize("huge", [3e38, -3e38, 1e20])
+def test_what_is_bounded_stays_so(backend: Backend, huge: float, tmp_path: Path) -> None:
+    """Numbers overflow on their way, of a control that nobody meant: opacities and rotations stay what they are."""
+    path = write(tmp_path / "a.tsplat", "gaussian_talker", 33)
+    control = {i["name"]: np.full(i["size"], huge, np.float32) for i in tsplat.read(path).manifest["inputs"]}
+    g = load(path, backend).gaussians(control)
+    assert ((g.opacity >= 0) & (g.opacity <= 1)).all()
+    np.testing.assert_allclose(np.linalg.norm(g.quat, axis=1), 1, rtol=0, atol=1e-5)
+
+
 def test_a_million_gaussians(tmp_path: Path) -> None:
     n = 1_000_000
     avatar = talksplat.load(embedtalk(n, 8).write(tmp_path / "a.tsplat"))

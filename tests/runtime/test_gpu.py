@@ -6,9 +6,6 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,6 @@ import numpy as np
 import pytest
 
 import talksplat
-from conftest import ROOT
 from talksplat.cli import main
 
 pytestmark = pytest.mark.slow
@@ -26,34 +22,11 @@ SIZE = (40, 24)
 OPEN = {"arkit": {"jawOpen": 1.0}}
 
 
-@pytest.fixture(scope="module")
-def library() -> Path:
-    """The driver, compiled without sanitizers, in a build folder that is kept."""
-    if sys.platform != "linux":
-        pytest.skip("the tests' driver is for Linux")
-    if not talksplat._core.system_info()["kernels"]:
-        pytest.skip("this build has no GPU kernels, for want of nvcc: make kernels installs it")
-    cmake, ninja = (shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
-                    for name in ("cmake", "ninja"))  # fmt: skip
-    if cmake is None or ninja is None:
-        pytest.skip("cmake or ninja is not installed: pip install cmake ninja")
-    build = ROOT / "build" / "fake"
-    options = ["-DTALKSPLAT_TESTS=ON", "-DTALKSPLAT_CUDA=OFF", "-DTALKSPLAT_ISAS=scalar", "-DCMAKE_BUILD_TYPE=Release"]
-    for command in (
-        [cmake, "-S", ROOT, "-B", build, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}", *options],
-        [cmake, "--build", build, "--target", "fake_cuda"],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-    (found,) = build.rglob("libfake_cuda.so")
-    return found
-
-
 @pytest.fixture
-def driver(library: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+def driver(fake_driver: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Two GPUs until the test ends. driver(LOST_AT=1) sets FAKE_CUDA_LOST_AT, and its calls are counted anew."""
-    monkeypatch.setenv("TALKSPLAT_LIBCUDA", str(library))
-    functions = ctypes.CDLL(str(library))
+    monkeypatch.setenv("TALKSPLAT_LIBCUDA", str(fake_driver))
+    functions = ctypes.CDLL(str(fake_driver))
 
     def setting(**settings: int) -> None:
         for name, value in settings.items():
@@ -167,6 +140,7 @@ def test_doctor_draws_on_every_gpu(driver: Callable[..., None], capsys: Output) 
     assert main(["doctor"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "GPU cuda:0 is Fake GPU, " in shown and "compute capability 7.5" in shown
+    assert "networks on cuda:1 cuda, not measured" in shown
     assert "NVIDIA driver CUDA 13.0; the kernels need 13.0 or newer" in shown
     driver(VERSION=11040)
     assert main(["doctor"]) == 0

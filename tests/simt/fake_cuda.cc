@@ -73,6 +73,7 @@ struct Fake {
   std::map<CUmodule, std::shared_ptr<Module>> modules;
   std::vector<Function> functions;
   FakeMemory memory;
+  FakeInterpreter interpreter = nullptr;
   int allocations = 0, ran = 0, left = 0, depth = 0;
   std::vector<const char*> called;
 
@@ -219,6 +220,7 @@ API const char* fake_cuda_call(int i) {
   const std::vector<const char*>& names = fake().called;
   return i >= 1 && static_cast<size_t>(i) <= names.size() ? names[static_cast<size_t>(i) - 1] : nullptr;
 }
+API void fake_cuda_interpret(FakeInterpreter interpreter) { fake().interpreter = interpreter; }
 API int fake_cuda_ran() { return fake().ran; }
 
 // ---- the driver ----
@@ -577,6 +579,8 @@ API CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_
     return CUDA_ERROR_INVALID_VALUE;
   const FakeKernel& kernel = *f->kernel;
   const auto* first = static_cast<const char*>(parameters[0]);
+  for (int i = 1; i <= kernel.hidden; ++i)
+    if (*static_cast<void**>(parameters[i])) return CUDA_ERROR_INVALID_VALUE;
   const auto argument = std::make_shared<std::vector<char>>(first, first + kernel.argument_bytes);
   simt::Options options;
   options.max_dynamic_bytes = f->max_dynamic_bytes;
@@ -584,6 +588,11 @@ API CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_
     ++fake().ran;
     options.order = static_cast<simt::Order>(fake().settings.order);
     if (!fake().settings.kernels) return;
+    if (kernel.hidden > 0 && fake().interpreter) {
+      const void* jobs = *reinterpret_cast<const void* const*>(argument->data());
+      fake().interpreter(kernel.name, jobs, grid_x, grid_y);
+      return;
+    }
     simt::launch(kernel.name, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared_bytes, options,
                  [&] { kernel.run(argument->data()); });
   });

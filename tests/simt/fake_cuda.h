@@ -27,4 +27,7 @@ int fake_cuda_calls_of(const char* name);  // of one of them
 int fake_cuda_allocations();               // that were asked for
 int fake_cuda_left();                      // contexts that nobody gave back, and what else ended with its context
 int fake_cuda_ran();                       // kernels that have run
+// Runs the kernels of kernels/triton from now on, with the address of their jobs and the grid; nullptr: C++ that stands in.
+typedef void (*FakeInterpreter)(const char* kernel, const void* jobs, unsigned grid_x, unsigned grid_y);
+void fake_cuda_interpret(FakeInterpreter interpreter);
 }

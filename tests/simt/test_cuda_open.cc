@@ -12,6 +12,7 @@
 #include "cuda/backend.h"
 #include "cuda/driver.h"
 #include "cuda/fatbin.h"
+#include "cuda/triton.h"
 #include "simt/cuda_test.h"
 
 using namespace ts_test;
@@ -137,6 +138,59 @@ void what_it_multiplies_at_most(const FakeDriver& driver) {
   CHECK(none.fp32 == 0 && none.bf16 == 0);
 }
 
+// By the table of tests/simt/fake_triton.cc.
+void which_kernel_computes_networks(const FakeDriver& driver) {
+  const struct {
+    int capability;
+    const char *pinned, *words;
+    int from_frames;  // 0: never
+  } chosen[] = {
+      {75, nullptr, "cuda, not measured", 0},    {75, "cuda", "cuda, TALKSPLAT_DEFORM", 0},
+      {80, nullptr, "cuda, not measured", 0},    {80, "triton", "triton, TALKSPLAT_DEFORM", 1},
+      {86, nullptr, "cuda, measured", 0},        {90, nullptr, "cuda, triton from 3 frames at once, measured", 3},
+      {90, "cuda", "cuda, TALKSPLAT_DEFORM", 0}, {90, "triton", "triton, TALKSPLAT_DEFORM", 1}};
+  for (const auto& one : chosen) {
+    ts::cuda::DeformChoice choice;
+    const ts::Status status = ts::cuda::choose_deform(one.capability, one.pinned, choice);
+    CHECK_MESSAGE(status.ok() && choice.in_words() == one.words, status.message() + choice.in_words());
+    for (const int frames : {1, 2, 3, 64})
+      CHECK(choice.is_triton(frames) == (one.from_frames > 0 && frames >= one.from_frames));
+  }
+
+  const auto refused = [&](const char* pinned, const char* part) {
+    setenv("TALKSPLAT_DEFORM", pinned, 1);
+    expect(open(), part);
+    ts::CudaSystem system;
+    static_cast<void>(ts::list_cuda_devices(system));
+    CHECK(system.devices.size() == 1 && contains(system.devices[0].deform, part));
+    unsetenv("TALKSPLAT_DEFORM");
+  };
+  refused("Triton",
+          "TALKSPLAT_DEFORM must be cuda or triton; got \"Triton\". Unset it to choose by what was measured.");
+  refused("", "TALKSPLAT_DEFORM must be cuda or triton; got \"\".");
+  refused("triton",
+          "TALKSPLAT_DEFORM is triton, but this build's Triton kernels are for sm_80, sm_86, sm_90, by nobody, "
+          "and this GPU is sm_75. Unset it, or set it to cuda.");
+
+  // A second module, where it is used, whose faults are told.
+  const Setting ampere(driver, "FAKE_CUDA_CAPABILITY", 80);
+  CHECK(open().ok() && driver.calls_of("cuModuleLoadData") == 1);
+  setenv("TALKSPLAT_DEFORM", "triton", 1);
+  driver.reset();
+  CHECK(open().ok() && driver.calls_of("cuModuleLoadData") == 2 && driver.calls_of("cuModuleUnload") == 2);
+  int load = 1;
+  for (int loads = 0; loads < 2; ++load) loads += std::strcmp(driver.call(load), "cuModuleLoadData") == 0;
+  {
+    const Setting setting(driver, "FAKE_CUDA_FAIL_AT", load - 1), error(driver, "FAKE_CUDA_ERROR", 209);
+    expect(open(), "cannot load Triton's kernels: CUDA_ERROR_NO_BINARY_FOR_GPU");
+  }
+  {
+    const Setting setting(driver, "FAKE_CUDA_FAIL_AT", load), error(driver, "FAKE_CUDA_ERROR", 500);
+    expect(open(), "cannot find Triton's kernel: CUDA_ERROR_NOT_FOUND");
+  }
+  unsetenv("TALKSPLAT_DEFORM");
+}
+
 // A child of fork() calls nothing of the driver, whatever it destroys.
 void a_child_leaves_the_driver_alone(const FakeDriver& driver) {
   std::shared_ptr<ts::Backend> gpu;
@@ -173,6 +227,7 @@ int main(int argc, char** argv) {
   kernels_that_do_not_load(driver);
   devices_are_told_apart(driver);
   what_it_multiplies_at_most(driver);
+  which_kernel_computes_networks(driver);
   a_child_leaves_the_driver_alone(driver);
   CHECK_MESSAGE(driver.left() == 0, std::to_string(driver.left()) + " things of the driver were not given back");
   return report("test_cuda_open");
