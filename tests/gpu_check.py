@@ -28,6 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kernels"))
 import numpy as np
 
 import talksplat
+from backends import DEFORM_BACKENDS, Backend, missing
+from gpu import deform_choice
 from gpu.counters import count
 from gpu.heads import Head, make_heads
 from gpu.native import BenchFailed, Native
@@ -41,7 +43,7 @@ from talksplat import _core
 from talksplat.deform_cost import deform_cost
 
 # What has a body for a GPU: the ops' tests, and the golden vectors'.
-TESTS = ["tests/ops", "tests/runtime/test_golden.py", "-k", "cuda"]
+TESTS = ["tests/ops", "tests/runtime/test_golden.py", "-k", "cuda or triton"]
 BATCHES = (1, 4, 16, 64)
 KERNEL_BATCHES = (1, 16)
 SANITIZERS = ("memcheck", "racecheck")
@@ -50,6 +52,7 @@ SANITIZERS = ("memcheck", "racecheck")
 # out.
 LEAST_WITHIN = 0.999
 TIMEOUT_S = 3600
+MEASURED = ROOT / "kernels" / "triton" / "measured.csv"
 FAKE_BUILD = ROOT / "build" / "fake"
 NOT_A_GPU = "the driver is the tests'"
 
@@ -61,6 +64,7 @@ def main() -> int:
         if options.fake:
             built = build(fake=True)
             os.environ["TALKSPLAT_LIBCUDA"] = str(built / "tests" / "simt" / "libfake_cuda.so")
+            os.environ["FAKE_CUDA_CAPABILITY"] = "80"  # that has both kernels of networks
         refused = why_not()
         if refused:
             print(f"gpu-check: nothing was checked. {refused}")
@@ -77,6 +81,7 @@ def main() -> int:
         return 1
     text = page(result)
     print(text)
+    keep_choice(result)
     options.out.mkdir(parents=True, exist_ok=True)
     stem = options.out / f"{result['date']}-{slug(result['gpu']['name'])}"
     stem.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -108,20 +113,22 @@ def check(native: Native, folder: Path) -> dict[str, Any]:
     say("writing the heads")
     heads = make_heads(folder, small=fake)
     say("its own rates")
-    gpu = native.device()
+    gpu = native.device() | {"networks": _core.system_info()["gpus"][0]["deform"]}
     result: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d"), "fake": fake, "machine": machine(), "gpu": gpu, "tests": run_tests(),
         "sanitizer": sanitize(native, heads), "pictures": {}, "frames": {}, "kernels": {},
     }  # fmt: skip
     for head in heads:
         say(head.name)
-        result["pictures"][head.name] = compare(head)
+        result["pictures"] |= compare(head)
         result["frames"][head.name] = {
             str(batch): native.frames(head, batch) for batch in ((1, 3) if fake else BATCHES)
         }
         for batch in (1,) if fake else KERNEL_BATCHES:
             title = head.name if batch == 1 else f"{head.name}, {batch} frames"
             result["kernels"][title] = measure_kernels(native, head, batch, gpu)
+    say("networks by two kernels")
+    result["deform"] = deform_choice.measure(native, heads, (1,) if fake else BATCHES)
     say("others")
     result["others"] = {"missing": {"all": NOT_A_GPU}} if fake else measure_others(folder)
     return result
@@ -207,17 +214,35 @@ def sanitize(native: Native, heads: list[Head]) -> dict[str, str]:
 
 
 def compare(head: Head) -> dict[str, Any]:
-    """Some pictures of the GPU's beside the CPU's."""
+    """Some pictures of the GPU's beside the CPU's; of a network by both its kernels, where the GPU has both."""
     rows = controls_of(head.avatar)[::20]
-    off = []
-    avatars = [
-        talksplat.load(head.avatar, device="cuda", precision="fast"),
-        talksplat.load(head.avatar, device="cpu", precision="reference"),
-    ]
-    for row in rows:
-        on_gpu, on_cpu = (avatar.render_frame(row, head.size, "rgb8").image.astype(int) for avatar in avatars)
-        off.append(np.abs(on_gpu - on_cpu))
-    return {"within": float(np.mean(np.stack(off) <= 2)), "worst": int(np.max(off))}
+    on_cpu = talksplat.load(head.avatar, device="cpu", precision="reference")
+    pictures = [on_cpu.render_frame(row, head.size, "rgb8").image.astype(int) for row in rows]
+    has_network = "deform" in on_cpu.manifest and bool(on_cpu.manifest["deform"].get("branches"))
+    found = {}
+    for backend in fast_backends() if has_network else fast_backends()[:1]:
+        avatar = talksplat.load(head.avatar, engine=backend.engine(), precision="fast")
+        off = [
+            np.abs(avatar.render_frame(row, head.size, "rgb8").image.astype(int) - picture)
+            for row, picture in zip(rows, pictures, strict=True)
+        ]
+        name = f"{head.name}, by {backend}" if has_network else head.name
+        found[name] = {"within": float(np.mean(np.stack(off) <= 2)), "worst": int(np.max(off))}
+    return found
+
+
+def fast_backends() -> list[Backend]:
+    """The hand-written kernel first."""
+    return [one for one in DEFORM_BACKENDS if one.device == "cuda" and one.precision == "fast" and not missing(one)]
+
+
+def keep_choice(result: dict[str, Any]) -> None:
+    """For the next build: which kernel computes networks on GPUs like this one."""
+    measured = result["deform"]
+    if not result["fake"] and measured["us"]:
+        capability = int(result["gpu"]["isa"].removeprefix("sm_"))
+        deform_choice.keep(MEASURED, capability, measured["from_frames"], result["gpu"]["name"], result["date"])
+        print(f"Written to {MEASURED}; the next build chooses by it")
 
 
 def measure_kernels(native: Native, head: Head, batch: int, gpu: dict[str, Any]) -> dict[str, Any]:
@@ -254,7 +279,7 @@ def faults(result: dict[str, Any]) -> list[str]:
     wrong += [f"compute-sanitizer {tool} {said}." for tool, said in result["sanitizer"].items() if "failed" in said]
     for head, batches in result["frames"].items():
         for batch, measured in batches.items():
-            if not (measured["repeats_alike"] and measured["batch_alike"]):
+            if not alike(result, measured):
                 wrong.append(f"{head}: pictures in batches of {batch} differ from draw to draw.")
             if measured["dropped"]:
                 wrong.append(f"{head}: {measured['dropped']} splats found no room.")
@@ -262,6 +287,13 @@ def faults(result: dict[str, Any]) -> list[str]:
         if pictures["within"] < LEAST_WITHIN:
             wrong.append(f"{head}: only {pictures['within']:.2%} of its pictures are the CPU's.")
     return wrong
+
+
+def alike(result: dict[str, Any], measured: dict[str, Any]) -> bool:
+    """Whether pictures have the bits that they should: of two kernels of networks, one for frames alone and one for
+    batches, it is only those of each."""
+    two_kernels = "triton from" in result["gpu"]["networks"]
+    return bool(measured["repeats_alike"] and (measured["batch_alike"] or two_kernels))
 
 
 def slug(name: str) -> str:

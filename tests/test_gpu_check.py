@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aot import read_measured
 from estimates import SCENES, work_of
 
 import gpu_check
 from conftest import ROOT
 from gpu.counters import read_counters
+from gpu.deform_choice import deform_us, from_frames, keep
 from gpu.report import page, sessions
 from gpu.traffic import TRIANGLE, VERTEX_POSITION, bytes_of, with_rates
 
@@ -29,8 +31,8 @@ COUNTS = {
 
 GPU = {
     "name": "NVIDIA GeForce RTX 2060", "isa": "sm_75", "multiprocessors": 30, "clock_mhz": 1680,
-    "memory_bytes": 6 << 30, "driver_cuda": 13010, "copy_gb_per_s": 300.0, "fp32_gflops": 6000.0,
-    "half_matrix_gflops": 25000.0,
+    "networks": "cuda, not measured", "memory_bytes": 6 << 30, "driver_cuda": 13010, "copy_gb_per_s": 300.0,
+    "fp32_gflops": 6000.0, "half_matrix_gflops": 25000.0,
 }  # fmt: skip
 
 
@@ -61,6 +63,10 @@ def result() -> dict[str, Any]:
                 "counters": {"project_kernel": {"issue_percent": 62.4, "occupancy_percent": 80.0}},
                 "counters_missing": "",
             },
+        },
+        "deform": {
+            "us": {"a network": {"1": {"cuda": 20.0, "triton": 25.0}, "16": {"cuda": 300.0, "triton": 200.0}}},
+            "missing": "", "from_frames": 16,
         },
         "others": {"torch": "2.13", "us": {"gsplat, head 30k": {"p50_us": 900.0, "p99_us": 990.0}},
                    "missing": {"torch and gsplat, LAM size": "no such file"}},
@@ -125,6 +131,39 @@ def test_sessions_are_those_of_the_best_batch_that_is_in_time() -> None:
     assert sessions({"1": measured(p99_us=50_000.0)}) == (0, 0)
 
 
+def of_kernels(cuda: list[float], triton: list[float]) -> dict[str, dict[str, float]]:
+    times = zip(("1", "4", "16"), cuda, triton, strict=True)
+    return {batch: {"cuda": a, "triton": b} for batch, a, b in times}
+
+
+def test_triton_is_chosen_from_where_it_stays_faster() -> None:
+    us = {"small": of_kernels([20, 50, 200], [30, 45, 150]), "large": of_kernels([40, 100, 400], [42, 99, 300])}
+    assert from_frames(us) == 4
+    # 149 of 150 is less than a fiftieth gained; and what is lost in between counts.
+    us["large"]["4"]["triton"] = 104.0
+    assert from_frames(us) == 16
+    us["large"]["16"]["triton"] = 500.0
+    assert from_frames(us) == 0
+    assert from_frames({"all": of_kernels([20, 50, 200], [10, 20, 50])}) == 1
+    assert from_frames({}) == 0
+
+
+def test_a_row_is_kept_for_each_architecture(tmp_path: Path) -> None:
+    path = tmp_path / "measured.csv"
+    path.write_text((ROOT / "kernels" / "triton" / "measured.csv").read_text().splitlines()[0] + "\n")
+    keep(path, 90, 4, "NVIDIA H200", "2026-11-30")
+    keep(path, 80, 0, "A100, 40 GB", "2026-12-01")
+    keep(path, 90, 1, "NVIDIA H200", "2026-12-02")
+    assert read_measured(path) == [(80, 0), (90, 1)]
+    assert '80,0,"A100, 40 GB",2026-12-01\n90,1,NVIDIA H200,2026-12-02\n' in path.read_text()
+
+
+def test_deform_is_all_that_its_launches_take() -> None:
+    pieces = [piece("project_kernel"), piece("deform_layers_kernel", 5.0), piece("deform_rows_kernel", 2.0)]
+    assert deform_us({"pieces": pieces}) == 7.0
+    assert deform_us({"pieces": pieces[:1]}) is None
+
+
 def test_the_page() -> None:
     text = page(result())
     assert text.startswith("# NVIDIA GeForce RTX 2060 (2026-11-29)\n\nsm_75, 30 multiprocessors at 1680 MHz, 6.0 GiB")
@@ -136,6 +175,9 @@ def test_the_page() -> None:
     assert "| sort_count 2 |" in text
     assert "| gsplat, head 30k | 0.900 | 0.990 |" in text
     assert "Not measured: torch and gsplat, LAM size (no such file)." in text
+    assert "| a network | 16 | 300.0 | 200.0 |" in text and "chosen for draws of 16 frames and more." in text
+    none = {"us": {}, "missing": "this build has no Triton kernels.", "from_frames": 0}
+    assert "Not measured: this build has no Triton kernels." in page(result() | {"deform": none})
     assert "fake" not in text
     assert "No time here is a GPU's" in page(result() | {"fake": True})
 
@@ -159,6 +201,15 @@ def test_what_is_wrong(place: tuple[str, ...], value: Any, said: str) -> None:
         inner = inner[key]
     inner[place[-1]] = value
     assert gpu_check.faults(found) == [said]
+
+
+def test_two_kernels_need_not_agree_in_the_last_bit() -> None:
+    found = result()
+    found["frames"]["head"]["16"]["batch_alike"] = False
+    found["gpu"] = GPU | {"networks": "cuda, triton from 4 frames at once, measured"}
+    assert gpu_check.faults(found) == []
+    found["frames"]["head"]["16"]["repeats_alike"] = False
+    assert gpu_check.faults(found) == ["head: pictures in batches of 16 differ from draw to draw."]
 
 
 def test_tests_are_counted() -> None:

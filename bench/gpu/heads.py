@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 import talksplat
 from ops.bench_deform import SIZES, on_a_head
 from ops.bench_pose import write_flame_size, write_lam_size
+from ops.deform_programs import embedtalk
 from reference import tsplat
 from reference.scenes import View
 from scenes import head_scene, head_view
@@ -47,11 +48,12 @@ class Head:
 
 
 def make_heads(folder: Path, *, small: bool = False) -> list[Head]:
-    """Writes them all. small: a head of 300 Gaussians and a rig of the tests, at 64x48."""
+    """Writes them all. small: a head of 300 Gaussians, a rig of the tests and a network of 70, at 64x48."""
     if small:
         return [
             _head(folder, "head 300", lambda path: write_still_head(path, 300), (64, 48), 300),
             _head(folder, "a rig", lambda path: _copy(RIG, path), (64, 48)),
+            _head(folder, "a network", lambda path: embedtalk(70).write(path), (64, 48)),
         ]
     heads = [
         _head(folder, f"head {n // 1000}k", lambda path, n=n: write_still_head(path, n), SIZE, n)  # type: ignore[misc]

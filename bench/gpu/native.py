@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,9 @@ class Native:
     def frames(self, head: Head, batch: int, format: str = "rgba8", precision: str = "fast") -> dict[str, Any]:
         return self._run("frames", *self.scene(head, batch, precision), "--format", format)
 
-    def kernels(self, head: Head, batch: int, precision: str = "fast") -> dict[str, Any]:
-        return self._run("kernels", *self.scene(head, batch, precision))
+    def kernels(self, head: Head, batch: int, precision: str = "fast", deform: str | None = None) -> dict[str, Any]:
+        """deform: what TALKSPLAT_DEFORM is set to; None for nothing."""
+        return self._run("kernels", *self.scene(head, batch, precision), deform=deform)
 
     def scene(self, head: Head, batch: int, precision: str) -> list[str]:
         width, height = head.size
@@ -46,13 +48,13 @@ class Native:
         hold = ["--hold-turns", "0"] if self.small else []
         return [str(self.program), mode, "--repeats", str(self.repeats), *hold, *words]
 
-    def _run(self, mode: str, *words: str) -> dict[str, Any]:
-        done = self.run(self.command(mode, *words))
+    def _run(self, mode: str, *words: str, deform: str | None = None) -> dict[str, Any]:
+        done = self.run(self.command(mode, *words), {"TALKSPLAT_DEFORM": deform} if deform else {})
         if done.returncode:
             said = done.stderr.strip().splitlines() or ["nothing"]
             raise BenchFailed(f"{' '.join(['gpu_bench', mode, *words])} ended with {done.returncode}: {said[-1]}")
         result: dict[str, Any] = json.loads(done.stdout)
         return result
 
-    def run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, capture_output=True, text=True)
+    def run(self, command: Sequence[str], environment: Mapping[str, str] = {}) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment)

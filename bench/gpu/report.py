@@ -23,7 +23,7 @@ def sessions(frames: Mapping[str, Mapping[str, Any]], fps: float = FPS) -> tuple
 
 def page(result: Mapping[str, Any]) -> str:
     """Markdown."""
-    parts = [_head(result), _right(result), _frames(result), _kernels(result), _others(result)]
+    parts = [_head(result), _right(result), _frames(result), _kernels(result), _networks(result), _others(result)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -37,7 +37,8 @@ def _head(result: Mapping[str, Any]) -> str:
         f"{gpu['isa']}, {gpu['multiprocessors']} multiprocessors{clock}, {gpu['memory_bytes'] / 2**30:.1f} GiB, driver "
         f"with CUDA {cuda}. Measured here: a copy within its memory reads and writes {gpu['copy_gb_per_s']:.0f} GB/s; "
         f"products of float32 {gpu['fp32_gflops'] / 1e3:.1f} TFLOP/s, of matrices in halves "
-        f"{gpu['half_matrix_gflops'] / 1e3:.1f} TFLOP/s. CPU: {machine['cpu']}, {machine['cpus']} of its threads; "
+        f"{gpu['half_matrix_gflops'] / 1e3:.1f} TFLOP/s. Networks: {gpu['networks']}. "
+        f"CPU: {machine['cpu']}, {machine['cpus']} of its threads; "
         f"talksplat {machine['talksplat']}, commit {machine['commit']}. By `make gpu-check`.",
     ]
     if result["fake"]:
@@ -130,6 +131,24 @@ def _products(measured: Mapping[str, Any], gpu: Mapping[str, Any], counted: Mapp
     if measured["counters_missing"]:
         lines.append(f"Not counted by Nsight Compute: {measured['counters_missing']}.")
     return "\n\n" + " ".join(lines) if lines else ""
+
+
+def _networks(result: Mapping[str, Any]) -> str:
+    measured = result["deform"]
+    text = "## Networks, by two kernels\n\n"
+    if measured["missing"]:
+        return f"{text}Not measured: {measured['missing']}"
+    rows = [
+        [head, batch, f"{times['cuda']:.1f}", f"{times['triton']:.1f}"]
+        for head, batches in measured["us"].items()
+        for batch, times in batches.items()
+    ]
+    frames = measured["from_frames"]
+    chosen = f"Triton's is chosen for draws of {frames} frames and more." if frames else "Triton's is never chosen."
+    return (
+        f"{text}Fast precision, us of a draw of so many frames: `deform_fast`; Triton's `deform_layers` and "
+        f"`deform_rows`. {chosen}\n\n" + table(["head", "frames", "CUDA", "Triton"], rows)
+    )
 
 
 def _others(result: Mapping[str, Any]) -> str:
