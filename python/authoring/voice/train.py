@@ -56,7 +56,8 @@ def _known(voice: Path, hears_phones: bool) -> TowerNet:
     """That tower of a voice of this recipe: the one that hears phonemes says the closures, the other does not."""
     manifest, tensors = read_voice(voice)
     says = ["closure" in tower["channels"] for tower in manifest["towers"]]
-    return tower_of(manifest, tensors, says.index(hears_phones))
+    net: TowerNet = tower_of(manifest, tensors, says.index(hears_phones))
+    return net
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
