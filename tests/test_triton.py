@@ -151,7 +151,7 @@ def test_a_build_without_triton_says_why(tmp_path: Path) -> None:
     without = python_that_says(tmp_path / "without" / "python", "Triton 3.9.0 is not installed", aot.NO_TRITON)
     code, told = configure(tmp_path / "auto", without, CUDACXX=nvcc)
     assert code == 0 and "Triton's kernels: none, Triton 3.9.0 is not installed, where it was built" in told
-    reason = (tmp_path / "auto" / "kernels" / "triton.cc").read_text()
+    reason = (tmp_path / "auto" / "kernels" / "no_triton.cc").read_text()
     assert (
         "no Triton kernels: Triton 3.9.0 is not installed, where it was built. Unset it, or set it to cuda." in reason
     )
