@@ -16,6 +16,13 @@ using ts::capi::null_argument;
 using ts::capi::read_struct;
 using ts::capi::write_struct;
 
+Status to_delivery(const char* where, const ts_delivery& given, ts::DeviceDelivery& delivery) {
+  ts_delivery read;
+  TS_RETURN_IF_ERROR(read_struct(where, &given, ts_delivery{}, read));
+  delivery = {read.stream, read.event};
+  return {};
+}
+
 }  // namespace
 
 extern "C" {
@@ -78,6 +85,11 @@ ts_status ts_frame_render(ts_frame* frame, const ts_render_params* params, const
       camera = ts::capi::to_camera(*p.camera);
       job.camera = &camera;
     }
+    ts::DeviceDelivery delivery;
+    if (p.on_device) {
+      TS_RETURN_IF_ERROR(to_delivery("ts_frame_render: on_device", *p.on_device, delivery));
+      job.on_device = &delivery;
+    }
     TS_RETURN_IF_ERROR(made_here("ts_frame_render", frame->frame->model().backend()));
     TS_RETURN_IF_ERROR(ts::render(&job, 1));
     return ts::capi::write_receipt("ts_frame_render: receipt", receipt, result);
@@ -91,12 +103,22 @@ ts_status ts_frame_gaussians(ts_frame* frame, const float* control, ts_gaussians
     ts_gaussians g;
     TS_RETURN_IF_ERROR(read_struct("ts_frame_gaussians", out, ts_gaussians{}, g));
     const ts::Model& model = frame->frame->model();
-    if (g.n != model.file().source_count) {
-      return error(StatusCode::kInvalidArgument, "gaussians: n must be n_source=%lld of this avatar; got %lld.",
-                   static_cast<long long>(model.file().source_count), static_cast<long long>(g.n));
-    }
+    const ts::AvatarFile& file = model.file();
+    const auto require_n = [&](const char* name, int64_t n) {
+      if (g.n == n) return Status();
+      return error(StatusCode::kInvalidArgument, "gaussians: n must be %s=%lld of this avatar; got %lld.", name,
+                   static_cast<long long>(n), static_cast<long long>(g.n));
+    };
+    const ts::GaussianRows rows{g.mean_w, g.quat, g.scale, g.opacity, g.color};
     TS_RETURN_IF_ERROR(made_here("ts_frame_gaussians", model.backend()));
-    return ts::read_gaussians(*frame->frame, control, {g.mean_w, g.quat, g.scale, g.opacity, g.color});
+    if (!g.on_device) {
+      TS_RETURN_IF_ERROR(require_n("n_source", file.source_count));
+      return ts::read_gaussians(*frame->frame, control, rows);
+    }
+    TS_RETURN_IF_ERROR(require_n("n_gaussians", file.gaussians.n));
+    ts::GaussianDelivery delivery{rows, {}};
+    TS_RETURN_IF_ERROR(to_delivery("ts_frame_gaussians: on_device", *g.on_device, delivery.how));
+    return ts::deliver_gaussians(*frame->frame, control, delivery);
   });
 }
 

@@ -19,6 +19,12 @@ struct ts_engine {
   std::string why_cpu;  // where it is the CPU because no GPU could be opened
 };
 
+struct ts_memory {
+  std::shared_ptr<ts::Backend> backend;  // outlives the memory
+  std::unique_ptr<ts::DeviceMemory> memory;
+  uint64_t bytes;
+};
+
 struct ts_avatar {
   std::shared_ptr<const ts::Model> model;
   std::vector<std::vector<const char*>> element_names;  // of each input; empty where its elements have none

@@ -27,6 +27,8 @@ TS_SIZES(ts_engine_info, TS_AT(threads), TS_AT(device), TS_AT(isa), TS_AT(scratc
 TS_SIZES(ts_system_info, TS_AT(n_gpus), TS_AT(driver_version), TS_AT(oldest_driver_version), TS_AT(kernels),
          TS_AT(why_no_gpu));
 TS_SIZES(ts_gpu_info, TS_AT(capability), TS_AT(device), TS_AT(name), TS_AT(bytes), TS_AT(deform));
+TS_SIZES(ts_delivery, TS_AT(stream), TS_AT(event));
+TS_SIZES(ts_memory_info, TS_AT(ordinal), TS_AT(address), TS_AT(bytes), TS_AT(event));
 TS_SIZES(ts_image, TS_AT(format), TS_AT(width), TS_AT(height), TS_AT(stride_bytes), TS_AT(data), TS_AT(alpha),
          TS_AT(depth));
 TS_SIZES(ts_receipt, TS_AT(pose_us), TS_AT(deform_us), TS_AT(project_us), TS_AT(bin_us), TS_AT(blend_us),
@@ -43,8 +45,9 @@ TS_SIZES(ts_face, TS_AT(n), TS_AT(weight), TS_AT(given), TS_AT(head_pose));
 TS_SIZES(ts_retargeted, TS_AT(has_place), TS_AT(moved));
 TS_SIZES(ts_frame_params, TS_AT(width), TS_AT(height), TS_AT(format), TS_AT(precision), TS_AT(alpha), TS_AT(depth));
 TS_SIZES(ts_frame_info, TS_AT(width), TS_AT(height), TS_AT(format), TS_AT(precision), TS_AT(bytes));
-TS_SIZES(ts_render_params, TS_AT(control), TS_AT(camera), TS_AT(background));
-TS_SIZES(ts_gaussians, TS_AT(n), TS_AT(mean_w), TS_AT(quat), TS_AT(scale), TS_AT(opacity), TS_AT(color));
+TS_SIZES(ts_render_params, TS_AT(control), TS_AT(camera), TS_AT(background), TS_AT(on_device));
+TS_SIZES(ts_gaussians, TS_AT(n), TS_AT(mean_w), TS_AT(quat), TS_AT(scale), TS_AT(opacity), TS_AT(color),
+         TS_AT(on_device));
 TS_SIZES(ts_voice_info, TS_AT(manifest), TS_AT(look_ahead_s), TS_AT(n_channels), TS_AT(channel_names),
          TS_AT(n_features), TS_AT(n_weights), TS_AT(weight_names), TS_AT(n_parameters), TS_AT(file_bytes));
 TS_SIZES(ts_speech_params, TS_AT(rate_hz), TS_AT(channels), TS_AT(fps), TS_AT(seed), TS_AT(mouth), TS_AT(head),

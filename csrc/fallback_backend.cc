@@ -167,6 +167,7 @@ class FallbackBackend final : public Backend {
         },
         [&]() -> Status {
           for (size_t i = 0; i < n; ++i) {
+            if (calls[i].on_device) return no_gpu_any_more();
             *calls[i].receipt = first.before[i];
             TS_RETURN_IF_ERROR(frames_of(*calls[i].frame).cpu(*cpu_, first.calls[i].frame));
           }
@@ -176,6 +177,16 @@ class FallbackBackend final : public Backend {
 
   Status gaussians(BackendFrame& frame, const FrameControl& control, GaussianView& view) override {
     return of_frame(frame, [&](Backend& on, BackendFrame& twin) { return on.gaussians(twin, control, view); });
+  }
+
+  Status deliver_gaussians(BackendFrame& frame, const FrameControl& control, const GaussianDelivery& to) override {
+    return either([&] { return gpu_->deliver_gaussians(*frames_of(frame).gpu(), control, to); },
+                  [&] { return no_gpu_any_more(); });
+  }
+
+  // Whoever has no room for a picture has not lost the GPU.
+  Status make_memory(uint64_t bytes, std::unique_ptr<DeviceMemory>& memory) override {
+    return failed_ ? no_gpu_any_more() : gpu_->make_memory(bytes, memory);
   }
 
   Status vertices(BackendFrame& frame, const FrameControl& control, const float*& position) override {
@@ -240,6 +251,14 @@ class FallbackBackend final : public Backend {
                     TS_RETURN_IF_ERROR(frames.cpu(*cpu_, twin));
                     return call(*cpu_, *twin);
                   });
+  }
+
+  Status no_gpu_any_more() const {
+    return error(
+        StatusCode::kDeviceError,
+        "on_device: the CPU draws here since the GPU failed, and nothing can stay on that. Leave it out, or make "
+        "a new engine. It failed by: %s",
+        reason_.c_str());
   }
 
   // The first reason stays: it is shown from now on, by info() of any thread.

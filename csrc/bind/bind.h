@@ -100,6 +100,7 @@ class Voice {
 
 void register_types(py::module_& m);
 void register_engine(py::module_& m);
+void register_device_array(py::module_& m);
 void register_rasterize(py::module_& m);
 void register_avatar(py::module_& m);
 void register_frame(py::module_& m);

@@ -6,6 +6,7 @@ PYBIND11_MODULE(_core, m) {
   m.doc() = "The C ABI of talksplat (talksplat.h) over numpy arrays.";
   ts::bind::register_types(m);
   ts::bind::register_engine(m);
+  ts::bind::register_device_array(m);
   ts::bind::register_rasterize(m);
   ts::bind::register_avatar(m);
   ts::bind::register_frame(m);

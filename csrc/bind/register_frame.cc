@@ -2,6 +2,7 @@
 #include <mutex>
 
 #include "bind.h"
+#include "device_array.h"
 
 namespace ts::bind {
 
@@ -38,6 +39,46 @@ class Frame {
     return receipt;
   }
 
+  // address, stride_bytes: of the image, in the GPU's memory. made: the array that it is of, unless it is the caller's.
+  ts_receipt render_on_device(const OptionalFloats& control, const std::optional<ts_camera>& camera,
+                              bool own_background, const OptionalFloats& background, uintptr_t address,
+                              int64_t stride_bytes, uintptr_t stream, const std::optional<DeviceArray*>& made) {
+    const ts_background behind = background_over(background, width_, height_);
+    ts_image image{};
+    image.struct_size = sizeof image;
+    image.format = format_;
+    image.width = width_, image.height = height_;
+    image.stride_bytes = stride_bytes;
+    image.data = reinterpret_cast<void*>(address);
+    const ts_delivery delivery = delivery_to(stream, made ? &(*made)->memory() : nullptr);
+    ts_render_params params = ts_render_params_default();
+    params.control = floats_of(control);
+    params.camera = camera ? &*camera : nullptr;
+    params.background = own_background ? nullptr : &behind;
+    params.on_device = &delivery;
+    ts_receipt receipt{};
+    receipt.struct_size = sizeof(receipt);
+    call([&] { return ts_frame_render(frame_, &params, &image, &receipt); });
+    if (made) (*made)->delivered(delivery.stream);
+    return receipt;
+  }
+
+  // Arrays of one memory.
+  void gaussians_on_device(const OptionalFloats& control, DeviceArray& mean, DeviceArray& quat, DeviceArray& scale,
+                           DeviceArray& opacity, DeviceArray& color, uintptr_t stream) {
+    const ts_delivery delivery = delivery_to(stream, &mean.memory());
+    ts_gaussians out{};
+    out.struct_size = sizeof(out);
+    out.n = info_.n_gaussians;
+    out.on_device = &delivery;
+    float** const into[] = {&out.mean_w, &out.quat, &out.scale, &out.opacity, &out.color};
+    DeviceArray* const arrays[] = {&mean, &quat, &scale, &opacity, &color};
+    for (size_t i = 0; i < 5; ++i) *into[i] = static_cast<float*>(arrays[i]->address());
+    const float* data = floats_of(control);
+    call([&] { return ts_frame_gaussians(frame_, data, &out); });
+    for (DeviceArray* array : arrays) array->delivered(delivery.stream);
+  }
+
   void gaussians(const OptionalFloats& control, FloatArray mean, FloatArray quat, FloatArray scale, FloatArray opacity,
                  FloatArray color) {
     const py::ssize_t n = info_.n_source;
@@ -66,6 +107,10 @@ class Frame {
   }
 
  private:
+  static ts_delivery delivery_to(uintptr_t stream, const DeviceMemory* memory) {
+    return {sizeof(ts_delivery), reinterpret_cast<void*>(stream), memory ? memory->info().event : nullptr};
+  }
+
   const float* floats_of(const OptionalFloats& control) const {
     return control ? read_floats(*control, "control", {static_cast<py::ssize_t>(info_.n_control)}) : nullptr;
   }
@@ -96,6 +141,11 @@ void register_frame(py::module_& m) {
            py::arg("width"), py::arg("height"), py::arg("format"), py::arg("precision"))
       .def("render", &Frame::render, py::arg("control").noconvert().none(true), py::arg("camera").none(true),
            py::arg("own_background"), py::arg("background").noconvert().none(true), py::arg("image").noconvert())
+      .def("render_on_device", &Frame::render_on_device, py::arg("control").noconvert().none(true),
+           py::arg("camera").none(true), py::arg("own_background"), py::arg("background").noconvert().none(true),
+           py::arg("address"), py::arg("stride_bytes"), py::arg("stream"), py::arg("made").none(true))
+      .def("gaussians_on_device", &Frame::gaussians_on_device, py::arg("control").noconvert().none(true),
+           py::arg("mean"), py::arg("quat"), py::arg("scale"), py::arg("opacity"), py::arg("color"), py::arg("stream"))
       .def("gaussians", &Frame::gaussians, py::arg("control").noconvert().none(true), py::arg("mean").noconvert(),
            py::arg("quat").noconvert(), py::arg("scale").noconvert(), py::arg("opacity").noconvert(),
            py::arg("color").noconvert())

@@ -255,9 +255,7 @@ class CpuBackend final : public Backend {
   }
 
   Status draw_one(const DrawCall& call) {
-    if (call.on_device)
-      return error(StatusCode::kInvalidArgument,
-                   "draw: the CPU has no memory of its own to leave pictures in; leave on_device out.");
+    if (call.on_device) return no_device_memory("pictures");
     auto& frame = static_cast<CpuFrame&>(*call.frame);
     Receipt& receipt = *call.receipt;
     Stopwatch whole, stage;

@@ -56,7 +56,8 @@ class Arena {
       return bytes <= bytes_ ? 0 : bytes_ == 0 ? bytes : bytes + bytes / 4;
     });
   }
-  void reset();  // gives the memory back; what was placed there is gone
+  void reset();                            // gives the memory back; what was placed there is gone
+  void leave() { address_ = bytes_ = 0; }  // to its context, with which it goes: nobody knows whether it is still used
   uint64_t bytes() const { return bytes_; }
   uint64_t address() const { return address_; }
 

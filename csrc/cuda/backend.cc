@@ -11,6 +11,7 @@
 #include "cuda/device.h"
 #include "cuda/encode.h"
 #include "cuda/frame.h"
+#include "cuda/memory.h"
 #include "cuda/model.h"
 #include "cuda/peak.h"
 #include "cuda/rasterize.h"
@@ -70,6 +71,14 @@ class CudaBackend final : public Backend {
 
   Status gaussians(BackendFrame& frame, const FrameControl& control, GaussianView& view) override {
     return static_cast<CudaFrame&>(frame).gaussians(control, view);
+  }
+
+  Status deliver_gaussians(BackendFrame& frame, const FrameControl& control, const GaussianDelivery& to) override {
+    return static_cast<CudaFrame&>(frame).deliver_gaussians(control, to);
+  }
+
+  Status make_memory(uint64_t bytes, std::unique_ptr<DeviceMemory>& memory) override {
+    return CudaMemory::make(*device_, bytes, memory);
   }
 
   Status vertices(BackendFrame& frame, const FrameControl& control, const float*& position) override {

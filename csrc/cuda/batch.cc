@@ -95,6 +95,13 @@ Status Batch::finish() {
   return finished;
 }
 
+Status Batch::leave() {
+  Side& side = sides_[side_];
+  TS_RETURN_IF_ERROR(stream_.record(side.done));
+  side.in_flight = true;
+  return {};
+}
+
 Status Batch::download_status() const {
   const Side& side = sides_[side_];
   return stream_.download(side.status, side.device.status,
@@ -133,9 +140,7 @@ Status Batch::enqueue(const DrawCall* const* calls, size_t n) {
   TS_RETURN_IF_ERROR(stream_.launch(side.graph));
   TS_RETURN_IF_ERROR(download_status());
   for (size_t i = 0; i < n; ++i) TS_RETURN_IF_ERROR(frame_of(*calls[i]).after(*calls[i], stream_));
-  TS_RETURN_IF_ERROR(stream_.record(side.done));
-  side.in_flight = true;
-  return {};
+  return leave();
 }
 
 }  // namespace ts::cuda

@@ -40,6 +40,7 @@ class Batch {
   const Stream& stream() const { return stream_; }
   Status download_status() const;
   Status finish();
+  Status leave();  // finish() without waiting: who prepares next does, if it is too soon
   const LayerStatus* status() const { return sides_[side_].status; }  // [layers], downloaded and finished
 
  private:

@@ -45,6 +45,7 @@ class Device {
 
   const Driver& driver() const { return driver_; }
   const Kernels& kernels() const { return kernels_; }
+  int ordinal() const { return device_; }
   const char* id() const { return id_.c_str(); }      // "cuda:0"
   const char* name() const { return name_.c_str(); }  // "NVIDIA GeForce RTX 2060"
   const char* isa() const { return isa_.c_str(); }    // "sm_75"

@@ -53,6 +53,8 @@ enum CUdevice_attribute : int {
   CU_DEVICE_ATTRIBUTE_RESERVED_SHARED_MEMORY_PER_BLOCK = 111,
 };
 
+enum CUpointer_attribute : int { CU_POINTER_ATTRIBUTE_MEMORY_TYPE = 2, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL = 9 };
+constexpr unsigned CU_MEMORYTYPE_DEVICE = 2;
 enum CUfunction_attribute : int { CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8 };
 enum CUstreamCaptureMode : int { CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1 };
 constexpr unsigned CU_STREAM_NON_BLOCKING = 1;
@@ -71,6 +73,7 @@ constexpr unsigned CU_EVENT_BLOCKING_SYNC = 1, CU_EVENT_DISABLE_TIMING = 2;
   X(cuDevicePrimaryCtxRelease_v2, (CUdevice device))                                                             \
   X(cuCtxPushCurrent_v2, (CUcontext context))                                                                    \
   X(cuCtxPopCurrent_v2, (CUcontext * context))                                                                   \
+  X(cuCtxSynchronize, ())                                                                                        \
   X(cuModuleLoadData, (CUmodule * module, const void* image))                                                    \
   X(cuModuleUnload, (CUmodule module))                                                                           \
   X(cuModuleGetFunction, (CUfunction * function, CUmodule module, const char* name))                             \
@@ -82,6 +85,8 @@ constexpr unsigned CU_EVENT_BLOCKING_SYNC = 1, CU_EVENT_DISABLE_TIMING = 2;
   X(cuMemFreeHost, (void* memory))                                                                               \
   X(cuMemcpyHtoDAsync_v2, (CUdeviceptr to, const void* from, size_t bytes, CUstream stream))                     \
   X(cuMemcpyDtoHAsync_v2, (void* to, CUdeviceptr from, size_t bytes, CUstream stream))                           \
+  X(cuMemcpyDtoDAsync_v2, (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream))                     \
+  X(cuPointerGetAttribute, (void* value, CUpointer_attribute attribute, CUdeviceptr address))                    \
   X(cuMemsetD8Async, (CUdeviceptr to, unsigned char value, size_t bytes, CUstream stream))                       \
   X(cuStreamCreate, (CUstream * stream, unsigned flags))                                                         \
   X(cuStreamDestroy_v2, (CUstream stream))                                                                       \

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cuda/capacity.h"
+#include "cuda/delivery.h"
 #include "ops/rasterize.h"
 
 namespace ts::cuda {
@@ -115,6 +116,7 @@ Status CudaFrame::write_jobs(const DrawCall& call, JobCursor& cursor) {
   args.dilation = call.dilation;
   args.image = call.image;
   TS_RETURN_IF_ERROR(check(args));
+  if (call.on_device) TS_RETURN_IF_ERROR(check_image(call.image));
   if (!picture_.has_room(call.background)) {
     TS_RETURN_IF_ERROR(finish_use());
     TS_RETURN_IF_ERROR(picture_.reserve(call.background));
@@ -139,12 +141,7 @@ Status CudaFrame::write_jobs(const DrawCall& call, JobCursor& cursor) {
 
 Status CudaFrame::before(const DrawCall& call, const Stream& stream) {
   if (in_flight_) TS_RETURN_IF_ERROR(stream.wait_for(used_.get()));
-  if (call.on_device) {
-    const auto others = static_cast<CUstream>(call.on_device->stream);
-    TS_RETURN_IF_ERROR(device_.check(device_.driver().cuEventRecord(used_.get(), others),
-                                     "use on_device.stream, which must be a CUstream of its primary context"));
-    TS_RETURN_IF_ERROR(stream.wait_for(used_.get()));
-  }
+  if (call.on_device) TS_RETURN_IF_ERROR(come_after(device_, call.on_device->stream, used_, stream));
   return picture_.upload(stream, call.background);
 }
 
@@ -152,11 +149,26 @@ Status CudaFrame::after(const DrawCall& call, const Stream& stream) {
   if (!call.on_device) TS_RETURN_IF_ERROR(picture_.download(stream, call.image));
   TS_RETURN_IF_ERROR(stream.record(used_));
   in_flight_ = true;
-  if (!call.on_device) return {};
-  const auto others = static_cast<CUstream>(call.on_device->stream);
-  TS_RETURN_IF_ERROR(
-      device_.check(device_.driver().cuStreamWaitEvent(others, used_.get(), 0), "let on_device.stream wait"));
-  return call.on_device->event ? stream.record(static_cast<CUevent>(call.on_device->event)) : Status();
+  return call.on_device ? after_delivery(*call.on_device, stream) : Status();
+}
+
+Status CudaFrame::after_delivery(const DeviceDelivery& delivery, const Stream& stream) {
+  TS_RETURN_IF_ERROR(hold_back(device_, delivery.stream, used_));
+  return delivery.event ? stream.record(static_cast<CUevent>(delivery.event)) : Status();
+}
+
+Status CudaFrame::check_image(const Image& image) const {
+  const int64_t rows = image.format == Format::kNv12 ? image.height * 3 / 2 : image.height;
+  const int64_t plane = int64_t{image.width} * image.height * static_cast<int64_t>(sizeof(float));
+  // RGBA8 is written in words.
+  const int element = image.format == Format::kRgba8 || image.format == Format::kRgbF32 ? 4 : 1;
+  if (image.stride_bytes % element)
+    return error(StatusCode::kInvalidArgument, "image: stride_bytes must be a multiple of %d on a GPU; got %lld.",
+                 element, static_cast<long long>(image.stride_bytes));
+  const int64_t bytes = (rows - 1) * image.stride_bytes + row_bytes(image.format, image.width);
+  TS_RETURN_IF_ERROR(check_memory_of(device_, "image: data", image.data, bytes, element));
+  if (image.alpha) TS_RETURN_IF_ERROR(check_memory_of(device_, "image: alpha", image.alpha, plane, sizeof(float)));
+  return image.depth ? check_memory_of(device_, "image: depth", image.depth, plane, sizeof(float)) : Status();
 }
 
 void CudaFrame::deliver(const DrawCall& call, const LayerStatus* status) {
@@ -180,7 +192,7 @@ Status CudaFrame::finish_use() {
 }
 
 Status CudaFrame::pose(const FrameControl& control) {
-  TS_RETURN_IF_ERROR(finish_use());
+  if (in_flight_) TS_RETURN_IF_ERROR(own_batch_->stream().wait_for(used_.get()));
   TS_RETURN_IF_ERROR(own_batch_->prepare([&](JobCursor& cursor) { return write_pose_jobs(control, nullptr, cursor); }));
   return launch_pose(own_batch_->stream(), extents_, own_batch_->jobs());
 }
@@ -197,37 +209,79 @@ Status CudaFrame::vertices(const FrameControl& control, const float*& position) 
   return status.ok() ? finished : status;
 }
 
+Status CudaFrame::run_deform(const FrameControl& control) {
+  TS_RETURN_IF_ERROR(pose(control));
+  return launch_deform(own_batch_->stream(), extents_, own_batch_->jobs());
+}
+
+template <class Copy>
+Status CudaFrame::each_array(const Copy& copy) const {
+  const GaussianView on_device = posed();
+  for (const float* GaussianView::* rows :
+       {&GaussianView::mean, &GaussianView::quat, &GaussianView::scale, &GaussianView::opacity, &GaussianView::color}) {
+    const int64_t columns = rows == &GaussianView::quat      ? 4
+                            : rows == &GaussianView::opacity ? 1
+                            : rows == &GaussianView::color   ? color_stride(on_device)
+                                                             : 3;
+    for (const Layer& layer : layers_) {
+      const GaussianView of = gaussians_of(layer, on_device, false);
+      TS_RETURN_IF_ERROR(copy(rows, layer.first, of.*rows, of.n, columns));
+    }
+  }
+  return {};
+}
+
+template <class Copy>
+Status CudaFrame::each_copy(const GaussianRows& to, const Copy& copy) const {
+  return each_array([&](auto rows, int64_t first, const float* from, int64_t n, int64_t floats) {
+    float* const array = rows == &GaussianView::mean      ? to.mean
+                         : rows == &GaussianView::quat    ? to.quat
+                         : rows == &GaussianView::scale   ? to.scale
+                         : rows == &GaussianView::opacity ? to.opacity
+                                                          : to.color;
+    return array ? copy(array + first * floats, from, n * floats * int64_t{sizeof(float)}) : Status();
+  });
+}
+
 Status CudaFrame::gaussians(const FrameControl& control, GaussianView& view) {
   const Current current(device_);
   TS_RETURN_IF_ERROR(current.status());
-  Status status = pose(control);
-  if (status.ok()) status = launch_deform(own_batch_->stream(), extents_, own_batch_->jobs());
+  Status status = run_deform(control);
   if (status.ok()) status = download_gaussians(view);
   const Status finished = own_batch_->finish();
   return status.ok() ? finished : status;
 }
 
+Status CudaFrame::deliver_gaussians(const FrameControl& control, const GaussianDelivery& to) {
+  const Current current(device_);
+  TS_RETURN_IF_ERROR(current.status());
+  TS_RETURN_IF_ERROR(each_copy(to.rows, [&](float* array, const float*, int64_t bytes) {
+    return check_memory_of(device_, "Gaussians: each array", array, bytes, sizeof(float));
+  }));
+  Status status = run_deform(control);
+  if (status.ok()) status = come_after(device_, to.how.stream, used_, own_batch_->stream());
+  if (status.ok())
+    status = each_copy(to.rows, [&](float* array, const float* from, int64_t bytes) {
+      return own_batch_->stream().copy(array, from, static_cast<uint64_t>(bytes));
+    });
+  if (status.ok()) status = own_batch_->stream().record(used_);
+  if (status.ok()) status = after_delivery(to.how, own_batch_->stream());
+  if (status.ok()) status = own_batch_->leave();
+  in_flight_ = status.ok();
+  if (!status.ok()) static_cast<void>(own_batch_->finish());
+  return status;
+}
+
 Status CudaFrame::download_gaussians(GaussianView& view) {
-  const Stream& stream = own_batch_->stream();
-  const GaussianView on_device = posed();
-  const int64_t n = on_device.n, colors = color_stride(on_device);
-  view = on_device;
-  float* to = host_rows_.reserve(static_cast<size_t>((3 + 4 + 3 + 1 + colors) * n));
-  for (const float* GaussianView::* rows :
-       {&GaussianView::mean, &GaussianView::quat, &GaussianView::scale, &GaussianView::opacity, &GaussianView::color}) {
-    const int64_t columns = rows == &GaussianView::quat      ? 4
-                            : rows == &GaussianView::opacity ? 1
-                            : rows == &GaussianView::color   ? colors
-                                                             : 3;
-    view.*rows = to;
-    for (const Layer& layer : layers_) {
-      const GaussianView of = gaussians_of(layer, on_device, false);
-      const int64_t floats = columns * of.n;
-      TS_RETURN_IF_ERROR(stream.download(to, of.*rows, static_cast<uint64_t>(floats) * sizeof(float)));
-      to += floats;
-    }
-  }
-  return {};
+  view = posed();
+  const int64_t columns = 3 + 4 + 3 + 1 + color_stride(view);
+  float* to = host_rows_.reserve(static_cast<size_t>(columns * view.n));
+  return each_array([&](auto rows, int64_t first, const float* from, int64_t n, int64_t floats) {
+    if (first == 0) view.*rows = to;
+    float* const at = to;
+    to += n * floats;
+    return own_batch_->stream().download(at, from, static_cast<uint64_t>(n * floats) * sizeof(float));
+  });
 }
 
 }  // namespace ts::cuda

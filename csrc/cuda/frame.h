@@ -42,6 +42,7 @@ class CudaFrame final : public BackendFrame {
   void deliver(const DrawCall& call, const LayerStatus* status);
 
   Status gaussians(const FrameControl& control, GaussianView& view);
+  Status deliver_gaussians(const FrameControl& control, const GaussianDelivery& to);
   Status vertices(const FrameControl& control, const float*& position);
 
  private:
@@ -61,7 +62,16 @@ class CudaFrame final : public BackendFrame {
   GaussianView gaussians_of(const Layer& layer, const GaussianView& posed, bool to_rgb) const;
   Status write_pose_jobs(const FrameControl& control, const float* eye_w, JobCursor& cursor);
   Status pose(const FrameControl& control);
+  Status run_deform(const FrameControl& control);
+  // copy(array of a GaussianView, its rows on the device, how many of them, floats of a row), layer after layer.
+  template <class Copy>
+  Status each_array(const Copy& copy) const;
+  // copy(where they go, the same rows on the device, bytes), without what is not wanted.
+  template <class Copy>
+  Status each_copy(const GaussianRows& to, const Copy& copy) const;
   Status download_gaussians(GaussianView& view);
+  Status check_image(const Image& image) const;
+  Status after_delivery(const DeviceDelivery& delivery, const Stream& stream);
   Status finish_use();
 
   Device& device_;

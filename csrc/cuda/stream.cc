@@ -68,6 +68,12 @@ Status Stream::download(void* to, const void* from, uint64_t bytes) const {
                        "copy from the GPU");
 }
 
+Status Stream::copy(void* to, const void* from, uint64_t bytes) const {
+  if (bytes == 0) return {};
+  return device_.check(device_.driver().cuMemcpyDtoDAsync_v2(address_of(to), address_of(from), bytes, stream_),
+                       "copy within the GPU");
+}
+
 Status Stream::clear(void* to, uint64_t bytes) const {
   if (bytes == 0) return {};
   return device_.check(device_.driver().cuMemsetD8Async(address_of(to), 0, bytes, stream_), "clear memory");

@@ -65,8 +65,9 @@ class Stream {
   // The host's memory must stay as it is until the copy is done, unless it is pageable: then it may change at once.
   Status upload(void* to, const void* from, uint64_t bytes) const;
   Status download(void* to, const void* from, uint64_t bytes) const;
-  Status clear(void* to, uint64_t bytes) const;  // zeros
-  Status wait_for(CUevent event) const;          // in the stream's order, not on the host
+  Status copy(void* to, const void* from, uint64_t bytes) const;  // within the device's memory
+  Status clear(void* to, uint64_t bytes) const;                   // zeros
+  Status wait_for(CUevent event) const;                           // in the stream's order, not on the host
   Status record(const Event& event) const { return record(event.get()); }
   Status record(CUevent event) const;
   Status finish() const;  // waits on the host

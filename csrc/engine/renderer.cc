@@ -56,6 +56,7 @@ Status prepare(const RenderJob& job, DrawCall& call) {
   call.background = job.background ? *job.background : own_background(frame);
   call.image = job.image;
   call.receipt = job.receipt;
+  call.on_device = job.on_device;
   call.receipt->total_us += watch.lap();
   return {};
 }
@@ -105,6 +106,13 @@ Status read_gaussians(Frame& frame, const float* control, const GaussianRows& ro
                "gaussians: gaussians/source_index must be below n_source=%lld, as it was when the avatar was loaded. "
                "Load it again, and replace its file by rename, never in place.",
                static_cast<long long>(file.source_count));
+}
+
+Status deliver_gaussians(Frame& frame, const float* control, const GaussianDelivery& to) {
+  FrameControl posing;
+  Camera camera = frame.model().file().camera;
+  TS_RETURN_IF_ERROR(frame.control().set(control, camera, posing));
+  return frame.model().backend().deliver_gaussians(frame.backend_frame(), posing, to);
 }
 
 Status read_vertices(Frame& frame, const float* control, float* vertices) {

@@ -109,6 +109,7 @@ typedef enum ts_format {
 
 typedef struct ts_engine ts_engine;
 typedef struct ts_avatar ts_avatar;
+typedef struct ts_memory ts_memory;
 typedef struct ts_frame ts_frame;
 typedef struct ts_voice ts_voice;
 typedef struct ts_speech ts_speech;
@@ -189,6 +190,39 @@ typedef struct ts_gpu_info {
 /* Look anew at every call. What they point to lives until the calling thread calls one of the two again. */
 TS_API ts_status ts_get_system_info(ts_system_info* info);
 TS_API ts_status ts_get_gpu_info(uint32_t i, ts_gpu_info* info);
+
+/* ---- on a GPU: pictures and Gaussians that stay there ----
+ *
+ * Where a call is given a ts_delivery, the pointers that it writes to are addresses in the memory of the engine's GPU: of
+ * the caller's (cuMemAlloc, cudaMalloc, a tensor of a framework), or of a ts_memory. The call does not wait for the GPU.
+ * They are looked at first, and what is no such memory is refused. TS_INVALID_ARGUMENT where the CPU draws, and
+ * TS_DEVICE_ERROR once an engine on "auto" has given its GPU up.
+ */
+typedef struct ts_delivery {
+  uint32_t struct_size;
+  void* stream; /* a CUstream (cudaStream_t) of the GPU's primary context, the one of the CUDA runtime. The memory is
+                   written when the stream has done what it has to do by now, and what comes into it later waits for that.
+                   Nullable: the legacy default stream */
+  void* event;  /* a CUevent (cudaEvent_t), recorded when the memory is written. Nullable */
+} ts_delivery;
+
+typedef struct ts_memory_info {
+  uint32_t struct_size;
+  uint32_t ordinal; /* of its GPU: N of "cuda:N" */
+  void* address;
+  uint64_t bytes;
+  void* event; /* for a ts_delivery into it */
+} ts_memory_info;
+
+/* Memory of the engine's GPU, for programs that allocate none. */
+TS_API ts_status ts_memory_create(ts_engine* engine, uint64_t bytes, ts_memory** memory);
+/* Waits until the GPU has done what any stream was given so far. */
+TS_API void ts_memory_destroy(ts_memory* memory);
+TS_API ts_status ts_memory_get_info(const ts_memory* memory, ts_memory_info* info);
+/* What comes into this stream later waits for what was last delivered with the memory's event. Nullable: as above. */
+TS_API ts_status ts_memory_hold_back(const ts_memory* memory, void* stream);
+/* Waits for it here, and copies bytes from the offset on. */
+TS_API ts_status ts_memory_read(const ts_memory* memory, uint64_t offset, void* to, uint64_t bytes);
 
 /* ---- images ---- */
 
@@ -379,25 +413,30 @@ typedef struct ts_render_params {
   const ts_camera* camera;         /* Nullable: the avatar's, scaled to the image's height and centred */
   const ts_background* background; /* Nullable: the avatar's own (colour, or plate scaled as the camera);
                                     for none, point to an empty one */
+  const ts_delivery* on_device;    /* the image's data, alpha and depth are in the GPU's memory. Nullable: the host's */
 } ts_render_params;
 
 static inline ts_render_params ts_render_params_default(void) {
-  ts_render_params params = {sizeof(ts_render_params), NULL, NULL, NULL};
+  ts_render_params params = {sizeof(ts_render_params), NULL, NULL, NULL, NULL};
   return params;
 }
-/* params, receipt: Nullable. The image is of the frame's size and format. */
+/* params, receipt: Nullable. The image is of the frame's size and format. On a GPU an RGBA8 image's data and stride are
+ * multiples of 4; the receipt of what stays there counts nothing but the time of the call. */
 TS_API ts_status ts_frame_render(ts_frame* frame, const ts_render_params* params, const ts_image* image,
                                  ts_receipt* receipt);
 
-/* Activated Gaussians after pose and deform, in the source file's order; pruned rows have opacity 0. */
+/* Activated Gaussians after pose and deform, in the source file's order; pruned rows have opacity 0. On a device they are
+ * in the avatar's order, without what was pruned: row i is the source's row gaussians/source_index[i] (a tensor of the
+ * file). */
 typedef struct ts_gaussians {
   uint32_t struct_size;
-  int64_t n;      /* must equal n_source */
-  float* mean_w;  /* [n,3]. Nullable, as are the others */
-  float* quat;    /* [n,4] */
-  float* scale;   /* [n,3] */
-  float* opacity; /* [n] */
-  float* color;   /* [n,3], or [n,(sh_degree+1)^2,3] where sh_degree >= 0 */
+  int64_t n;                    /* must equal n_source; on a device n_gaussians */
+  float* mean_w;                /* [n,3]. Nullable, as are the others */
+  float* quat;                  /* [n,4] */
+  float* scale;                 /* [n,3] */
+  float* opacity;               /* [n] */
+  float* color;                 /* [n,3], or [n,(sh_degree+1)^2,3] where sh_degree >= 0 */
+  const ts_delivery* on_device; /* Nullable: the arrays are the host's */
 } ts_gaussians;
 
 /* control: Nullable, as in ts_render_params. */

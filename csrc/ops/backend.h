@@ -16,6 +16,7 @@
 #include "core/status.h"
 #include "ops/deform.h"
 #include "ops/encode.h"
+#include "ops/gaussians.h"
 #include "ops/pose.h"
 #include "ops/rasterize.h"
 
@@ -46,6 +47,21 @@ struct FrameControl {
   PoseControl pose;  // the same, added up by what it moves in the rig
 };
 
+// Of what stays in the device's memory: how the device's other work is ordered around it. Handles are the
+// device's own, a CUstream and a CUevent of its primary context.
+struct DeviceDelivery {
+  // The memory is written when this stream has done what it has to do by now, and what comes into it later waits for
+  // that. nullptr: the device's default stream.
+  void* stream = nullptr;
+  void* event = nullptr;  // Nullable: recorded when it is written
+};
+
+// Where a device's own memory takes Gaussians, and how its other work is ordered around them.
+struct GaussianDelivery {
+  GaussianRows rows;  // rows as in the model; arrays that are nullptr are left out
+  DeviceDelivery how;
+};
+
 class BackendModel {
  public:
   virtual ~BackendModel() = default;
@@ -57,15 +73,6 @@ class BackendFrame {
  public:
   virtual ~BackendFrame() = default;
   virtual uint64_t bytes() const = 0;
-};
-
-// Of a picture that stays in the device's memory: how the device's other work is ordered around it. Handles are the
-// device's own, a CUstream and a CUevent of its primary context.
-struct DeviceDelivery {
-  // The picture is written when this stream has done what it has to do by now, and what comes into it later waits for the
-  // picture. nullptr: the device's default stream.
-  void* stream = nullptr;
-  void* event = nullptr;  // Nullable: recorded when the picture is there
 };
 
 // A frame to be drawn. The image is of the frame's canvas; stages are added to the receipt.
@@ -80,6 +87,20 @@ struct DrawCall {
   // Nullable: the image is in the host's memory, and is there when draw() returns. Else it is in the device's, draw()
   // does not wait for it, and the receipt counts nothing.
   const DeviceDelivery* on_device = nullptr;
+};
+
+// Memory of a device, for pictures and Gaussians that stay there. It may be used from several threads, and ends before its
+// backend: then everything that the device was given so far is done.
+class DeviceMemory {
+ public:
+  virtual ~DeviceMemory() = default;
+  virtual int ordinal() const = 0;  // of its device among those of its kind
+  virtual void* address() const = 0;
+  virtual void* event() const = 0;  // for a DeviceDelivery
+  // What comes into this stream later waits for what was last delivered with the event.
+  virtual Status hold_back(void* stream) const = 0;
+  // Waits for it on the host, and copies.
+  virtual Status read(uint64_t offset, void* to, uint64_t bytes) const = 0;
 };
 
 // Its words live as long as the backend.
@@ -121,8 +142,12 @@ class Backend {
   virtual Status draw(const DrawCall* calls, size_t n) = 0;
   // Poses and deforms, and shows the Gaussians, rows as in the model; valid until the frame's next call.
   virtual Status gaussians(BackendFrame& frame, const FrameControl& control, GaussianView& view) = 0;
+  // Poses and deforms, and leaves the Gaussians in the device's memory; does not wait for it.
+  virtual Status deliver_gaussians(BackendFrame& frame, const FrameControl& control, const GaussianDelivery& to);
   // Poses, and shows the vertices, [slots,4] x y z 0; valid until the frame's next call.
   virtual Status vertices(BackendFrame& frame, const FrameControl& control, const float*& position) = 0;
+  // kInvalidArgument where pictures are drawn in the host's memory.
+  virtual Status make_memory(uint64_t bytes, std::unique_ptr<DeviceMemory>& memory);
   // What its threads can multiply together at most, from registers alone; takes a twentieth of a second.
   virtual Peak measure_peak() = 0;
   // Gaussians without a model. Adds its stages to the receipt.
@@ -141,6 +166,9 @@ class Backend {
  private:
   const unsigned forks_;  // fork_count() when it was made
 };
+
+// That a picture, or what else, cannot stay on a device that draws in the host's memory.
+Status no_device_memory(const char* what);
 
 struct BackendParams {
   const char* device = nullptr;  // "auto", "cpu", "cuda" or "cuda:N"; Nullable: auto

@@ -39,6 +39,7 @@ from .frame_video import write_video
 from .live_frame import LentFrame, LiveFrame, LiveTimes
 from .motion_files import load_motion
 from .motions import Motion
+from .on_device import DeviceArray
 from .rasterize import rasterize
 from .session import Session
 from .session_stats import SessionStats
@@ -51,6 +52,7 @@ __all__ = [
     "AvatarNotFound",
     "Camera",
     "Clip",
+    "DeviceArray",
     "DeviceError",
     "Encoder",
     "EncoderInvalid",

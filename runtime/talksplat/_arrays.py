@@ -19,16 +19,38 @@ def shape_text(shape: Iterable[int | str]) -> str:
 
 def as_floats(who: str, value: Any) -> FloatArray:
     """Numbers (array interface, DLPack or sequence) as aligned C-contiguous float32; the same array if it is that."""
-    if not isinstance(value, np.ndarray) and hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
-        value = np.from_dlpack(value)
     try:
+        if not isinstance(value, np.ndarray) and hasattr(value, "__dlpack__"):
+            value = _from_dlpack(value)
         array = np.asarray(value)
-    except (TypeError, ValueError) as error:  # ragged sequences; tensors on another device
+    except (TypeError, ValueError, BufferError) as error:  # ragged sequences; tensors that cannot come here
         raise ValueError(f"{who} must be an array of numbers in CPU memory: {error}") from None
     if array.dtype.kind not in "fiu":
         raise ValueError(f"{who} must hold real numbers; got dtype {array.dtype}. Convert it with .astype('float32').")
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which callers look for
         return np.require(array, np.float32, ["C", "A"])
+
+
+class _Copied:
+    """What np.from_dlpack() takes in the place of an array on another device; older ones of numpy cannot ask for it."""
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self._array.__dlpack__(dl_device=_CPU, copy=True)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return _CPU
+
+
+_CPU = (1, 0)  # kDLCPU
+
+
+def _from_dlpack(value: Any) -> Any:
+    if value.__dlpack_device__()[0] != _CPU[0]:
+        return np.from_dlpack(_Copied(value))  # as the producer copies it, in its order of work
+    return value if hasattr(value, "__array__") else np.from_dlpack(value)
 
 
 def require_shape(who: str, array: NDArray[Any], shape: tuple[int, ...], why: str = "", way_out: str = "") -> None:

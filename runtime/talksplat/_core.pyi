@@ -152,6 +152,40 @@ class Avatar:
         self, weight: NDArray[np.float32] | None, given: Sequence[bool], head_pose: NDArray[np.float32] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]: ...
 
+class DeviceMemory:
+    def __init__(self, engine: Engine, bytes: int) -> None: ...
+
+class DeviceArray:
+    """An array in a GPU's memory, C-contiguous, uint8 or float32; libraries there take it without a copy.
+
+    shape, ndim, dtype (numpy's), nbytes.  device: "cuda:0".  numpy(): a copy in the CPU's memory, once it is written.
+    __cuda_array_interface__, __dlpack__: as their protocols say.
+    """
+
+    def __init__(self, memory: DeviceMemory, offset: int, shape: Sequence[int], floats: bool) -> None: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def ndim(self) -> int: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def device(self) -> str: ...
+    def numpy(self) -> NDArray[Any]: ...
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]: ...
+    def __dlpack__(
+        self,
+        *,
+        stream: int | None = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> object: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+
 class Frame:
     def __init__(self, avatar: Avatar, width: int, height: int, format: Format, precision: Precision) -> None: ...
     def render(
@@ -162,6 +196,27 @@ class Frame:
         background: NDArray[np.float32] | None,
         image: NDArray[Any],
     ) -> Receipt: ...
+    def render_on_device(
+        self,
+        control: NDArray[np.float32] | None,
+        camera: Camera | None,
+        own_background: bool,
+        background: NDArray[np.float32] | None,
+        address: int,
+        stride_bytes: int,
+        stream: int,
+        made: DeviceArray | None,
+    ) -> Receipt: ...
+    def gaussians_on_device(
+        self,
+        control: NDArray[np.float32] | None,
+        mean: DeviceArray,
+        quat: DeviceArray,
+        scale: DeviceArray,
+        opacity: DeviceArray,
+        color: DeviceArray,
+        stream: int,
+    ) -> None: ...
     def gaussians(
         self,
         control: NDArray[np.float32] | None,

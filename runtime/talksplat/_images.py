@@ -34,19 +34,28 @@ def image_format(who: str, name: Any) -> ImageFormat:
     return FORMATS[name]
 
 
+def image_shape(who: str, form: ImageFormat, width: int, height: int) -> tuple[int, ...]:
+    if form.channels:
+        return height, width, form.channels
+    if width % 2 or height % 2:
+        raise ValueError(
+            f"{who}: nv12 needs an even width and height; got {width}x{height}. "
+            f"Use {width + width % 2}x{height + height % 2} or rgb8."
+        )
+    return height * 3 // 2, width
+
+
 def image_array(who: str, form: ImageFormat, width: int, height: int, out: Any = None) -> NDArray[Any]:
     """`out` once it fits, or a new array."""
-    shape: tuple[int, ...] = (height, width, form.channels)
-    if form.channels == 0:
-        if width % 2 or height % 2:
-            raise ValueError(
-                f"{who}: nv12 needs an even width and height; got {width}x{height}. "
-                f"Use {width + width % 2}x{height + height % 2} or rgb8."
-            )
-        shape = (height * 3 // 2, width)
+    shape = image_shape(who, form, width, height)
     if out is None:
         return np.empty(shape, form.dtype)
     dtype = np.dtype(form.dtype)
+    if not isinstance(out, np.ndarray) and hasattr(out, "__cuda_array_interface__"):
+        raise ValueError(
+            f"{who}: out is in a GPU's memory: say by stream=, such as torch.cuda.current_stream(), whose work the "
+            "picture is ordered with."
+        )
     if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype:
         got = f"{shape_text(out.shape)} {out.dtype}" if isinstance(out, np.ndarray) else type(out).__name__
         raise ValueError(f"{who}: out must be a {shape_text(shape)} {dtype} array; got {got}.")

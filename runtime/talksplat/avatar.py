@@ -36,6 +36,7 @@ from .framing import turned_lens
 from .layering import Layer
 from .motion_files import load_motion
 from .motions import Motion, fit_motion
+from .on_device import device_arrays, stream_handle
 from .session import Session
 from .session_options import core_options
 from .silence import Silence
@@ -92,7 +93,7 @@ class Avatar:
     def __init__(self, core: _core.Avatar, engine: Engine, precision: _core.Precision) -> None:
         """Made by load()."""
         self._core = core
-        self._frames = FramePool(core)
+        self._frames = FramePool(core, engine._core)
         self._precision = precision
         self.engine = engine
         self._info = core.info  # constant, as the file is
@@ -186,19 +187,31 @@ class Avatar:
         has_place = (name for name, place in zip((*ARKIT_NAMES, "head_pose"), places, strict=True) if place)
         return FaceControls(inputs, frozenset(has_place))
 
-    def gaussians(self, control: Mapping[str, Any] | None = None) -> Gaussians:
+    def gaussians(self, control: Mapping[str, Any] | None = None, *, stream: Any = None) -> Gaussians:
         """The activated Gaussians after pose and deform, in the source file's order.
 
         control maps input names to [size] arrays, or for inputs with names (arkit) to a mapping of those names to
         numbers. Inputs that are not given take their defaults; {} and None are the neutral frame.
+        stream: as in render_frame(): they stay on the GPU, in arrays that libraries there take without a copy. Then
+        they are in the avatar's order, n_gaussians rows, without those that were pruned; row i is row
+        tensors()["gaussians/source_index"][i] of the source.
         Raises ValueError for unknown names, wrong shapes and numbers that are not finite.
         """
-        n = self._info["n_source"]
         degree = self._info["sh_degree"]
+        vector = control_vector(self.inputs, {} if control is None else control)
+        if stream is not None:
+            handle = stream_handle("gaussians", stream)
+            n = self.n_gaussians
+            color_shape = (n, 3) if degree < 0 else (n, (degree + 1) ** 2, 3)
+            shapes = [(n, 3), (n, 4), (n, 3), (n,), color_shape]
+            m, q, s, o, c = device_arrays(self.engine._core, shapes, floats=True)
+            with self._posing() as frame:
+                frame.gaussians_on_device(vector, m, q, s, o, c, handle)
+            return Gaussians(m, q, s, o, c if degree < 0 else None, None if degree < 0 else c)
+        n = self._info["n_source"]
         mean, quat, scale = (np.empty((n, k), np.float32) for k in (3, 4, 3))
         opacity = np.empty(n, np.float32)
         color = np.empty((n, 3) if degree < 0 else (n, (degree + 1) ** 2, 3), np.float32)
-        vector = control_vector(self.inputs, {} if control is None else control)
         with self._posing() as frame:
             frame.gaussians(vector, mean, quat, scale, opacity, color)
         return Gaussians(
@@ -218,11 +231,18 @@ class Avatar:
         return self._frames.borrow(*self.size, _core.Format.RGB8, self._precision)
 
     def _drawing(
-        self, who: str, size: Any, format: Any, background: Any, camera: Camera | None, precision: Any
+        self,
+        who: str,
+        size: Any,
+        format: Any,
+        background: Any,
+        camera: Camera | None,
+        precision: Any,
+        stream: Any = None,
     ) -> Drawing:
         drawn = precision_of(who, precision, self._precision)
         plate = self.tensors().get("plate/background")
-        return Drawing(self._frames, self.size, who, size, format, background, camera, drawn, plate)
+        return Drawing(self._frames, self.size, who, size, format, background, camera, drawn, plate, stream)
 
     def view(self, up: Any = None, front: Any = None, size: tuple[int, int] | None = None) -> Camera:
         """A camera that shows a still scene upright and from its front, for pictures of (width, height) `size`.
@@ -245,8 +265,10 @@ class Avatar:
         format: str = "rgb8",
         background: Any = "avatar",
         camera: Camera | None = None,
-        out: NDArray[Any] | None = None,
+        out: Any = None,
         precision: str | None = None,
+        *,
+        stream: Any = None,
     ) -> Frame:
         """Draw one frame; control as in gaussians().
 
@@ -257,9 +279,14 @@ class Avatar:
         body), None (transparent in rgba8, black in the others), one colour [3], or a picture [H,W,3]; RGB in 0..1.
         camera: None for the avatar's own.  out: array to draw into, of the format's shape and dtype.
         precision: as in load(); None for the one that the avatar was loaded with.
-        Raises ValueError for arguments.
+        stream: for pictures that stay on the GPU that draws them: a torch.cuda.Stream, a cuda.core or CuPy stream, or a
+        CUstream's address. The picture is drawn when what the stream was given so far is done, what it is given later
+        comes after the picture, and nobody waits. `image` is `out`, an array in that GPU's memory, or a new one, which
+        libraries take without a copy (torch.from_dlpack, __cuda_array_interface__) and .numpy() copies here; the
+        receipt counts nothing. An `out` saves the allocation, and the wait for the GPU when a picture is dropped.
+        Raises ValueError for arguments, a stream on a CPU among them, and DeviceError for a GPU that failed.
         """
-        draw = self._drawing("render_frame", size, format, background, camera, precision)
+        draw = self._drawing("render_frame", size, format, background, camera, precision, stream)
         return draw.frame(control_vector(self.inputs, {} if control is None else control), 0, None, out)
 
     def render(
@@ -270,7 +297,7 @@ class Avatar:
         format: str = "rgb8",
         background: Any = "avatar",
         camera: Camera | None = None,
-        out: NDArray[Any] | None = None,
+        out: Any = None,
         *,
         sample_rate: int | None = None,
         seed: int = 0,
@@ -284,6 +311,7 @@ class Avatar:
         cameras: Any = None,
         precision: str | None = None,
         encoder: Encoder | str | os.PathLike[str] | None = None,
+        stream: Any = None,
     ) -> Iterator[Frame]:
         """Draw the avatar as it speaks a sound, frame by frame while the sound is read.
 
@@ -301,8 +329,8 @@ class Avatar:
         the face that speaks has brows and lids of its own.
         cameras: where each frame is seen from: a transforms.json, or a list of Camera. The head is still then.
         Frame k of each is the avatar's frame k, and the shortest of them and of the sound says how many there are.
-        size, format, background, camera, out, precision: as in render_frame(); an `out` is drawn into again for every
-        frame.
+        size, format, background, camera, out, precision, stream: as in render_frame(); an `out` is drawn into again for
+        every frame.
         Every frame has the samples of its time in `audio`; together they are the whole sound, or that of the frames.
         Raises AudioInvalid for the sound, MotionInvalid for an avatar that no face motion drives, for a motion that
         moves nothing else than speech does, and for features, au and cameras that do not fit, VoiceInvalid,
@@ -316,7 +344,7 @@ class Avatar:
         fps = self._rate_of("render", fps, tracks)
         if camera is not None and cameras is not None:
             raise ValueError("render: camera and cameras both say where it is seen from: give one of them.")
-        draw = self._drawing("render", size, format, background, camera, precision)
+        draw = self._drawing("render", size, format, background, camera, precision, stream)
         if audio is None:
             if encoded is not None:
                 raise ValueError("render: encoder hears a sound: pass one as audio.")
@@ -378,7 +406,7 @@ class Avatar:
         hearing: Hearing,
         heard: Iterator[Heard[FloatArray]],
         draw: Drawing,
-        out: NDArray[Any] | None,
+        out: Any,
         layer: Layer | None,
         tracks: Tracks,
         audible: bool,
@@ -412,13 +440,15 @@ class Avatar:
         format: str = "rgb8",
         background: Any = "avatar",
         camera: Camera | None = None,
-        out: NDArray[Any] | None = None,
+        out: Any = None,
         precision: str | None = None,
+        *,
+        stream: Any = None,
     ) -> Iterator[Frame]:
         """Draw every frame of a motion: a Motion, a motion file, or "clip:NAME" of the avatar's own.
 
         fps: frames per second of the pictures, between whose times the motion is interpolated; None for the
-        motion's own rate. size, format, background, camera, out, precision: as in render_frame(); an `out` is
+        motion's own rate. size, format, background, camera, out, precision, stream: as in render_frame(); an `out` is
         drawn into again for every frame.
         Raises MotionInvalid for the motion and ValueError for arguments, before the first frame.
         """
@@ -426,13 +456,10 @@ class Avatar:
         if fps is not None:
             motion = motion.resample(fps)
         controls = fit_motion(motion, self).controls
-        return self._moving(
-            controls, motion, self._drawing("render_motion", size, format, background, camera, precision), out
-        )
+        draw = self._drawing("render_motion", size, format, background, camera, precision, stream)
+        return self._moving(controls, motion, draw, out)
 
-    def _moving(
-        self, controls: dict[str, FloatArray], motion: Motion, draw: Drawing, out: NDArray[Any] | None
-    ) -> Iterator[Frame]:
+    def _moving(self, controls: dict[str, FloatArray], motion: Motion, draw: Drawing, out: Any) -> Iterator[Frame]:
         for t in range(motion.frames):
             control = joined(self.inputs, {name: rows[t] for name, rows in controls.items()})
             yield draw.frame(control, t, motion.fps, out)

@@ -15,6 +15,7 @@ from ._arrays import FloatArray, as_count
 from ._images import background_array, image_array, image_format
 from .camera import Camera
 from .frame import Frame
+from .on_device import image_target, stream_handle
 
 Canvas = tuple[int, int, _core.Format, _core.Precision]
 MAX_IDLE = 4  # frames of an avatar that wait for the next call, the last used
@@ -23,8 +24,9 @@ MAX_IDLE = 4  # frames of an avatar that wait for the next call, the last used
 class FramePool:
     """An avatar's frames, lent to whoever draws: each belongs to one thread while it is lent."""
 
-    def __init__(self, avatar: _core.Avatar) -> None:
+    def __init__(self, avatar: _core.Avatar, engine: _core.Engine) -> None:
         self._avatar = avatar
+        self.engine = engine
         self._idle: dict[int, tuple[Canvas, _core.Frame]] = {}  # by id, the one that has waited longest first
 
     @contextmanager
@@ -56,9 +58,12 @@ class Drawing:
         camera: Camera | None,
         precision: _core.Precision,
         plate: NDArray[np.uint8] | None,
+        stream: Any = None,
     ) -> None:
-        """plate: [H,W,3], the avatar's own; None where it has none."""
+        """plate: [H,W,3], the avatar's own; None where it has none.  stream: whose work on the GPU pictures are ordered
+        with, which then stay in the memory of that GPU; None: they are in the CPU's."""
         self.who = who
+        self.stream = None if stream is None else stream_handle(who, stream)
         self.frames = frames
         self.precision = precision
         self.form = image_format(who, format)
@@ -90,12 +95,20 @@ class Drawing:
         control: FloatArray,
         index: int,
         fps: float | None,
-        out: NDArray[Any] | None,
+        out: Any,
         sound: FloatArray | None = None,
         sample_rate: int | None = None,
         camera: _core.Camera | None = None,
     ) -> Frame:
         """fps: None of a frame that is alone.  camera: of this frame alone; None for that of all."""
+        if self.stream is not None:
+            to = image_target(self.who, self.frames.engine, self.form, self.width, self.height, out)
+            with self.frames.borrow(self.width, self.height, self.form.core, self.precision) as frame:
+                receipt = frame.render_on_device(
+                    control, camera or self.camera, self.own_background, self.background, to.address, to.stride_bytes,
+                    self.stream, to.made,
+                )  # fmt: skip
+            return Frame(to.image, index / fps if fps else 0.0, index, receipt, sound, sample_rate, fps)
         image = image_array(self.who, self.form, self.width, self.height, out)
         with self.frames.borrow(self.width, self.height, self.form.core, self.precision) as frame:
             receipt = frame.render(control, camera or self.camera, self.own_background, self.background, image)

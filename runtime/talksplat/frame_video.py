@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ._arrays import as_number
-from .frame import Frame
+from .frame import Frame, image_on_host
 from .live_frame import LiveFrame
 
 
@@ -52,11 +52,12 @@ def write_video(frames: Iterable[Frame], path: str | os.PathLike[str], fps: floa
     sound = None
     if first.audio is not None and first.sample_rate is not None:
         sound = first.sample_rate, 1 if first.audio.ndim == 1 else first.audio.shape[1]
-    written, before = 0, first.image
+    written, before = 0, image_on_host("write_video", first)
     with open_video(target, rate, first.size, form, sound) as writer:
         for number, frame in enumerate(itertools.chain([first], rest)):
             _require_frame(frame, first, number)
-            image = _nv12(frame.image) if encode else frame.image
+            image = image_on_host("write_video", frame)
+            image = _nv12(image) if encode else image
             left_out = frame.left_out if isinstance(frame, LiveFrame) and number > 0 else 0
             for _ in range(left_out):
                 writer.write(before, None)

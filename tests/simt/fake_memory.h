@@ -60,6 +60,13 @@ class FakeMemory {
 
   bool holds_device(const void* memory, size_t bytes) const { return holds(memory, bytes, true); }
   bool holds_pinned(const void* memory, size_t bytes) const { return holds(memory, bytes, false); }
+  // Of any block that it is in; -1: of none.
+  int device_of(const void* memory) const {
+    const auto* at = static_cast<const char*>(memory);
+    for (const auto& [begin, block] : blocks_)
+      if (at >= begin && at < begin + block.bytes) return block.device;
+    return -1;
+  }
   size_t blocks(int device) const {
     size_t n = 0;
     for (const auto& [unused, block] : blocks_) n += block.device == device;

@@ -13,7 +13,6 @@
 
 #include "cpp/check.h"
 #include "cpp/sample_deform.h"
-#include "cuda/driver.h"
 #include "engine/renderer.h"
 #include "simt/cuda_test.h"
 
@@ -414,74 +413,6 @@ void a_warm_draw_allocates_nothing(const FakeDriver& driver, ts::Backend& gpu) {
   }
 }
 
-// ---- pictures that stay on the device ----
-
-// What a program that draws on the GPU itself has: the context, a stream, an event, memory.
-struct Consumer {
-  Consumer() {
-    expect_ok(ts::cuda::Driver::load(driver));
-    ts::cuda::CUcontext context;
-    CHECK(driver.cuDevicePrimaryCtxRetain(&context, 0) == 0 && driver.cuCtxPushCurrent_v2(context) == 0);
-    CHECK(driver.cuStreamCreate(&stream, 1) == 0 && driver.cuEventCreate(&event, 2) == 0);
-    CHECK(driver.cuMemAlloc_v2(&memory, kBytes) == 0);
-  }
-  ~Consumer() {
-    driver.cuMemFree_v2(memory), driver.cuEventDestroy_v2(event), driver.cuStreamDestroy_v2(stream);
-    ts::cuda::CUcontext context;
-    driver.cuCtxPopCurrent_v2(&context), driver.cuDevicePrimaryCtxRelease_v2(0);
-  }
-  static constexpr size_t kBytes = 1 << 16;
-  ts::cuda::Driver driver;
-  ts::cuda::CUstream stream = nullptr;
-  ts::cuda::CUevent event = nullptr;
-  ts::cuda::CUdeviceptr memory = 0;
-};
-
-void pictures_that_stay_on_the_device(const FakeDriver& driver, ts::Backend& cpu, ts::Backend& gpu) {
-  const Cloud cloud(150, -1, 13);
-  const Canvas canvas{24, 20, Format::kRgba8, Precision::kFast, false, false};
-  const Consumer consumer;
-  for (const bool default_stream : {false, true}) {
-    CloudFrame frame(gpu, cloud, canvas), other(gpu, cloud, canvas);
-    expect_ok(frame.draw());
-    const Pixels expected = frame.pixels;
-    ts::DeviceDelivery delivery;
-    delivery.stream = default_stream ? nullptr : consumer.stream;
-    delivery.event = consumer.event;
-    ts::DrawCall calls[2] = {frame.call(), other.call()};
-    frame.pixels = Pixels(canvas);
-    for (ts::DrawCall& call : calls) call.on_device = &delivery;
-    const auto place = [&](int i) { return consumer.memory + 8192u * static_cast<unsigned>(i); };
-    for (int i = 0; i < 2; ++i) calls[i].image.data = reinterpret_cast<void*>(place(i));
-    frame.receipt.n_visible = 12345;
-    const int ran = driver.ran();
-    expect_ok(gpu.draw(calls, 1));  // by its own graph
-    CHECK(driver.ran() == ran);     // nobody has waited
-    expect_ok(gpu.draw(calls, 1));
-    expect_ok(gpu.draw(calls, 1));
-    expect_ok(gpu.draw(calls, 2));  // and in another's
-    expect_ok(gpu.draw(calls, 2));
-    CHECK(frame.receipt.n_visible == 12345);
-    // The consumer's stream comes after the pictures.
-    for (int i = 0; i < 2; ++i) {
-      Pixels got(canvas);
-      CHECK(consumer.driver.cuMemcpyDtoHAsync_v2(got.bytes.data(), place(i), got.bytes.size(),
-                                                 static_cast<ts::cuda::CUstream>(delivery.stream)) == 0);
-      CHECK(difference(got, expected) == 0);
-    }
-    CHECK(consumer.driver.cuEventSynchronize(consumer.event) == 0);
-    expect_ok(frame.draw());  // and the frame is as good as before
-    CHECK(frame.pixels == expected);
-    expect_ok(gpu.draw(calls, 2));  // in flight when the frames end
-  }
-  CloudFrame on_cpu(cpu, cloud, canvas);
-  ts::DrawCall call = on_cpu.call();
-  const ts::DeviceDelivery delivery;
-  call.on_device = &delivery;
-  const ts::Status refused = cpu.draw(&call, 1);
-  CHECK(refused.code() == ts::StatusCode::kInvalidArgument && contains(refused.message(), "leave on_device out"));
-}
-
 // ---- limits ----
 
 // The farthest are left out: what is drawn is the picture of the others.
@@ -562,7 +493,6 @@ int main(int argc, char** argv) {
       the_same_bits_in_every_order(driver, *gpu);
       two_threads(*gpu);
       a_warm_draw_allocates_nothing(driver, *gpu);
-      pictures_that_stay_on_the_device(driver, *cpu, *gpu);
       what_a_draw_refuses(*gpu);
     }
     networks_by_two_kernels(driver, avatars);

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cuda/memory.h"
+
+#include "cuda/delivery.h"
+
+namespace ts::cuda {
+
+Status CudaMemory::make(const Device& device, uint64_t bytes, std::unique_ptr<DeviceMemory>& memory) {
+  const Current current(device);
+  TS_RETURN_IF_ERROR(current.status());
+  std::unique_ptr<CudaMemory> made(new CudaMemory(device));
+  TS_RETURN_IF_ERROR(made->written_.make());
+  TS_RETURN_IF_ERROR(
+      made->arena_.make("what stays on the GPU", [&](Layout& layout) { layout.take<unsigned char>(bytes); }));
+  memory = std::move(made);
+  return {};
+}
+
+CudaMemory::~CudaMemory() {
+  if (device_.forked()) return;
+  // Any stream may still read it, of this library or of others.
+  const Current current(device_);
+  if (current.status().ok())
+    device_.driver().cuCtxSynchronize();
+  else
+    arena_.leave();
+}
+
+Status CudaMemory::hold_back(void* stream) const {
+  const Current current(device_);
+  TS_RETURN_IF_ERROR(current.status());
+  return cuda::hold_back(device_, stream, written_);
+}
+
+Status CudaMemory::read(uint64_t offset, void* to, uint64_t bytes) const {
+  const Current current(device_);
+  TS_RETURN_IF_ERROR(current.status());
+  Stream stream(device_);
+  TS_RETURN_IF_ERROR(stream.make());
+  TS_RETURN_IF_ERROR(stream.wait_for(written_.get()));
+  TS_RETURN_IF_ERROR(stream.download(to, static_cast<const unsigned char*>(address()) + offset, bytes));
+  return stream.finish();
+}
+
+}  // namespace ts::cuda
