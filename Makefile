@@ -7,7 +7,8 @@
 # make bench   measure this machine
 # make dev     install for development: an editable install with the tools
 # make format  lay out the sources
-# make pythons  install and try on every Python of this machine, with the newest and the oldest dependencies
+# make pythons  install and try on every Python of this machine, with the newest and the oldest dependencies; ENDS=1: on
+#              the oldest and the newest Python
 # make neon-check  cross-compile the core for 64-bit Arm
 # make kernels  build the GPU's kernels, install nvcc into $(VENV) if it is not here, and bring their table up to date
 # make triton  install Triton into $(VENV), build its kernels too, and bring their table up to date; large
@@ -88,8 +89,9 @@ test-clang: dev
 	$(BIN)/cmake --build build/clang
 	$(BIN)/ctest --test-dir build/clang --output-on-failure --no-tests=error -j $(JOBS)
 
+# Where a worker dies pytest-xdist 3.8 starts another and may then wait for ever: the run ends instead.
 test-python: dev
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart=0 $(PYTEST_ARGS)
 
 lint: dev typing
 	$(BIN)/ruff check .
@@ -112,7 +114,7 @@ typing:
 	@ln -s $(CURDIR)/runtime/talksplat/* $(CURDIR)/python/authoring build/typing/talksplat/
 
 pythons:
-	$(PYTHON) tests/pythons.py
+	$(PYTHON) tests/pythons.py $(if $(ENDS),--ends)
 
 neon-check: dev
 	ZIG_GLOBAL_CACHE_DIR=$(CURDIR)/build/zig ZIG_LOCAL_CACHE_DIR=$(CURDIR)/build/zig \

@@ -281,6 +281,8 @@ def faults(result: dict[str, Any]) -> list[str]:
         for batch, measured in batches.items():
             if not alike(result, measured):
                 wrong.append(f"{head}: pictures in batches of {batch} differ from draw to draw.")
+            if not measured["stays_alike"]:
+                wrong.append(f"{head}: pictures that stay on the GPU, {batch} at once, are not those that come here.")
             if measured["dropped"]:
                 wrong.append(f"{head}: {measured['dropped']} splats found no room.")
     for head, pictures in result["pictures"].items():

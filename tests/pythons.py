@@ -3,8 +3,8 @@
 
 For each Python from 3.10 on: `make demo` in an environment of its own, which takes the newest dependencies, and
 tests/test_smoke.py, with the extra `encoders` too; then the same tests with the oldest dependencies (tests/oldest.txt).
-Pythons are looked for on PATH, then below pyenv's versions. What is missing is skipped with its reason. Exits 1 if
-anything failed.
+Pythons are looked for on PATH, then below pyenv's versions. What is missing is skipped with its reason. `--ends`: the
+oldest and the newest that are found, and none between. Exits 1 if anything failed.
 """
 
 from __future__ import annotations
@@ -52,6 +52,10 @@ def main() -> int:
             print(f"Python {version}: skipped, {reason}", flush=True)
         else:
             pythons[version] = python
+    if "--ends" in sys.argv[1:]:
+        for version in list(pythons)[1:-1]:
+            print(f"Python {version}: skipped, it is between the oldest and the newest", flush=True)
+            del pythons[version]
     if not pythons:
         print("no Python could be tried", flush=True)
         return 1

@@ -43,7 +43,8 @@ def piece(name: str, us: float = 10.0, moved: int = 0) -> dict[str, Any]:
 def measured(**changes: Any) -> dict[str, Any]:
     return {
         "batch": 1, "draws": 50, "p50_us": 500.0, "p99_us": 700.0, "min_us": 450.0, "gaussians": 1000, "visible": 600,
-        "instances": 2000, "dropped": 0, "repeats_alike": True, "batch_alike": True, "scratch_bytes": 0, **changes,
+        "instances": 2000, "dropped": 0, "repeats_alike": True, "batch_alike": True, "stays_us": 300.0,
+        "stays_alike": True, "scratch_bytes": 0, **changes,
     }  # fmt: skip
 
 
@@ -170,7 +171,7 @@ def test_the_page() -> None:
     assert "driver with CUDA 13.1. Measured here: a copy within its memory reads and writes 300 GB/s;" in text
     assert "90 passed, 0 failed, 2 skipped" in text
     assert "every picture has the same bits" in text
-    assert "| head | 1,000 | 2,000 | 0.500 / 0.700 | 4.000 / 5.000 | 160 (16) |" in text
+    assert "| head | 1,000 | 2,000 | 0.500 / 0.700 (0.300) | 4.000 / 5.000 (0.300) | 160 (16) |" in text
     assert re.search(r"^\| project \| 10\.0 \| \d+ \| \d+% \| 62% \| 80 \|$", text, re.M)
     assert "| sort_count 2 |" in text
     assert "| gsplat, head 30k | 0.900 | 0.990 |" in text
@@ -189,6 +190,8 @@ def test_the_page() -> None:
         (("tests", "passed"), 0, "no test ran on the device."),
         (("sanitizer", "racecheck"), "failed: head: 1 hazard", "compute-sanitizer racecheck failed: head: 1 hazard."),
         (("frames", "head", "16", "batch_alike"), False, "head: pictures in batches of 16 differ from draw to draw."),
+        (("frames", "head", "16", "stays_alike"), False,
+         "head: pictures that stay on the GPU, 16 at once, are not those that come here."),
         (("frames", "head", "1", "dropped"), 3, "head: 3 splats found no room."),
         (("pictures", "head", "within"), 0.98, "head: only 98.00% of its pictures are the CPU's."),
     ],

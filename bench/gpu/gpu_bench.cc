@@ -55,21 +55,45 @@ Status Scene::make(const Options& options, const std::shared_ptr<ts::Backend>& b
   return {};
 }
 
-Status Scene::draw(size_t first, size_t n, size_t turn) {
+ts::RenderJob Scene::job_of(size_t i, size_t turn) {
   const auto floats = static_cast<size_t>(model_->layout().size());
-  std::vector<ts::RenderJob> jobs(n);
-  for (size_t i = 0; i < n; ++i) {
-    const ts::Canvas& canvas = frames_[first + i]->canvas();
-    jobs[i].frame = frames_[first + i].get();
-    jobs[i].control = controls_.data() + (turn + i) % n_controls_ * floats;
-    ts::Image& image = jobs[i].image;
-    image.width = canvas.width, image.height = canvas.height, image.format = canvas.format;
-    image.stride_bytes = ts::row_bytes(canvas.format, canvas.width);
-    image.data = pictures_[first + i].data();
-    receipts_[first + i] = {};
-    jobs[i].receipt = &receipts_[first + i];
-  }
+  const ts::Canvas& canvas = frames_[i]->canvas();
+  ts::RenderJob job;
+  job.frame = frames_[i].get();
+  job.control = controls_.data() + turn % n_controls_ * floats;
+  job.image.width = canvas.width, job.image.height = canvas.height, job.image.format = canvas.format;
+  job.image.stride_bytes = ts::row_bytes(canvas.format, canvas.width);
+  job.image.data = pictures_[i].data();
+  receipts_[i] = {};
+  job.receipt = &receipts_[i];
+  return job;
+}
+
+Status Scene::draw(size_t first, size_t n, size_t turn) {
+  std::vector<ts::RenderJob> jobs;
+  for (size_t i = 0; i < n; ++i) jobs.push_back(job_of(first + i, turn + i));
   return ts::render(jobs.data(), n);
+}
+
+Status Scene::draw_to_stay(size_t turn) {
+  for (size_t i = stayed_.size(); i < size(); ++i) {
+    stayed_.emplace_back();
+    TS_RETURN_IF_ERROR(model_->backend().make_memory(pictures_[i].size(), stayed_.back()));
+  }
+  std::vector<ts::RenderJob> jobs;
+  std::vector<ts::DeviceDelivery> deliveries(size());
+  for (size_t i = 0; i < size(); ++i) {
+    deliveries[i].event = stayed_[i]->event();
+    jobs.push_back(job_of(i, turn + i));
+    jobs.back().image.data = stayed_[i]->address();
+    jobs.back().on_device = &deliveries[i];
+  }
+  return ts::render(jobs.data(), jobs.size());
+}
+
+Status Scene::read_stayed(size_t i, std::vector<uint8_t>& picture) {
+  picture.resize(pictures_[i].size());
+  return stayed_[i]->read(0, picture.data(), picture.size());
 }
 
 }  // namespace ts_bench

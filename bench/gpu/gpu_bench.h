@@ -10,6 +10,7 @@
 #include "core/status.h"
 #include "engine/frame.h"
 #include "engine/model.h"
+#include "engine/renderer.h"
 #include "ops/backend.h"
 
 namespace ts_bench {
@@ -32,6 +33,9 @@ class Scene {
   ts::Status make(const Options& options, const std::shared_ptr<ts::Backend>& backend);
   // Draws frames first..first+n-1, with the controls from `turn` on.
   ts::Status draw(size_t first, size_t n, size_t turn);
+  // Draws all frames into the GPU's memory, and does not wait; read_stayed() does, for all that were drawn so.
+  ts::Status draw_to_stay(size_t turn);
+  ts::Status read_stayed(size_t i, std::vector<uint8_t>& picture);
 
   const ts::Model& model() const { return *model_; }
   size_t size() const { return frames_.size(); }
@@ -40,6 +44,7 @@ class Scene {
 
  private:
   ts::Status read_controls(const std::string& path);
+  ts::RenderJob job_of(size_t i, size_t turn);
 
   std::shared_ptr<const ts::Model> model_;
   std::vector<float> controls_;
@@ -47,6 +52,7 @@ class Scene {
   std::vector<std::unique_ptr<ts::Frame>> frames_;
   std::vector<std::vector<uint8_t>> pictures_;
   std::vector<ts::Receipt> receipts_;
+  std::vector<std::unique_ptr<ts::DeviceMemory>> stayed_;
 };
 
 double percentile(std::vector<double> values, double share);  // share: 0.5 is the median

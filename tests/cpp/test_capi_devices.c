@@ -41,6 +41,28 @@ static void test_auto(void) {
   ts_engine_destroy(engine);
 }
 
+/* What stays on a GPU; tests/runtime/test_on_device.py has one. */
+static void test_memory(void) {
+  ts_engine* engine = NULL;
+  ts_engine_params params = ts_engine_params_default();
+  ts_memory* memory = (ts_memory*)&params;
+  ts_memory_info info;
+  char byte;
+  params.device = "cpu";
+  CHECK(ts_engine_create(&params, &engine) == TS_OK);
+  CHECK_ERROR(ts_memory_create(engine, 64, &memory), TS_INVALID_ARGUMENT, "on_device: the CPU draws here");
+  CHECK(memory == NULL);
+  CHECK_ERROR(ts_memory_create(engine, 0, &memory), TS_INVALID_ARGUMENT, "bytes must be from 1 to 2^40; got 0");
+  CHECK_ERROR(ts_memory_create(engine, UINT64_MAX, &memory), TS_INVALID_ARGUMENT, "bytes must be from 1 to 2^40");
+  CHECK_ERROR(ts_memory_create(NULL, 64, &memory), TS_INVALID_ARGUMENT, "engine must not be NULL");
+  CHECK_ERROR(ts_memory_create(engine, 64, NULL), TS_INVALID_ARGUMENT, "memory must not be NULL");
+  CHECK_ERROR(ts_memory_get_info(NULL, &info), TS_INVALID_ARGUMENT, "memory must not be NULL");
+  CHECK_ERROR(ts_memory_hold_back(NULL, NULL), TS_INVALID_ARGUMENT, "memory must not be NULL");
+  CHECK_ERROR(ts_memory_read(NULL, 0, &byte, 1), TS_INVALID_ARGUMENT, "memory must not be NULL");
+  ts_memory_destroy(NULL);
+  ts_engine_destroy(engine);
+}
+
 static void test_words(void) {
   const char* wrong[] = {"",     "gpu", "CUDA", "cuda:", "cuda:-1", "cuda:+1", "cuda:1x", "cuda: 1", "cuda:99999999999",
                          "cpu:0"};
@@ -74,6 +96,7 @@ static void test_words(void) {
 int main(void) {
   test_system();
   test_auto();
+  test_memory();
   test_words();
   return report("test_capi_devices");
 }
