@@ -83,9 +83,11 @@ class WholeFile:
         except FileExistsError as error:
             self._remove.detach()
             raise cannot_write(path, error) from None
-        except OSError as error:
+        except BaseException as error:  # signals among them
             self._remove()
-            raise cannot_write(path, error) from None
+            if isinstance(error, OSError):
+                raise cannot_write(path, error) from None
+            raise
 
     def _take_mode(self) -> None:
         # A file system without permissions refuses to change them; one that is new has those of the umask.

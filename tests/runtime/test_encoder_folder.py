@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -272,6 +274,31 @@ def test_openvino_makes_the_same_features(folder: Path) -> None:
     np.testing.assert_allclose(chosen.encode(sound, 16000), wanted, atol=0.1)
     exact = talksplat.load_encoder(folder, engine="openvino", precision="fp32")
     np.testing.assert_allclose(exact.encode(sound, 16000), wanted, atol=1e-5)
+
+
+@pytest.mark.skipif(not engines.installed("openvino") or sys.platform != "linux", reason="OpenVINO on Linux")
+def test_openvino_leaves_signals_alone(folder: Path) -> None:
+    """Also when it is gone, and the memory where it would have had handlers run."""
+    program = """
+import gc, os, signal, sys, threading
+import talksplat
+from talksplat.encoders.engines.signal_stack import signal_stack
+before = signal_stack()
+encoder = talksplat.load_encoder(sys.argv[1], engine="openvino")
+assert signal_stack() == before, (before, signal_stack())
+kept = [encoder]
+del encoder
+thread = threading.Thread(target=kept.clear)
+thread.start()
+thread.join()
+gc.collect()
+signal.signal(signal.SIGTERM, lambda number, frame: print("heard"))
+os.kill(os.getpid(), signal.SIGTERM)
+print("alive")
+"""
+    for options in ([], ["-X", "faulthandler"]):  # which has a stack of its own
+        done = subprocess.run([sys.executable, *options, "-c", program, folder], capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (0, "heard\nalive\n"), done.stderr
 
 
 @pytest.mark.skipif(not engines.installed("openvino"), reason="openvino is not installed")

@@ -4,11 +4,13 @@
 import os
 import signal
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from talksplat import _start
-from talksplat.cli import stopping
+from talksplat import _files, _start
+from talksplat.cli import main, stopping
 from talksplat.cli.stopping import Stopped, go_on, signalled, signals_stop
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -27,6 +29,25 @@ def test_what_a_library_drops_is_raised_again(name: str, code: int) -> None:
     assert signal.getsignal(getattr(signal, name)) == before
     with signals_stop():
         go_on()  # another command begins anew
+
+
+@pytest.mark.parametrize("moment", ["fdopen", "fchmod", "__init__"])
+def test_a_file_that_is_just_made_is_removed(moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the signal comes while it is made, or before anybody holds it."""
+    owner: Any = _files.WholeFile if moment == "__init__" else _files.os
+    made = getattr(owner, moment)
+
+    def make(*arguments: Any) -> Any:
+        result = made(*arguments)
+        assert list(tmp_path.glob(".talksplat-*.part"))
+        os.kill(os.getpid(), signal.SIGTERM)
+        return result
+
+    there = tmp_path / "sample.csv"
+    there.write_text("before")
+    monkeypatch.setattr(owner, moment, make)
+    assert main(["motion", "sample", "-o", str(there)]) == 143
+    assert list(tmp_path.iterdir()) == [there] and there.read_text() == "before"
 
 
 def test_ignored_signals_stay_ignored() -> None:

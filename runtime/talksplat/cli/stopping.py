@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -76,3 +77,9 @@ def signals_stop() -> Iterator[None]:
             # Where the process is ours it ends now, and a signal would only spoil its exit code.
             signal.signal(number, signal.SIG_IGN if handler is _start.end_at_once else handler)
         sys.unraisablehook = shown
+        raised = signalled()
+        if raised is not None:
+            # What had been made and nobody held yet is held by the frames that the signal has left; it removes its file
+            # when it goes, and would not at the end of the process.
+            raised.__traceback__ = raised.__context__ = raised.__cause__ = None
+            gc.collect()

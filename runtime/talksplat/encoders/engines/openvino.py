@@ -8,6 +8,7 @@ from typing import Any
 
 from ..._text import shortened
 from .base import Engine, Graph, GraphError, GraphSpec, require_spec
+from .signal_stack import signal_stack_stays
 
 NAME = "openvino"
 
@@ -17,7 +18,8 @@ def open_engine(threads: int) -> Engine:
     import openvino
 
     core = openvino.Core()
-    capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    with signal_stack_stays():  # the plugin is loaded
+        capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     bf16 = {"bf16": "fp32"} if "BF16" in capabilities else {}
 
     def load(path: Path, spec: GraphSpec, precision: str) -> Graph:
@@ -35,9 +37,10 @@ def _load(core: Any, path: Path, spec: GraphSpec, threads: int, precision: str) 
     try:
         model = core.read_model(path)
         require_spec(spec, _described(model.inputs), _described(model.outputs))
-        compiled = core.compile_model(
-            model, "CPU", {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": hint}
-        )
+        with signal_stack_stays():
+            compiled = core.compile_model(
+                model, "CPU", {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": hint}
+            )
     except GraphError:
         raise
     except Exception as error:  # RuntimeError for everything, and others of its parsers
