@@ -85,7 +85,8 @@ test-tsan: dev
 # The C and C++ tests once more, by the other compiler.
 test-clang: dev
 	$(BIN)/cmake -S . -B build/clang -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DCMAKE_C_COMPILER=$(CLANG) \
-	  -DCMAKE_CXX_COMPILER=$(subst clang,clang++,$(CLANG)) $(FOR_TESTS) -DCMAKE_CXX_FLAGS=-Werror
+	  -DCMAKE_CXX_COMPILER=$(subst clang,clang++,$(CLANG)) $(FOR_TESTS) -DCMAKE_CXX_FLAGS=-Werror \
+	  -DCMAKE_CXX_FLAGS_RELEASE="-O1 -DNDEBUG"
 	$(BIN)/cmake --build build/clang
 	$(BIN)/ctest --test-dir build/clang --output-on-failure --no-tests=error -j $(JOBS)
 
