@@ -4,25 +4,37 @@
 namespace ts::cuda {
 namespace {
 
-Status check_stream(const Device& device, CUresult result) {
+// what: "a CUDA stream", "a CUDA event".
+Status check_handle(const Device& device, CUresult result, const char* name, const char* what) {
   if (result == CUDA_SUCCESS || is_lost(result)) return device.check(result, "order its work");
-  return error(
-      StatusCode::kInvalidArgument,
-      "stream must be a CUDA stream of %s (%s), in its primary context, that records no graph; the driver says "
-      "%s. NULL is the default stream.",
-      device.id(), device.name(), device.driver().name_of(result).c_str());
+  return error(StatusCode::kInvalidArgument,
+               "%s must be %s of %s (%s), in its primary context, and record no graph; the driver says %s. NULL is %s.",
+               name, what, device.id(), device.name(), device.driver().name_of(result).c_str(),
+               *name == 's' ? "the default stream" : "none");
+}
+
+Status check_stream(const Device& device, CUresult result) {
+  return check_handle(device, result, "stream", "a CUDA stream");
 }
 
 }  // namespace
 
 Status come_after(const Device& device, void* callers, const Event& point, const Stream& stream) {
-  const auto recorded = device.driver().cuEventRecord(point.get(), static_cast<CUstream>(callers));
-  TS_RETURN_IF_ERROR(check_stream(device, recorded));
-  return stream.wait_for(point.get());
+  const Driver& driver = device.driver();
+  CUresult result = driver.cuEventRecord(point.get(), static_cast<CUstream>(callers));
+  // A point in a stream that records is none that another could wait for.
+  if (result == CUDA_SUCCESS) result = driver.cuStreamWaitEvent(stream.get(), point.get(), 0);
+  return check_stream(device, result);
 }
 
 Status hold_back(const Device& device, void* callers, const Event& point) {
   return check_stream(device, device.driver().cuStreamWaitEvent(static_cast<CUstream>(callers), point.get(), 0));
+}
+
+Status record(const Device& device, void* callers, const Stream& stream) {
+  if (!callers) return {};
+  return check_handle(device, device.driver().cuEventRecord(static_cast<CUevent>(callers), stream.get()), "event",
+                      "a CUDA event");
 }
 
 Status check_memory_of(const Device& device, const char* name, const void* memory, int64_t bytes, int element_bytes) {

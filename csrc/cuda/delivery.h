@@ -13,6 +13,8 @@ namespace ts::cuda {
 Status come_after(const Device& device, void* callers, const Event& point, const Stream& stream);
 // What comes into the caller's stream now waits for `point`.
 Status hold_back(const Device& device, void* callers, const Event& point);
+// The caller's event, if there is one, is recorded there.
+Status record(const Device& device, void* callers, const Stream& stream);
 
 // bytes from an address on are memory of this device, and lie as their elements, of so many bytes, must.
 Status check_memory_of(const Device& device, const char* name, const void* memory, int64_t bytes, int element_bytes);

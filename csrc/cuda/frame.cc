@@ -154,7 +154,7 @@ Status CudaFrame::after(const DrawCall& call, const Stream& stream) {
 
 Status CudaFrame::after_delivery(const DeviceDelivery& delivery, const Stream& stream) {
   TS_RETURN_IF_ERROR(hold_back(device_, delivery.stream, used_));
-  return delivery.event ? stream.record(static_cast<CUevent>(delivery.event)) : Status();
+  return record(device_, delivery.event, stream);
 }
 
 Status CudaFrame::check_image(const Image& image) const {
@@ -267,8 +267,10 @@ Status CudaFrame::deliver_gaussians(const FrameControl& control, const GaussianD
   if (status.ok()) status = own_batch_->stream().record(used_);
   if (status.ok()) status = after_delivery(to.how, own_batch_->stream());
   if (status.ok()) status = own_batch_->leave();
-  in_flight_ = status.ok();
-  if (!status.ok()) static_cast<void>(own_batch_->finish());
+  if (status.ok())
+    in_flight_ = true;
+  else
+    static_cast<void>(own_batch_->finish());
   return status;
 }
 

@@ -212,7 +212,7 @@ void mistakes(const FakeDriver& driver, const std::shared_ptr<ts::Backend>& cpu)
   const std::unique_ptr<ts::Backend> gpu = ts::with_fallback(std::move(alone), cpu);
   const Program program, elsewhere(1), here;  // `here` makes the first GPU's context current again
   const DeviceDelivery good{program.stream, nullptr}, bad{reinterpret_cast<void*>(0x7770), nullptr},
-      foreign{elsewhere.stream, nullptr};
+      foreign{elsewhere.stream, nullptr}, bad_event{program.stream, reinterpret_cast<void*>(0x7770)};
   std::vector<unsigned char> of_the_host(4096);
   const auto refuse = [&](Format format, const DeviceDelivery& delivery, void* data, int64_t stride, const char* why) {
     CloudFrame frame(*gpu, cloud, {16, 16, format, Precision::kFast, true, true});
@@ -233,6 +233,16 @@ void mistakes(const FakeDriver& driver, const std::shared_ptr<ts::Backend>& cpu)
   };
   refuse(Format::kRgba8, bad, program.at(0), 64, "stream must be a CUDA stream of cuda:0 (Fake GPU)");
   refuse(Format::kRgba8, foreign, program.at(0), 64, "stream must be");
+  refuse(Format::kRgba8, bad_event, program.at(0), 64, "event must be a CUDA event of cuda:0 (Fake GPU)");
+  CloudFrame beside(*gpu, cloud, {16, 16, Format::kRgba8, Precision::kFast, false, false});
+  ts::DrawCall call = beside.call();
+  call.on_device = &good, call.image.data = program.at(0);
+  ts::cuda::CUgraph recorded = nullptr;
+  CHECK(program.driver.cuStreamBeginCapture_v2(program.stream, ts::cuda::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL) == 0);
+  expect_refused(gpu->draw(&call, 1), "and record no graph");
+  CHECK(program.driver.cuStreamEndCapture(program.stream, &recorded) == 0);
+  expect_ok(gpu->draw(&call, 1));
+  program.driver.cuGraphDestroy(recorded);
   refuse(Format::kRgba8, good, of_the_host.data(), 64, "image: data must be 1024 bytes in the memory of cuda:0");
   refuse(Format::kRgba8, good, elsewhere.at(0), 64, "image: data must be");
   refuse(Format::kRgba8, good, program.at(Program::kBytes - 1020), 64, "is not in it");
