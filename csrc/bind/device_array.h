@@ -37,7 +37,8 @@ class DeviceArray {
   bool floats() const { return floats_; }
   uint64_t bytes() const;
   void* address() const;
-  void delivered(void* stream) { stream_ = stream; }  // what is written into it is ordered before that stream's work
+  // What is written into it is ordered before that stream's work; the stream lives as long as the array that names it.
+  void delivered(void* stream, py::object owner) { stream_ = stream, owner_ = std::move(owner); }
 
   py::array to_numpy() const;
   py::dict cuda_array_interface() const;
@@ -55,6 +56,7 @@ class DeviceArray {
   std::vector<int64_t> shape_;
   bool floats_;
   void* stream_ = nullptr;
+  py::object owner_;
 };
 
 }  // namespace ts::bind

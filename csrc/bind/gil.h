@@ -42,4 +42,18 @@ auto without_gil(Body&& body) {
   return result;
 }
 
+// For destructors that may wait: they run with the GIL or without it, on threads that Python has never seen, and when it
+// has ended. PyGILState_Check() alone says yes to the last two.
+template <class Body>
+void without_gil_if_held(Body&& body) {
+  if (Py_IsInitialized() && PyGILState_GetThisThreadState() && PyGILState_Check()) {
+    without_gil([&] {
+      body();
+      return 0;
+    });
+  } else {
+    body();
+  }
+}
+
 }  // namespace ts::bind

@@ -10,17 +10,9 @@ DeviceMemory::DeviceMemory(std::shared_ptr<Engine> engine, uint64_t bytes) : eng
   check(ts_memory_get_info(memory_, &info_));
 }
 
-// On any thread, with the GIL or without: whoever took an array by DLPack lets go of it where it likes. It may take as long
-// as a picture.
+// Whoever took an array by DLPack lets go of it where it likes; it waits for the GPU.
 DeviceMemory::~DeviceMemory() {
-  const auto destroy = [&] {
-    ts_memory_destroy(memory_);
-    return TS_OK;
-  };
-  if (PyGILState_Check())
-    without_gil(destroy);
-  else
-    destroy();
+  without_gil_if_held([&] { ts_memory_destroy(memory_); });
 }
 
 DeviceArray::DeviceArray(std::shared_ptr<DeviceMemory> memory, uint64_t offset, std::vector<int64_t> shape, bool floats)

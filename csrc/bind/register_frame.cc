@@ -20,7 +20,10 @@ class Frame {
     const ts_avatar* handle = avatar_->get();
     check_released([&] { return ts_frame_create(handle, &params, &frame_); });
   }
-  ~Frame() { ts_frame_destroy(frame_); }
+  // It waits for a picture that is drawn to stay on a GPU, and so for what somebody's stream does before that.
+  ~Frame() {
+    without_gil_if_held([&] { ts_frame_destroy(frame_); });
+  }
   Frame(const Frame&) = delete;
   Frame& operator=(const Frame&) = delete;
 
@@ -42,7 +45,8 @@ class Frame {
   // address, stride_bytes: of the image, in the GPU's memory. made: the array that it is of, unless it is the caller's.
   ts_receipt render_on_device(const OptionalFloats& control, const std::optional<ts_camera>& camera,
                               bool own_background, const OptionalFloats& background, uintptr_t address,
-                              int64_t stride_bytes, uintptr_t stream, const std::optional<DeviceArray*>& made) {
+                              int64_t stride_bytes, uintptr_t stream, const std::optional<DeviceArray*>& made,
+                              py::object owner) {
     const ts_background behind = background_over(background, width_, height_);
     ts_image image{};
     image.struct_size = sizeof image;
@@ -58,14 +62,16 @@ class Frame {
     params.on_device = &delivery;
     ts_receipt receipt{};
     receipt.struct_size = sizeof(receipt);
+    // What was drawn into it before comes first, by whatever frame and stream.
+    if (made) check_released([&] { return ts_memory_hold_back((*made)->memory().get(), delivery.stream); });
     call([&] { return ts_frame_render(frame_, &params, &image, &receipt); });
-    if (made) (*made)->delivered(delivery.stream);
+    if (made) (*made)->delivered(delivery.stream, std::move(owner));
     return receipt;
   }
 
   // Arrays of one memory.
   void gaussians_on_device(const OptionalFloats& control, DeviceArray& mean, DeviceArray& quat, DeviceArray& scale,
-                           DeviceArray& opacity, DeviceArray& color, uintptr_t stream) {
+                           DeviceArray& opacity, DeviceArray& color, uintptr_t stream, const py::object& owner) {
     const ts_delivery delivery = delivery_to(stream, &mean.memory());
     ts_gaussians out{};
     out.struct_size = sizeof(out);
@@ -76,7 +82,7 @@ class Frame {
     for (size_t i = 0; i < 5; ++i) *into[i] = static_cast<float*>(arrays[i]->address());
     const float* data = floats_of(control);
     call([&] { return ts_frame_gaussians(frame_, data, &out); });
-    for (DeviceArray* array : arrays) array->delivered(delivery.stream);
+    for (DeviceArray* array : arrays) array->delivered(delivery.stream, owner);
   }
 
   void gaussians(const OptionalFloats& control, FloatArray mean, FloatArray quat, FloatArray scale, FloatArray opacity,
@@ -143,9 +149,10 @@ void register_frame(py::module_& m) {
            py::arg("own_background"), py::arg("background").noconvert().none(true), py::arg("image").noconvert())
       .def("render_on_device", &Frame::render_on_device, py::arg("control").noconvert().none(true),
            py::arg("camera").none(true), py::arg("own_background"), py::arg("background").noconvert().none(true),
-           py::arg("address"), py::arg("stride_bytes"), py::arg("stream"), py::arg("made").none(true))
+           py::arg("address"), py::arg("stride_bytes"), py::arg("stream"), py::arg("made").none(true), py::arg("owner"))
       .def("gaussians_on_device", &Frame::gaussians_on_device, py::arg("control").noconvert().none(true),
-           py::arg("mean"), py::arg("quat"), py::arg("scale"), py::arg("opacity"), py::arg("color"), py::arg("stream"))
+           py::arg("mean"), py::arg("quat"), py::arg("scale"), py::arg("opacity"), py::arg("color"), py::arg("stream"),
+           py::arg("owner"))
       .def("gaussians", &Frame::gaussians, py::arg("control").noconvert().none(true), py::arg("mean").noconvert(),
            py::arg("quat").noconvert(), py::arg("scale").noconvert(), py::arg("opacity").noconvert(),
            py::arg("color").noconvert())

@@ -6,6 +6,7 @@
 
 #include "cuda/blend.h"
 #include "cuda/deform.h"
+#include "cuda/delivery.h"
 #include "cuda/frame.h"
 #include "cuda/pose.h"
 #include "cuda/raster.h"
@@ -109,6 +110,8 @@ Status Batch::download_status() const {
 }
 
 Status Batch::draw(const DrawCall* const* calls, size_t n) {
+  for (size_t i = 0; i < n; ++i)
+    if (calls[i]->on_device) TS_RETURN_IF_ERROR(check_callers_stream(device_, calls[i]->on_device->stream));
   JobCursor cursor;
   TS_RETURN_IF_ERROR(begin(cursor));
   for (size_t i = 0; i < n; ++i) TS_RETURN_IF_ERROR(frame_of(*calls[i]).write_jobs(*calls[i], cursor));

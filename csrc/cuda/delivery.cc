@@ -19,12 +19,16 @@ Status check_stream(const Device& device, CUresult result) {
 
 }  // namespace
 
-Status come_after(const Device& device, void* callers, const Event& point, const Stream& stream) {
-  const Driver& driver = device.driver();
-  CUresult result = driver.cuEventRecord(point.get(), static_cast<CUstream>(callers));
-  // A point in a stream that records is none that another could wait for.
-  if (result == CUDA_SUCCESS) result = driver.cuStreamWaitEvent(stream.get(), point.get(), 0);
+Status check_callers_stream(const Device& device, void* callers) {
+  CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+  CUresult result = device.driver().cuStreamIsCapturing(static_cast<CUstream>(callers), &status);
+  if (result == CUDA_SUCCESS && status != CU_STREAM_CAPTURE_STATUS_NONE) result = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   return check_stream(device, result);
+}
+
+Status come_after(const Device& device, void* callers, const Event& point, const Stream& stream) {
+  TS_RETURN_IF_ERROR(check_stream(device, device.driver().cuEventRecord(point.get(), static_cast<CUstream>(callers))));
+  return stream.wait_for(point.get());
 }
 
 Status hold_back(const Device& device, void* callers, const Event& point) {
@@ -42,17 +46,21 @@ Status check_memory_of(const Device& device, const char* name, const void* memor
   const auto first = reinterpret_cast<CUdeviceptr>(memory);
   if (first % static_cast<CUdeviceptr>(element_bytes) != 0)
     return error(invalid, "%s must be aligned to %d bytes; got the address %#llx.", name, element_bytes, first);
-  if (bytes <= 0) return {};
+  if (bytes == 0) return {};
   // Both ends: what lies between them is one allocation, but for a mistake that no driver can find.
   for (const CUdeviceptr at : {first, first + static_cast<CUdeviceptr>(bytes) - 1}) {
+    const Driver& driver = device.driver();
     unsigned kind = 0;
     int ordinal = -1;
-    const Driver& driver = device.driver();
+    CUdeviceptr reached = 0;  // as kernels of this context reach it: memory of another may be out of reach
     CUresult result = driver.cuPointerGetAttribute(&kind, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, at);
     if (result == CUDA_SUCCESS)
       result = driver.cuPointerGetAttribute(&ordinal, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, at);
+    if (result == CUDA_SUCCESS)
+      result = driver.cuPointerGetAttribute(&reached, CU_POINTER_ATTRIBUTE_DEVICE_POINTER, at);
     if (is_lost(result)) return device.check(result, "look at memory");
-    if (result == CUDA_SUCCESS && kind == CU_MEMORYTYPE_DEVICE && ordinal == device.ordinal()) continue;
+    if (result == CUDA_SUCCESS && kind == CU_MEMORYTYPE_DEVICE && ordinal == device.ordinal() && reached == at)
+      continue;
     return error(invalid,
                  "%s must be %lld bytes in the memory of %s (%s), by cuMemAlloc or what else allocates there; the "
                  "address %#llx is not in it.",

@@ -9,6 +9,9 @@
 
 namespace ts::cuda {
 
+// That it is one, and records no graph, whose part everything that waits for it would become.
+Status check_callers_stream(const Device& device, void* callers);
+
 // What comes into the stream now waits for what the caller's has to do by now. `point` is recorded there.
 Status come_after(const Device& device, void* callers, const Event& point, const Stream& stream);
 // What comes into the caller's stream now waits for `point`.

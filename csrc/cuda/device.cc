@@ -158,6 +158,11 @@ Status Device::check(CUresult result, const char* what) const {
     lost_ = result;
     return lost();
   }
+  if (is_of_a_capture(result))
+    return error(StatusCode::kInvalidArgument,
+                 "%s (%s) cannot %s while a CUDA graph is recorded: %s. Draw before or after it, or record in "
+                 "thread-local mode on another thread.",
+                 id(), name(), what, driver_.name_of(result).c_str());
   const char* way_out = "Try again with a new engine, or use device=\"cpu\".";
   if (result == CUDA_ERROR_OUT_OF_MEMORY)
     way_out = "Make the picture or the batch smaller, close what else uses this GPU, or use device=\"cpu\".";

@@ -41,6 +41,8 @@ enum CUresult : int {
   CUDA_ERROR_INVALID_PC = 718,
   CUDA_ERROR_LAUNCH_FAILED = 719,
   CUDA_ERROR_SYSTEM_DRIVER_MISMATCH = 803,
+  CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED = 900,  // and all up to CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD
+  CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD = 908,
   CUDA_ERROR_UNKNOWN = 999,
 };
 
@@ -53,7 +55,12 @@ enum CUdevice_attribute : int {
   CU_DEVICE_ATTRIBUTE_RESERVED_SHARED_MEMORY_PER_BLOCK = 111,
 };
 
-enum CUpointer_attribute : int { CU_POINTER_ATTRIBUTE_MEMORY_TYPE = 2, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL = 9 };
+enum CUpointer_attribute : int {
+  CU_POINTER_ATTRIBUTE_MEMORY_TYPE = 2,
+  CU_POINTER_ATTRIBUTE_DEVICE_POINTER = 3,
+  CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL = 9,
+};
+enum CUstreamCaptureStatus : int { CU_STREAM_CAPTURE_STATUS_NONE = 0 };
 constexpr unsigned CU_MEMORYTYPE_DEVICE = 2;
 enum CUfunction_attribute : int { CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8 };
 enum CUstreamCaptureMode : int { CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1 };
@@ -93,6 +100,7 @@ constexpr unsigned CU_EVENT_BLOCKING_SYNC = 1, CU_EVENT_DISABLE_TIMING = 2;
   X(cuStreamSynchronize, (CUstream stream))                                                                      \
   X(cuStreamWaitEvent, (CUstream stream, CUevent event, unsigned flags))                                         \
   X(cuStreamBeginCapture_v2, (CUstream stream, CUstreamCaptureMode mode))                                        \
+  X(cuStreamIsCapturing, (CUstream stream, CUstreamCaptureStatus * status))                                      \
   X(cuStreamEndCapture, (CUstream stream, CUgraph * graph))                                                      \
   X(cuGraphInstantiateWithFlags, (CUgraphExec * exec, CUgraph graph, unsigned long long flags))                  \
   X(cuGraphDestroy, (CUgraph graph))                                                                             \
@@ -142,6 +150,11 @@ inline bool is_lost(CUresult result) {
     default:
       return false;
   }
+}
+
+// Of what somebody in this process does, who records a graph, and not of the device.
+inline bool is_of_a_capture(CUresult result) {
+  return result >= CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED && result <= CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD;
 }
 
 // The oldest driver that runs kernels which a toolkit of this CUDA version built: its CUDA version, and its release as

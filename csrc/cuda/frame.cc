@@ -141,8 +141,14 @@ Status CudaFrame::write_jobs(const DrawCall& call, JobCursor& cursor) {
 
 Status CudaFrame::before(const DrawCall& call, const Stream& stream) {
   if (in_flight_) TS_RETURN_IF_ERROR(stream.wait_for(used_.get()));
-  if (call.on_device) TS_RETURN_IF_ERROR(come_after(device_, call.on_device->stream, used_, stream));
-  return picture_.upload(stream, call.background);
+  TS_RETURN_IF_ERROR(picture_.upload(stream, call.background));
+  if (!call.on_device) return {};
+  // The caller's background is the caller's again when the call returns; page-locked memory is not copied before.
+  if (Picture::comes_with_the_call(call.background)) {
+    TS_RETURN_IF_ERROR(stream.record(used_));
+    TS_RETURN_IF_ERROR(used_.wait());
+  }
+  return come_after(device_, call.on_device->stream, used_, stream);
 }
 
 Status CudaFrame::after(const DrawCall& call, const Stream& stream) {
@@ -158,7 +164,12 @@ Status CudaFrame::after_delivery(const DeviceDelivery& delivery, const Stream& s
 }
 
 Status CudaFrame::check_image(const Image& image) const {
+  constexpr int64_t kMostBytes = int64_t{1} << 48;
   const int64_t rows = image.format == Format::kNv12 ? image.height * 3 / 2 : image.height;
+  if (image.stride_bytes > kMostBytes / rows)
+    return error(StatusCode::kInvalidArgument, "image: stride_bytes must be at most %lld for %lld rows; got %lld.",
+                 static_cast<long long>(kMostBytes / rows), static_cast<long long>(rows),
+                 static_cast<long long>(image.stride_bytes));
   const int64_t plane = int64_t{image.width} * image.height * static_cast<int64_t>(sizeof(float));
   // RGBA8 is written in words.
   const int element = image.format == Format::kRgba8 || image.format == Format::kRgbF32 ? 4 : 1;
@@ -255,6 +266,7 @@ Status CudaFrame::gaussians(const FrameControl& control, GaussianView& view) {
 Status CudaFrame::deliver_gaussians(const FrameControl& control, const GaussianDelivery& to) {
   const Current current(device_);
   TS_RETURN_IF_ERROR(current.status());
+  TS_RETURN_IF_ERROR(check_callers_stream(device_, to.how.stream));
   TS_RETURN_IF_ERROR(each_copy(to.rows, [&](float* array, const float*, int64_t bytes) {
     return check_memory_of(device_, "Gaussians: each array", array, bytes, sizeof(float));
   }));

@@ -20,15 +20,14 @@ CudaMemory::~CudaMemory() {
   if (device_.forked()) return;
   // Any stream may still read it, of this library or of others.
   const Current current(device_);
-  if (current.status().ok())
-    device_.driver().cuCtxSynchronize();
-  else
-    arena_.leave();
+  // It cannot be waited for while somebody records a graph: then it stays, rather than go under somebody's hands.
+  if (!current.status().ok() || is_of_a_capture(device_.driver().cuCtxSynchronize())) arena_.leave();
 }
 
 Status CudaMemory::hold_back(void* stream) const {
   const Current current(device_);
   TS_RETURN_IF_ERROR(current.status());
+  TS_RETURN_IF_ERROR(check_callers_stream(device_, stream));
   return cuda::hold_back(device_, stream, written_);
 }
 

@@ -27,6 +27,10 @@ class Picture {
 
   // job: all but its layers. on_device: the image is in the GPU's memory already.
   void write_job(const Image& image, const Background& background, bool on_device, BlendJob& job) const;
+  // Whether it has a picture that is another with every call.
+  static bool comes_with_the_call(const Background& background) {
+    return !background.constant && (background.image_f32 || background.image_u8);
+  }
   // The background's picture, if it has one that is not there yet.
   Status upload(const Stream& stream, const Background& background);
   // What was drawn, to the host; when the stream has done that, to the image.

@@ -194,9 +194,10 @@ TS_API ts_status ts_get_gpu_info(uint32_t i, ts_gpu_info* info);
 /* ---- on a GPU: pictures and Gaussians that stay there ----
  *
  * Where a call is given a ts_delivery, the pointers that it writes to are addresses in the memory of the engine's GPU: of
- * the caller's (cuMemAlloc, cudaMalloc, a tensor of a framework), or of a ts_memory. The call does not wait for the GPU.
- * They are looked at first, and what is no such memory is refused. TS_INVALID_ARGUMENT where the CPU draws, and
- * TS_DEVICE_ERROR once an engine on "auto" has given its GPU up.
+ * the caller's (cuMemAlloc, cudaMalloc, a tensor of a framework), or of a ts_memory. They are looked at first, and what is
+ * no such memory is refused. The call waits for nothing but the frame's draw before its last one, and for a background's
+ * picture to be read. TS_INVALID_ARGUMENT where the CPU draws, while the stream records a graph, and for what is none of the
+ * GPU's; TS_DEVICE_ERROR once an engine on "auto" has given its GPU up.
  */
 typedef struct ts_delivery {
   uint32_t struct_size;

@@ -45,10 +45,12 @@ class _Copied:
 
 
 _CPU = (1, 0)  # kDLCPU
+_ON_HOST = (1, 3, 11)  # and kDLCUDAHost, kDLROCMHost: page-locked
 
 
 def _from_dlpack(value: Any) -> Any:
-    if value.__dlpack_device__()[0] != _CPU[0]:
+    where = getattr(value, "__dlpack_device__", None)
+    if where is not None and where()[0] not in _ON_HOST:
         return np.from_dlpack(_Copied(value))  # as the producer copies it, in its order of work
     return value if hasattr(value, "__array__") else np.from_dlpack(value)
 

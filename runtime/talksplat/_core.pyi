@@ -206,6 +206,7 @@ class Frame:
         stride_bytes: int,
         stream: int,
         made: DeviceArray | None,
+        owner: object,
     ) -> Receipt: ...
     def gaussians_on_device(
         self,
@@ -216,6 +217,7 @@ class Frame:
         opacity: DeviceArray,
         color: DeviceArray,
         stream: int,
+        owner: object,
     ) -> None: ...
     def gaussians(
         self,

@@ -51,11 +51,6 @@ def image_array(who: str, form: ImageFormat, width: int, height: int, out: Any =
     if out is None:
         return np.empty(shape, form.dtype)
     dtype = np.dtype(form.dtype)
-    if not isinstance(out, np.ndarray) and hasattr(out, "__cuda_array_interface__"):
-        raise ValueError(
-            f"{who}: out is in a GPU's memory: say by stream=, such as torch.cuda.current_stream(), whose work the "
-            "picture is ordered with."
-        )
     if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype:
         got = f"{shape_text(out.shape)} {out.dtype}" if isinstance(out, np.ndarray) else type(out).__name__
         raise ValueError(f"{who}: out must be a {shape_text(shape)} {dtype} array; got {got}.")

@@ -36,7 +36,7 @@ from .framing import turned_lens
 from .layering import Layer
 from .motion_files import load_motion
 from .motions import Motion, fit_motion
-from .on_device import device_arrays, stream_handle
+from .on_device import as_stream, device_arrays
 from .session import Session
 from .session_options import core_options
 from .silence import Silence
@@ -200,13 +200,13 @@ class Avatar:
         degree = self._info["sh_degree"]
         vector = control_vector(self.inputs, {} if control is None else control)
         if stream is not None:
-            handle = stream_handle("gaussians", stream)
+            ordered = as_stream("gaussians", stream, self.engine.device)
             n = self.n_gaussians
             color_shape = (n, 3) if degree < 0 else (n, (degree + 1) ** 2, 3)
             shapes = [(n, 3), (n, 4), (n, 3), (n,), color_shape]
             m, q, s, o, c = device_arrays(self.engine._core, shapes, floats=True)
             with self._posing() as frame:
-                frame.gaussians_on_device(vector, m, q, s, o, c, handle)
+                frame.gaussians_on_device(vector, m, q, s, o, c, ordered.handle, ordered.owner)
             return Gaussians(m, q, s, o, c if degree < 0 else None, None if degree < 0 else c)
         n = self._info["n_source"]
         mean, quat, scale = (np.empty((n, k), np.float32) for k in (3, 4, 3))
@@ -281,9 +281,10 @@ class Avatar:
         precision: as in load(); None for the one that the avatar was loaded with.
         stream: for pictures that stay on the GPU that draws them: a torch.cuda.Stream, a cuda.core or CuPy stream, or a
         CUstream's address. The picture is drawn when what the stream was given so far is done, what it is given later
-        comes after the picture, and nobody waits. `image` is `out`, an array in that GPU's memory, or a new one, which
-        libraries take without a copy (torch.from_dlpack, __cuda_array_interface__) and .numpy() copies here; the
-        receipt counts nothing. An `out` saves the allocation, and the wait for the GPU when a picture is dropped.
+        comes after the picture, and the call waits at most for the draw before the last one. `image` is `out`, an array
+        in that GPU's memory, whose own stream is not looked at, or a new one, which libraries take without a copy
+        (torch.from_dlpack, __cuda_array_interface__) and .numpy() copies here; the receipt counts nothing. An `out`
+        saves the allocation, and the wait for the GPU when a picture is dropped.
         Raises ValueError for arguments, a stream on a CPU among them, and DeviceError for a GPU that failed.
         """
         draw = self._drawing("render_frame", size, format, background, camera, precision, stream)

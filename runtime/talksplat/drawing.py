@@ -15,7 +15,7 @@ from ._arrays import FloatArray, as_count
 from ._images import background_array, image_array, image_format
 from .camera import Camera
 from .frame import Frame
-from .on_device import image_target, stream_handle
+from .on_device import array_interface, as_stream, image_target
 
 Canvas = tuple[int, int, _core.Format, _core.Precision]
 MAX_IDLE = 4  # frames of an avatar that wait for the next call, the last used
@@ -63,7 +63,7 @@ class Drawing:
         """plate: [H,W,3], the avatar's own; None where it has none.  stream: whose work on the GPU pictures are ordered
         with, which then stay in the memory of that GPU; None: they are in the CPU's."""
         self.who = who
-        self.stream = None if stream is None else stream_handle(who, stream)
+        self.stream = None if stream is None else as_stream(who, stream, frames.engine.device)
         self.frames = frames
         self.precision = precision
         self.form = image_format(who, format)
@@ -106,9 +106,14 @@ class Drawing:
             with self.frames.borrow(self.width, self.height, self.form.core, self.precision) as frame:
                 receipt = frame.render_on_device(
                     control, camera or self.camera, self.own_background, self.background, to.address, to.stride_bytes,
-                    self.stream, to.made,
+                    self.stream.handle, to.made, self.stream.owner,
                 )  # fmt: skip
             return Frame(to.image, index / fps if fps else 0.0, index, receipt, sound, sample_rate, fps)
+        if array_interface(self.who, out) is not None:
+            raise ValueError(
+                f"{self.who}: out is in a GPU's memory: say by stream=, such as torch.cuda.current_stream(), whose "
+                "work the picture is ordered with."
+            )
         image = image_array(self.who, self.form, self.width, self.height, out)
         with self.frames.borrow(self.width, self.height, self.form.core, self.precision) as frame:
             receipt = frame.render(control, camera or self.camera, self.own_background, self.background, image)

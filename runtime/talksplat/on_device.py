@@ -14,16 +14,28 @@ from ._images import ImageFormat, image_shape
 
 DeviceArray = _core.DeviceArray
 MAX_HANDLE = 2**64 - 1
+MAX_STRIDE = 2**40  # bytes
 
 
-def stream_handle(who: str, stream: Any) -> int:
-    """The CUstream of a torch.cuda.Stream, a cuda.core or CuPy stream, or a number; 0 is the default stream.
+class Stream(NamedTuple):
+    """A caller's stream. owner: what it was given as, which may end it when it goes."""
 
-    torch has `cuda_stream`, CuPy `ptr`, and whoever follows https://nvidia.github.io/cuda-python/cuda-core/latest/
-    interoperability.html `__cuda_stream__`, which gives (version, handle).
+    handle: int  # the CUstream; 0 is the default stream
+    owner: Any
+
+
+def as_stream(who: str, stream: Any, device: str) -> Stream:
+    """Of a torch.cuda.Stream, a cuda.core or CuPy stream, or a number.  device: that draws, "cuda:0".
+
+    torch has `cuda_stream`, CuPy `ptr` beside `wait_event`, and whoever follows https://nvidia.github.io/cuda-python/
+    cuda-core/latest/interoperability.html `__cuda_stream__`, which gives (version, handle).
     """
     told: Any = getattr(stream, "__cuda_stream__", None)
-    handle: Any = next((getattr(stream, name) for name in ("cuda_stream", "ptr") if hasattr(stream, name)), stream)
+    handle: Any = stream
+    if hasattr(stream, "cuda_stream"):
+        handle = stream.cuda_stream
+    elif hasattr(stream, "ptr") and hasattr(stream, "wait_event"):
+        handle = stream.ptr
     try:
         if told is not None:
             _version, handle = told() if callable(told) else told
@@ -35,7 +47,10 @@ def stream_handle(who: str, stream: Any) -> int:
             f"{who}: stream must be a torch.cuda.Stream, a cuda.core or CuPy stream, or a CUstream's address, 0 for "
             f"the default stream; got {stream!r}."
         )
-    return number
+    ordinal = getattr(stream, "device_index", getattr(stream, "device_id", None))
+    if isinstance(ordinal, int) and ordinal >= 0 and device not in ("cpu", f"cuda:{ordinal}"):
+        raise ValueError(f"{who}: stream must be of {device}, which draws; got one of cuda:{ordinal}.")
+    return Stream(number, stream)
 
 
 class Target(NamedTuple):
@@ -55,7 +70,7 @@ def image_target(who: str, engine: _core.Engine, form: ImageFormat, width: int, 
     if out is None:
         made = device_arrays(engine, [shape], dtype == np.float32)[0]
         return Target(made, made.__cuda_array_interface__["data"][0], row_bytes, made)
-    told = getattr(out, "__cuda_array_interface__", None)
+    told = array_interface(who, out)
     if told is None:
         raise ValueError(
             f"{who}: out must be in the GPU's memory where a stream is given, an array with __cuda_array_interface__ "
@@ -70,7 +85,9 @@ def image_target(who: str, engine: _core.Engine, form: ImageFormat, width: int, 
     if read_only:
         raise ValueError(f"{who}: out is read-only. Pass an array that can be written, or leave it out.")
     strides = told.get("strides") or packed_strides(shape, dtype.itemsize)
-    if tuple(strides)[1:] != packed_strides(shape, dtype.itemsize)[1:] or (height > 1 and strides[0] < row_bytes):
+    if tuple(strides)[1:] != packed_strides(shape, dtype.itemsize)[1:] or (
+        height > 1 and not row_bytes <= strides[0] <= MAX_STRIDE
+    ):
         raise ValueError(
             f"{who}: the pixels of a row of out must be adjacent and rows ascending; got strides {tuple(strides)}. "
             "Pass a contiguous array."
@@ -78,6 +95,14 @@ def image_target(who: str, engine: _core.Engine, form: ImageFormat, width: int, 
     return Target(
         out, address, strides[0] if shape[0] > 1 else row_bytes, out if isinstance(out, DeviceArray) else None
     )
+
+
+def array_interface(who: str, out: Any) -> dict[str, Any] | None:
+    try:
+        told: dict[str, Any] | None = getattr(out, "__cuda_array_interface__", None)
+    except RuntimeError as error:  # torch, of a tensor that wants gradients
+        raise ValueError(f"{who}: out must be plain memory: {error}") from None
+    return told
 
 
 def packed_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

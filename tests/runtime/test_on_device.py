@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -208,7 +209,7 @@ def test_speech_and_motion(driver: Driver) -> None:
         SimpleNamespace(__cuda_stream__=lambda: (0, 0)),  # cuda.core
         SimpleNamespace(__cuda_stream__=(0, 0)),
         SimpleNamespace(cuda_stream=0),  # torch
-        SimpleNamespace(ptr=0),  # CuPy
+        SimpleNamespace(ptr=0, wait_event=None),  # CuPy
         np.int64(1),
         2,
     ],
@@ -218,7 +219,9 @@ def test_streams_of_other_libraries(driver: Driver, avatar: talksplat.Avatar, st
     np.testing.assert_array_equal(avatar.render_frame(OPEN, SIZE, stream=stream).image.numpy(), want)
 
 
-@pytest.mark.parametrize("stream", ["cuda:0", -1, 2**64, 1.5, True, SimpleNamespace(__cuda_stream__=lambda: (0,))])
+@pytest.mark.parametrize(
+    "stream", ["cuda:0", -1, 2**64, 1.5, True, SimpleNamespace(__cuda_stream__=lambda: (0,)), SimpleNamespace(ptr=0)]
+)
 def test_what_is_no_stream(tiny: talksplat.Avatar, stream: Any) -> None:
     with pytest.raises(ValueError, match=r"render_frame: stream must be a torch.cuda.Stream, a cuda.core or CuPy"):
         tiny.render_frame({}, stream=stream)
@@ -239,10 +242,44 @@ def test_what_is_refused(driver: Driver, avatar: talksplat.Avatar) -> None:
     refuse("out is read-only", Drawn(address, (24, 40, 4), "|u1", read_only=True))
     refuse("rows ascending; got strides", Drawn(address, (24, 40, 4), "|u1", strides=(320, 8, 1)))
     refuse("rows ascending; got strides", Drawn(address, (24, 40, 4), "|u1", strides=(-160, 4, 1)))
+    refuse("rows ascending; got strides", Drawn(address, (24, 40, 4), "|u1", strides=(2**62, 4, 1)))
     refuse("aligned to 4 bytes", Drawn(address + 2, (24, 40, 4), "|u1"))
     refuse("image: data must be 3840 bytes in the memory of cuda:0", Drawn(address + 512, (24, 40, 4), "|u1"))
     refuse("out is in a GPU's memory: say by stream=", Drawn(address, (24, 40, 4), "|u1"), stream=None)
     driver("cuMemFree_v2", ctypes.c_uint64(address))
+
+
+def test_a_stream_of_another_gpu(driver: Driver, avatar: talksplat.Avatar) -> None:
+    with pytest.raises(ValueError, match="stream must be of cuda:0, which draws; got one of cuda:1"):
+        avatar.render_frame({}, stream=SimpleNamespace(cuda_stream=0, device_index=1))
+
+
+def test_a_stream_lives_as_long_as_what_names_it(driver: Driver, avatar: talksplat.Avatar) -> None:
+    class Stream:
+        cuda_stream = 0
+
+    stream = Stream()
+    alive = weakref.ref(stream)
+    frames = avatar.render_motion(talksplat.Motion(25.0, np.zeros((2, 1), np.float32), ("jawOpen",)), stream=stream)
+    del stream
+    image = next(frames).image
+    frames.close()
+    assert alive() is not None
+    del frames, image
+    gc.collect()
+    assert alive() is None
+
+
+def test_what_is_drawn_twice_is_the_last(driver: Driver, avatar: talksplat.Avatar) -> None:
+    """By two frames in two streams, which nothing else orders."""
+    one, other = driver.make_stream(), driver.make_stream()
+    for first, second in (("fast", "reference"), ("reference", "fast")):
+        image = avatar.render_frame({}, SIZE, precision=first, stream=one).image
+        avatar.render_frame(OPEN, SIZE, precision=second, out=image, stream=other)
+        want = avatar.render_frame(OPEN, SIZE, precision=second).image
+        for stream in (other, one):  # each is done by then; the first picture must not come late
+            got = driver.read(image.__cuda_array_interface__["data"][0], want, stream)
+            np.testing.assert_array_equal(got, want)
 
 
 def test_the_cpu_has_no_such_memory(tiny: talksplat.Avatar) -> None:

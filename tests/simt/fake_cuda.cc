@@ -267,11 +267,18 @@ API CUresult cuPointerGetAttribute(void* value, CUpointer_attribute attribute, C
   const void* memory = reinterpret_cast<const void*>(address);
   const int device = fake().memory.device_of(memory);
   if (device < 0) return CUDA_ERROR_INVALID_VALUE;
-  if (attribute == CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL)
-    *static_cast<int*>(value) = device;
-  else
-    *static_cast<unsigned*>(value) = fake().memory.holds_device(memory, 1) ? CU_MEMORYTYPE_DEVICE : 1;
-  return CUDA_SUCCESS;
+  switch (attribute) {
+    case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
+      *static_cast<int*>(value) = device;
+      return CUDA_SUCCESS;
+    case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
+      *static_cast<unsigned*>(value) = fake().memory.holds_device(memory, 1) ? CU_MEMORYTYPE_DEVICE : 1;
+      return CUDA_SUCCESS;
+    case CU_POINTER_ATTRIBUTE_DEVICE_POINTER:
+      *static_cast<CUdeviceptr*>(value) = address;
+      return device == current.back() ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+  }
+  return CUDA_ERROR_INVALID_VALUE;
 }
 
 API CUresult cuStreamCreate(CUstream* stream, unsigned) {
@@ -326,6 +333,13 @@ API CUresult cuStreamBeginCapture_v2(CUstream stream, CUstreamCaptureMode) {
   s->recorded.clear();
   return CUDA_SUCCESS;
 }
+API CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus* status) {
+  FAKE_CALL(kOnDevice);
+  const auto s = stream_of(stream);
+  if (!s) return CUDA_ERROR_INVALID_HANDLE;
+  *status = static_cast<CUstreamCaptureStatus>(s->records);
+  return CUDA_SUCCESS;
+}
 API CUresult cuStreamEndCapture(CUstream stream, CUgraph* graph) {
   const Call call(__func__, Kind::kOnDevice);
   const auto s = stream_of(stream);
@@ -375,6 +389,7 @@ API CUresult cuEventDestroy_v2(CUevent event) {
   FAKE_CALL(kGiveBack);
   return fake().events.erase(event) ? call.result() : CUDA_ERROR_INVALID_HANDLE;
 }
+// Of a stream that records a driver would take the event into the graph; here nobody may want that.
 API CUresult cuEventRecord(CUevent event, CUstream stream) {
   FAKE_CALL(kOnDevice);
   const auto s = stream_of(stream);

@@ -27,7 +27,6 @@ constexpr auto CUDA_ERROR_INVALID_CONTEXT = static_cast<CUresult>(201);
 constexpr auto CUDA_ERROR_INVALID_HANDLE = static_cast<CUresult>(400);
 constexpr auto CUDA_ERROR_NOT_FOUND = static_cast<CUresult>(500);
 constexpr auto CUDA_ERROR_NOT_READY = static_cast<CUresult>(600);
-constexpr auto CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED = static_cast<CUresult>(900);
 
 using Work = std::function<void()>;
 

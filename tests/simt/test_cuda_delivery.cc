@@ -101,6 +101,29 @@ void pictures(const FakeDriver& driver, ts::Backend& gpu) {
   }
 }
 
+// A background that is the caller's again when the call returns, from memory that the GPU copies by itself.
+void over_a_picture(ts::Backend& gpu) {
+  const Cloud cloud(30, -1, 19);
+  const Program program;
+  void* memory = nullptr;
+  CHECK(program.driver.cuMemHostAlloc(&memory, 3 * 16 * 16 * sizeof(float), 0) == 0);
+  auto* const pixels = static_cast<float*>(memory);
+  std::fill_n(pixels, 3 * 16 * 16, 0.5f);
+  CloudFrame frame(gpu, cloud, {16, 16, Format::kRgba8, Precision::kFast, false, false});
+  frame.background.image_f32 = pixels;
+  expect_ok(frame.draw());
+  const Pixels expected = frame.pixels;
+  const DeviceDelivery delivery{program.stream, nullptr};
+  ts::DrawCall call = frame.call();
+  call.on_device = &delivery, call.image.data = program.at(0);
+  expect_ok(gpu.draw(&call, 1));
+  std::fill_n(pixels, 3 * 16 * 16, 0.0f);
+  Pixels got(expected.canvas);
+  program.read(program.at(0), got.bytes.data(), got.bytes.size(), program.stream);
+  CHECK(difference(got, expected) == 0);
+  CHECK(program.driver.cuMemFreeHost(memory) == 0);
+}
+
 void every_format_and_plane(ts::Backend& gpu) {
   const Cloud cloud(150, -1, 14);
   const Program program;
@@ -240,6 +263,9 @@ void mistakes(const FakeDriver& driver, const std::shared_ptr<ts::Backend>& cpu)
   ts::cuda::CUgraph recorded = nullptr;
   CHECK(program.driver.cuStreamBeginCapture_v2(program.stream, ts::cuda::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL) == 0);
   expect_refused(gpu->draw(&call, 1), "and record no graph");
+  expect_refused(gpu->deliver_gaussians(*beside.frame, {}, {{}, good}), "and record no graph");
+  std::unique_ptr<ts::DeviceMemory> none;
+  expect_refused(gpu->make_memory(64, none), "while a CUDA graph is recorded");
   CHECK(program.driver.cuStreamEndCapture(program.stream, &recorded) == 0);
   expect_ok(gpu->draw(&call, 1));
   program.driver.cuGraphDestroy(recorded);
@@ -249,6 +275,7 @@ void mistakes(const FakeDriver& driver, const std::shared_ptr<ts::Backend>& cpu)
   refuse(Format::kRgba8, good, program.at(2), 64, "image: data must be aligned to 4 bytes");
   refuse(Format::kRgba8, good, program.at(0), 66, "image: stride_bytes must be a multiple of 4 on a GPU; got 66");
   refuse(Format::kRgbF32, good, program.at(1), 192, "aligned to 4");
+  refuse(Format::kRgba8, good, program.at(0), int64_t{1} << 60, "image: stride_bytes must be at most");
   refuse(Format::kRgb8, good, program.at(Program::kBytes - 767), 48, "is not in it");
   std::unique_ptr<ts::DeviceMemory> memory;
   CHECK(gpu->make_memory(uint64_t{1} << 39, memory).code() == StatusCode::kDeviceError && !memory);
@@ -310,6 +337,7 @@ int main(int argc, char** argv) {
   expect_ok(open_gpu(gpu));
   if (gpu) {
     pictures(driver, *gpu);
+    over_a_picture(*gpu);
     every_format_and_plane(*gpu);
     memory_of_its_own(*gpu);
     gaussians(driver, gpu, argv[2]);
