@@ -130,6 +130,10 @@ API CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
   Fake& f = fake();
   Device& released = f.devices[device];
   if (--released.references > 0) return call.result();
+  // Work that is not done any more: what waits for another stream holds it, and that one perhaps this.
+  released.default_stream->waiting.clear();
+  for (const auto& [unused, stream] : f.streams)
+    if (stream->device == device) stream->waiting.clear();
   size_t left = f.memory.blocks(device);
   left += drop(f.streams, device) + drop(f.events, device) + drop(f.graphs, device) + drop(f.execs, device) +
           drop(f.modules, device);

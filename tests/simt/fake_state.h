@@ -85,8 +85,9 @@ inline Fake& fake() {
   return *made;
 }
 inline std::recursive_mutex lock;
-inline thread_local std::vector<int> current;  // devices whose context is current, the last one on top
-inline thread_local int inside = 0;            // calls of this thread that are being served
+// Not inline: LeakSanitizer stumbles over an inline thread_local of a library that is loaded late.
+static thread_local std::vector<int> current;  // devices whose context is current, the last one on top
+static thread_local int inside = 0;            // calls of this thread that are being served
 
 template <class T>
 T* handle() {
