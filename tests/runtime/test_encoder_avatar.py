@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -441,3 +443,29 @@ def test_a_promise_is_kept_to_those_that_have_it(encoder: Encoder, path: Path, m
         with pytest.raises(talksplat.LatencyRefused, match="could not keep its latency with this one"):
             avatar.create_session(encoder=encoder, latency_ms=3000, size=SIZE)
         assert session.latency_ms == 3000
+
+
+@pytest.mark.parametrize(
+    "ends", ["", "raise SystemExit(0)", "session.close()", "del session", "os.fork() or os._exit(0)"]
+)
+def test_a_program_ends_while_an_encoder_works(encoder: Encoder, path: Path, ends: str) -> None:
+    """Python ends threads where they come back from a library, and the process would be aborted."""
+    program = f"""
+import os, sys, time
+import numpy as np
+import talksplat
+from talksplat.encoders import at_work, feed
+encoder = talksplat.load_encoder(sys.argv[1])
+session = talksplat.load(sys.argv[2], threads=1).create_session(encoder=encoder, latency_ms=2000, size=(32, 32))
+session.push_audio(np.zeros(16000, np.float32), 16000)
+busy = at_work._Silence(encoder)
+feed.speakers_of(encoder).worker.add(busy)  # who has always something to do
+time.sleep(0.2)
+print("the last line", flush=True)
+{ends}
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program, encoder.folder.path, path], capture_output=True, text=True,
+        timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "the last line\n", "")

@@ -4,6 +4,7 @@ what draws, so that a picture never waits for features that are not due yet."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import threading
@@ -13,6 +14,7 @@ from typing import Protocol
 
 NICE = 5  # of the thread, on Linux, where threads have one of their own
 LONGEST_WAIT_S = 3600.0
+ENDS_S = 10.0  # by far longer than a step of any encoder that may run live
 
 
 class Client(Protocol):
@@ -37,6 +39,8 @@ class Worker:
         self._clients: list[weakref.ref[Client]] = []
         self._thread: threading.Thread | None = None
         self._woken = False
+        self._process = os.getpid()
+        _workers.add(self)
 
     def add(self, client: Client) -> None:
         with self._changed:
@@ -50,6 +54,17 @@ class Worker:
         with self._changed:
             self._clients = [known for known in self._clients if known() is not client]
             self._changed.notify()
+
+    def end(self) -> None:
+        """Nobody gets a turn any more, and the one that goes on is waited for."""
+        if os.getpid() != self._process:
+            return  # a child of fork() has no such thread, and the lock as it was at that moment
+        with self._changed:
+            self._clients = []
+            self._changed.notify()
+            thread = self._thread
+        if thread is not None:
+            thread.join(ENDS_S)
 
     def wake(self) -> None:
         """There may be something to do."""
@@ -93,3 +108,13 @@ def _lower_priority() -> None:
         with contextlib.suppress(OSError):
             current = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(current + NICE, 19))
+
+
+_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """Before Python ends: it ends threads where they come back from a library, whose functions must not be left so."""
+    for worker in list(_workers):
+        worker.end()
