@@ -113,7 +113,8 @@ SystemInfo describe_system() {
   info.why_no_gpu = usable.message();
   for (size_t i = 0; i < system.devices.size(); ++i) {
     const CudaDevice& device = system.devices[i];
-    info.gpus.push_back({device_of(i), device.name, 10 * device.major + device.minor, device.bytes, device.deform});
+    info.gpus.push_back(
+        {device_of(i), device.name, 10 * device.major + device.minor, device.bytes, device.deform, device.encode});
   }
   return info;
 }

@@ -199,7 +199,7 @@ ts_status ts_get_gpu_info(uint32_t i, ts_gpu_info* info) {
     ts_gpu_info value{};
     value.capability = static_cast<uint32_t>(gpu.capability);
     value.device = gpu.device.c_str(), value.name = gpu.name.c_str();
-    value.bytes = gpu.bytes, value.deform = gpu.deform.c_str();
+    value.bytes = gpu.bytes, value.deform = gpu.deform.c_str(), value.encode = gpu.encode.c_str();
     return write_struct("ts_get_gpu_info", info, value);
   });
 }

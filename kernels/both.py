@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Deform's two kernels side by side, nvcc's and Triton's, from what a build left: `make kernels-check`, or
+"""Kernels that there are twice side by side, nvcc's and Triton's, from what a build left: `make kernels-check`, or
 
     python kernels/both.py [BUILD/kernels] [--write]
 
-Holds the table in kernels/README.md to the build; --write brings it up to date. That Triton's kernel is within its
-limits its own build has seen to (kernels/triton/aot.py). Of several builds the last is taken; of one without Triton's
-kernels, or without a cuobjdump to count by, nothing is held, which is said. Exits 1 where the table is not of this
-build.
+Holds the tables in kernels/README.md to the build; --write brings them up to date. That Triton's kernels are within
+their limits their own build has seen to (kernels/triton/aot.py). Of several builds the last is taken; of one without
+Triton's kernels, or without a cuobjdump to count by, nothing is held, which is said. Exits 1 where the tables are not
+of this build.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from sass import find_cuobjdump, listing_of
 from tables import BOTH, table_in, toolkit_of, with_table
 
 HERE = Path(__file__).resolve().parent
-HAND_WRITTEN = "deform_fast_kernel"
+HAND_WRITTEN = {"deform_layers_kernel": "deform_fast_kernel", "encode_rows_kernel": "encode_step_kernel"}
 INSTRUCTION_BYTES = 16
 
 
 @dataclass(frozen=True)
 class Used:
-    """registers: of a thread. shared_bytes: of a block, None where the avatar decides. products: matrix instructions in
-    the code."""
+    """registers: of a thread. shared_bytes: of a block, None where the avatar or the voice decides. products: matrix
+    instructions in the code."""
 
     registers: int
     shared_bytes: int | None
@@ -44,21 +44,23 @@ def in_listing(listing: str) -> tuple[int, int]:
     return max(addresses, default=-INSTRUCTION_BYTES) + INSTRUCTION_BYTES, len(re.findall(r"\bH?G?MMA\.", listing))
 
 
-def side_by_side(rows: dict[str, tuple[Used, Used]], nvcc: str, triton: str) -> str:
-    """Markdown. rows: by architecture, nvcc's and Triton's."""
+def side_by_side(found: dict[str, dict[str, tuple[Used, Used]]], nvcc: str, triton: str) -> str:
+    """Markdown. found: by Triton's kernel and architecture, nvcc's and Triton's."""
 
     def cells(used: Used) -> str:
         shared = "dynamic" if used.shared_bytes is None else f"{used.shared_bytes:,}"
         return f"{used.registers} | {shared} | {used.code_bytes:,} | {used.products}"
 
     lines = [
-        f"`deform_fast` by nvcc {nvcc}, `deform_layers` by Triton {triton}. Registers are of a thread, shared",
-        "memory of a block and code in bytes; mma are the matrix instructions in the code, of Triton on sm_90 wgmma.",
-        "",
-        "| | `deform_fast`: registers | shared | code | mma | `deform_layers`: registers | shared | code | mma |",
-        "|---|" + "---:|" * 8,
+        f"By nvcc {nvcc} and by Triton {triton}. Registers are of a thread, shared memory of a block and code in",
+        "bytes; mma are the matrix instructions in the code, of `deform_layers` on sm_90 wgmma.",
     ]
-    return "\n".join([*lines, *(f"| {sm} | {cells(a)} | {cells(b)} |" for sm, (a, b) in rows.items())]) + "\n"
+    for kernel, rows in found.items():
+        names = (name.removesuffix("_kernel") for name in (HAND_WRITTEN[kernel], kernel))
+        head = " | ".join(f"`{name}`: registers | shared | code | mma" for name in names)
+        lines += ["", f"| | {head} |", "|---|" + "---:|" * 8]
+        lines += [f"| {sm} | {cells(a)} | {cells(b)} |" for sm, (a, b) in rows.items()]
+    return "\n".join(lines) + "\n"
 
 
 def main(arguments: list[str]) -> int:
@@ -76,12 +78,12 @@ def main(arguments: list[str]) -> int:
     by_triton = json.loads(described.read_text())
     found = read_log((folder / "kernels.log").read_text())
     nvcc = toolkit_of((folder / "fatbin.cc").read_text())
-    rows = {}
+    rows: dict[str, dict[str, tuple[Used, Used]]] = {}
     for made in by_triton["kernels"]:
-        sm = f"sm_{made['capability']}"
-        code, products = in_listing(listing_of(cuobjdump, folder / "kernels.fatbin", sm, HAND_WRITTEN))
-        rows[sm] = (
-            Used(found[HAND_WRITTEN, sm].registers, None, code, products),
+        sm, by_hand = f"sm_{made['capability']}", HAND_WRITTEN[made["kernel"]]
+        code, products = in_listing(listing_of(cuobjdump, folder / "kernels.fatbin", sm, by_hand))
+        rows.setdefault(made["kernel"], {})[sm] = (
+            Used(found[by_hand, sm].registers, None, code, products),
             Used(made["registers"], made["shared_bytes"], made["code_bytes"], made["matrix_instructions"]),
         )
     table = side_by_side(rows, str(nvcc), by_triton["triton"])
@@ -91,11 +93,11 @@ def main(arguments: list[str]) -> int:
     if write:
         page.write_text(with_table(text, BOTH, table))
     elif toolkit_of(told) not in (nvcc, None):
-        print(f"kernels/README.md: its table of both kernels is of nvcc {toolkit_of(told)}, and not compared")
+        print(f"kernels/README.md: its tables of both kernels are of nvcc {toolkit_of(told)}, and not compared")
     elif told != table:
-        print("kernels/README.md: its table of both kernels is not of this build. `make triton` writes it.")
+        print("kernels/README.md: its tables of both kernels are not of this build. `make triton` writes them.")
         return 1
-    print(f"both kernels of deform: {len(rows)} architectures, Triton {by_triton['triton']}")
+    print(f"kernels by nvcc and by Triton {by_triton['triton']}: {', '.join(rows)}")
     return 0
 
 

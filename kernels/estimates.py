@@ -153,6 +153,12 @@ NETWORKS = (
     Network("GaussianTalker, 45,000, a layer", 2_966_956_080, 25_200_000, ((45_000, _TALKER),)),
 )  # fmt: skip
 TOWERS, TOWER_BYTES = 2, 4 * 374_600  # of the voice
+ROWS_OF_A_BLOCK = 16  # of encode_rows
+WAIT_CLOCKS = 250  # until L2 answers
+# Times that a block of encode_rows waits for L2, one after the other: in a layer of a tower of the voice 39 products of
+# 32 columns and 128 outputs, 2 reads for each of three norms, 10 for each of four heads (3 of keys, the scores, 6 of
+# values), 6 for the convolution; then the stem, the head and its norm.
+WAITS = 3 * (39 + 6 + 40 + 6) + 8
 
 
 def step_us(gpu: Gpu, streams: int) -> float:
@@ -161,13 +167,21 @@ def step_us(gpu: Gpu, streams: int) -> float:
     return max(gpu.launch_us, 1e6 * turns * TOWER_BYTES / (L2_BYTES * gpu.clock_hz))
 
 
+def rows_us(gpu: Gpu, streams: int) -> float:
+    """The same by encode_rows, a block for sixteen streams of a tower, one on a multiprocessor."""
+    turns = -(-TOWERS * -(-streams // ROWS_OF_A_BLOCK) // gpu.multiprocessors)
+    clocks = max(TOWER_BYTES / L2_BYTES, WAITS * WAIT_CLOCKS)
+    return max(gpu.launch_us, 1e6 * turns * clocks / gpu.clock_hz)
+
+
 def floors() -> list[str]:
     """Lines of Markdown."""
     rows: list[tuple[str, list[float | None]]] = []
     rows += [(f"`deform_fast`: {n.name}", [n.us(gpu) for gpu in GPUS]) for n in NETWORKS]
     # Turing has no kernels of Triton's.
     rows += [(f"`deform_layers` and `deform_rows`: {n.name}", [None, n.triton_us(GPUS[1])]) for n in NETWORKS]
-    rows += [(f"`encode_step`, streams: {n}", [step_us(gpu, n) for gpu in GPUS]) for n in (1, 64)]
+    rows += [(f"`encode_step`, streams: {n}", [step_us(gpu, n) for gpu in GPUS]) for n in (1, 64, 1000)]
+    rows += [(f"`encode_rows`, streams: {n}", [None, rows_us(GPUS[1], n)]) for n in (1, 64, 1000)]
     heads = " | ".join(f"{gpu.name}, µs" for gpu in GPUS)
     lines = [f"| not less than | {heads} |", "|---|" + "---:|" * len(GPUS)]
     cells = ((name, ["" if us is None else f"{us:.0f}" for us in times]) for name, times in rows)

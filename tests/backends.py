@@ -16,28 +16,30 @@ ISAS = ("scalar", "avx2", "avx512", "neon")
 @dataclass(frozen=True)
 class Backend:
     """name: for messages.  device, isa: as in talksplat.Engine.  precision: what it is tested in where a test does not
-    say; None for the device's own, which is that of the oracle on a CPU.  deform: what TALKSPLAT_DEFORM is set to;
-    None for nothing."""
+    say; None for the device's own, which is that of the oracle on a CPU.  setting: of the environment, "NAME=VALUE",
+    while the engine is made."""
 
     name: str
     device: str
     isa: str | None
     precision: str | None = None
-    deform: str | None = None
+    setting: str | None = None
 
     def __str__(self) -> str:
         return self.name
 
     def engine(self, threads: int = 1) -> talksplat.Engine:
-        before = os.environ.get("TALKSPLAT_DEFORM")
+        if self.setting is None:
+            return talksplat.Engine(self.device, threads, isa=self.isa)
+        name, _, value = self.setting.partition("=")
+        before = os.environ.get(name)
+        os.environ[name] = value
         try:
-            if self.deform:
-                os.environ["TALKSPLAT_DEFORM"] = self.deform
             return talksplat.Engine(self.device, threads, isa=self.isa)
         finally:
-            os.environ.pop("TALKSPLAT_DEFORM", None)
+            os.environ.pop(name)
             if before is not None:
-                os.environ["TALKSPLAT_DEFORM"] = before
+                os.environ[name] = before
 
 
 CUDA = Backend("cuda", "cuda", None, "reference")
@@ -46,16 +48,18 @@ BACKENDS = (*(Backend(isa, "cpu", isa) for isa in ISAS), CUDA)
 DEFORM_BACKENDS = (
     *BACKENDS,
     *(Backend(isa, "cpu", isa) for isa in ("avx512_bf16", "avx512_amx")),
-    Backend("cuda fast", "cuda", None, "fast", "cuda"),
-    Backend("triton", "cuda", None, "fast", "triton"),
+    Backend("cuda fast", "cuda", None, "fast", "TALKSPLAT_DEFORM=cuda"),
+    Backend("triton", "cuda", None, "fast", "TALKSPLAT_DEFORM=triton"),
 )
+# The voice has another kernel beside the hand-written one.
+ENCODE_BACKENDS = (*BACKENDS, Backend("triton", "cuda", None, "reference", "TALKSPLAT_ENCODE=triton"))
 
 
 def missing(backend: Backend) -> str:
     """Why this machine and build cannot run it; "" if they can."""
     if backend.device == "cuda":
         reason = str(_core.system_info()["why_no_gpu"])
-        if reason or backend.deform is None:
+        if reason or backend.setting is None:
             return reason
         try:
             backend.engine()

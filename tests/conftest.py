@@ -54,14 +54,17 @@ def shared_dir() -> Path:
     return path
 
 
+def present(backend: Backend) -> Backend:
+    """Skips where this machine or this build lacks it."""
+    if reason := missing(backend):
+        pytest.skip(reason)
+    return backend
+
+
 @pytest.fixture(params=BACKENDS, ids=str)
 def backend(request: pytest.FixtureRequest) -> Backend:
-    """Each backend; those that this machine or this build lacks are skipped."""
-    reason = missing(request.param)
-    if reason:
-        pytest.skip(reason)
-    chosen: Backend = request.param
-    return chosen
+    """Each backend that is here."""
+    return present(request.param)
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ import numpy as np
 
 import talksplat
 from backends import DEFORM_BACKENDS, Backend, missing
-from gpu import deform_choice
+from gpu import kernel_choice
 from gpu.counters import count
 from gpu.heads import Head, make_heads
 from gpu.native import BenchFailed, Native
@@ -45,14 +45,17 @@ from talksplat.deform_cost import deform_cost
 # What has a body for a GPU: the ops' tests, and the golden vectors'.
 TESTS = ["tests/ops", "tests/runtime/test_golden.py", "-k", "cuda or triton"]
 BATCHES = (1, 4, 16, 64)
+STREAMS = (1, 16, 64, 256, 1000)  # of a voice
 KERNEL_BATCHES = (1, 16)
 SANITIZERS = ("memcheck", "racecheck")
 # Of the numbers of pictures in fast precision, beside the CPU's in reference precision: so many are within 2 of 255,
 # which are the 1.5 that it may be off and rounding to bytes. The rest are at the edges of splats that one of them left
 # out.
 LEAST_WITHIN = 0.999
+MOST_APART = 1e-4  # of what the voice says, beside the CPU's: numbers of size about 1
 TIMEOUT_S = 3600
 MEASURED = ROOT / "kernels" / "triton" / "measured.csv"
+SHIPPED_VOICE = Path(talksplat.__file__).parent / "assets" / "voice.safetensors"
 FAKE_BUILD = ROOT / "build" / "fake"
 NOT_A_GPU = "the driver is the tests'"
 
@@ -113,7 +116,8 @@ def check(native: Native, folder: Path) -> dict[str, Any]:
     say("writing the heads")
     heads = make_heads(folder, small=fake)
     say("its own rates")
-    gpu = native.device() | {"networks": _core.system_info()["gpus"][0]["deform"]}
+    said = _core.system_info()["gpus"][0]
+    gpu = native.device() | {"networks": said["deform"], "voice": said["encode"]}
     result: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d"), "fake": fake, "machine": machine(), "gpu": gpu, "tests": run_tests(),
         "sanitizer": sanitize(native, heads), "pictures": {}, "frames": {}, "kernels": {},
@@ -128,7 +132,9 @@ def check(native: Native, folder: Path) -> dict[str, Any]:
             title = head.name if batch == 1 else f"{head.name}, {batch} frames"
             result["kernels"][title] = measure_kernels(native, head, batch, gpu)
     say("networks by two kernels")
-    result["deform"] = deform_choice.measure(native, heads, (1,) if fake else BATCHES)
+    result["deform"] = kernel_choice.measure_networks(native, heads, (1,) if fake else BATCHES)
+    say("the voice by two kernels")
+    result["voice"] = kernel_choice.measure_voice(native, SHIPPED_VOICE, (2,) if fake else STREAMS)
     say("others")
     result["others"] = {"missing": {"all": NOT_A_GPU}} if fake else measure_others(folder)
     return result
@@ -237,12 +243,14 @@ def fast_backends() -> list[Backend]:
 
 
 def keep_choice(result: dict[str, Any]) -> None:
-    """For the next build: which kernel computes networks on GPUs like this one."""
-    measured = result["deform"]
-    if not result["fake"] and measured["us"]:
+    """For the next build: which kernels compute networks and the voice on GPUs like this one."""
+    for name, kernel in (("deform", kernel_choice.NETWORKS), ("voice", kernel_choice.VOICE)):
+        measured = result[name]
+        if result["fake"] or not measured["us"]:
+            continue
         capability = int(result["gpu"]["isa"].removeprefix("sm_"))
-        deform_choice.keep(MEASURED, capability, measured["from_frames"], result["gpu"]["name"], result["date"])
-        print(f"Written to {MEASURED}; the next build chooses by it")
+        kernel_choice.keep(MEASURED, kernel, capability, measured["from"], result["gpu"]["name"], result["date"])
+        print(f"{kernel}: written to {MEASURED}; the next build chooses by it")
 
 
 def measure_kernels(native: Native, head: Head, batch: int, gpu: dict[str, Any]) -> dict[str, Any]:
@@ -288,6 +296,11 @@ def faults(result: dict[str, Any]) -> list[str]:
     for head, pictures in result["pictures"].items():
         if pictures["within"] < LEAST_WITHIN:
             wrong.append(f"{head}: only {pictures['within']:.2%} of its pictures are the CPU's.")
+    for by, apart in result["voice"]["apart"].items():
+        if apart > MOST_APART:
+            wrong.append(
+                f"the voice, by {by}: what it says is {apart:.1e} from the CPU's; {MOST_APART:.0e} is allowed."
+            )
     return wrong
 
 

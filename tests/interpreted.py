@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 from typing import Any
 
@@ -17,14 +18,16 @@ def interpret(driver: str) -> None:
     """Lets the tests' driver, a path, run the kernels themselves in the place of their stand-ins."""
     os.environ["TRITON_INTERPRET"] = "1"
     import aot
-    import deform
 
-    specs = {spec.kernel: spec for spec in aot.SPECIALISATIONS}
+    kernels = {
+        spec.kernel: (getattr(importlib.import_module(aot.MODULES[spec.kernel]), spec.kernel), spec.constants)
+        for spec in aot.SPECIALISATIONS
+    }
 
     @Interpreter
     def run(kernel: bytes, jobs: int, grid_x: int, grid_y: int) -> None:
-        spec = specs[kernel.decode()]
-        getattr(deform, spec.kernel)[(grid_x, grid_y)](jobs, SQUARES=spec.squares, DEPTH=spec.depth)
+        function, constants = kernels[kernel.decode()]
+        function[(grid_x, grid_y)](jobs, *constants)
 
     _kept.append(run)
     ctypes.CDLL(driver).fake_cuda_interpret(run)

@@ -18,7 +18,7 @@ from estimates import SCENES, work_of
 import gpu_check
 from conftest import ROOT
 from gpu.counters import read_counters
-from gpu.deform_choice import deform_us, from_frames, keep
+from gpu.kernel_choice import deform_us, from_how_many, keep
 from gpu.report import page, sessions
 from gpu.traffic import TRIANGLE, VERTEX_POSITION, bytes_of, with_rates
 
@@ -31,7 +31,8 @@ COUNTS = {
 
 GPU = {
     "name": "NVIDIA GeForce RTX 2060", "isa": "sm_75", "multiprocessors": 30, "clock_mhz": 1680,
-    "networks": "cuda, not measured", "memory_bytes": 6 << 30, "driver_cuda": 13010, "copy_gb_per_s": 300.0,
+    "networks": "cuda, not measured", "voice": "cuda, not measured",
+    "memory_bytes": 6 << 30, "driver_cuda": 13010, "copy_gb_per_s": 300.0,
     "fp32_gflops": 6000.0, "half_matrix_gflops": 25000.0,
 }  # fmt: skip
 
@@ -67,7 +68,11 @@ def result() -> dict[str, Any]:
         },
         "deform": {
             "us": {"a network": {"1": {"cuda": 20.0, "triton": 25.0}, "16": {"cuda": 300.0, "triton": 200.0}}},
-            "missing": "", "from_frames": 16,
+            "missing": "", "from": 16,
+        },
+        "voice": {
+            "us": {"the voice": {"2": {"cuda": 30.0, "triton": 90.0}, "128": {"cuda": 80.0, "triton": 91.0}}},
+            "apart": {"cuda": 1e-6, "triton": 2e-6}, "missing": "", "from": 0,
         },
         "others": {"torch": "2.13", "us": {"gsplat, head 30k": {"p50_us": 900.0, "p99_us": 990.0}},
                    "missing": {"torch and gsplat, LAM size": "no such file"}},
@@ -139,24 +144,25 @@ def of_kernels(cuda: list[float], triton: list[float]) -> dict[str, dict[str, fl
 
 def test_triton_is_chosen_from_where_it_stays_faster() -> None:
     us = {"small": of_kernels([20, 50, 200], [30, 45, 150]), "large": of_kernels([40, 100, 400], [42, 99, 300])}
-    assert from_frames(us) == 4
+    assert from_how_many(us) == 4
     # 149 of 150 is less than a fiftieth gained; and what is lost in between counts.
     us["large"]["4"]["triton"] = 104.0
-    assert from_frames(us) == 16
+    assert from_how_many(us) == 16
     us["large"]["16"]["triton"] = 500.0
-    assert from_frames(us) == 0
-    assert from_frames({"all": of_kernels([20, 50, 200], [10, 20, 50])}) == 1
-    assert from_frames({}) == 0
+    assert from_how_many(us) == 0
+    assert from_how_many({"all": of_kernels([20, 50, 200], [10, 20, 50])}) == 1
+    assert from_how_many({}) == 0
 
 
 def test_a_row_is_kept_for_each_architecture(tmp_path: Path) -> None:
     path = tmp_path / "measured.csv"
     path.write_text((ROOT / "kernels" / "triton" / "measured.csv").read_text().splitlines()[0] + "\n")
-    keep(path, 90, 4, "NVIDIA H200", "2026-11-30")
-    keep(path, 80, 0, "A100, 40 GB", "2026-12-01")
-    keep(path, 90, 1, "NVIDIA H200", "2026-12-02")
-    assert read_measured(path) == [(80, 0), (90, 1)]
-    assert '80,0,"A100, 40 GB",2026-12-01\n90,1,NVIDIA H200,2026-12-02\n' in path.read_text()
+    keep(path, "a_kernel", 90, 4, "NVIDIA H200", "2026-11-30")
+    keep(path, "a_kernel", 80, 0, "A100, 40 GB", "2026-12-01")
+    keep(path, "b_kernel", 90, 7, "NVIDIA H200", "2026-12-01")
+    keep(path, "a_kernel", 90, 1, "NVIDIA H200", "2026-12-02")
+    assert read_measured(path) == [("a_kernel", 80, 0), ("a_kernel", 90, 1), ("b_kernel", 90, 7)]
+    assert 'a_kernel,80,0,"A100, 40 GB",2026-12-01\na_kernel,90,1,NVIDIA H200,2026-12-02\n' in path.read_text()
 
 
 def test_deform_is_all_that_its_launches_take() -> None:
@@ -176,8 +182,9 @@ def test_the_page() -> None:
     assert "| sort_count 2 |" in text
     assert "| gsplat, head 30k | 0.900 | 0.990 |" in text
     assert "Not measured: torch and gsplat, LAM size (no such file)." in text
-    assert "| a network | 16 | 300.0 | 200.0 |" in text and "chosen for draws of 16 frames and more." in text
-    none = {"us": {}, "missing": "this build has no Triton kernels.", "from_frames": 0}
+    assert "| a network | 16 | 300.0 | 200.0 |" in text and "chosen from 16 frames on." in text
+    assert "| the voice | 128 | 80.0 | 91.0 |" in text and "Triton's is never chosen." in text
+    none = {"us": {}, "missing": "this build has no Triton kernels.", "from": 0}
     assert "Not measured: this build has no Triton kernels." in page(result() | {"deform": none})
     assert "fake" not in text
     assert "No time here is a GPU's" in page(result() | {"fake": True})
@@ -193,6 +200,8 @@ def test_the_page() -> None:
         (("frames", "head", "16", "stays_alike"), False,
          "head: pictures that stay on the GPU, 16 at once, are not those that come here."),
         (("frames", "head", "1", "dropped"), 3, "head: 3 splats found no room."),
+        (("voice", "apart", "triton"), 2e-3,
+         "the voice, by triton: what it says is 2.0e-03 from the CPU's; 1e-04 is allowed."),
         (("pictures", "head", "within"), 0.98, "head: only 98.00% of its pictures are the CPU's."),
     ],
 )  # fmt: skip

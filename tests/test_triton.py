@@ -23,8 +23,12 @@ from test_kernels import configure, fake_nvcc
 SPEC = aot.SPECIALISATIONS[0]
 MADE = aot.Compiled("deform_layers_kernel", 80, 128, 168, 16384, 0, 0, 52480, 20, 3, 0)
 # Of tests/ops/test_deform.py: every network, and counts around a block. The interpreter takes half a second for 64
-# Gaussians of a small network, and is not given the largest counts; a file's precision says nothing to a GPU.
-BODIES = "triton and not fp32 and not threads and not 193"
+# Gaussians of a small network, and is not given the largest counts; a file's precision says nothing to a GPU. Of
+# tests/ops/test_encode.py every kind of tower, but the two that take longest.
+BODIES = {
+    "deform": "test_deform and triton and not fp32 and not threads and not 193",
+    "encode": "test_encode_rows or triton and (matches_the_oracle and not wide and not 65 or any_length and 161)",
+}
 
 
 @pytest.fixture
@@ -41,12 +45,14 @@ def triton() -> None:
 
 
 @pytest.mark.slow
-def test_the_ops_tests_pass_under_the_interpreter(triton: None, fake_driver: Path) -> None:
+@pytest.mark.parametrize("op", BODIES)
+def test_the_ops_tests_pass_under_the_interpreter(op: str, triton: None, fake_driver: Path) -> None:
     settings = {
         "TALKSPLAT_TEST_LIBCUDA": str(fake_driver), "TALKSPLAT_TEST_INTERPRETED": "1", "FAKE_CUDA_CAPABILITY": "80",
     }  # fmt: skip
+    files = [str(path) for path in (ROOT / "tests" / "ops").glob(f"test_{op}*.py")]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/ops/test_deform.py", "-k", BODIES],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files, "-k", BODIES[op]],
         cwd=ROOT, env=os.environ | settings, capture_output=True, text=True,
     )  # fmt: skip
     last = done.stdout.strip().splitlines()[-1]
@@ -100,12 +106,17 @@ def test_code_is_measured() -> None:
 
 def test_what_was_measured_is_in_the_table(tmp_path: Path) -> None:
     path = tmp_path / "measured.csv"
-    path.write_text("capability,from_frames,gpu,date\n90,4,NVIDIA H200,2026-11-30\n75,0,RTX 2060,2026-12-01\n")
+    path.write_text(
+        "kernel,capability,from,gpu,date\na_kernel,90,4,NVIDIA H200,2026-11-30\nb_kernel,75,0,RTX 2060,2026-12-01\n"
+    )
     measured = aot.read_measured(path)
-    assert measured == [(90, 4), (75, 0)]
+    assert measured == [("a_kernel", 90, 4), ("b_kernel", 75, 0)]
     text = aot.table([MADE], [0], measured, tmp_path / "triton.bin")
     assert '{80, "deform_layers_kernel", 128, 16384, 0}' in text and "kTritonCubinCount = 1;" in text
-    assert "kTritonMeasured[] = {{90, 4}, {75, 0}};\nconst size_t kTritonMeasuredCount = 2;" in text
+    assert (
+        'kTritonMeasured[] = {{"a_kernel", 90, 4}, {"b_kernel", 75, 0}};\nconst size_t kTritonMeasuredCount = 2;'
+        in text
+    )
     assert "kTritonMeasured[] = {{}};" in aot.table([MADE], [0], [], tmp_path / "triton.bin")
 
 
@@ -129,9 +140,12 @@ def test_both_kernels_are_counted() -> None:
     listing = "".join(f"        /*{16 * i:04x}*/                   {words} ;\n" for i, words in enumerate(code))
     assert both.in_listing(listing) == (64, 2)
     assert both.in_listing("") == (0, 0)
-    table = both.side_by_side({"sm_90": (Used(112, None, 94976, 78), Used(124, 8192, 51328, 6))}, "13.0.88", "3.9.0")
+    table = both.side_by_side(
+        {"deform_layers_kernel": {"sm_90": (Used(112, None, 94976, 78), Used(124, 8192, 51328, 6))}}, "13.0.88", "3.9.0"
+    )
     assert "| sm_90 | 112 | dynamic | 94,976 | 78 | 124 | 8,192 | 51,328 | 6 |\n" in table
-    assert "by nvcc 13.0.88, `deform_layers` by Triton 3.9.0" in table
+    assert "| | `deform_fast`: registers | shared | code | mma | `deform_layers`: registers |" in table
+    assert table.startswith("By nvcc 13.0.88 and by Triton 3.9.0. ")
 
 
 # ---- what CMake makes of it ----
@@ -170,19 +184,20 @@ def test_a_build_without_triton_says_why(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_builds_are_alike_to_the_bit(triton: None, tmp_path: Path) -> None:
-    """One architecture, twice, the second time from another folder and without what the first has left behind."""
+@pytest.mark.parametrize("index", [3, 7])
+def test_builds_are_alike_to_the_bit(index: int, triton: None, tmp_path: Path) -> None:
+    """One architecture of each kernel, twice, then from another folder and without what the first left behind."""
     program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import aot; spec = aot.SPECIALISATIONS[3];"
+        "import sys; sys.path.insert(0, sys.argv[1]); import aot; spec = aot.SPECIALISATIONS[int(sys.argv[2])];"
         "made, cubin = aot.compile_one(spec); sys.stdout.buffer.write(cubin); sys.exit(bool(aot.beyond(spec, made)))"
     )
     cubins = []
     for place in ("one", "the other"):
         folder = tmp_path / place
         folder.mkdir()
-        for name in ("aot.py", "deform.py"):
-            (folder / name).write_text((ROOT / "kernels" / "triton" / name).read_text())
-        command = [sys.executable, "-I", "-c", program, folder]
+        for path in (ROOT / "kernels" / "triton").glob("*.py"):
+            (folder / path.name).write_text(path.read_text())
+        command = [sys.executable, "-I", "-c", program, folder, str(index)]
         environment = os.environ | {"TRITON_CACHE_DIR": str(folder / "cache")}
         done = subprocess.run(command, capture_output=True, env=environment)
         assert done.returncode == 0, done.stderr.decode()[-2000:]
@@ -195,5 +210,5 @@ def test_this_build_has_what_its_environment_can_build(triton: None) -> None:
     kernels = talksplat._core.system_info()["kernels"]
     if not kernels:
         pytest.skip("this build has no GPU kernels, for want of nvcc: make kernels installs it")
-    for_all = ", ".join(f"sm_{spec.capability}" for spec in aot.SPECIALISATIONS)
+    for_all = ", ".join(f"sm_{capability}" for capability in aot.CAPABILITIES)
     assert kernels.endswith(f"; {for_all}, by Triton {aot.TRITON}"), "make triton builds Triton's kernels too"

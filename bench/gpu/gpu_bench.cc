@@ -103,14 +103,15 @@ namespace {
 using ts_bench::Options;
 
 constexpr const char* kUsage =
-    "usage: gpu_bench device|frames|kernels [--avatar FILE] [--controls FILE] [--size WIDTHxHEIGHT]\n"
-    "       [--format rgba8|rgb8|nv12] [--precision fast|reference] [--batch N] [--repeats N] [--copy-bytes N]\n"
-    "       [--hold-turns N]\n";
+    "usage: gpu_bench device|frames|kernels|voice [--avatar FILE] [--controls FILE] [--voice FILE]\n"
+    "       [--size WIDTHxHEIGHT] [--format rgba8|rgb8|nv12] [--precision fast|reference] [--batch N] [--repeats N]\n"
+    "       [--copy-bytes N] [--hold-turns N]\n";
 
 bool read_option(const std::string& name, const char* value, Options& options) {
   const int number = std::atoi(value);
   if (name == "--avatar") return !(options.avatar = value).empty();
   if (name == "--controls") return !(options.controls = value).empty();
+  if (name == "--voice") return !(options.voice = value).empty();
   if (name == "--size") return std::sscanf(value, "%dx%d", &options.width, &options.height) == 2;
   if (name == "--format") {
     options.format = std::strcmp(value, "rgba8") == 0  ? ts::Format::kRgba8
@@ -135,14 +136,16 @@ bool read_option(const std::string& name, const char* value, Options& options) {
 int main(int n, char** words) {
   const std::string mode = n > 1 ? words[1] : "";
   Options options;
-  bool good = n % 2 == 0 && (mode == "device" || ((mode == "frames" || mode == "kernels")));
+  bool good = n % 2 == 0;
   for (int i = 2; good && i < n; i += 2) good = read_option(words[i], words[i + 1], options);
-  if (!good || (mode != "device" && options.avatar.empty())) {
+  const bool draws = mode == "frames" || mode == "kernels", speaks = mode == "voice";
+  if (!good || !(mode == "device" || (draws && !options.avatar.empty()) || (speaks && !options.voice.empty()))) {
     std::fputs(kUsage, stderr);
     return 2;
   }
   const ts::Status status = mode == "device"   ? ts_bench::measure_device(options)
                             : mode == "frames" ? ts_bench::measure_frames(options)
+                            : speaks           ? ts_bench::measure_voice(options)
                                                : ts_bench::measure_kernels(options);
   if (!status.ok()) std::fprintf(stderr, "gpu_bench: %s\n", status.message().c_str());
   return status.ok() ? 0 : 1;

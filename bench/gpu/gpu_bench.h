@@ -18,10 +18,11 @@ namespace ts_bench {
 struct Options {
   std::string avatar;    // a .tsplat file
   std::string controls;  // a file of float32 [.][n_control], taken in turns; "": every input's default
+  std::string voice;     // a file
   int width = 512, height = 512;
   ts::Format format = ts::Format::kRgba8;
   ts::Precision precision = ts::Precision::kFast;
-  int batch = 1;                   // frames in a draw
+  int batch = 1;                   // frames in a draw, or streams of a voice
   int repeats = 50;                // draws that are timed
   int64_t copy_bytes = 256 << 20;  // of the copy that measures bandwidth
   int hold_turns = 200000;         // of the kernel that keeps the GPU busy while the host fills its queue
@@ -61,5 +62,6 @@ double percentile(std::vector<double> values, double share);  // share: 0.5 is t
 ts::Status measure_device(const Options& options);
 ts::Status measure_frames(const Options& options);
 ts::Status measure_kernels(const Options& options);
+ts::Status measure_voice(const Options& options);
 
 }  // namespace ts_bench

@@ -35,7 +35,13 @@ class Native:
 
     def kernels(self, head: Head, batch: int, precision: str = "fast", deform: str | None = None) -> dict[str, Any]:
         """deform: what TALKSPLAT_DEFORM is set to; None for nothing."""
-        return self._run("kernels", *self.scene(head, batch, precision), deform=deform)
+        setting = {"TALKSPLAT_DEFORM": deform} if deform else {}
+        return self._run("kernels", *self.scene(head, batch, precision), environment=setting)
+
+    def voice(self, voice: Path, streams: int, encode: str) -> dict[str, Any]:
+        """encode: what TALKSPLAT_ENCODE is set to."""
+        words = ("--voice", str(voice), "--batch", str(streams))
+        return self._run("voice", *words, environment={"TALKSPLAT_ENCODE": encode})
 
     def scene(self, head: Head, batch: int, precision: str) -> list[str]:
         width, height = head.size
@@ -48,8 +54,8 @@ class Native:
         hold = ["--hold-turns", "0"] if self.small else []
         return [str(self.program), mode, "--repeats", str(self.repeats), *hold, *words]
 
-    def _run(self, mode: str, *words: str, deform: str | None = None) -> dict[str, Any]:
-        done = self.run(self.command(mode, *words), {"TALKSPLAT_DEFORM": deform} if deform else {})
+    def _run(self, mode: str, *words: str, environment: Mapping[str, str] = {}) -> dict[str, Any]:
+        done = self.run(self.command(mode, *words), environment)
         if done.returncode:
             said = done.stderr.strip().splitlines() or ["nothing"]
             raise BenchFailed(f"{' '.join(['gpu_bench', mode, *words])} ended with {done.returncode}: {said[-1]}")

@@ -57,7 +57,7 @@ CUresult launch(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned 
     TS_CUDA_KERNELS(TS_NOTE)
 #undef TS_NOTE
     if (function == notes->layers->function) {
-      piece.name = notes->layers->name;
+      piece.name = notes->layers->choice.cubin->name;
       piece.args.resize(sizeof(void*));
       std::memcpy(piece.args.data(), parameters[0], sizeof(void*));
     }

@@ -23,7 +23,15 @@ def sessions(frames: Mapping[str, Mapping[str, Any]], fps: float = FPS) -> tuple
 
 def page(result: Mapping[str, Any]) -> str:
     """Markdown."""
-    parts = [_head(result), _right(result), _frames(result), _kernels(result), _networks(result), _others(result)]
+    parts = [
+        _head(result),
+        _right(result),
+        _frames(result),
+        _kernels(result),
+        _networks(result),
+        _voice(result),
+        _others(result),
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -37,7 +45,8 @@ def _head(result: Mapping[str, Any]) -> str:
         f"{gpu['isa']}, {gpu['multiprocessors']} multiprocessors{clock}, {gpu['memory_bytes'] / 2**30:.1f} GiB, driver "
         f"with CUDA {cuda}. Measured here: a copy within its memory reads and writes {gpu['copy_gb_per_s']:.0f} GB/s; "
         f"products of float32 {gpu['fp32_gflops'] / 1e3:.1f} TFLOP/s, of matrices in halves "
-        f"{gpu['half_matrix_gflops'] / 1e3:.1f} TFLOP/s. Networks: {gpu['networks']}. "
+        f"{gpu['half_matrix_gflops'] / 1e3:.1f} TFLOP/s. Networks: {gpu['networks']}; the "
+        f"voice: {gpu['voice']}. "
         f"CPU: {machine['cpu']}, {machine['cpus']} of its threads; "
         f"talksplat {machine['talksplat']}, commit {machine['commit']}. By `make gpu-check`.",
     ]
@@ -139,20 +148,29 @@ def _products(measured: Mapping[str, Any], gpu: Mapping[str, Any], counted: Mapp
 
 def _networks(result: Mapping[str, Any]) -> str:
     measured = result["deform"]
-    text = "## Networks, by two kernels\n\n"
-    if measured["missing"]:
-        return f"{text}Not measured: {measured['missing']}"
-    rows = [
-        [head, batch, f"{times['cuda']:.1f}", f"{times['triton']:.1f}"]
-        for head, batches in measured["us"].items()
-        for batch, times in batches.items()
-    ]
-    frames = measured["from_frames"]
-    chosen = f"Triton's is chosen for draws of {frames} frames and more." if frames else "Triton's is never chosen."
-    return (
-        f"{text}Fast precision, us of a draw of so many frames: `deform_fast`; Triton's `deform_layers` and "
-        f"`deform_rows`. {chosen}\n\n" + table(["head", "frames", "CUDA", "Triton"], rows)
+    what = "Fast precision, us of a draw of so many frames: `deform_fast`; Triton's `deform_layers` and `deform_rows`."
+    return "## Networks, by two kernels\n\n" + _by_two(measured, what, ("head", "frames"))
+
+
+def _voice(result: Mapping[str, Any]) -> str:
+    measured = result["voice"]
+    what = (
+        "Us of a step of the voice, from the host and back, of so many towers: `encode_step`; Triton's `encode_rows`."
     )
+    return "## The voice, by two kernels\n\n" + _by_two(measured, what, ("voice", "towers"))
+
+
+def _by_two(measured: Mapping[str, Any], what: str, heads: tuple[str, str]) -> str:
+    if measured["missing"]:
+        return f"Not measured: {measured['missing']}"
+    rows = [
+        [name, n, f"{times['cuda']:.1f}", f"{times['triton']:.1f}"]
+        for name, measured_of in measured["us"].items()
+        for n, times in measured_of.items()
+    ]
+    least = measured["from"]
+    chosen = f"Triton's is chosen from {least} {heads[1]} on." if least else "Triton's is never chosen."
+    return f"{what} {chosen}\n\n" + table([*heads, "CUDA", "Triton"], rows)
 
 
 def _others(result: Mapping[str, Any]) -> str:

@@ -43,6 +43,7 @@ py::dict system_info() {
     one["capability"] = gpu.capability;
     one["bytes"] = gpu.bytes;
     one["deform"] = gpu.deform;
+    one["encode"] = gpu.encode;
     gpus.append(one);
   }
   found["gpus"] = gpus;

@@ -17,6 +17,7 @@ struct CudaDevice {
   int multiprocessors = 0;
   uint64_t bytes = 0;  // memory
   std::string deform;  // what computes networks in fast precision, or why TALKSPLAT_DEFORM cannot be followed
+  std::string encode;  // the same of the voice, and TALKSPLAT_ENCODE
 };
 
 // What this machine and this build have.

@@ -123,10 +123,10 @@ Status launch_deform(const Stream& stream, const Extents& extents, const DrawJob
   if (extents.branches == 0) return {};
   const Kernels& kernels = stream.device().kernels();
   const Jobs<DeformJob> args{jobs.deform};
-  if (extents.fast && stream.device().deform_choice().is_triton(extents.frames)) {
-    TS_RETURN_IF_ERROR(stream.launch(stream.device().deform_layers(),
-                                     (extents.groups + kTritonGroups - 1) / kTritonGroups, extents.branches,
-                                     jobs.deform));
+  const TritonKernel& layers = stream.device().deform_layers();
+  if (extents.fast && layers.choice.is_triton(extents.frames)) {
+    TS_RETURN_IF_ERROR(
+        stream.launch(layers, (extents.groups + kTritonGroups - 1) / kTritonGroups, extents.branches, jobs.deform));
     return stream.launch(kernels.deform_rows_kernel, (extents.groups + kMaxDeformWarps - 1) / kMaxDeformWarps,
                          extents.branches, 32 * kMaxDeformWarps, args);
   }

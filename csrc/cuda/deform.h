@@ -25,7 +25,7 @@ class DeformConstants {
   const std::vector<DeformPlan>& branches() const { return branches_; }
   const uint4* constant(size_t branch) const { return constants_[branch]; }
   // Draws of some size leave layers and rows to two kernels, with frames' memory in between.
-  bool keeps_layers() const { return fast_ && device_.deform_choice().cubin; }
+  bool keeps_layers() const { return fast_ && device_.deform_layers().choice.cubin; }
   // Adds a frame's jobs and bytes of control to the extents.
   void add_to(Extents& extents) const;
   uint64_t bytes() const { return arena_.bytes(); }

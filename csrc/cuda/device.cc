@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda/device.h"
 
-#include <cstdlib>
 #include <utility>
 
 #include "core/fork.h"
@@ -23,6 +22,12 @@ struct Description {
   SharedMemory shared;
 };
 
+std::string kernel_in_words(const TritonOp& op, int capability) {
+  TritonChoice choice;
+  const Status chosen = choose_kernel(op, capability, choice);
+  return chosen.ok() ? choice.in_words() : chosen.message();
+}
+
 Status describe(const Driver& driver, int ordinal, Description& d) {
   char name[256] = "";
   size_t bytes = 0;
@@ -41,10 +46,9 @@ Status describe(const Driver& driver, int ordinal, Description& d) {
   d.of_system.multiprocessors = ask(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
   d.shared.per_block = static_cast<uint64_t>(ask(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN));
   d.shared.per_processor = static_cast<uint64_t>(ask(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR));
-  DeformChoice choice;
-  const Status chosen =
-      choose_deform(10 * d.of_system.major + d.of_system.minor, std::getenv("TALKSPLAT_DEFORM"), choice);
-  d.of_system.deform = chosen.ok() ? choice.in_words() : chosen.message();
+  const int capability = 10 * d.of_system.major + d.of_system.minor;
+  d.of_system.deform = kernel_in_words(kDeformLayers, capability);
+  d.of_system.encode = kernel_in_words(kEncodeRows, capability);
   d.shared.reserved = static_cast<uint64_t>(ask(CU_DEVICE_ATTRIBUTE_RESERVED_SHARED_MEMORY_PER_BLOCK));
   if (result == CUDA_SUCCESS) return {};
   return error(kDeviceError,
@@ -60,7 +64,7 @@ Device::~Device() {
   if (forked() || !context_) return;
   {
     const Current current(*this);  // of a device that was lost too: giving back is all that is left to do
-    for (const CUmodule module : {module_, triton_module_}) {
+    for (const CUmodule module : {module_, deform_layers_.module, encode_rows_.module}) {
       if (module) driver_.cuModuleUnload(module);
     }
   }
@@ -76,7 +80,8 @@ Status Device::open(int ordinal, std::unique_ptr<Device>& device) {
   TS_RETURN_IF_ERROR(
       opened->check(opened->driver_.cuDevicePrimaryCtxRetain(&opened->context_, opened->device_), "be opened"));
   TS_RETURN_IF_ERROR(opened->load_kernels());
-  TS_RETURN_IF_ERROR(opened->load_triton());
+  for (TritonKernel* kernel : {&opened->deform_layers_, &opened->encode_rows_})
+    TS_RETURN_IF_ERROR(opened->load_triton(*kernel));
   device = std::move(opened);
   return {};
 }
@@ -98,7 +103,10 @@ Status Device::find(int ordinal) {
   isa_ = "sm_" + std::to_string(capability);
   multiprocessors_ = device.multiprocessors;
   shared_memory_ = described.shared;
-  if (capability >= kLeastCapability) return choose_deform(capability, std::getenv("TALKSPLAT_DEFORM"), deform_choice_);
+  if (capability >= kLeastCapability) {
+    TS_RETURN_IF_ERROR(choose_kernel(kDeformLayers, capability, deform_layers_.choice));
+    return choose_kernel(kEncodeRows, capability, encode_rows_.choice);
+  }
   return error(
       kDeviceError,
       "%s (%s) has compute capability %d.%d; the kernels need 7.5 (Turing, such as GTX 16 and RTX 20) or newer. "
@@ -131,17 +139,15 @@ Status Device::load_kernels() {
   return {};
 }
 
-Status Device::load_triton() {
-  const TritonCubin* cubin = deform_choice_.cubin;
+Status Device::load_triton(TritonKernel& kernel) {
+  const TritonCubin* cubin = kernel.choice.cubin;
   if (!cubin) return {};
   const Current current(*this);
   TS_RETURN_IF_ERROR(current.status());
-  const CUresult result = driver_.cuModuleLoadData(&triton_module_, kTritonImages + cubin->at);
-  if (result != CUDA_SUCCESS) triton_module_ = nullptr;
+  const CUresult result = driver_.cuModuleLoadData(&kernel.module, kTritonImages + cubin->at);
+  if (result != CUDA_SUCCESS) kernel.module = nullptr;
   TS_RETURN_IF_ERROR(check(result, "load Triton's kernels"));
-  deform_layers_ = {nullptr, cubin->name, cubin->threads, cubin->shared_bytes};
-  return check(driver_.cuModuleGetFunction(&deform_layers_.function, triton_module_, cubin->name),
-               "find Triton's kernel");
+  return check(driver_.cuModuleGetFunction(&kernel.function, kernel.module, cubin->name), "find Triton's kernel");
 }
 
 Status Device::lost() const {

@@ -23,11 +23,11 @@ struct Kernel {
   const char* name = nullptr;
 };
 
-// A kernel of kernels/triton: its one argument is the address of Jobs.
+// A kernel of kernels/triton, where it is chosen: its one argument is the address of Jobs.
 struct TritonKernel {
+  TritonChoice choice;
+  CUmodule module = nullptr;
   CUfunction function = nullptr;
-  const char* name = nullptr;
-  int threads = 0, shared_bytes = 0;
 };
 
 struct Kernels {
@@ -51,8 +51,8 @@ class Device {
   const char* isa() const { return isa_.c_str(); }    // "sm_75"
   int multiprocessors() const { return multiprocessors_; }
   const SharedMemory& shared_memory() const { return shared_memory_; }
-  const DeformChoice& deform_choice() const { return deform_choice_; }
-  const TritonKernel& deform_layers() const { return deform_layers_; }  // where deform_choice() has a cubin
+  const TritonKernel& deform_layers() const { return deform_layers_; }
+  const TritonKernel& encode_rows() const { return encode_rows_; }
 
   // kDeviceError for what is not CUDA_SUCCESS: "cuda:0 (NAME) cannot <what>: <error>.", and what to do.
   Status check(CUresult result, const char* what) const;
@@ -69,20 +69,19 @@ class Device {
   Device();
   Status find(int ordinal);
   Status load_kernels();
-  Status load_triton();
+  Status load_triton(TritonKernel& kernel);
   Status lost() const;
 
   const unsigned forks_;  // fork_count() when it was made
   Driver driver_;
   CUdevice device_ = 0;
   CUcontext context_ = nullptr;
-  CUmodule module_ = nullptr, triton_module_ = nullptr;
+  CUmodule module_ = nullptr;
   Kernels kernels_;
   std::string id_, name_, isa_;
   int multiprocessors_ = 0;
   SharedMemory shared_memory_;
-  DeformChoice deform_choice_;
-  TritonKernel deform_layers_;
+  TritonKernel deform_layers_, encode_rows_;
   std::mutex turn_;
   mutable std::atomic<int> lost_{CUDA_SUCCESS};  // what it was lost by
 };

@@ -132,54 +132,89 @@ Status CudaEncoder::prepare(const EncodeCall* calls, size_t n) {
     TS_RETURN_IF_ERROR(done_.make());
     made_ = true;
   }
-  jobs_of_step_.clear();
+  places_.clear();
   shared_bytes_ = 0;
-  int64_t n_jobs = 0, inputs = 0, said = 0;
+  int64_t inputs = 0, said = 0;
   for (size_t i = 0; i < n; ++i) {
     CudaEncodeStream& stream = stream_of(calls[i]);
     const EncodeModel& model = *stream.model();
     TS_RETURN_IF_ERROR(constants_of(stream.model(), stream.constants_));
     TS_RETURN_IF_ERROR(stream.prepare(stream_));
-    const auto towers = static_cast<int64_t>(model.towers.size()), steps = calls[i].n;
-    if (static_cast<int64_t>(jobs_of_step_.size()) < steps) jobs_of_step_.resize(static_cast<size_t>(steps));
-    for (int64_t step = 0; step < steps; ++step) jobs_of_step_[static_cast<size_t>(step)] += towers;
-    n_jobs += steps * towers, inputs += steps * input_floats(model), said += steps * said_floats(model);
+    places_.push_back({inputs, said});
+    inputs += calls[i].n * input_floats(model), said += calls[i].n * said_floats(model);
     for (const EncodeTower& t : model.towers) shared_bytes_ = std::max(shared_bytes_, encode_shared_bytes(t));
   }
+  order(calls, n);
   const auto place = [&](Layout& layout, Staging& staging) {
-    staging.job = layout.take<EncodeJob>(static_cast<uint64_t>(n_jobs));
+    staging.job = layout.take<EncodeJob>(turns_.size());
     staging.input = layout.take<float>(static_cast<uint64_t>(inputs));
     upload_bytes_ = layout.bytes();
     staging.said = layout.take<float>(static_cast<uint64_t>(said));
   };
   said_bytes_ = static_cast<uint64_t>(said) * sizeof(float);
   TS_RETURN_IF_ERROR(pinned_.fit("a voice's steps, page-locked,", [&](Layout& layout) { place(layout, host_); }));
-  return memory_.fit("a voice's steps", [&](Layout& layout) { place(layout, on_device_); });
+  return memory_.fit("a voice's steps", [&](Layout& layout) {
+    place(layout, on_device_);
+    scratch_ = layout.take<float>(static_cast<uint64_t>(scratch_floats_));
+  });
+}
+
+void CudaEncoder::order(const EncodeCall* calls, size_t n) {
+  turns_.clear(), launches_.clear();
+  scratch_floats_ = 0;
+  std::vector<const EncodeModel*> models;
+  int64_t steps = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const EncodeModel* model = stream_of(calls[i]).model().get();
+    if (std::find(models.begin(), models.end(), model) == models.end()) models.push_back(model);
+    steps = std::max(steps, calls[i].n);
+  }
+  for (int64_t step = 0; step < steps; ++step) {
+    const size_t first = turns_.size();
+    int64_t towers = 0, scratch = 0;
+    for (size_t i = 0; i < n; ++i) {
+      if (step < calls[i].n) towers += static_cast<int64_t>(stream_of(calls[i]).model()->towers.size());
+    }
+    const bool by_rows = device_.encode_rows().choice.is_triton(towers);
+    for (const EncodeModel* model : models) {
+      for (size_t t = 0; t < model->towers.size(); ++t) {
+        for (size_t i = 0; i < n; ++i) {
+          if (step >= calls[i].n || stream_of(calls[i]).model().get() != model) continue;
+          turns_.push_back({i, t, scratch});
+          if (by_rows) scratch += encode_row_floats(model->towers[t]);
+        }
+        while (by_rows && (turns_.size() - first) % kTritonRows != 0) turns_.push_back({n, 0, 0});
+      }
+    }
+    launches_.push_back({static_cast<int64_t>(turns_.size() - first), by_rows});
+    scratch_floats_ = std::max(scratch_floats_, scratch);
+  }
 }
 
 void CudaEncoder::write_jobs(const EncodeCall* calls, size_t n) {
+  for (size_t i = 0; i < n; ++i) {
+    const EncodeModel& model = *stream_of(calls[i]).model();
+    const float* from = calls[i].input;
+    float* to = host_.input + places_[i].input;
+    for (int64_t step = 0; step < calls[i].n; ++step, from += model.n_inputs(), to += input_floats(model))
+      std::fill(std::copy_n(from, model.n_inputs(), to), to + input_floats(model), 0.0f);
+  }
+  auto turn = turns_.begin();
   EncodeJob* job = host_.job;
-  for (int64_t step = 0; step < static_cast<int64_t>(jobs_of_step_.size()); ++step) {
-    int64_t input = 0, said = 0;  // of the call's first step
-    for (size_t i = 0; i < n; ++i) {
-      const EncodeCall& call = calls[i];
-      const CudaEncodeStream& stream = stream_of(call);
+  for (size_t step = 0; step < launches_.size(); ++step) {
+    for (int64_t j = 0; j < launches_[step].jobs; ++j, ++turn, ++job) {
+      *job = {};
+      if (turn->call == n) continue;
+      const CudaEncodeStream& stream = stream_of(calls[turn->call]);
       const EncodeModel& model = *stream.model();
-      const int64_t columns_p = input_floats(model), of_step = said_floats(model);
-      if (step < call.n) {
-        const int64_t input_at = input + step * columns_p;
-        float* to = std::copy_n(call.input + step * model.n_inputs(), model.n_inputs(), host_.input + input_at);
-        std::fill(to, host_.input + input_at + columns_p, 0.0f);
-        float* says = on_device_.said + said + step * of_step;
-        for (size_t t = 0; t < model.towers.size(); ++t) {
-          const EncodeTower& tower = model.towers[t];
-          *job++ = {
-              stream.constants_->tower(t), stream.state(t), stream.step_ + step, on_device_.input + input_at, says,
-              says + tower.width_p};
-          says += said_floats(tower);
-        }
-      }
-      input += call.n * columns_p, said += call.n * of_step;
+      const auto at = static_cast<int64_t>(step);
+      float* says = on_device_.said + places_[turn->call].said + at * said_floats(model);
+      for (size_t t = 0; t < turn->tower; ++t) says += said_floats(model.towers[t]);
+      job->tower = stream.constants_->tower(turn->tower), job->state = stream.state(turn->tower);
+      job->step = stream.step_ + at,
+      job->input = on_device_.input + places_[turn->call].input + at * input_floats(model);
+      job->feature = says, job->output = says + model.towers[turn->tower].width_p;
+      if (launches_[step].by_rows) job->scratch = scratch_ + turn->scratch;
     }
   }
 }
@@ -187,10 +222,13 @@ void CudaEncoder::write_jobs(const EncodeCall* calls, size_t n) {
 Status CudaEncoder::launch() {
   TS_RETURN_IF_ERROR(stream_.upload(on_device_.job, host_.job, upload_bytes_));
   const EncodeJob* job = on_device_.job;
-  for (const int64_t jobs : jobs_of_step_) {
-    TS_RETURN_IF_ERROR(stream_.launch(device_.kernels().encode_step_kernel, 1, jobs, kEncodeThreads,
-                                      Jobs<EncodeJob>{job}, static_cast<int64_t>(shared_bytes_)));
-    job += jobs;
+  for (const Launch& launch : launches_) {
+    const Status launched = launch.by_rows
+                                ? stream_.launch(device_.encode_rows(), 1, launch.jobs / kTritonRows, job)
+                                : stream_.launch(device_.kernels().encode_step_kernel, 1, launch.jobs, kEncodeThreads,
+                                                 Jobs<EncodeJob>{job}, static_cast<int64_t>(shared_bytes_));
+    TS_RETURN_IF_ERROR(launched);
+    job += launch.jobs;
   }
   TS_RETURN_IF_ERROR(stream_.download(host_.said, on_device_.said, said_bytes_));
   TS_RETURN_IF_ERROR(stream_.record(done_));

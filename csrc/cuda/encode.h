@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The voice on the GPU: a launch for the first step of every stream of a call, one for the second of all that have one,
 // and so on; one upload before them and one wait behind. Towers of all streams run beside each other, a multiprocessor
-// each; what a launch takes has not been measured.
+// each; or, where kernels/triton/encode.py was measured to be faster, sixteen streams of a tower side by side. What a
+// launch takes has not been measured.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -77,15 +78,31 @@ class CudaEncoder {
  private:
   // What a call uploads, and what comes back.
   struct Staging {
-    EncodeJob* job = nullptr;  // of step 0 for all streams and towers, of step 1 ...
+    EncodeJob* job = nullptr;  // of step 0 for all towers and streams, of step 1 ...
     float* input = nullptr;    // [steps][stem.columns_p], stream by stream
     float* said = nullptr;     // [steps][towers][width_p feature, outputs_p output], stream by stream
+  };
+  // Where a call's first step is in Staging's input and said.
+  struct Place {
+    int64_t input, said;
+  };
+  // A job. Of a step those of one tower are side by side, and where Triton runs them they are padded to whole blocks.
+  struct Turn {
+    size_t call;  // the number of calls: none, padding
+    size_t tower;
+    int64_t scratch;  // floats before its own
+  };
+  struct Launch {
+    int64_t jobs;
+    bool by_rows;  // by Triton's kernel
   };
   struct Voice {
     std::weak_ptr<const EncodeModel> model;
     std::unique_ptr<VoiceConstants> constants;
   };
   Status prepare(const EncodeCall* calls, size_t n);
+  // What turns_ and launches_ say.
+  void order(const EncodeCall* calls, size_t n);
   Status constants_of(const std::shared_ptr<const EncodeModel>& model, const VoiceConstants*& constants);
   void write_jobs(const EncodeCall* calls, size_t n);
   Status launch();
@@ -97,7 +114,11 @@ class CudaEncoder {
   Arena pinned_, memory_;
   Staging host_, on_device_;
   uint64_t upload_bytes_ = 0, said_bytes_ = 0;
-  std::vector<int64_t> jobs_of_step_;
+  std::vector<Place> places_;  // of each call
+  std::vector<Turn> turns_;
+  std::vector<Launch> launches_;  // of each step
+  float* scratch_ = nullptr;      // on the device, of a launch's jobs
+  int64_t scratch_floats_ = 0;
   size_t shared_bytes_ = 0;
   Event done_;
   bool made_ = false;

@@ -54,7 +54,8 @@ Status Stream::launch(const TritonKernel& kernel, int64_t grid_x, int64_t grid_y
   // Triton adds two addresses to its kernels' parameters, of scratch memory and of a profiler; these use neither.
   void *scratch = nullptr, *profile = nullptr;
   void* parameters[] = {&jobs, &scratch, &profile};
-  return launch(kernel.function, kernel.name, grid_x, grid_y, kernel.threads, kernel.shared_bytes, parameters);
+  const TritonCubin& cubin = *kernel.choice.cubin;
+  return launch(kernel.function, cubin.name, grid_x, grid_y, cubin.threads, cubin.shared_bytes, parameters);
 }
 
 Status Stream::upload(void* to, const void* from, uint64_t bytes) const {

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
 
 #include "core/text.h"
 #include "kernels/cuda/deform.h"
+#include "kernels/cuda/encode.h"
 
 namespace ts::cuda {
 namespace {
@@ -33,49 +35,77 @@ static_assert(static_cast<int>(DeformStepKind::kNorm) == 4 && static_cast<int>(D
 static_assert(static_cast<int>(DeformStepKind::kSh) == 6);
 static_assert(static_cast<int>(Activation::kRelu) == 1 && static_cast<int>(Activation::kLeakyRelu) == 2);
 
+// kernels/triton/encode.py counts these.
+static_assert(sizeof(EncodeJob) == 4 * 14 && offsetof(EncodeJob, state) == 4 * 2);
+static_assert(offsetof(EncodeJob, step) == 4 * 4 && offsetof(EncodeJob, input) == 4 * 6);
+static_assert(offsetof(EncodeJob, feature) == 4 * 8 && offsetof(EncodeJob, output) == 4 * 10);
+static_assert(offsetof(EncodeJob, scratch) == 4 * 12);
+static_assert(offsetof(EncodeTower, width) == 0 && offsetof(EncodeTower, width_p) == 4);
+static_assert(offsetof(EncodeTower, heads) == 4 * 2 && offsetof(EncodeTower, head_width) == 4 * 3);
+static_assert(offsetof(EncodeTower, head_width_p) == 4 * 4 && offsetof(EncodeTower, window) == 4 * 5);
+static_assert(offsetof(EncodeTower, window_p) == 4 * 6 && offsetof(EncodeTower, taps) == 4 * 7);
+static_assert(offsetof(EncodeTower, hidden_p) == 4 * 8 && offsetof(EncodeTower, stem) == 4 * 12);
+static_assert(offsetof(EncodeTower, head) == 4 * 18 && offsetof(EncodeTower, n_layers) == 4 * 24);
+static_assert(offsetof(EncodeTower, layers) == 4 * 26);
+static_assert(sizeof(EncodeLinear) == 4 * 6 && offsetof(EncodeLinear, rows_p) == 0);
+static_assert(offsetof(EncodeLinear, columns_p) == 4 && offsetof(EncodeLinear, weight) == 4 * 2);
+static_assert(offsetof(EncodeLinear, bias) == 4 * 4);
+static_assert(sizeof(EncodeLayer) == 4 * 42 && offsetof(EncodeLayer, qkv) == 0);
+static_assert(offsetof(EncodeLayer, out) == 4 * 6 && offsetof(EncodeLayer, gate) == 4 * 12);
+static_assert(offsetof(EncodeLayer, mix) == 4 * 18 && offsetof(EncodeLayer, up) == 4 * 24);
+static_assert(offsetof(EncodeLayer, down) == 4 * 30 && offsetof(EncodeLayer, age_bias) == 4 * 36);
+static_assert(offsetof(EncodeLayer, conv_weight) == 4 * 38 && offsetof(EncodeLayer, conv_bias) == 4 * 40);
+static_assert(sizeof(EncodeLayerState) == 4 * 6 && offsetof(EncodeLayerState, key) == 0);
+static_assert(offsetof(EncodeLayerState, value) == 4 * 2 && offsetof(EncodeLayerState, gated) == 4 * 4);
+static_assert(kEncodeBlock == 16);
+
 constexpr auto kDeviceError = StatusCode::kDeviceError;
+
+const TritonCubin* cubin_of(const TritonOp& op, int capability) {
+  const TritonCubin* end = kTritonCubins + kTritonCubinCount;
+  const TritonCubin* found = std::find_if(kTritonCubins, end, [&](const TritonCubin& one) {
+    return one.capability == capability && std::strcmp(one.name, op.kernel) == 0;
+  });
+  return found == end ? nullptr : found;
+}
 
 }  // namespace
 
-std::string DeformChoice::in_words() const {
-  std::string words = !cubin             ? "cuda"
-                      : from_frames <= 1 ? "triton"
-                                         : "cuda, triton from " + std::to_string(from_frames);
-  if (cubin && from_frames > 1) words += " frames at once";
+std::string TritonChoice::in_words() const {
+  std::string words = !cubin ? "cuda" : from <= 1 ? "triton" : "cuda, triton from " + std::to_string(from);
+  if (cubin && from > 1) words += std::string(" ") + what + " at once";
   return words + ", " + why;
 }
 
-Status choose_deform(int capability, const char* pinned, DeformChoice& choice) {
+Status choose_kernel(const TritonOp& op, int capability, TritonChoice& choice) {
   choice = {};
+  choice.what = op.what;
+  const char* pinned = std::getenv(op.variable);
   const bool to_triton = pinned && std::strcmp(pinned, "triton") == 0;
   if (pinned && !to_triton && std::strcmp(pinned, "cuda") != 0) {
-    return error(kDeviceError,
-                 "cuda: TALKSPLAT_DEFORM must be cuda or triton; got %s. Unset it to choose by what was measured.",
-                 quoted(pinned).c_str());
+    return error(kDeviceError, "cuda: %s must be cuda or triton; got %s. Unset it to choose by what was measured.",
+                 op.variable, quoted(pinned).c_str());
   }
-  const TritonCubin* cubins_end = kTritonCubins + kTritonCubinCount;
-  const TritonCubin* cubin =
-      std::find_if(kTritonCubins, cubins_end, [&](const TritonCubin& one) { return one.capability == capability; });
+  const TritonCubin* cubin = cubin_of(op, capability);
   if (pinned) {
-    choice.why = "TALKSPLAT_DEFORM";
+    choice.why = op.variable;
     if (!to_triton) return {};
-    if (kTritonCubinCount == 0) return error(kDeviceError, "cuda: TALKSPLAT_DEFORM is triton, but %s", kTritonWhyNone);
-    if (cubin == cubins_end) {
-      return error(
-          kDeviceError,
-          "cuda: TALKSPLAT_DEFORM is triton, but this build's Triton kernels are for %s, and this GPU is sm_%d. "
-          "Unset it, or set it to cuda.",
-          kTritonContents, capability);
+    if (kTritonCubinCount == 0) return error(kDeviceError, "cuda: %s is triton, but %s", op.variable, kTritonWhyNone);
+    if (!cubin) {
+      return error(kDeviceError,
+                   "cuda: %s is triton, but this build's Triton kernels are for %s, and this GPU is sm_%d. "
+                   "Unset it, or set it to cuda.",
+                   op.variable, kTritonContents, capability);
     }
-    choice.cubin = cubin, choice.from_frames = 1;
+    choice.cubin = cubin, choice.from = 1;
     return {};
   }
   const TritonMeasured* end = kTritonMeasured + kTritonMeasuredCount;
-  const TritonMeasured* measured =
-      std::find_if(kTritonMeasured, end, [&](const TritonMeasured& one) { return one.capability == capability; });
+  const TritonMeasured* measured = std::find_if(kTritonMeasured, end, [&](const TritonMeasured& one) {
+    return one.capability == capability && std::strcmp(one.name, op.kernel) == 0;
+  });
   choice.why = measured == end ? "not measured" : "measured";
-  if (measured != end && measured->from_frames > 0 && cubin != cubins_end)
-    choice.cubin = cubin, choice.from_frames = measured->from_frames;
+  if (measured != end && measured->from > 0 && cubin) choice.cubin = cubin, choice.from = measured->from;
   return {};
 }
 

@@ -185,6 +185,8 @@ typedef struct ts_gpu_info {
   const char* deform;  /* what computes networks in fast precision, and why: "cuda, not measured", "triton, measured",
                           "cuda, triton from 4 frames at once, measured", "triton, TALKSPLAT_DEFORM"; or why that cannot be
                           followed */
+  const char*
+      encode; /* the same for the voice: "cuda, triton from 256 towers at once, measured", "triton, TALKSPLAT_ENCODE" */
 } ts_gpu_info;
 
 /* Look anew at every call. What they point to lives until the calling thread calls one of the two again. */

@@ -188,6 +188,7 @@ struct GpuInfo {
   int capability = 0;  // 75 is 7.5
   uint64_t bytes = 0;  // of its memory
   std::string deform;  // what computes networks in fast precision: "cuda, not measured"
+  std::string encode;  // what computes the voice
 };
 
 // What this machine and this build have beside the CPU.

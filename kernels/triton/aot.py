@@ -13,6 +13,7 @@ there is no Triton of this version. Builds of one source are alike to the bit.
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import os
 import re
@@ -34,27 +35,33 @@ MAX_SHARED_BYTES = 48 << 10  # what a block has without asking for more
 
 @dataclass(frozen=True)
 class Specialisation:
-    """A cubin that is built. squares: of 16 outputs, summed together. depth: squares of inputs of one product."""
+    """A cubin that is built. constants: the kernel's, in the order of its parameters. resident_warps: that a
+    multiprocessor must have room for. matrix: the instruction that its products must be."""
 
     kernel: str
     capability: int
-    squares: int
-    depth: int
+    constants: tuple[int, ...]
     warps: int
-    stages: int
-    matrix: str  # the instruction that its products must be
+    resident_warps: int
+    matrix: str
 
     @property
     def most_registers(self) -> int:
-        """Of a thread, with which a multiprocessor has twelve warps; they come in eights."""
-        return 65536 // (12 * 32) // 8 * 8
+        """Of a thread; they come in eights."""
+        return min(65536 // (self.resident_warps * 32) // 8 * 8, 255)
 
 
-# Blocks of 64 rows and 64 outputs: 4 warps, each with 16 rows. A depth of 4 squares takes 226 registers on sm_80 and
-# spills on sm_86 and sm_89; 8 squares of outputs spill on sm_80.
-SPECIALISATIONS = tuple(
-    Specialisation("deform_layers_kernel", capability, 4, 2, 4, 1, matrix)
-    for capability, matrix in ((80, "HMMA"), (86, "HMMA"), (89, "HMMA"), (90, "HGMMA"), (120, "HMMA"))
+MODULES = {"deform_layers_kernel": "deform", "encode_rows_kernel": "encode"}
+CAPABILITIES = (80, 86, 89, 90, 120)
+SPECIALISATIONS = (
+    # Blocks of 64 rows and 64 outputs (4 squares): 4 warps, each with 16 rows. A depth of 4 squares takes 226 registers
+    # on sm_80 and spills on sm_86 and sm_89; 8 squares of outputs spill on sm_80.
+    *(
+        Specialisation("deform_layers_kernel", capability, (4, 2), 4, 12, "HGMMA" if capability == 90 else "HMMA")
+        for capability in CAPABILITIES
+    ),
+    # Blocks of 16 rows and 128 outputs: 8 warps, each with 16 outputs. Hopper's wgmma begins at 64 rows.
+    *(Specialisation("encode_rows_kernel", capability, (128, 32), 8, 8, "HMMA") for capability in CAPABILITIES),
 )
 
 
@@ -81,19 +88,20 @@ def compile_one(spec: Specialisation) -> tuple[Compiled, bytes]:
     os.environ["TRITON_DISABLE_LINE_INFO"] = "1"  # paths stay out of the binary
     os.environ.pop("TRITON_INTERPRET", None)
     sys.path.insert(0, str(HERE))  # which an isolated Python leaves out
-    import deform
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
+    kernel = getattr(importlib.import_module(MODULES[spec.kernel]), spec.kernel)
+    jobs, *names = kernel.arg_names
     source = ASTSource(
-        getattr(deform, spec.kernel),
-        {"jobs": "i64", "SQUARES": "constexpr", "DEPTH": "constexpr"},
-        {(1,): spec.squares, (2,): spec.depth},
+        kernel,
+        {jobs: "i64", **dict.fromkeys(names, "constexpr")},
+        {(i,): value for i, value in enumerate(spec.constants, 1)},
         {(0,): [["tt.divisibility", 16]]},
     )
     # Fusion is where fma() is written, as in all kernels.
-    options = {"num_warps": spec.warps, "num_stages": spec.stages, "enable_fp_fusion": False}
+    options = {"num_warps": spec.warps, "num_stages": 1, "enable_fp_fusion": False}
     made = triton.compile(source, target=GPUTarget("cuda", spec.capability, 32), options=options)
     cubin: bytes = made.asm["cubin"]
     tools = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
@@ -163,13 +171,13 @@ def beyond(spec: Specialisation, made: Compiled) -> list[str]:
     return wrong
 
 
-def read_measured(path: Path) -> list[tuple[int, int]]:
-    """(capability, frames of a draw from which Triton's kernel is the faster one) of measured.csv; 0 frames: never."""
+def read_measured(path: Path) -> list[tuple[str, int, int]]:
+    """(kernel, capability, from how many at once on it is the faster one) of measured.csv; 0: never."""
     with path.open(newline="") as file:
-        return [(int(row["capability"]), int(row["from_frames"])) for row in csv.DictReader(file)]
+        return [(row["kernel"], int(row["capability"]), int(row["from"])) for row in csv.DictReader(file)]
 
 
-def table(made: list[Compiled], offsets: list[int], measured: list[tuple[int, int]], images: Path) -> str:
+def table(made: list[Compiled], offsets: list[int], measured: list[tuple[str, int, int]], images: Path) -> str:
     """The file that defines csrc/cuda/triton.h's table."""
 
     def array(kind: str, name: str, rows: list[str]) -> str:
@@ -179,7 +187,7 @@ def table(made: list[Compiled], offsets: list[int], measured: list[tuple[int, in
         f'{{{one.capability}, "{one.kernel}", {one.threads}, {one.shared_bytes}, {at}}}'
         for one, at in zip(made, offsets, strict=True)
     ]
-    contents = ", ".join(f"sm_{one.capability}" for one in made)
+    contents = ", ".join(f"sm_{capability}" for capability in sorted({one.capability for one in made}))
     return f"""// By kernels/triton/aot.py.
 #include "cuda/triton.h"
 
@@ -196,7 +204,7 @@ _ZN2ts4cuda13kTritonImagesE:
 namespace ts::cuda {{
 
 {array("TritonCubin", "kTritonCubins", cubins).replace("kTritonCubinsCount", "kTritonCubinCount")}\
-{array("TritonMeasured", "kTritonMeasured", [f"{{{sm}, {n}}}" for sm, n in measured])}\
+{array("TritonMeasured", "kTritonMeasured", [f'{{"{name}", {sm}, {n}}}' for name, sm, n in measured])}\
 const char* const kTritonContents = "{contents}, by Triton {TRITON}";
 const char* const kTritonWhyNone = "";
 

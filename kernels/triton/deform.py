@@ -21,6 +21,7 @@ ops/deform_schedule.h) is read number by number, and each number is replaced by 
 
 import triton
 import triton.language as tl
+from records import address, floats_at, number, word
 
 # 32-bit words of kernels/cuda/deform.h, to which csrc/cuda/triton.cc holds these.
 JOB_WORDS = tl.constexpr(46)
@@ -42,28 +43,8 @@ WEIGHTS = tl.constexpr(256)  # halves of a matrix's square
 
 
 @triton.jit
-def word(record, at):
-    return tl.load((record + 4 * at).to(tl.pointer_type(tl.int32)))
-
-
-@triton.jit
-def number(record, at):
-    return tl.load((record + 4 * at).to(tl.pointer_type(tl.float32)))
-
-
-@triton.jit
-def address(record, at):
-    return tl.load((record + 4 * at).to(tl.pointer_type(tl.int64)))
-
-
-@triton.jit
 def halves_at(place):
     return tl.multiple_of(place.to(tl.pointer_type(tl.float16)), 16)
-
-
-@triton.jit
-def floats_at(place):
-    return tl.multiple_of(place.to(tl.pointer_type(tl.float32)), 16)
 
 
 @triton.jit

@@ -21,6 +21,7 @@ PRECISIONS: dict[str, _core.Precision] = {
 }
 
 MAX_TIME_S = 4e9  # of a caller's clock: 2^62 ns
+SETTINGS = ("TALKSPLAT_ISA", "TALKSPLAT_DEFORM", "TALKSPLAT_ENCODE")  # that an engine is made by
 KEPT = 2  # engines are kept for the next call, the last used; each has its threads and its scratch memory
 
 
@@ -112,7 +113,7 @@ class Engine:
 
 
 # Every shared engine that is still in use by somebody or kept, so that there is one for a device and number of threads.
-_alive: WeakValueDictionary[tuple[str, int, str | None, str | None], Engine] = WeakValueDictionary()
+_alive: WeakValueDictionary[tuple[str, int, tuple[str | None, ...]], Engine] = WeakValueDictionary()
 _kept: deque[Engine] = deque()
 _lock = threading.Lock()
 
@@ -127,9 +128,8 @@ def precision_of(who: str, name: Any, default: _core.Precision = _core.Precision
 
 
 def shared_engine(who: str, threads: Any, device: str = "auto") -> Engine:
-    """The process's engine for these. A forked child and a new TALKSPLAT_ISA or TALKSPLAT_DEFORM get their own."""
-    chosen = (os.environ.get("TALKSPLAT_ISA"), os.environ.get("TALKSPLAT_DEFORM"))
-    key = (device, as_count(f"{who}: threads", threads, 0), *chosen)
+    """The process's engine for these. A forked child and another value of SETTINGS get their own."""
+    key = (device, as_count(f"{who}: threads", threads, 0), tuple(os.environ.get(name) for name in SETTINGS))
     with _lock:
         engine = _alive.get(key)
         if engine is None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import talksplat
-from backends import DEFORM_BACKENDS, Backend, load, missing
+from backends import DEFORM_BACKENDS, Backend, load
+from conftest import present
 from ops.deform_programs import MOTION, Program, any_program, embedtalk, everything, gaussian_talker, talking_gaussian
 from ops.pose_avatars import rigged_avatar, static_avatar
 from reference import tsplat
@@ -31,9 +32,7 @@ MAKERS: dict[str, Callable[[int], Program]] = {
 
 @pytest.fixture(params=DEFORM_BACKENDS, ids=str)
 def backend(request: pytest.FixtureRequest) -> Backend:
-    if reason := missing(request.param):
-        pytest.skip(reason)
-    return request.param
+    return present(request.param)
 
 
 def write(path: Path, maker: str, n: int, precision: str = "fp32") -> Path:

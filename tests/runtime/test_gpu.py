@@ -140,7 +140,7 @@ def test_doctor_draws_on_every_gpu(driver: Callable[..., None], capsys: Output) 
     assert main(["doctor"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "GPU cuda:0 is Fake GPU, " in shown and "compute capability 7.5" in shown
-    assert "networks on cuda:1 cuda, not measured" in shown
+    assert "networks on cuda:1 cuda, not measured" in shown and "voice on cuda:1 cuda, not measured" in shown
     assert "NVIDIA driver CUDA 13.0; the kernels need 13.0 or newer" in shown
     driver(VERSION=11040)
     assert main(["doctor"]) == 0

@@ -45,6 +45,7 @@ FakeDriver::FakeDriver(const char* path) {
   find(library, "fake_cuda_left", left);
   find(library, "fake_cuda_call", call);
   find(library, "fake_cuda_ran", ran);
+  find(library, "fake_cuda_interpret", interpret);
 }
 
 Setting::Setting(const FakeDriver& driver, const char* name, const std::string& value) : driver_(driver), name_(name) {

@@ -9,6 +9,7 @@
 
 #include "core/status.h"
 #include "ops/backend.h"
+#include "simt/fake_cuda.h"
 
 namespace ts_test {
 
@@ -23,6 +24,7 @@ struct FakeDriver {
   int (*left)() = nullptr;
   const char* (*call)(int) = nullptr;
   int (*ran)() = nullptr;
+  void (*interpret)(FakeInterpreter) = nullptr;
 };
 
 // A setting of the fake driver while this lives; both ends reset it.

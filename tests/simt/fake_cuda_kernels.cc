@@ -54,6 +54,15 @@ void run_deform_layers(const void* argument) {
   }
 }
 
+// In the place of kernels/triton/encode.py: the jobs of a block one after the other.
+void run_encode_rows(const void* argument) {
+  const EncodeJob* job = *static_cast<const EncodeJob* const*>(argument) + int64_t{blockIdx.y} * kTritonRows;
+  for (int row = 0; row < kTritonRows; ++row, ++job) {
+    if (job->tower) encode::run(*job);
+    __syncthreads();
+  }
+}
+
 }  // namespace
 
 const FakeKernel kFakeKernels[] = {
@@ -61,5 +70,6 @@ const FakeKernel kFakeKernels[] = {
     TS_CUDA_KERNELS(TS_ENTRY)
 #undef TS_ENTRY
         {"deform_layers_kernel", sizeof(void*), &run_deform_layers, 2},
+    {"encode_rows_kernel", sizeof(void*), &run_encode_rows, 2},
 };
 const int kFakeKernelCount = sizeof kFakeKernels / sizeof *kFakeKernels;

@@ -139,43 +139,50 @@ void what_it_multiplies_at_most(const FakeDriver& driver) {
 }
 
 // By the table of tests/simt/fake_triton.cc.
-void which_kernel_computes_networks(const FakeDriver& driver) {
+void which_kernel_computes(const FakeDriver& driver, const ts::cuda::TritonOp& op, const char* from_how_many, int at) {
+  const std::string variable = op.variable;
   const struct {
     int capability;
-    const char *pinned, *words;
-    int from_frames;  // 0: never
-  } chosen[] = {
-      {75, nullptr, "cuda, not measured", 0},    {75, "cuda", "cuda, TALKSPLAT_DEFORM", 0},
-      {80, nullptr, "cuda, not measured", 0},    {80, "triton", "triton, TALKSPLAT_DEFORM", 1},
-      {86, nullptr, "cuda, measured", 0},        {90, nullptr, "cuda, triton from 3 frames at once, measured", 3},
-      {90, "cuda", "cuda, TALKSPLAT_DEFORM", 0}, {90, "triton", "triton, TALKSPLAT_DEFORM", 1}};
+    const char* pinned;
+    std::string words;
+    int from;  // 0: never
+  } chosen[] = {{75, nullptr, "cuda, not measured", 0},
+                {75, "cuda", "cuda, " + variable, 0},
+                {80, nullptr, "cuda, not measured", 0},
+                {80, "triton", "triton, " + variable, 1},
+                {86, nullptr, "cuda, measured", 0},
+                {90, nullptr, std::string("cuda, triton from ") + from_how_many + " at once, measured", at},
+                {90, "cuda", "cuda, " + variable, 0},
+                {90, "triton", "triton, " + variable, 1}};
   for (const auto& one : chosen) {
-    ts::cuda::DeformChoice choice;
-    const ts::Status status = ts::cuda::choose_deform(one.capability, one.pinned, choice);
+    if (one.pinned) setenv(op.variable, one.pinned, 1);
+    ts::cuda::TritonChoice choice;
+    const ts::Status status = ts::cuda::choose_kernel(op, one.capability, choice);
     CHECK_MESSAGE(status.ok() && choice.in_words() == one.words, status.message() + choice.in_words());
-    for (const int frames : {1, 2, 3, 64})
-      CHECK(choice.is_triton(frames) == (one.from_frames > 0 && frames >= one.from_frames));
+    for (const int n : {1, 2, 3, 6, 64}) CHECK(choice.is_triton(n) == (one.from > 0 && n >= one.from));
+    unsetenv(op.variable);
   }
 
-  const auto refused = [&](const char* pinned, const char* part) {
-    setenv("TALKSPLAT_DEFORM", pinned, 1);
-    expect(open(), part);
+  const auto refused = [&](const char* pinned, const std::string& what) {
+    const std::string part = variable + what;
+    setenv(op.variable, pinned, 1);
+    expect(open(), part.c_str());
     ts::CudaSystem system;
     static_cast<void>(ts::list_cuda_devices(system));
-    CHECK(system.devices.size() == 1 && contains(system.devices[0].deform, part));
-    unsetenv("TALKSPLAT_DEFORM");
+    if (!CHECK(system.devices.size() == 1)) return;
+    CHECK(contains(system.devices[0].deform, part) != contains(system.devices[0].encode, part));
+    unsetenv(op.variable);
   };
-  refused("Triton",
-          "TALKSPLAT_DEFORM must be cuda or triton; got \"Triton\". Unset it to choose by what was measured.");
-  refused("", "TALKSPLAT_DEFORM must be cuda or triton; got \"\".");
+  refused("Triton", " must be cuda or triton; got \"Triton\". Unset it to choose by what was measured.");
+  refused("", " must be cuda or triton; got \"\".");
   refused("triton",
-          "TALKSPLAT_DEFORM is triton, but this build's Triton kernels are for sm_80, sm_86, sm_90, by nobody, "
+          " is triton, but this build's Triton kernels are for sm_80, sm_86, sm_90, by nobody, "
           "and this GPU is sm_75. Unset it, or set it to cuda.");
 
   // A second module, where it is used, whose faults are told.
   const Setting ampere(driver, "FAKE_CUDA_CAPABILITY", 80);
   CHECK(open().ok() && driver.calls_of("cuModuleLoadData") == 1);
-  setenv("TALKSPLAT_DEFORM", "triton", 1);
+  setenv(op.variable, "triton", 1);
   driver.reset();
   CHECK(open().ok() && driver.calls_of("cuModuleLoadData") == 2 && driver.calls_of("cuModuleUnload") == 2);
   int load = 1;
@@ -188,7 +195,7 @@ void which_kernel_computes_networks(const FakeDriver& driver) {
     const Setting setting(driver, "FAKE_CUDA_FAIL_AT", load), error(driver, "FAKE_CUDA_ERROR", 500);
     expect(open(), "cannot find Triton's kernel: CUDA_ERROR_NOT_FOUND");
   }
-  unsetenv("TALKSPLAT_DEFORM");
+  unsetenv(op.variable);
 }
 
 // A child of fork() calls nothing of the driver, whatever it destroys.
@@ -227,7 +234,8 @@ int main(int argc, char** argv) {
   kernels_that_do_not_load(driver);
   devices_are_told_apart(driver);
   what_it_multiplies_at_most(driver);
-  which_kernel_computes_networks(driver);
+  which_kernel_computes(driver, ts::cuda::kDeformLayers, "3 frames", 3);
+  which_kernel_computes(driver, ts::cuda::kEncodeRows, "6 towers", 6);
   a_child_leaves_the_driver_alone(driver);
   CHECK_MESSAGE(driver.left() == 0, std::to_string(driver.left()) + " things of the driver were not given back");
   return report("test_cuda_open");

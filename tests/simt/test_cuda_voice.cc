@@ -12,8 +12,10 @@
 
 #include "cpp/check.h"
 #include "cuda/backend.h"
+#include "cuda/triton.h"
 #include "engine/speech.h"
 #include "fallback_backend.h"
+#include "kernels/cuda/encode.h"
 #include "simt/cuda_test.h"
 
 using namespace ts_test;
@@ -116,6 +118,71 @@ void many_streams_say_what_each_says_alone(const FakeDriver& driver, Backend& cp
   expect_ok(gpu.encode(&again, 1));
   CHECK(first.said == want[0]);
   expect_ok(gpu.encode(nullptr, 0));
+}
+
+// What Triton's kernel was launched with.
+struct Rows {
+  int launches = 0, jobs = 0, blocks = 0;
+  bool of_one_tower = true;  // each block
+  bool own_scratch = true;   // each job, its own
+};
+Rows rows;
+
+void look_at_rows(const char* kernel, const void* jobs, unsigned grid_x, unsigned grid_y) {
+  ++rows.launches;
+  rows.blocks += static_cast<int>(grid_y);
+  CHECK(std::string(kernel) == "encode_rows_kernel" && grid_x == 1);
+  const auto* job = static_cast<const ts::cuda::EncodeJob*>(jobs);
+  float* scratch = nullptr;
+  for (unsigned i = 0; i < grid_y * ts::cuda::kTritonRows; ++i, ++job) {
+    const ts::cuda::EncodeJob& first = *(job - i % ts::cuda::kTritonRows);
+    if (!job->tower) continue;
+    ++rows.jobs;
+    rows.of_one_tower = rows.of_one_tower && job->tower == first.tower;
+    rows.own_scratch =
+        rows.own_scratch && job->scratch > scratch && reinterpret_cast<uintptr_t>(job->scratch) % 16 == 0;
+    scratch = job->scratch;
+  }
+}
+
+// Where Triton's kernel computes, streams of a tower are side by side, in whole blocks; what stands in for it makes the
+// same bits. sm_90 leaves launches of six towers and more to it (simt/fake_triton.cc).
+void streams_by_rows(const FakeDriver& driver, const std::shared_ptr<const EncodeModel>& voice,
+                     const std::shared_ptr<const EncodeModel>& other) {
+  const int towers = static_cast<int>(voice->towers.size());
+  CHECK(towers == 2);
+  constexpr unsigned kStreams = 19;  // of which two are the other voice's
+  const auto say = [&](int capability, const char* pinned, FakeInterpreter interpreter) {
+    const Setting setting(driver, "FAKE_CUDA_CAPABILITY", capability);
+    if (pinned) setenv("TALKSPLAT_ENCODE", pinned, 1);
+    std::shared_ptr<Backend> gpu;
+    expect_ok(open_gpu(gpu));
+    unsetenv("TALKSPLAT_ENCODE");
+    std::vector<Said> said;
+    if (!gpu) return said;
+    driver.interpret(interpreter);
+    rows = {};
+    std::vector<std::unique_ptr<Speaking>> streams;
+    for (unsigned i = 0; i < kStreams; ++i)
+      streams.push_back(std::make_unique<Speaking>(*gpu, i == 3 || i == 11 ? other : voice, i, 3));
+    // One has three steps, all have one, and two have the second.
+    std::vector<EncodeCall> calls;
+    for (unsigned i = 0; i < kStreams; ++i) calls.push_back(streams[i]->call(i == 5 ? 3 : i == 6 ? 2 : 1));
+    expect_ok(gpu->encode(calls.data(), calls.size()));
+    driver.interpret(nullptr);
+    for (const auto& stream : streams) said.push_back(stream->said);
+    return said;
+  };
+  const std::vector<Said> by_step = say(80, "cuda", nullptr);
+  CHECK(by_step == say(80, "triton", nullptr) && by_step == say(90, nullptr, nullptr));
+  say(80, "triton", look_at_rows);
+  // Of the first step 17 streams are two blocks for either tower, and two are one.
+  CHECK(rows.launches == 3 && rows.jobs == towers * (19 + 2 + 1) && rows.blocks == towers * (2 + 1 + 1 + 1));
+  CHECK(rows.of_one_tower && rows.own_scratch);
+  say(90, nullptr, look_at_rows);
+  CHECK(rows.launches == 1 && rows.jobs == towers * 19);
+  say(86, nullptr, look_at_rows);
+  CHECK(rows.launches == 0);
 }
 
 // A call that fails on its way is that of all its streams: until they are reset they say so.
@@ -241,6 +308,7 @@ int main(int argc, char** argv) {
     many_streams_say_what_each_says_alone(driver, *cpu, *gpu, voice, other);
     speech_is_that_of_the_cpu(cpu, gpu, argv[2]);
   }
+  streams_by_rows(driver, voice, other);
   CHECK(driver.left() == 0);
   a_call_fails(driver, voice);
   the_cpu_goes_on(driver, *cpu, voice);

@@ -198,6 +198,7 @@ def _show(found: dict[str, Any]) -> None:
     table.add_row("GPU", _gpu_text(gpu))
     for one in gpu["gpus"]:
         table.add_row(f"networks on {one['device']}", one["deform"])
+        table.add_row(f"voice on {one['device']}", one["encode"])
     table.add_row("NVIDIA driver", _driver_text(gpu))
     table.add_row("GPU kernels", gpu["kernels"] or "none in this build")
     h264 = found["h264"] or "missing: video files are MPEG-4 part 2, which is larger. pip install --upgrade av"
