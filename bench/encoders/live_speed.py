@@ -24,7 +24,7 @@ from machine import machine
 from talksplat import EncoderInvalid, EncoderRefused, load_audio, load_encoder
 from talksplat.encoders.engines import ENGINES, installed
 from talksplat.encoders.folder import read_folder
-from talksplat.encoders.select import PRECISIONS
+from talksplat.encoders.trial import PRECISIONS
 
 NEAR = 0.25  # RMS of the difference, of the features' deviation over time
 

@@ -23,16 +23,8 @@ def sessions(frames: Mapping[str, Mapping[str, Any]], fps: float = FPS) -> tuple
 
 def page(result: Mapping[str, Any]) -> str:
     """Markdown."""
-    parts = [
-        _head(result),
-        _right(result),
-        _frames(result),
-        _kernels(result),
-        _networks(result),
-        _voice(result),
-        _others(result),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    parts = (_head, _right, _frames, _kernels, _networks, _voice, _encoders, _others)
+    return "\n\n".join(text for part in parts if (text := part(result))) + "\n"
 
 
 def _head(result: Mapping[str, Any]) -> str:
@@ -171,6 +163,22 @@ def _by_two(measured: Mapping[str, Any], what: str, heads: tuple[str, str]) -> s
     least = measured["from"]
     chosen = f"Triton's is chosen from {least} {heads[1]} on." if least else "Triton's is never chosen."
     return f"{what} {chosen}\n\n" + table([*heads, "CUDA", "Triton"], rows)
+
+
+def _encoders(result: Mapping[str, Any]) -> str:
+    rows, missing = [], {}
+    for encoder, engines in result["encoders"].items():
+        for name, one in engines.items():
+            if "missing" in one:
+                missing[name] = one["missing"]
+                continue
+            numbers = (f"{one['hop_ms']:.2f}", f"{one['hop_of_sound_ms']:.0f}", f"{one['error']:.2g}")
+            rows.append([f"{encoder}, {name} {one['version']} {one['precision']}", *numbers])
+    text = "## Encoders of speech\n\n"
+    if rows:
+        text += "A step, its golden features checked; error of their deviation over time.\n\n"
+        text += table(["encoder", "ms", "ms of sound", "error"], rows) + "\n\n"
+    return (text + "\n".join(f"Not run: {name} ({why})." for name, why in missing.items())).rstrip()
 
 
 def _others(result: Mapping[str, Any]) -> str:

@@ -32,7 +32,7 @@ from talksplat.authoring.encoders.whisper_files import NAME, PACKAGES, find_ctra
 from talksplat.authoring.encoders.wish import Wish
 from talksplat.authoring.voice.evaluate import read_sound
 from talksplat.encoders.folder import PRESETS
-from talksplat.encoders.select import MAX_SHARE
+from talksplat.encoders.trial import MAX_SHARE
 
 torch.set_num_threads(1)  # other tests run beside these
 

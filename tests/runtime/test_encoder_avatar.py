@@ -421,12 +421,12 @@ def test_a_live_session_is_in_time(encoder: Encoder, path: Path) -> None:
 
 def test_presets_that_are_too_slow_are_refused(encoder: Encoder, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     avatar = talksplat.load(path, threads=1)
-    monkeypatch.setattr(encoder, "share", 0.9)
+    monkeypatch.setattr(type(encoder), "share", 0.9)
     with pytest.raises(talksplat.EncoderRefused, match=r"tests/tiny \(cpu\) is too slow here: .* is 90 % of the time"):
         avatar.create_session(encoder=encoder, latency_ms=3000)
     # A file may take its time.
     assert len(list(avatar.render(sound_of(0.1), sample_rate=RATE, encoder=encoder, size=SIZE))) == 3
-    monkeypatch.setattr(encoder, "share", 0.45)
+    monkeypatch.setattr(type(encoder), "share", 0.45)
     first = avatar.create_session(encoder=encoder, latency_ms=3000, size=SIZE)
     with pytest.raises(talksplat.EncoderRefused, match="with 1 that speak already is 90 %"):
         avatar.create_session(encoder=encoder, latency_ms=3000, size=SIZE)

@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save_file
 
 import talksplat
 from runtime.encoder_folders import Tiny, manifest_of, seal, write_folder
-from talksplat.encoders import engines, select
+from talksplat.encoders import engines, trial
 from talksplat.encoders.folder import GOLDEN, GRAPHS, MANIFEST, STATE, cached_path, read_folder
 
 
@@ -202,7 +202,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
         told["runs"] += 1
         return told[file]
 
-    monkeypatch.setattr(select, "_timed", run)
+    monkeypatch.setattr(trial, "_timed", run)
     return told
 
 
@@ -237,7 +237,7 @@ def test_the_choice_is_remembered(tmp_path: Path, cache: Path, timed: dict[str, 
     # Of other threads it says nothing, and what it cannot be it is not.
     assert talksplat.load_encoder(folder, engine="onnxruntime", threads=2).engine.precision == "fp32"
     for path in (cache / "engines").iterdir():
-        path.write_text(json.dumps({"precision": ["fp32"]}))
+        path.write_text(json.dumps({"precision": ["int8"]}))
     assert talksplat.load_encoder(folder, engine="onnxruntime").engine.precision == "fp32"
 
 
@@ -255,12 +255,15 @@ def test_a_precision_that_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_engines_by_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="engine must be auto or one of onnxruntime, openvino; got 'torch'"):
+    with pytest.raises(
+        ValueError,
+        match="engine must be auto or one of onnxruntime, openvino, cuda, tensorrt-rtx, tensorrt; got 'torch'",
+    ):
         talksplat.load_encoder(folder, engine="torch")
     for threads in (0, 65, 1.5):
         with pytest.raises(ValueError, match="load_encoder: threads must be"):
             talksplat.load_encoder(folder, threads=threads)  # type: ignore[arg-type]
-    monkeypatch.setattr(select, "installed", lambda name: False)
+    monkeypatch.setattr(engines, "installed", lambda name: False)
     with pytest.raises(talksplat.EncoderRefused, match=r"onnxruntime is not installed \(pip install onnxruntime\)"):
         talksplat.load_encoder(folder)
 

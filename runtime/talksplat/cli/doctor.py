@@ -55,6 +55,7 @@ def _examine() -> dict[str, Any]:
     import platform
 
     from .. import __version__, _core
+    from ..encoders import choice, engines
     from .machine import cpu_count, cpu_model
 
     threads, used, wrong = cpu_count(), None, None
@@ -91,6 +92,8 @@ def _examine() -> dict[str, Any]:
         "voice": _voice(),
         "demo": _demo(),
         "packages": packages,
+        "engines": engines.describe(),
+        "encoders": [chosen._asdict() for chosen in choice.remembered()],
         "checks": {name: outcome(check) if wrong is None else f"failed: {wrong}" for name, check in tried.items()},
     }
 
@@ -209,6 +212,11 @@ def _show(found: dict[str, Any]) -> None:
     for i, (name, package) in enumerate(found["packages"].items()):
         state = package["version"] or f"missing; for {package['for']}: {package['get']}"
         table.add_row("packages" if i == 0 else "", f"{name} {state}")
+    for name, engine in found["engines"].items():
+        table.add_row(f"encoders by {name}", engine)
+    for one in found["encoders"]:
+        by = f"{one['engine']} {one['precision']}"
+        table.add_row(f"encoder {one['encoder']}", f"{by} was the fastest here, {one['hop_ms']:.1f} ms a step")
     for name, result in found["checks"].items():
         table.add_row(name, result)
     Console(highlight=False, markup=False).print(table)

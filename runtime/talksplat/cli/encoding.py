@@ -20,7 +20,11 @@ EncoderPath = Annotated[
 ]
 EncoderEngine = Annotated[
     str | None,
-    typer.Option("--engine", help="What runs the encoder: onnxruntime, openvino, or auto, which is used if absent."),
+    typer.Option(
+        "--engine",
+        help="What runs the encoder: onnxruntime or openvino on the CPU; cuda, tensorrt-rtx or tensorrt on an NVIDIA "
+        "GPU; auto, the fastest that is here, if absent.",
+    ),
 ]
 
 
@@ -51,6 +55,7 @@ def told(encoder: Encoder) -> dict[str, Any]:
         "name": encoder.name, "preset": encoder.folder.preset, "engine": engine.name, "version": engine.version,
         "precision": engine.precision, "threads": engine.threads, "step_ms": engine.hop_ms,
         "step_of_sound_ms": 1e3 * encoder.hop_s, "share": encoder.share, "look_ahead_ms": 1e3 * encoder.look_ahead_s,
+        **({"note": engine.note} if engine.note else {}),
     }  # fmt: skip
 
 

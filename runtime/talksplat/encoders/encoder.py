@@ -31,10 +31,12 @@ def load_encoder(
     """An exported encoder (talksplat encoder export), run by an engine that is installed.
 
     source: its folder, or the name of the model where the cache has one export of it.
-    engine: "onnxruntime", "openvino", or "auto": the first of them that is installed and makes the features that the
-    model made.  threads: of a step; more than one pays only on CPUs that have nothing else to do.
-    precision: of the transformer: "fp32", "int8" or "bf16" where folder, engine and machine have it, or "auto": the
-    fastest on this machine whose features are within a tenth of their deviation over time.
+    engine: "onnxruntime" and "openvino" on the CPU, "cuda", "tensorrt-rtx" and "tensorrt" on an NVIDIA GPU, or "auto":
+    the fastest on this machine of those that are installed and make the features that the model made. One on a GPU
+    that fails leaves its place to the CPU's; encoder.engine.note says so.  threads: of a step on the CPU; more than one
+    pays only on CPUs that have nothing else to do.
+    precision: of the transformer: "fp32", "fp16", "int8" or "bf16" where folder, engine and machine have it, or "auto":
+    the fastest on this machine whose features are within a tenth of their deviation over time.
     Raises EncoderNotFound, EncoderInvalid, EncoderRefused where no engine can run it, and ValueError for arguments.
     """
     n_threads = as_count("load_encoder: threads", threads, 1)
@@ -49,23 +51,33 @@ class Encoder:
 
     name: of the model.  width: of a feature.  feature_hz, centre_s: feature i is about centre_s + i / feature_hz.
     look_ahead_s: how much sound after that it hears.  hop_s: of sound, between two steps.
-    engine: what runs it.  share: of a CPU's time that one speaker takes, measured when it was loaded.
+    engine: what runs it now.  share: of the time of a CPU or of a GPU that one speaker takes, measured when it was
+    loaded.
     """
 
     def __init__(self, folder: EncoderFolder, loaded: Loaded) -> None:
         """Made by load_encoder()."""
         self.folder = folder
-        self.engine: EngineInfo = loaded.info
         self.name = folder.name
         self.width = folder.width
         self.feature_hz = folder.row_hz
         self.centre_s = folder.front.centre / RATE_HZ if folder.fps is None else 0.0
         self.hop_s = folder.hop_s
         self.look_ahead_s = look_ahead_samples(folder) / RATE_HZ
-        self.share = loaded.info.hop_ms / (1e3 * folder.hop_s)
         self._loaded: Loaded | None = loaded
+        self._info = loaded.info
         self._rest = Rest(folder)
         self._busy = threading.Lock()
+
+    @property
+    def engine(self) -> EngineInfo:
+        if self._loaded is not None:
+            self._info = self._loaded.info
+        return self._info
+
+    @property
+    def share(self) -> float:
+        return self.engine.hop_ms / (1e3 * self.hop_s)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("Encoder: an encoder on its engine cannot be pickled or copied. Load it in the other process.")

@@ -1,65 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which engine runs an encoder here, and in which precision: the first that makes the golden features, and a cheaper
-graph where it is faster on this machine and its features are near enough."""
+"""Which engine runs an encoder here, and in which precision: the fastest of those that make the golden features, where
+cheaper precisions may be off by as much as nobody hears. And what takes its place: the CPU's, when a GPU fails; a
+GPU's, when what it needs has been made."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-import os
-import platform
-import time
-from dataclasses import dataclass
+import weakref
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from .._arrays import FloatArray
-from .._files import whole_file
 from .._text import shortened, shown
 from ..errors import EncoderInvalid, EncoderRefused
-from .engines import ENGINES, Engine, Graph, GraphError, GraphSpec, installed, open_engine
-from .folder import FRONT, EncoderFolder, again, cache_folder
+from . import building
+from .choice import Choice
+from .engines import ENGINES, Engine, EngineMissing, GraphError, open_engine
+from .folder import EncoderFolder, again
+from .spare import Replaceable
+from .trial import AUTO, PRECISIONS, EngineInfo, Loaded, Trial, front_spec, transformer_spec
 
-AUTO = "auto"
-PRECISIONS = ("fp32", "bf16", "fp16", "int8")
-# Of the golden values' own size: what is another order of the same sums stays far below it.
-MAX_ERROR = 1e-3
-# Of the golden features' deviation over time, for precisions below float32: a tenth of what cutting sound into windows
-# changes, which is about a whole deviation.
-MAX_SHARE = 0.1
-RUNS = 5  # of a hop, of which the median counts
+__all__ = ["AUTO", "EngineInfo", "Loaded", "front_spec", "load_graphs", "prepare", "transformer_spec"]
 
-
-@dataclass(frozen=True)
-class EngineInfo:
-    """What runs an encoder. precision: of the transformer; the front is float32.  hop_ms: what a hop takes, measured
-    when it was loaded.  error: RMS of its features from the golden ones, of their deviation over time."""
-
-    name: str
-    version: str
-    precision: str
-    threads: int
-    hop_ms: float
-    error: float
-
-
-@dataclass(frozen=True)
-class Loaded:
-    front: Graph
-    transformer: Graph
-    info: EngineInfo
-
-
-@dataclass(frozen=True)
-class _Tried:
-    """A transformer that was run on the golden window."""
-
-    graph: Graph
-    precision: str
-    run_ms: float
-    error: float
+ON_CPU = tuple(name for name, wanted in ENGINES.items() if not wanted.on_gpu)
 
 
 def load_graphs(folder: EncoderFolder, engine: Any, precision: Any, threads: int) -> Loaded:
@@ -74,172 +37,145 @@ def load_graphs(folder: EncoderFolder, engine: Any, precision: Any, threads: int
         raise ValueError(
             f"load_encoder: precision must be {AUTO} or one of {', '.join(PRECISIONS)}; got {shown(precision)}."
         )
-    trial = _Trial(folder)
-    missing, failed = [], []
-    for name in ENGINES if engine == AUTO else (engine,):
-        if not installed(name):
-            missing.append(f"{name} is not installed (pip install {ENGINES[name]})")
-            continue
+    return _load(folder, list(ENGINES) if engine == AUTO else [engine], precision, threads)
+
+
+def _load(folder: EncoderFolder, names: Sequence[str], precision: str, threads: int) -> Loaded:
+    """By the fastest of these engines; by one on the CPU while what others need is being made."""
+    opened, missing = _opened(names, precision, threads)
+    trial = Trial(folder)
+    unmade = [engine for engine in opened if not trial.is_made(engine, precision)]
+    ready = [engine for engine in opened if engine not in unmade]
+    if unmade and not ready:
+        on_cpu, _ = _opened(ON_CPU, AUTO, threads)
+        loaded, failed = _fastest(trial, on_cpu or unmade, AUTO if on_cpu else precision)  # without, it is waited for
+        unmade = unmade if on_cpu else []
+    else:
+        loaded, failed = _fastest(trial, ready, precision) if ready else (None, [])
+        if loaded is None and any(not trial.is_made(engine, precision) for engine in ready):
+            return _load(folder, names, precision, threads)  # what was made is wrong, and deleted
+    if loaded is None:
+        reasons = "; ".join([*map(str, failed), *missing])
+        if all(isinstance(error, EngineMissing) for error in failed):
+            raise EncoderRefused(f"load_encoder: no engine can run {folder.path}: {reasons}.")
+        raise EncoderInvalid(f"{folder.path}: {reasons}. {again(folder.name, folder.path)}")
+    if not unmade and not ENGINES[loaded.info.name].on_gpu:
+        return loaded
+    shared = _Shared(folder, loaded, threads)
+    for engine in unmade:
+        shared.make(engine, trial.precisions(engine, precision)[0], asked=len(names) == 1)
+    return shared.loaded
+
+
+def _opened(names: Sequence[str], precision: str, threads: int) -> tuple[list[Engine], list[str]]:
+    """Those that can be used here, and why others cannot."""
+    opened, missing = [], []
+    for name in names:
         try:
-            opened = open_engine(name, threads)
-        except (ImportError, OSError, RuntimeError) as error:  # a wheel of another machine, libraries that are missing
-            missing.append(f"{name} cannot be used here: {shortened(str(error))}")
+            engine = open_engine(name, threads)
+        except ImportError as error:
+            missing.append(str(error))
             continue
-        if precision != AUTO and precision not in opened.precisions:
-            missing.append(f"{name} {opened.version} has {', '.join(opened.precisions)} here, and no {precision}")
+        if precision != AUTO and precision not in engine.precisions:
+            missing.append(f"{name} {engine.version} has {', '.join(engine.precisions)} here, and no {precision}")
             continue
+        opened.append(engine)
+    return opened, missing
+
+
+def prepare(folder: EncoderFolder, engine: str, precision: str) -> None:
+    """Makes what an engine needs for a folder, and tries it. Raises EncoderRefused and EncoderInvalid."""
+    opened, missing = _opened([engine], precision, 1)
+    if not opened:
+        raise EncoderRefused(f"{folder.path}: {'; '.join(missing)}.")
+    trial = Trial(folder)
+    known = trial.is_made(opened[0], precision)
+    try:
         try:
-            return trial.load(opened, precision)
+            trial.load(opened[0], precision)
+        except GraphError:
+            if not known or trial.is_made(opened[0], precision):
+                raise
+            Trial(folder).load(opened[0], precision)  # what was made before is wrong, and deleted
+    except GraphError as error:
+        raise EncoderInvalid(f"{folder.path}: {error}.") from None
+
+
+class _Shared:
+    """What runs, and what takes its place."""
+
+    def __init__(self, folder: EncoderFolder, loaded: Loaded, threads: int) -> None:
+        self._folder, self._threads = folder, threads
+        failed = self._failed if ENGINES[loaded.info.name].on_gpu else None
+        self.loaded = Loaded(
+            Replaceable(loaded.front, front_spec(folder), failed),
+            Replaceable(loaded.transformer, transformer_spec(folder), failed),
+            loaded.info,
+        )
+
+    def _take(self, other: Loaded, note: str = "") -> None:
+        failed = self._failed if ENGINES[other.info.name].on_gpu else None
+        for place, graph in ((self.loaded.front, other.front), (self.loaded.transformer, other.transformer)):
+            assert isinstance(place, Replaceable)
+            place.replace(graph, failed)
+        self.loaded.info = replace(other.info, note=note)
+
+    def _failed(self, error: Exception) -> None:
+        """A GPU's run."""
+        name = self.loaded.info.name
+        self._take(
+            _load(self._folder, ON_CPU, AUTO, self._threads), f"{name} failed while it ran: {shortened(str(error))}"
+        )
+
+    def make(self, engine: Engine, precision: str, asked: bool) -> None:
+        """asked: it takes the place also where it is slower."""
+        folder, known = self._folder, weakref.ref(self)
+
+        def made(why_not: str) -> None:
+            shared = known()
+            if shared is None:
+                return
+            reason = why_not
+            if not reason:
+                try:
+                    if not Trial(folder).is_made(engine, precision):
+                        raise GraphError("what was made for it cannot be kept in the cache")
+                    other = Trial(folder).load(engine, precision)
+                    if asked or other.info.hop_ms < shared.loaded.info.hop_ms:
+                        shared._take(other)
+                        return
+                    reason = f"it takes {other.info.hop_ms:.1f} ms a step"
+                except GraphError as error:
+                    reason = str(error)
+            shared.loaded.info = replace(shared.loaded.info, note=f"{engine.name} is not used: {reason}")
+
+        self.loaded.info = replace(self.loaded.info, note=f"{engine.name} is being made ready for this machine")
+        self.loaded.keeps = self
+        building.build(folder.path, engine.name, precision, made)
+
+
+def _fastest(trial: Trial, engines: Sequence[Engine], precision: str) -> tuple[Loaded | None, list[GraphError]]:
+    """And why others failed."""
+    ways = [(engine, name) for engine in engines for name in trial.precisions(engine, precision)]
+    if len(ways) == 1:
+        try:
+            return trial.load(*ways[0]), []
         except GraphError as error:
-            failed.append(str(error))
-    if failed:
-        raise EncoderInvalid(f"{folder.path}: {'; '.join(failed)}. {again(folder.name, folder.path)}")
-    raise EncoderRefused(f"load_encoder: no engine can run {folder.path}: {'; '.join(missing)}.")
-
-
-class _Trial:
-    """One folder, tried on one engine after the other."""
-
-    def __init__(self, folder: EncoderFolder) -> None:
-        self._folder = folder
-        self._golden = folder.golden()
-        self._state = folder.state()[0]
-
-    def load(self, engine: Engine, precision: str) -> Loaded:
-        """Raises GraphError, which names the file, where the engine cannot run it or makes something else of it."""
-        front, front_ms = self._front(engine)
-        chosen = self._transformer(engine, precision)
-        # Of what the transformer takes in a step, the front makes so many calls.
-        hop_ms = chosen.run_ms + front_ms * self._folder.fronts_per_step
-        info = EngineInfo(engine.name, engine.version, chosen.precision, engine.threads, hop_ms, chosen.error)
-        return Loaded(front, chosen.graph, info)
-
-    def _front(self, engine: Engine) -> tuple[Graph, float]:
-        # Sums over the whole sound pass through it: no other precision will do.
-        graph = self._open(engine, FRONT, front_spec(self._folder), "fp32")
-        graph.inputs["samples"][0] = self._golden["samples"]
-        for name, value in self._state.items():
-            graph.inputs[f"state_{name}"][:] = value
-        took_ms = _timed(graph, FRONT)
-        made = {"rows": graph.outputs["rows"][0]}
-        made.update({f"state/{name}": graph.outputs[f"new_state_{name}"] for name in self._state})
-        for name, values in made.items():
-            wanted = self._golden[name]
-            error = _rms(values - wanted) / max(_rms(wanted), 1e-12)
-            if not error <= MAX_ERROR:
-                raise GraphError(f"{FRONT} makes other {name} with {engine.name} than its model (error {error:.2g})")
-        return graph, took_ms
-
-    def _transformer(self, engine: Engine, precision: str) -> _Tried:
-        folder = self._folder
-        if precision != AUTO:
-            return self._try(engine, precision)
-        cheaper = [name for name, graph in engine.precisions.items() if name != "fp32" and graph in folder.graphs]
-        if not cheaper:
-            return self._try(engine, "fp32")
-        remembered = _Choice(folder, engine, cheaper)
-        known = remembered.read()
-        if known is not None:
+            return None, [error]
+    choice = Choice(trial.folder, engines, precision)
+    known = choice.read()
+    for engine, name in ways:
+        if known is not None and (engine.name, name) == known[:2]:
             with contextlib.suppress(GraphError):  # then it is chosen anew
-                return self._try(engine, known)
-        best = self._try(engine, "fp32")
-        for name in cheaper:
-            with contextlib.suppress(GraphError):
-                tried = self._try(engine, name)
-                best = tried if tried.run_ms < best.run_ms else best
-        remembered.write(best.precision)
-        return best
-
-    def _try(self, engine: Engine, precision: str) -> _Tried:
-        file = self._folder.graphs.get(engine.precisions[precision])
-        if file is None:
-            raise GraphError(f"the folder has no graph that {engine.name} could run in {precision}")
-        graph = self._open(engine, file, transformer_spec(self._folder), precision)
-        graph.inputs["window"][0] = self._golden["window"]
-        took_ms = _timed(graph, file)
-        wanted = self._golden["features"]
-        apart = _rms(graph.outputs["features"][0] - wanted)
-        error = apart / max(float(self._golden["deviation"][0]), 1e-12)
-        right = apart <= MAX_ERROR * max(_rms(wanted), 1e-12) if precision == "fp32" else error <= MAX_SHARE
-        if not right:
-            raise GraphError(
-                f"{file} makes other features with {engine.name} {engine.version} in {precision} than its model (RMS "
-                f"error {error:.2g} of their deviation over time)"
-            )
-        return _Tried(graph, precision, took_ms, error)
-
-    def _open(self, engine: Engine, file: str, spec: GraphSpec, precision: str) -> Graph:
-        path = self._folder.intact(file)
+                return trial.load(engine, name), []
+    best, failed = None, list[GraphError]()
+    for engine, name in ways:
         try:
-            return engine.load(path, spec, precision)
+            tried = trial.load(engine, name)
         except GraphError as error:
-            raise GraphError(f"{file} {error}") from None
-
-
-class _Choice:
-    """The precision that was the fastest on this machine, kept in the cache: timing takes both graphs into memory."""
-
-    def __init__(self, folder: EncoderFolder, engine: Engine, cheaper: list[str]) -> None:
-        graphs = [folder.graphs[engine.precisions[name]] for name in ("fp32", *cheaper)]
-        hashes = [folder.files[file][1] for file in graphs]
-        key = json.dumps([hashes, engine.name, engine.version, engine.threads, _cpu(), os.cpu_count()])
-        self._path = cache_folder() / "engines" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
-        self._known = ("fp32", *cheaper)
-
-    def read(self) -> str | None:
-        try:
-            found = json.loads(self._path.read_bytes())["precision"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return found if found in self._known else None
-
-    def write(self, precision: str) -> None:
-        # A cache that cannot be written to is one that costs a second at every start.
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(self._path) as file:
-                file.write(json.dumps({"precision": precision}).encode())
-
-
-def front_spec(folder: EncoderFolder) -> GraphSpec:
-    front = folder.front
-    return GraphSpec(
-        {"samples": (1, front.samples), **{f"state_{name}": shape for name, shape in front.state.items()}},
-        {
-            "rows": (1, front.chunk, front.width),
-            **{f"new_state_{name}": shape for name, shape in front.state.items()},
-        },
-    )
-
-
-def transformer_spec(folder: EncoderFolder) -> GraphSpec:
-    return GraphSpec({"window": (1, folder.window, folder.front.width)}, {"features": (1, folder.chunk, folder.width)})
-
-
-def _timed(graph: Graph, file: str) -> float:
-    """Milliseconds of a run, the median."""
-    took = []
-    try:
-        graph.run()
-        for _ in range(RUNS):
-            begun = time.perf_counter()
-            graph.run()
-            took.append(time.perf_counter() - begun)
-    except Exception as error:  # engines have no class of errors in common
-        raise GraphError(f"{file} fails when it is run: {shortened(str(error))}") from None
-    return 1e3 * sorted(took)[RUNS // 2]
-
-
-def _rms(values: FloatArray) -> float:
-    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
-
-
-def _cpu() -> str:
-    """The CPU's model and its instructions, which a virtual machine may hide, as far as the system tells."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            first, _, _ = file.read().partition("\n\n")
-        told = [line for line in first.splitlines() if line.startswith(("model name", "flags", "Features"))]
-        return "\n".join(told) or platform.machine()
-    except OSError:
-        return f"{platform.machine()} {platform.processor()}"
+            failed.append(error)
+            continue
+        best = tried if best is None or tried.info.hop_ms < best.info.hop_ms else best
+    if best is not None:
+        choice.write(best.info.name, best.info.precision, best.info.hop_ms)
+    return best, failed

@@ -20,7 +20,7 @@ from .. import _core
 from .._arrays import FloatArray
 from .folder import RATE_HZ, SAMPLES_PER_ROW, EncoderFolder
 from .resample import FrameRows, Linear, exact_rate
-from .select import Loaded
+from .trial import Loaded
 
 
 class Rest:

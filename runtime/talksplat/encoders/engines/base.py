@@ -19,6 +19,10 @@ class GraphError(Exception):
     """A graph that an engine cannot load, or that is another than was said; the message says why."""
 
 
+class EngineMissing(GraphError):
+    """The engine cannot be used here, whatever the graph; the message says what it lacks."""
+
+
 class GraphSpec(NamedTuple):
     """What a graph must take and give: shapes by name, all float32."""
 
@@ -46,7 +50,8 @@ class Engine(NamedTuple):
 
     name: as users ask for it.  version: of the library.  precisions: that it has on this machine for a transformer, and
     for each the graph that it takes, as the folder names it; fp32 is one.  threads: of a run.
-    load: in a precision; raises GraphError.
+    load: in a precision; raises GraphError.  is_made: where that makes something which takes minutes, whether it was
+    made before, and forget: deletes that, for it computes something else; None: it makes nothing.
     """
 
     name: str
@@ -54,6 +59,8 @@ class Engine(NamedTuple):
     precisions: Mapping[str, str]
     threads: int
     load: Callable[[Path, GraphSpec, str], Graph]
+    is_made: Callable[[Path, GraphSpec, str], bool] | None = None
+    forget: Callable[[Path, GraphSpec, str], None] | None = None
 
 
 def require_spec(spec: GraphSpec, inputs: Mapping[str, object], outputs: Mapping[str, object]) -> None:

@@ -27,20 +27,32 @@ def open_engine(threads: int) -> Engine:
 def _load(path: Path, spec: GraphSpec, threads: int) -> Graph:
     import onnxruntime
 
+    try:
+        session = onnxruntime.InferenceSession(str(path), quiet_options(threads), providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no class in common
+        raise GraphError(
+            f"cannot be loaded by ONNX Runtime {onnxruntime.__version__}: {shortened(str(error))}"
+        ) from None
+    require_described(session, spec)
+    return BoundOnCpu(session, spec)
+
+
+def quiet_options(threads: int) -> Any:
+    """A session's options: so many threads, which do not spin, and no log."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     # Threads that spin between two hops would take the time of the one that draws.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions have no class in common
-        raise GraphError(
-            f"cannot be loaded by ONNX Runtime {onnxruntime.__version__}: {shortened(str(error))}"
-        ) from None
+    return options
+
+
+def require_described(session: Any, spec: GraphSpec) -> None:
+    """require_spec() of what a session says of its graph."""
     require_spec(spec, _described(session.get_inputs()), _described(session.get_outputs()))
-    return _Bound(session, spec)
 
 
 def _described(arguments: Any) -> dict[str, object]:
@@ -48,7 +60,9 @@ def _described(arguments: Any) -> dict[str, object]:
     return {a.name: list(a.shape) if a.type == "tensor(float)" else a.type for a in arguments}
 
 
-class _Bound(Graph):
+class BoundOnCpu(Graph):
+    """Inputs and outputs in the host's memory; a session on a GPU copies them."""
+
     def __init__(self, session: Any, spec: GraphSpec) -> None:
         super().__init__(spec)
         self._session = session
