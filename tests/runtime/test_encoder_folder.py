@@ -197,7 +197,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     """Milliseconds of a run by the graph's file; runs are counted in "runs"."""
     told: dict[str, float] = {GRAPHS["fp32"]: 2.0, GRAPHS["int8"]: 1.0, "front.onnx": 0.5, "runs": 0}
 
-    def run(graph: engines.Graph, file: str) -> float:
+    def run(graph: engines.Graph, file: str, engine: engines.Engine) -> float:
         graph.run()
         told["runs"] += 1
         return told[file]

@@ -10,6 +10,7 @@ import os
 import queue
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -108,14 +109,57 @@ def test_where_the_cpu_cannot_go_on_the_error_is_told(folder: Path, gpu: Gpu, mo
     encoder = talksplat.load_encoder(folder, engine="cuda")
     gpu.fails_from = 0
     monkeypatch.setattr(engines, "installed", lambda name: False)
-    with pytest.raises(talksplat.EncoderRefused, match="no engine can run"):
+    message = "cuda failed while it ran: CUDA failure 719: .*; and nothing else can go on: .*no engine can run"
+    with pytest.raises(talksplat.EncoderRefused, match=message):
         encoder.encode(SOUND, 16000)
+
+
+@pytest.mark.parametrize("name", ["cuda", "tensorrt-rtx"])
+def test_memory_goes_with_its_last_user(name: str, folder: Path, gpu: Gpu) -> None:
+    """At once: what waits for the garbage collector keeps the GPU's memory for minutes."""
+    gc.collect()
+    gc.disable()
+    try:
+        encoder = talksplat.load_encoder(folder, engine=name)
+        graphs = [weakref.ref(place.graph) for place in (encoder._loaded.front, encoder._loaded.transformer)]
+        stream = encoder.stream()
+        encoder.release()
+        del encoder
+        assert all(graph() is not None for graph in graphs)
+        # A stream goes on, also when the GPU fails.
+        gpu.fails_from = gpu.runs + 1
+        assert len(stream.push(SOUND)) > 0 and gpu.runs == gpu.fails_from
+        del stream
+        assert all(graph() is None for graph in graphs)
+    finally:
+        gc.enable()
+
+
+def test_a_precision_that_is_asked_for_stays(tmp_path: Path, gpu: Gpu) -> None:
+    folder = write_folder(tmp_path / "int8", int8_error=0.01)
+    encoder = talksplat.load_encoder(folder, engine="cuda", precision="fp32")
+    gpu.fails_from = 0
+    encoder.encode(SOUND, 16000)
+    assert (encoder.engine.name, encoder.engine.precision) == ("onnxruntime", "fp32")
+
+
+def test_the_cache_stays_closed(folder: Path, gpu: Gpu, cache: Path) -> None:
+    before = os.umask(0)
+    try:
+        talksplat.load_encoder(folder)
+    finally:
+        os.umask(before)
+    assert (cache / "engines").stat().st_mode & 0o777 == 0o700
+    for text in ('{"engine": "cuda", "precision": "fp32", "encoder": "x", "hop_ms": 1' + "0" * 400 + "}", "[" * 60000):
+        for path in (cache / "engines").glob("*.choice.json"):
+            path.write_text(text)
+        talksplat.load_encoder(folder)
 
 
 def test_auto_takes_the_fastest(folder: Path, gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
     told = {"_OnGpu": 1.0, "BoundOnCpu": 2.0}
 
-    def timed(graph: engines.Graph, file: str) -> float:
+    def timed(graph: engines.Graph, *whose: Any) -> float:
         graph.run()
         return told[type(graph).__name__]
 
@@ -125,8 +169,10 @@ def test_auto_takes_the_fastest(folder: Path, gpu: Gpu, monkeypatch: pytest.Monk
     assert talksplat.load_encoder(folder).engine.name == "cuda"
     gpu.has_libraries = False  # until it cannot be used
     assert talksplat.load_encoder(folder).engine.name == "onnxruntime"
-    gpu.has_libraries = True
+    gpu.has_libraries, gpu.full = True, True
     assert talksplat.load_encoder(folder).engine.name == "onnxruntime"
+    gpu.full = False  # what passes is not remembered
+    assert talksplat.load_encoder(folder).engine.name == "cuda"
 
 
 # ---- what has to be made first ----
@@ -166,7 +212,9 @@ def test_the_cpu_serves_while_it_is_made(
     engine: str, folder: Path, gpu: Gpu, builds: Builds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = talksplat.load_encoder(folder, engine="onnxruntime").encode(SOUND, 16000)
-    monkeypatch.setattr(trial, "_timed", lambda graph, file: graph.run() or float(type(graph).__name__ == "BoundOnCpu"))
+    monkeypatch.setattr(
+        trial, "_timed", lambda graph, *whose: graph.run() or float(type(graph).__name__ == "BoundOnCpu")
+    )
     encoder = talksplat.load_encoder(folder, engine=engine)
     assert encoder.engine.name == "onnxruntime"
     assert encoder.engine.note == "cuda is being made ready for this machine"
@@ -205,7 +253,7 @@ def test_what_could_not_be_made_is_not_used(folder: Path, gpu: Gpu, builds: Buil
 def test_auto_does_not_take_what_is_slower(
     folder: Path, gpu: Gpu, builds: Builds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial, "_timed", lambda graph, file: graph.run() or float(type(graph).__name__ == "_OnGpu"))
+    monkeypatch.setattr(trial, "_timed", lambda graph, *whose: graph.run() or float(type(graph).__name__ == "_OnGpu"))
     encoder = talksplat.load_encoder(folder)
     builds.end(0)
     assert (encoder.engine.name, encoder.engine.note) == ("onnxruntime", "cuda is not used: it takes 2.0 ms a step")
@@ -226,10 +274,59 @@ def test_what_was_made_and_is_wrong_is_made_again(folder: Path, gpu: Gpu, builds
     assert not builds.made
 
 
-def test_a_cache_that_keeps_nothing(folder: Path, gpu: Gpu, builds: Builds) -> None:
+def test_a_cache_that_keeps_nothing(
+    folder: Path, gpu: Gpu, builds: Builds, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made anew at every start for who asks for it, and for nobody else."""
+    cache.write_text("no folder")
+    monkeypatch.setattr(trial, "_timed", lambda graph, *whose: graph.run() or 1.0)
+    assert talksplat.load_encoder(folder).engine.note == "cuda is not used: its cache cannot be written to"
+    begun: list[Callable[[], None]] = []
+    monkeypatch.setattr(building, "begin", lambda engine, work: begun.append(work))
     encoder = talksplat.load_encoder(folder, engine="cuda")
-    builds[0][2]("")
-    assert encoder.engine.note == "cuda is not used: what was made for it cannot be kept in the cache"
+    assert "being made ready, as at every start" in encoder.engine.note and encoder.engine.name == "onnxruntime"
+    begun[0]()
+    assert (encoder.engine.name, encoder.engine.note) == ("cuda", "") and not builds
+
+
+@pytest.mark.parametrize("why_not", ["", "the builder crashed"])
+def test_one_fails_while_another_is_made(
+    why_not: str, folder: Path, gpu: Gpu, builds: Builds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was made takes the place of the CPU that goes on; a build that fails does not hide why it does."""
+    takes_ms = {"tensorrt-rtx": 1.0, "cuda": 2.0, "onnxruntime": 3.0}
+    monkeypatch.setattr(trial, "_timed", lambda graph, file, engine: graph.run() or takes_ms[engine.name])
+    monkeypatch.setattr(engines, "installed", lambda name: name in takes_ms)
+    builds.made = True
+    plain = tensorrt_rtx.open_engine
+    monkeypatch.setattr(tensorrt_rtx, "open_engine", lambda n: plain(n)._replace(is_made=lambda *graph: False))
+    encoder = talksplat.load_encoder(folder)
+    assert (encoder.engine.name, encoder.engine.note) == (
+        "cuda", "tensorrt-rtx is being made ready for this machine"
+    )  # fmt: skip
+    gpu.fails_from = 0
+    encoder.encode(SOUND, 16000)
+    failed = "cuda failed while it ran: CUDA failure 719: unspecified launch failure"
+    assert (encoder.engine.name, encoder.engine.note) == ("onnxruntime", failed)
+    gpu.fails_from = None
+    builds.end(0, why_not)
+    assert (encoder.engine.name, encoder.engine.note) == (
+        ("onnxruntime", f"{failed}; tensorrt-rtx is not used: {why_not}") if why_not else ("tensorrt-rtx", "")
+    )
+
+
+def test_whatever_goes_wrong_while_it_is_made_is_told(
+    folder: Path, gpu: Gpu, builds: Builds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = talksplat.load_encoder(folder, engine="cuda")
+    (folder / "golden.safetensors").unlink()
+    builds.end(0)
+    assert "cuda is not used: " in encoder.engine.note and "golden.safetensors: is missing" in encoder.engine.note
+    monkeypatch.undo()
+    monkeypatch.setattr(sys, "executable", None)  # as where Python is embedded
+    ended: queue.Queue[str] = queue.Queue()
+    building.build(folder, "onnxruntime", "fp32", ended.put)
+    assert "no process could be begun" in ended.get(timeout=60)
 
 
 def test_without_another_engine_it_is_waited_for(
@@ -239,7 +336,10 @@ def test_without_another_engine_it_is_waited_for(
     assert talksplat.load_encoder(folder, engine="cuda").engine.name == "cuda" and not builds
 
 
-def test_a_process_makes_it(folder: Path, tmp_path: Path) -> None:
+def test_a_process_makes_it(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What lies in the folder where a program happens to be is not run.
+    (tmp_path / "safetensors.py").write_text("raise SystemExit('not this')\n")
+    monkeypatch.chdir(tmp_path)
     ended: queue.Queue[str] = queue.Queue()
     building.build(folder, "onnxruntime", "fp32", ended.put)
     assert ended.get(timeout=60) == ""
@@ -295,7 +395,9 @@ def test_what_is_missing_is_said(folder: Path, gpu: Gpu, monkeypatch: pytest.Mon
 
     gpu.has_libraries = False
     refused("cuda", r"front.onnx is not run on the GPU: ONNX Runtime finds no CUDA 13 or cuDNN 9 \(pip install")
-    refused("tensorrt-rtx", "front.onnx is not run by TensorRT-RTX: ONNX Runtime left it to the CPU")
+    refused("tensorrt-rtx", "front.onnx cannot be loaded by TensorRT-RTX: This session contains graph nodes")
+    gpu.has_libraries, gpu.full = True, True
+    refused("cuda", "front.onnx cannot be loaded by ONNX Runtime on the GPU: CUDA failure 2: out of memory")
     gpu.devices = 0
     refused("tensorrt-rtx", "finds no GPU that it can use; it needs an RTX 30 or newer")
     of_cpu = stand_in(gpu, providers=())

@@ -289,9 +289,9 @@ def test_a_cache_that_all_may_write(bench: Bench) -> None:
     engine = tensorrt.open_engine(1)
     (bench.cache / "engines").mkdir()
     (bench.cache / "engines").chmod(0o777)
-    with pytest.raises(EngineMissing, match="can be written to by everybody"):
+    with pytest.raises(EngineMissing, match="can be written to by others"):
         engine.load(bench.path, bench.spec, "fp32")
-    with pytest.raises(OSError, match="can be written to by everybody"):
+    with pytest.raises(OSError, match="can be written to by others"):
         tensorrt.open_engine(1)
     assert not bench.state.calls
     del engine

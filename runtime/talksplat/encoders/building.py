@@ -13,46 +13,60 @@ from pathlib import Path
 
 from .._text import shortened
 
-PROGRAM = "talksplat.encoders.prepare"
+# As python -m would, but without the folder that the program happens to be in, where anything may lie.
+PROGRAM = (
+    "import sys; sys.path = [place for place in sys.path if place]; from talksplat.encoders.prepare import main; "
+    "sys.exit(main(sys.argv[1:]))"
+)
 ENDS_S = 10.0  # by far longer than plans take to be read
 MAX_MESSAGE = 4000  # letters that are kept of what it said
 
 _lock = threading.Lock()
 _processes: set[subprocess.Popen[str]] = set()
 _threads: set[threading.Thread] = set()
-_ended = False
+_ended = threading.Event()
 
 
 def build(folder: Path, engine: str, precision: str, then: Callable[[str], None]) -> None:
     """Begins it, and returns. then(why_not) is called on another thread when it has ended; "": it was made."""
-    command = [sys.executable, "-m", PROGRAM, str(folder), engine, precision]
-    thread = threading.Thread(target=_run, args=(command, then), name=f"talksplat-build-{engine}", daemon=True)
+
+    def work() -> None:
+        why_not = _why_not([str(folder), engine, precision])
+        if not _ended.is_set():
+            then(why_not)
+
+    begin(engine, work)
+
+
+def begin(engine: str, work: Callable[[], None]) -> None:
+    """Work on a thread of its own, which the end of the program waits for, if not for ever."""
+    thread = threading.Thread(target=_run, args=(work,), name=f"talksplat-build-{engine}", daemon=True)
     with _lock:
+        if _ended.is_set():
+            return
         _threads.add(thread)
     thread.start()
 
 
-def _run(command: list[str], then: Callable[[str], None]) -> None:
+def _run(work: Callable[[], None]) -> None:
     try:
-        why_not = _why_not(command)
-        if not _ended:
-            then(why_not)
+        work()
     finally:
         with _lock:
             _threads.discard(threading.current_thread())
 
 
-def _why_not(command: list[str]) -> str:
+def _why_not(arguments: list[str]) -> str:
     with _lock:
-        if _ended:
+        if _ended.is_set():
             return "the program is over"
         try:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                errors="replace",
+                [sys.executable, "-c", PROGRAM, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE, text=True, errors="replace",
             )  # fmt: skip
-        except OSError as error:
-            return f"no process could be begun: {error}"
+        except (OSError, TypeError, ValueError) as error:  # where Python is embedded there may be no sys.executable
+            return f"no process could be begun: {shortened(str(error))}"
         _processes.add(process)
     _, said = process.communicate()
     with _lock:
@@ -66,9 +80,8 @@ def _why_not(command: list[str]) -> str:
 @atexit.register
 def _end_all() -> None:
     """What was begun is not finished for a program that is over; but a library that is at work in it is waited for."""
-    global _ended
     with _lock:
-        _ended = True
+        _ended.set()
         for process in _processes:
             process.kill()
         threads = list(_threads)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from .. import _core
 from .._files import whole_file
 from .engines import Engine
+from .engines.engine_cache import make_private
 from .folder import EncoderFolder, cache_folder
 
 SUFFIX = ".choice.json"
@@ -47,7 +48,7 @@ class Choice:
     def write(self, engine: str, precision: str, hop_ms: float) -> None:
         # A cache that cannot be written to is one that costs some seconds at every start.
         with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(self._path.parent)
             with whole_file(self._path) as file:
                 file.write(json.dumps(Chosen(engine, precision, hop_ms, self._encoder)._asdict()).encode())
 
@@ -67,7 +68,7 @@ def _read(path: Path) -> Chosen | None:
             found: Any = json.loads(file.read(MAX_BYTES))
         engine, precision, encoder = (str(found[name]) for name in ("engine", "precision", "encoder"))
         return Chosen(engine, precision, float(found["hop_ms"]), encoder)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

@@ -1,23 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which engine runs an encoder here, and in which precision: the fastest of those that make the golden features, where
-cheaper precisions may be off by as much as nobody hears. And what takes its place: the CPU's, when a GPU fails; a
-GPU's, when what it needs has been made."""
+cheaper precisions may be off by as much as nobody hears."""
 
 from __future__ import annotations
 
 import contextlib
-import weakref
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-from .._text import shortened, shown
+from .._text import shown
 from ..errors import EncoderInvalid, EncoderRefused
-from . import building
 from .choice import Choice
 from .engines import ENGINES, Engine, EngineMissing, GraphError, open_engine
 from .folder import EncoderFolder, again
-from .spare import Replaceable
+from .serving import served
 from .trial import AUTO, PRECISIONS, EngineInfo, Loaded, Trial, front_spec, transformer_spec
 
 __all__ = ["AUTO", "EngineInfo", "Loaded", "front_spec", "load_graphs", "prepare", "transformer_spec"]
@@ -42,18 +38,26 @@ def load_graphs(folder: EncoderFolder, engine: Any, precision: Any, threads: int
 
 def _load(folder: EncoderFolder, names: Sequence[str], precision: str, threads: int) -> Loaded:
     """By the fastest of these engines; by one on the CPU while what others need is being made."""
+
+    def on_cpu() -> Loaded:
+        """In the precision that is asked for, if an engine has it."""
+        with contextlib.suppress(EncoderRefused, EncoderInvalid):
+            return _load(folder, ON_CPU, precision, threads)
+        return _load(folder, ON_CPU, AUTO, threads)
+
     opened, missing = _opened(names, precision, threads)
     trial = Trial(folder)
     unmade = [engine for engine in opened if not trial.is_made(engine, precision)]
     ready = [engine for engine in opened if engine not in unmade]
-    if unmade and not ready:
-        on_cpu, _ = _opened(ON_CPU, AUTO, threads)
-        loaded, failed = _fastest(trial, on_cpu or unmade, AUTO if on_cpu else precision)  # without, it is waited for
-        unmade = unmade if on_cpu else []
-    else:
-        loaded, failed = _fastest(trial, ready, precision) if ready else (None, [])
-        if loaded is None and any(not trial.is_made(engine, precision) for engine in ready):
-            return _load(folder, names, precision, threads)  # what was made is wrong, and deleted
+    loaded, failed = _fastest(trial, ready, precision) if ready else (None, [])
+    if loaded is None and ready and any(not trial.is_made(engine, precision) for engine in ready):
+        return _load(folder, names, precision, threads)  # what was made is wrong, and deleted
+    if loaded is None and unmade:
+        try:
+            loaded = on_cpu()
+        except (EncoderRefused, EncoderInvalid):  # then it is waited for
+            loaded, failed = _fastest(trial, unmade, precision)
+            unmade = []
     if loaded is None:
         reasons = "; ".join([*map(str, failed), *missing])
         if all(isinstance(error, EngineMissing) for error in failed):
@@ -61,10 +65,10 @@ def _load(folder: EncoderFolder, names: Sequence[str], precision: str, threads: 
         raise EncoderInvalid(f"{folder.path}: {reasons}. {again(folder.name, folder.path)}")
     if not unmade and not ENGINES[loaded.info.name].on_gpu:
         return loaded
-    shared = _Shared(folder, loaded, threads)
+    loaded, serving = served(folder, loaded, on_cpu)
     for engine in unmade:
-        shared.make(engine, trial.precisions(engine, precision)[0], asked=len(names) == 1)
-    return shared.loaded
+        serving.make(engine, trial.precisions(engine, precision)[0], asked=len(names) == 1 or precision != AUTO)
+    return loaded
 
 
 def _opened(names: Sequence[str], precision: str, threads: int) -> tuple[list[Engine], list[str]]:
@@ -98,60 +102,8 @@ def prepare(folder: EncoderFolder, engine: str, precision: str) -> None:
                 raise
             Trial(folder).load(opened[0], precision)  # what was made before is wrong, and deleted
     except GraphError as error:
-        raise EncoderInvalid(f"{folder.path}: {error}.") from None
-
-
-class _Shared:
-    """What runs, and what takes its place."""
-
-    def __init__(self, folder: EncoderFolder, loaded: Loaded, threads: int) -> None:
-        self._folder, self._threads = folder, threads
-        failed = self._failed if ENGINES[loaded.info.name].on_gpu else None
-        self.loaded = Loaded(
-            Replaceable(loaded.front, front_spec(folder), failed),
-            Replaceable(loaded.transformer, transformer_spec(folder), failed),
-            loaded.info,
-        )
-
-    def _take(self, other: Loaded, note: str = "") -> None:
-        failed = self._failed if ENGINES[other.info.name].on_gpu else None
-        for place, graph in ((self.loaded.front, other.front), (self.loaded.transformer, other.transformer)):
-            assert isinstance(place, Replaceable)
-            place.replace(graph, failed)
-        self.loaded.info = replace(other.info, note=note)
-
-    def _failed(self, error: Exception) -> None:
-        """A GPU's run."""
-        name = self.loaded.info.name
-        self._take(
-            _load(self._folder, ON_CPU, AUTO, self._threads), f"{name} failed while it ran: {shortened(str(error))}"
-        )
-
-    def make(self, engine: Engine, precision: str, asked: bool) -> None:
-        """asked: it takes the place also where it is slower."""
-        folder, known = self._folder, weakref.ref(self)
-
-        def made(why_not: str) -> None:
-            shared = known()
-            if shared is None:
-                return
-            reason = why_not
-            if not reason:
-                try:
-                    if not Trial(folder).is_made(engine, precision):
-                        raise GraphError("what was made for it cannot be kept in the cache")
-                    other = Trial(folder).load(engine, precision)
-                    if asked or other.info.hop_ms < shared.loaded.info.hop_ms:
-                        shared._take(other)
-                        return
-                    reason = f"it takes {other.info.hop_ms:.1f} ms a step"
-                except GraphError as error:
-                    reason = str(error)
-            shared.loaded.info = replace(shared.loaded.info, note=f"{engine.name} is not used: {reason}")
-
-        self.loaded.info = replace(self.loaded.info, note=f"{engine.name} is being made ready for this machine")
-        self.loaded.keeps = self
-        building.build(folder.path, engine.name, precision, made)
+        kind = EncoderRefused if isinstance(error, EngineMissing) else EncoderInvalid
+        raise kind(f"{folder.path}: {error}.") from None
 
 
 def _fastest(trial: Trial, engines: Sequence[Engine], precision: str) -> tuple[Loaded | None, list[GraphError]]:
@@ -161,21 +113,22 @@ def _fastest(trial: Trial, engines: Sequence[Engine], precision: str) -> tuple[L
         try:
             return trial.load(*ways[0]), []
         except GraphError as error:
-            return None, [error]
+            return None, [error.with_traceback(None)]  # which would keep the graphs of its frames
     choice = Choice(trial.folder, engines, precision)
     known = choice.read()
     for engine, name in ways:
         if known is not None and (engine.name, name) == known[:2]:
             with contextlib.suppress(GraphError):  # then it is chosen anew
                 return trial.load(engine, name), []
-    best, failed = None, list[GraphError]()
+    best, failed, passes = None, list[GraphError](), False
     for engine, name in ways:
         try:
             tried = trial.load(engine, name)
         except GraphError as error:
-            failed.append(error)
+            failed.append(error.with_traceback(None))
+            passes = passes or ENGINES[engine.name].on_gpu  # it may be full of something else today
             continue
         best = tried if best is None or tried.info.hop_ms < best.info.hop_ms else best
-    if best is not None:
+    if best is not None and not passes:
         choice.write(best.info.name, best.info.precision, best.info.hop_ms)
     return best, failed

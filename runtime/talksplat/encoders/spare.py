@@ -7,25 +7,31 @@ from collections.abc import Callable
 
 from .engines import Graph, GraphSpec
 
-Failed = Callable[[Exception], None]
+Failed = Callable[[Graph, Exception], None]
 
 
 class Replaceable(Graph):
     """Inputs and outputs are the host's own: what a graph that failed was given is run once more by the one that takes
     its place, and nothing of the sound is lost.
 
-    failed(error): called on the thread that runs, when a run fails; replaces the graph, or raises. None: the error goes
-    to who runs it.
+    failed(graph, error): called on the thread that runs, when a run fails; sees to it that another graph is here, or
+    raises. None: the error goes to who runs it.
     """
 
     def __init__(self, graph: Graph, spec: GraphSpec, failed: Failed | None = None) -> None:
         super().__init__(spec)
         self._now: tuple[Graph, Failed | None] = (graph, failed)
-        # A graph that failed is kept: what it has of a GPU may not be given back while nobody knows what the GPU does.
+        # Of a GPU that failed nothing is given back while nobody knows what it does.
         self._kept: list[Graph] = []
 
-    def replace(self, graph: Graph, failed: Failed | None = None) -> None:
-        """From the next run on; a run that goes on ends with the graph that it began with."""
+    @property
+    def graph(self) -> Graph:
+        return self._now[0]
+
+    def replace(self, graph: Graph, failed: Failed | None = None, keep: bool = False) -> None:
+        """From the next run on; a run that goes on ends with the graph that it began with. keep: that one stays."""
+        if keep:
+            self._kept.append(self._now[0])
         self._now = (graph, failed)
 
     def run(self) -> None:
@@ -35,8 +41,7 @@ class Replaceable(Graph):
         except Exception as error:  # engines have no class of errors in common
             if failed is None:
                 raise
-            self._kept.append(graph)
-            failed(error)
+            failed(graph, error)
             self._run(self._now[0])
 
     def _run(self, graph: Graph) -> None:

@@ -38,6 +38,7 @@ class FeatureStream:
 
     def __init__(self, folder: EncoderFolder, loaded: Loaded, rest: Rest, busy: threading.Lock) -> None:
         self._folder = folder
+        self._loaded = loaded
         self._front, self._transformer = loaded.front, loaded.transformer
         self._rest = rest
         self._busy = busy

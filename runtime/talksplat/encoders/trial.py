@@ -10,7 +10,7 @@ import numpy as np
 
 from .._arrays import FloatArray
 from .._text import shortened
-from .engines import Engine, Graph, GraphError, GraphSpec
+from .engines import ENGINES, Engine, EngineMissing, Graph, GraphError, GraphSpec
 from .folder import FRONT, EncoderFolder
 
 AUTO = "auto"
@@ -45,7 +45,7 @@ class Loaded:
     front: Graph
     transformer: Graph
     info: EngineInfo
-    keeps: object = None  # for as long as this is used
+    keeps: object = None  # what sees to it
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Trial:
             try:
                 self._fronts[engine.name] = self._front(engine)
             except GraphError as error:
-                self._fronts[engine.name] = error
+                self._fronts[engine.name] = error.with_traceback(None)  # which would keep the graph
         known = self._fronts[engine.name]
         if isinstance(known, GraphError):
             raise known
@@ -107,7 +107,7 @@ class Trial:
         graph.inputs["samples"][0] = self._golden["samples"]
         for name, value in self._state.items():
             graph.inputs[f"state_{name}"][:] = value
-        took_ms = _timed(graph, FRONT)
+        took_ms = _timed(graph, FRONT, engine)
         made = {"rows": graph.outputs["rows"][0]}
         made.update({f"state/{name}": graph.outputs[f"new_state_{name}"] for name in self._state})
         for name, values in made.items():
@@ -124,7 +124,7 @@ class Trial:
             raise GraphError(f"the folder has no graph that {engine.name} could run in {precision}")
         graph = self._open(engine, file, transformer_spec(self.folder), precision)
         graph.inputs["window"][0] = self._golden["window"]
-        took_ms = _timed(graph, file)
+        took_ms = _timed(graph, file, engine)
         wanted = self._golden["features"]
         apart = _rms(graph.outputs["features"][0] - wanted)
         error = apart / max(float(self._golden["deviation"][0]), 1e-12)
@@ -164,7 +164,7 @@ def transformer_spec(folder: EncoderFolder) -> GraphSpec:
     return GraphSpec({"window": (1, folder.window, folder.front.width)}, {"features": (1, folder.chunk, folder.width)})
 
 
-def _timed(graph: Graph, file: str) -> float:
+def _timed(graph: Graph, file: str, engine: Engine) -> float:
     """Milliseconds of a run, the median."""
     took = []
     try:
@@ -174,7 +174,8 @@ def _timed(graph: Graph, file: str) -> float:
             graph.run()
             took.append(time.perf_counter() - begun)
     except Exception as error:  # engines have no class of errors in common
-        raise GraphError(f"{file} fails when it is run: {shortened(str(error))}") from None
+        kind = EngineMissing if ENGINES[engine.name].on_gpu else GraphError  # a GPU fails of itself
+        raise kind(f"{file} fails when it is run by {engine.name}: {shortened(str(error))}") from None
     return 1e3 * sorted(took)[RUNS // 2]
 
 

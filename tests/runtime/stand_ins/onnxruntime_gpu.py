@@ -21,6 +21,7 @@ class Gpu:
         self.runs = 0
         self.fails_from: int | None = None  # the run from which on every one fails
         self.captures = True
+        self.full = False  # no session fits into its memory
         self.has_libraries = True
         self.libraries: list[str] = []  # plug-ins that were registered
         self.devices = 1  # that they find
@@ -56,10 +57,13 @@ class Options:
     def __init__(self) -> None:
         self.real = onnxruntime.SessionOptions()
         self.provider: tuple[str, dict[str, str]] | None = None
+        self.entries: dict[str, str] = {}
         self.intra_op_num_threads = self.inter_op_num_threads = self.log_severity_level = 0
 
     def add_session_config_entry(self, name: str, value: str) -> None:
-        self.real.add_session_config_entry(name, value)
+        self.entries[name] = value
+        if name != "session.disable_cpu_ep_fallback":
+            self.real.add_session_config_entry(name, value)
 
     def add_provider_for_devices(self, devices: list[Any], options: dict[str, str]) -> None:
         assert devices
@@ -89,12 +93,20 @@ def stand_in(gpu: Gpu, providers: tuple[str, ...] = ("CUDAExecutionProvider",)) 
     """The module."""
 
     class Session:
-        def __init__(self, path: str, options: Options, providers: list[Any] | None = None) -> None:
+        def __init__(
+            self, path: str, options: Options, providers: list[Any] | None = None, enable_fallback: int = 1
+        ) -> None:
             if providers is not None and providers[0] == "CPUExecutionProvider":
                 self._provider = None
             else:
                 self._provider, told = options.provider or providers[0]  # type: ignore[index]
                 gpu.options.append(told)
+                assert not enable_fallback  # the real one would print, and go to the CPU
+                if gpu.full:
+                    raise RuntimeError("CUDA failure 2: out of memory")
+                if providers is None and not gpu.has_libraries:
+                    assert options.entries["session.disable_cpu_ep_fallback"] == "1"
+                    raise RuntimeError("This session contains graph nodes that are assigned to the default CPU EP")
                 if told.get("enable_cuda_graph") == "1" and not gpu.captures:
                     raise RuntimeError("This session cannot use the graph capture feature as requested")
             self._real = onnxruntime.InferenceSession(path, options.real, providers=["CPUExecutionProvider"])

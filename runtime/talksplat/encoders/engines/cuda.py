@@ -53,13 +53,16 @@ def _load(path: Path, spec: GraphSpec) -> Graph:
         except GraphError:
             raise
         except Exception as error:  # its exceptions have no class in common
-            raise GraphError(f"cannot be loaded by ONNX Runtime on the GPU: {shortened(str(error))}") from None
+            raise EngineMissing(f"cannot be loaded by ONNX Runtime on the GPU: {shortened(str(error))}") from None
 
 
 def _open(path: Path, spec: GraphSpec, options: dict[str, str]) -> Graph:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(path), quiet_options(1), providers=[(PROVIDER, options)])
+    # Left to itself it would say on the standard output that it goes to the CPU, and go there.
+    session = onnxruntime.InferenceSession(
+        str(path), quiet_options(1), providers=[(PROVIDER, options)], enable_fallback=0
+    )
     if PROVIDER not in session.get_providers():
         raise EngineMissing(
             "is not run on the GPU: ONNX Runtime finds no CUDA 13 or cuDNN 9 "

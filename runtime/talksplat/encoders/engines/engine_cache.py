@@ -17,6 +17,7 @@ import os
 import stat
 import struct
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -90,9 +91,9 @@ class PlanCache:
                 f"{self.folder} belongs to another user, and plans in it hold code. Set TALKSPLAT_CACHE to a folder of "
                 "your own"
             )
-        if found.st_mode & stat.S_IWOTH:
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise CacheRefused(
-                f"{self.folder} can be written to by everybody, and plans in it hold code. Close it (chmod o-w), after "
+                f"{self.folder} can be written to by others, and plans in it hold code. Close it (chmod go-w), after "
                 "deleting what is in it, or set TALKSPLAT_CACHE to another folder"
             )
 
@@ -149,7 +150,7 @@ class PlanCache:
     def write(self, key: bytes, plan: bytes) -> None:
         """Nothing where the folder cannot be written to."""
         with contextlib.suppress(OSError):
-            self._make_folder()
+            make_private(self.folder)
             with whole_file(self.path(key)) as file:
                 with contextlib.suppress(AttributeError):  # not on Windows
                     os.fchmod(file.fileno(), 0o600)
@@ -173,9 +174,13 @@ class PlanCache:
             self.delete(key)
         return opened
 
-    def _make_folder(self) -> None:
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        self.folder.mkdir(mode=0o700, exist_ok=True)
+    def keeps(self) -> bool:
+        """Whether it can be written to."""
+        with contextlib.suppress(OSError):
+            make_private(self.folder)
+            with tempfile.TemporaryFile(dir=self.folder):
+                return True
+        return False
 
     def _drop_oldest(self) -> None:
         plans = sorted(self.folder.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime, reverse=True)
@@ -188,7 +193,7 @@ class PlanCache:
         it ends, lets go. Where the folder cannot be written to nobody waits for anybody."""
         place = self.folder / f"{key.hex()}.lock"
         try:
-            self._make_folder()
+            make_private(self.folder)
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
             file = os.open(place, flags, 0o600)
         except OSError:
@@ -208,10 +213,18 @@ class PlanCache:
             os.close(file)  # which lets go
 
 
+def make_private(folder: Path) -> None:
+    """A folder that nobody else can write to, if it is a new one. Raises OSError."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def _is_private(found: os.stat_result) -> bool:
     if not stat.S_ISREG(found.st_mode):
         return False
-    return not hasattr(os, "getuid") or (found.st_uid in (os.getuid(), 0) and not found.st_mode & stat.S_IWOTH)
+    return not hasattr(os, "getuid") or (
+        found.st_uid in (os.getuid(), 0) and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    )
 
 
 def _locked(file: int) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 
 from ..._text import shortened
 from ..folder import cache_folder
-from .base import Engine, EngineMissing, Graph, GraphError, GraphSpec
-from .engine_cache import CacheRefused, PlanCache
+from .base import Engine, EngineMissing, Graph, GraphSpec
+from .engine_cache import CacheRefused, PlanCache, make_private
 from .nvidia import package_folders, preload, require_gpu
 from .onnx_runtime import BoundOnCpu, quiet_options, require_described
 
@@ -64,13 +64,12 @@ def _load(path: Path, spec: GraphSpec, devices: list[Any]) -> Graph:
     import onnxruntime
 
     options = quiet_options(1)
+    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")  # all of it, or nothing
     try:
         options.add_provider_for_devices(devices, _provider_options())
-        session = onnxruntime.InferenceSession(str(path), options)
+        session = onnxruntime.InferenceSession(str(path), options, enable_fallback=0)
     except Exception as error:  # its exceptions have no class in common
-        raise GraphError(f"cannot be loaded by TensorRT-RTX: {shortened(str(error))}") from None
-    if devices[0].ep_name not in session.get_providers():
-        raise EngineMissing("is not run by TensorRT-RTX: ONNX Runtime left it to the CPU")
+        raise EngineMissing(f"cannot be loaded by TensorRT-RTX: {shortened(str(error))}") from None
     require_described(session, spec)
     return BoundOnCpu(session, spec)
 
@@ -79,7 +78,9 @@ def _provider_options() -> dict[str, str]:
     """The plug-in reads code from this folder: one that others may write to is not given to it."""
     folder = cache_folder() / "engines" / NAME
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(folder.parent)
+        make_private(folder)
+        PlanCache(folder.parent).require_private()
         PlanCache(folder).require_private()
     except (OSError, CacheRefused):
         return {}

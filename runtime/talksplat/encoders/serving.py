@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An encoder's graphs while they are used: the CPU's take the place of a GPU's that fail, and an engine's that are made
+while others serve."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+
+from .._text import shortened
+from ..errors import EncoderRefused, TalksplatError
+from . import building
+from .engines import ENGINES, Engine, Graph
+from .engines.engine_cache import PlanCache
+from .folder import EncoderFolder
+from .spare import Failed, Replaceable
+from .trial import Loaded, Trial, front_spec, transformer_spec
+
+OnCpu = Callable[[], Loaded]
+
+
+def served(folder: EncoderFolder, loaded: Loaded, on_cpu: OnCpu) -> tuple[Loaded, Serving]:
+    """The same graphs, whose place others may take. on_cpu: loads those that go on where a GPU fails."""
+    serving = Serving(folder, on_cpu)
+    failed = serving.failed_of(loaded)
+    made = Loaded(
+        Replaceable(loaded.front, front_spec(folder), failed),
+        Replaceable(loaded.transformer, transformer_spec(folder), failed),
+        loaded.info,
+        serving,
+    )
+    serving.serve(made)
+    return made, serving
+
+
+class Serving:
+    """Kept by what it serves, and refers to it weakly: graphs go as soon as nobody uses them."""
+
+    def __init__(self, folder: EncoderFolder, on_cpu: OnCpu) -> None:
+        self._folder, self._on_cpu = folder, on_cpu
+        self._lock = threading.Lock()  # held by who decides what runs
+        self._served: weakref.ref[Loaded] | None = None
+
+    def serve(self, loaded: Loaded) -> None:
+        self._served = weakref.ref(loaded)
+
+    def failed_of(self, loaded: Loaded) -> Failed | None:
+        if not ENGINES[loaded.info.name].on_gpu:
+            return None
+        known = weakref.ref(self)
+
+        def failed(graph: Graph, error: Exception) -> None:
+            serving = known()
+            if serving is None:
+                raise error
+            serving._failed(graph, error)
+
+        return failed
+
+    def _failed(self, graph: Graph, error: Exception) -> None:
+        """A GPU's run."""
+        with self._lock:
+            served = self._served() if self._served is not None else None
+            if served is None:
+                raise error
+            if graph not in (place.graph for place in _places(served)):
+                return  # another has taken its place meanwhile
+            why = f"{served.info.name} failed while it ran: {_said(error)}"
+            try:
+                other = self._on_cpu()
+            except TalksplatError as reason:
+                raise EncoderRefused(f"{self._folder.path}: {why}; and nothing else can go on: {reason}") from None
+            self._take(served, other, why, keep=True)
+
+    def _take(self, served: Loaded, other: Loaded, note: str = "", keep: bool = False) -> None:
+        failed = self.failed_of(other)
+        for place, graph in zip(_places(served), (other.front, other.transformer), strict=True):
+            place.replace(graph, failed, keep)
+        served.info = replace(other.info, note=note)
+
+    def make(self, engine: Engine, precision: str, asked: bool) -> None:
+        """Makes what the engine needs, and lets it take the place of what runs. asked: also where it is slower."""
+        known, folder = weakref.ref(self), self._folder
+
+        def made(why_not: str) -> None:
+            if known() is None:
+                return
+            other, reason = None, why_not
+            if not reason:
+                try:
+                    other = Trial(folder).load(engine, precision)
+                except Exception as error:  # the folder may be gone by now
+                    reason = _said(error)
+            serving = known()
+            if serving is not None:
+                serving._made(engine.name, other, reason, asked)
+
+        if PlanCache().keeps():
+            self._note(f"{engine.name} is being made ready for this machine")
+            building.build(folder.path, engine.name, precision, made)
+        elif asked:
+            self._note(f"{engine.name} is being made ready, as at every start: its cache cannot be written to")
+            building.begin(engine.name, lambda: made(""))
+        else:
+            self._note(f"{engine.name} is not used: its cache cannot be written to")
+
+    def _made(self, name: str, other: Loaded | None, reason: str, asked: bool) -> None:
+        with self._lock:
+            served = self._served() if self._served is not None else None
+            if served is None:
+                return
+            if other is not None and (asked or other.info.hop_ms < served.info.hop_ms):
+                self._take(served, other)
+                return
+            reason = reason or (f"it takes {other.info.hop_ms:.1f} ms a step" if other is not None else "")
+            note = f"{name} is not used: {reason}"
+            # What is being made says nothing any more; that something failed stays.
+            before = served.info.note if " failed while it ran" in served.info.note else ""
+            served.info = replace(served.info, note="; ".join(filter(None, (before, note))))
+
+    def _note(self, note: str) -> None:
+        with self._lock:
+            served = self._served() if self._served is not None else None
+            if served is not None:
+                served.info = replace(served.info, note=note)
+
+
+def _places(served: Loaded) -> tuple[Replaceable, Replaceable]:
+    front, transformer = served.front, served.transformer
+    assert isinstance(front, Replaceable) and isinstance(transformer, Replaceable)
+    return front, transformer
+
+
+def _said(error: Exception) -> str:
+    return shortened(str(error)) or type(error).__name__
