@@ -35,8 +35,8 @@ def in_ci() -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What compiles comes first, where tests run in parallel: one file of it takes minutes."""
-    items.sort(key=lambda item: item.path.name != "test_packaging.py")
+    """Files that take minutes come first, where tests run in parallel: one that begins last is waited for."""
+    items.sort(key=lambda item: item.path.name not in ("test_packaging.py", "test_triton.py"))
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from ..errors import EncoderInvalid, EncoderRefused
 from .choice import Choice
 from .engines import ENGINES, Engine, EngineMissing, GraphError, open_engine
 from .folder import EncoderFolder, again
+from .memory import give_back_memory
 from .serving import served
 from .trial import AUTO, PRECISIONS, EngineInfo, Loaded, Trial, front_spec, transformer_spec
 
@@ -33,7 +34,9 @@ def load_graphs(folder: EncoderFolder, engine: Any, precision: Any, threads: int
         raise ValueError(
             f"load_encoder: precision must be {AUTO} or one of {', '.join(PRECISIONS)}; got {shown(precision)}."
         )
-    return _load(folder, list(ENGINES) if engine == AUTO else [engine], precision, threads)
+    loaded = _load(folder, list(ENGINES) if engine == AUTO else [engine], precision, threads)
+    give_back_memory()
+    return loaded
 
 
 def _load(folder: EncoderFolder, names: Sequence[str], precision: str, threads: int) -> Loaded:
@@ -129,6 +132,7 @@ def _fastest(trial: Trial, engines: Sequence[Engine], precision: str) -> tuple[L
             passes = passes or ENGINES[engine.name].on_gpu  # it may be full of something else today
             continue
         best = tried if best is None or tried.info.hop_ms < best.info.hop_ms else best
+        del tried  # before the next one takes its memory
     if best is not None and not passes:
         choice.write(best.info.name, best.info.precision, best.info.hop_ms)
     return best, failed
