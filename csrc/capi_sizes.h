@@ -26,7 +26,7 @@ TS_SIZES(ts_engine_info, TS_AT(threads), TS_AT(device), TS_AT(isa), TS_AT(scratc
          TS_AT(note));
 TS_SIZES(ts_system_info, TS_AT(n_gpus), TS_AT(driver_version), TS_AT(oldest_driver_version), TS_AT(kernels),
          TS_AT(why_no_gpu));
-TS_SIZES(ts_gpu_info, TS_AT(capability), TS_AT(device), TS_AT(name), TS_AT(bytes), TS_AT(deform));
+TS_SIZES(ts_gpu_info, TS_AT(capability), TS_AT(device), TS_AT(name), TS_AT(bytes), TS_AT(deform), TS_AT(encode));
 TS_SIZES(ts_delivery, TS_AT(stream), TS_AT(event));
 TS_SIZES(ts_memory_info, TS_AT(ordinal), TS_AT(address), TS_AT(bytes), TS_AT(event));
 TS_SIZES(ts_image, TS_AT(format), TS_AT(width), TS_AT(height), TS_AT(stride_bytes), TS_AT(data), TS_AT(alpha),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Directions of includes in csrc and kernels: a room uses those below it, and no header includes itself in a circle."""
+"""Directions of includes in csrc and kernels: a room uses those below it, and no header includes itself in a circle.
+And what the C ABI's headers declare, beside what csrc knows of it."""
 
 from __future__ import annotations
 
@@ -150,3 +151,22 @@ def test_an_include_that_points_up_is_found(tmp_path: Path) -> None:
 def test_an_include_of_nothing_is_found(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match=r'ops/a\.h includes "b\.h", which is nowhere'):
         tree(tmp_path, {"ops/a.h": '#include "b.h"'})
+
+
+def test_every_older_size_of_a_struct_is_known() -> None:
+    """csrc/capi_sizes.h has each field of each struct that grows, in the order of the header: where a field begins a
+    struct of an older header ends, and a program that was compiled with that one must not be refused."""
+    headers = "".join(path.read_text() for path in sorted((CSRC / "include").glob("*.h")))
+    code = re.sub(r"/\*.*?\*/", "", headers, flags=re.S)
+    grows = {}
+    for name, body in re.findall(r"typedef struct (\w+) \{\s*uint32_t struct_size;(.*?)\n\} \1;", code, re.S):
+        declared = [line.strip() for line in body.split(";") if line.strip()]
+        grows[name] = [
+            re.sub(r"\[.*?\]", "", part).split()[-1].lstrip("*") for line in declared for part in line.split(",")
+        ]
+    sizes = (CSRC / "capi_sizes.h").read_text()
+    known = {
+        name: re.findall(r"TS_AT\((\w+)\)", fields)
+        for name, fields in re.findall(r"^TS_SIZES\((\w+),(.*?)\);", sizes, re.S | re.M)
+    }
+    assert len(known) > 20 and known == grows

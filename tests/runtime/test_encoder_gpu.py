@@ -28,6 +28,7 @@ import talksplat
 from conftest import in_ci
 from runtime.encoder_folders import write_folder
 from runtime.stand_ins.onnxruntime_gpu import RTX, Gpu, plugin, stand_in
+from talksplat.cli import encoding
 from talksplat.encoders import building, engines, select, trial
 from talksplat.encoders.engines import cuda, nvidia, tensorrt_rtx
 from talksplat.encoders.folder import read_folder
@@ -238,6 +239,7 @@ def test_what_could_not_be_made_is_not_used(folder: Path, gpu: Gpu, builds: Buil
     encoder = talksplat.load_encoder(folder, engine="cuda")
     builds.end(0, "the builder crashed")
     assert (encoder.engine.name, encoder.engine.note) == ("onnxruntime", "cuda is not used: the builder crashed")
+    assert encoding.in_words(encoding.told(encoder)).endswith("CPU's time; cuda is not used: the builder crashed")
     gpu.scale = 1.01
     encoder = talksplat.load_encoder(folder, engine="cuda")
     builds.end(1)

@@ -63,5 +63,5 @@ def in_words(found: dict[str, Any]) -> str:
     return (
         f"{found['name']} ({found['preset']}) by {found['engine']} {found['version']}, {found['precision']}: "
         f"{found['step_ms']:.1f} ms for {found['step_of_sound_ms']:.0f} ms of sound, {100 * found['share']:.0f} % of a "
-        "CPU's time"
+        "CPU's time" + (f"; {found['note']}" if "note" in found else "")
     )
