@@ -89,12 +89,16 @@ void Scheduler::remove(Worked& session) {
   {
     // Its callback may be running, and may make or destroy other sessions.
     std::unique_lock<std::mutex> lock(mutex_);
-    const auto is_in = [&](const std::vector<Worked*>& all) {
-      return std::find(all.begin(), all.end(), &session) != all.end();
+    const auto forget = [&](std::vector<Worked*>& all) {
+      all.erase(std::remove(all.begin(), all.end(), &session), all.end());
     };
-    for (std::vector<Worked*>* all : {&sessions_, &live_.to_deliver, &stepped_.to_deliver})
-      all->erase(std::remove(all->begin(), all->end(), &session), all->end());
-    idle_.wait(lock, [&] { return !is_in(live_.at_work) && !is_in(stepped_.at_work); });
+    forget(sessions_);
+    // Whose frame was being made is among those to deliver when it is no more at work.
+    const auto left = [&](Worker& worker) {
+      forget(worker.to_deliver);
+      return std::find(worker.at_work.begin(), worker.at_work.end(), &session) == worker.at_work.end();
+    };
+    idle_.wait(lock, [&] { return left(live_) && left(stepped_); });
   }
   const std::lock_guard<std::mutex> one_at_a_time(coming_and_going_);
   bool any_real = false;

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -32,6 +34,7 @@ struct Reader {
   int64_t sleeps_at, sleep_ms;
   int64_t push_at;  // that frame pushes, in another rate and number of channels
   Session* session = nullptr;
+  size_t slept_at = 0;  // which of the frames
 };
 
 int read(void* user, const LiveFrame& frame) {
@@ -43,7 +46,10 @@ int read(void* user, const LiveFrame& frame) {
     const std::vector<float> stereo(8000, 0.25f);
     CHECK(reader.session->push_audio(SampleFormat::kF32, 8000, 8, stereo.data(), 1000).ok());
   }
-  if (frame.index == reader.sleeps_at) std::this_thread::sleep_for(std::chrono::milliseconds(reader.sleep_ms));
+  if (reader.slept_at == 0 && frame.index >= reader.sleeps_at) {  // that frame itself may be left out
+    reader.slept_at = reader.frames.size() - 1;
+    std::this_thread::sleep_for(std::chrono::milliseconds(reader.sleep_ms));
+  }
   return frame.index < 45;
 }
 
@@ -104,8 +110,12 @@ int main(int argc, char** argv) {
   Reader skip{{}, {}, 10, 150, -1};
   const SessionStats left_out = run(model, voice, OnLate::kSkip, skip, sound);
   no_sample_is_missing(skip);
-  CHECK(left_out.skipped >= 2 && left_out.held == 0);
-  CHECK(skip.frames[11].index == 11 + static_cast<int64_t>(left_out.skipped) || left_out.late > 0);
+  CHECK(left_out.held == 0);
+  const auto after = skip.frames.begin() + static_cast<std::ptrdiff_t>(skip.slept_at) + 1;
+  CHECK(after->index - std::prev(after)->index - 1 >= 2);
+  // A busy machine may have left out others.
+  CHECK(skip.frames.back().index + 1 ==
+        static_cast<int64_t>(skip.frames.size()) + static_cast<int64_t>(left_out.skipped));
 
   // Silence that was left out before an utterance of another kind of sound is silence of that kind.
   Reader other{{}, {}, 10, 900, 11};

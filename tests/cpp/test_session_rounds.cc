@@ -245,6 +245,42 @@ void a_callback_destroys_another(const Stage& stage) {
   for (size_t i = 0; i < kCast; ++i) CHECK(called[i].frames == (i == 3 ? 2 : 6));
 }
 
+// Whoever destroys a session waits for its frame, and not for what others' callbacks do; the frame goes to nobody.
+void one_is_destroyed_while_it_is_drawn(const Stage& stage) {
+  std::vector<std::shared_ptr<Session>> sessions = open_cast(stage);
+  std::atomic<bool> gone{false};
+  std::atomic<int> calls{0};
+  std::thread destroys;
+  struct First {
+    std::atomic<bool>& gone;
+    static int call(void* user, const LiveFrame&) {
+      auto& gone = static_cast<First*>(user)->gone;
+      for (int ms = 0; ms < 5000 && !gone; ++ms) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      return 1;
+    }
+  } first{gone};
+  const auto count = [](void* user, const LiveFrame&) {
+    ++*static_cast<std::atomic<int>*>(user);
+    return 1;
+  };
+  CHECK(sessions[0]->set_callback(&First::call, &first).ok());
+  CHECK(sessions[3]->set_callback(count, &calls).ok());
+  stage.together->before_draw = [&](const DrawCall*, size_t) {
+    destroys = std::thread([&] {
+      sessions[3].reset();
+      gone = true;
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));  // it waits by now
+    CHECK(!gone);
+  };
+  const auto scheduler = Scheduler::of(stage.backend);
+  stage.together->largest = 0;
+  for (int64_t n = 0; n == 0;) CHECK(scheduler->step(scheduler->caller_ns() + 40 * kMs, n).ok());
+  CHECK(stage.together->largest == kCast && gone && calls == 0);
+  destroys.join();
+  stage.together->before_draw = nullptr;
+}
+
 // ---- memory ----
 
 void rounds_allocate_nothing(const Stage& stage) {
@@ -282,7 +318,20 @@ void live_sessions_at_once(const Stage& stage) {
   std::atomic<bool> over{false};
   std::atomic<int> taken{0}, others{0}, wrong{0};
   std::vector<std::shared_ptr<Session>> sessions;
-  for (int i = 0; i < 4; ++i) sessions.push_back(open(i == 3 ? stage.other : stage, params));
+  const auto pause_ms = [](int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); };
+  // A busy machine may have no time for four at once, and may take long to have several due: it gets half a minute.
+  const auto within_time = [&](const auto& done) {
+    for (int i = 0; i < 300 && !done(); ++i) pause_ms(100);
+    return done();
+  };
+  for (int i = 0; i < 4; ++i) {
+    std::shared_ptr<Session> session;
+    double smallest = 0;
+    const Fixture& of = i == 3 ? stage.other : stage;
+    const auto open_one = [&] { return session || Session::make(of.model, of.voice, params, session, smallest).ok(); };
+    if (!CHECK(within_time(open_one))) return;
+    sessions.push_back(std::move(session));
+  }
   // Four frames one by one would take longer than they are apart: who becomes due meanwhile is in the next round.
   stage.together->before_draw = [](const DrawCall*, size_t) {
     std::this_thread::sleep_for(std::chrono::milliseconds(12));
@@ -294,7 +343,6 @@ void live_sessions_at_once(const Stage& stage) {
       for (int i = 0; !over; ++i) work(i);
     });
   };
-  const auto pause_ms = [](int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); };
   for (const auto& session : sessions) {
     Session* const one = session.get();
     add([&, one](int) {
@@ -326,10 +374,10 @@ void live_sessions_at_once(const Stage& stage) {
     ++others;
   });
   pause_ms(1500);
+  CHECK(within_time([&] { return taken > 20 && stage.together->largest > 1; }));
   over = true;
   for (std::thread& thread : threads) thread.join();
-  CHECK(wrong == 0 && taken > 20);
-  CHECK_MESSAGE(stage.together->largest > 1, "no round of several");
+  CHECK(wrong == 0);
   uint64_t frames = 0;
   for (const auto& session : sessions) frames += session->stats().frames;
   CHECK(frames > 20);
@@ -350,6 +398,7 @@ int main(int argc, char** argv) {
   streams_that_cannot_be_run_together(stage, want);
   one_is_interrupted(stage, want);
   a_callback_destroys_another(stage);
+  one_is_destroyed_while_it_is_drawn(stage);
   rounds_allocate_nothing(stage);
   live_sessions_at_once(stage);
   return report("test_session_rounds");
