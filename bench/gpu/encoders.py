@@ -17,8 +17,9 @@ from talksplat.errors import TalksplatError
 
 
 def measure() -> dict[str, dict[str, dict[str, Any]]]:
-    """By encoder and engine: version, precision, hop_ms, hop_of_sound_ms, error (of the golden features' deviation), or
-    "missing", why it does not run there. In every precision that it has, the fastest."""
+    """By encoder and engine: version, precision, hop_ms, hop_of_sound_ms, error (of the golden features' deviation),
+    batch and batch_ms (the transformer of so many speakers at once, 1 where they take turns) and note, or "missing",
+    why it does not run there. In every precision that it has, the fastest."""
     kept = cache_folder() / "encoders"
     folders = sorted(path for path in kept.iterdir() if path.is_dir()) if kept.is_dir() else []
     if folders:
@@ -34,7 +35,7 @@ def measure() -> dict[str, dict[str, dict[str, Any]]]:
         before = os.environ.get("TALKSPLAT_CACHE")
         os.environ["TALKSPLAT_CACHE"] = place
         try:
-            return {"made up, tiny": by_engine(write_folder(Path(place) / "tiny"), ENGINES)}
+            return {"made up, tiny": by_engine(write_folder(Path(place) / "tiny", fp16=True), ENGINES)}
         finally:
             os.environ.pop("TALKSPLAT_CACHE")
             if before is not None:
@@ -52,7 +53,8 @@ def by_engine(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
                 engine = encoder.engine
                 found[name] = {
                     "version": engine.version, "precision": engine.precision, "hop_ms": engine.hop_ms,
-                    "hop_of_sound_ms": 1e3 * encoder.hop_s, "error": engine.error,
+                    "hop_of_sound_ms": 1e3 * encoder.hop_s, "error": engine.error, "batch": engine.batch,
+                    "batch_ms": engine.batch_ms, "note": engine.note,
                 }  # fmt: skip
         except TalksplatError as error:
             found[name] = {"missing": str(error)}

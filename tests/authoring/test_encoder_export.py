@@ -22,7 +22,7 @@ pytest.importorskip("onnxruntime", reason="exported encoders are run with onnxru
 
 from talksplat.authoring.encoders.export import Export, export_encoder  # noqa: E402
 from talksplat.authoring.encoders.families import FAMILIES  # noqa: E402
-from talksplat.authoring.encoders.graphs import require_opset, run_graph  # noqa: E402
+from talksplat.authoring.encoders.graphs import export_graph, require_opset, run_graph  # noqa: E402
 from talksplat.authoring.encoders.models import find_model  # noqa: E402
 from talksplat.authoring.encoders.parts import Parts  # noqa: E402
 from talksplat.authoring.encoders.wav2vec2 import MEMORY_S, Statistics, Transformer  # noqa: E402
@@ -168,6 +168,7 @@ def test_the_runtime_reads_what_was_written(exports: dict[str, Export], name: st
     assert done.made
     assert set(done.errors) == set(found.graphs)
     assert {path.name for path in found.path.iterdir()} == {"encoder.json", *found.files}
+    assert found.batches == set(found.graphs) & {"fp16"}
     state, rest_row = found.state()
     golden = found.golden()
     named = {f"state_{key}": value for key, value in state.items()}
@@ -179,6 +180,23 @@ def test_the_runtime_reads_what_was_written(exports: dict[str, Export], name: st
     assert relative(features[0], golden["features"]) <= LARGEST
     silence = np.zeros((1, found.front.samples), np.float32)
     assert relative(run_graph(found.intact("front.onnx"), {"samples": silence, **named})[0][0, -1], rest_row) <= 1e-4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_graph_of_several_speakers(models: dict[str, Path], kind: str, tmp_path: Path) -> None:
+    """Each has the features that it has alone, whatever the others say."""
+    parts = parts_of(models[kind])
+    window = torch.randn(1, parts.window, parts.front_width, generator=torch.Generator().manual_seed(3))
+    export_graph(parts.transformer, {"window": window}, ["features"], tmp_path / "any.onnx", any_speakers=True)
+    windows = torch.cat([window, torch.full_like(window, 1e3), window.flip(1), torch.full_like(window, torch.nan)])
+    for n in (1, 2, 3, 4):
+        (together,) = run_graph(tmp_path / "any.onnx", {"window": windows[:n].numpy()})
+        assert together.shape == (n, parts.chunk, parts.width)
+        for features, own in zip(together, windows[:n], strict=True):
+            (alone,) = run_graph(tmp_path / "any.onnx", {"window": own[None].numpy()})
+            np.testing.assert_allclose(features, alone[0], atol=1e-5)
+    with torch.no_grad():
+        assert relative(together[2], parts.transformer(windows[2:3])[0].numpy()) <= LARGEST
 
 
 def test_graphs_have_one_opset_and_only_matrix_products_are_int8(exports: dict[str, Export]) -> None:

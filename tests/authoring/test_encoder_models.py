@@ -179,6 +179,7 @@ def make_placeholders(place: Path, name: str, wish: Any, fp16: bool) -> None:
     import hashlib
 
     graphs = {name: file for name, file in GRAPHS.items() if name != "fp16" or fp16}
+    batches = ["fp16"] if fp16 else []
     files = ["front.onnx", "state.safetensors", "golden.safetensors", *graphs.values()]
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
@@ -188,7 +189,8 @@ def make_placeholders(place: Path, name: str, wish: Any, fp16: bool) -> None:
     manifest = {
         "format": 1, "name": name, "family": "wav2vec2", "rate_hz": 16000, "feature_hz": 50, "width": 8,
         "hidden_layer": wish.layer, "preset": wish.preset, "left": rows.left, "chunk": rows.chunk, "right": rows.right,
-        "order": wish.order, "fps": wish.fps, "opset": 20, "graphs": graphs, "versions": {}, "source": wish.source,
+        "order": wish.order, "fps": wish.fps, "opset": 20, "graphs": graphs, "batches": batches, "versions": {},
+        "source": wish.source,
         "front": {"chunk": 8, "hop": 2560, "samples": 2640, "lead": 0, "centre": 200, "width": 8, "state": []},
         "files": {f: {"bytes": len(f), "sha256": hashlib.sha256(f.encode()).hexdigest()} for f in files},
     }  # fmt: skip
@@ -210,12 +212,16 @@ def test_a_whole_folder_is_kept_and_any_other_made_again(tmp_path: Path, written
     assert export_encoder(model).made
     assert export_encoder(model, fp16=True).made  # it has no such graph yet
     assert not export_encoder(model).made  # one graph too many is as good
+    manifest = json.loads((folder / "encoder.json").read_text())
+    (folder / "encoder.json").write_text(json.dumps({**manifest, "batches": []}))
+    assert not export_encoder(model).made
+    assert export_encoder(model, fp16=True).made  # which before took one speaker alone
     (model / "model.safetensors").write_bytes(b"trained longer")
     assert export_encoder(model, fp16=True).made
     (model / "preprocessor_config.json").write_text('{"do_normalize": false}')
     assert export_encoder(model, fp16=True).made
     assert not export_encoder(model, fp16=True).made
-    assert written == [folder] * 7
+    assert written == [folder] * 8
 
 
 def test_every_wish_has_its_place_in_the_cache(tmp_path: Path, written: list[Path]) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
-from talksplat.encoders.folder import FORMAT, FRONT, GOLDEN, GRAPHS, MANIFEST, OPSET, STATE
+from talksplat.encoders.folder import FORMAT, FRONT, GOLDEN, GRAPHS, MANIFEST, OPSET, SPEAKERS, STATE
 
 Floats = NDArray[np.float32]
 WIDTH, ROW = 6, 5
@@ -80,17 +80,24 @@ class Tiny:
         return np.concatenate(made)[:count].astype(np.float32)
 
 
-def write_folder(folder: Path, tiny: Tiny = Tiny(), int8_error: float | None = None, **changes: Any) -> Path:
-    """changes: of encoder.json.  int8_error: there are graphs of int8, whose features are so much larger."""
+def write_folder(
+    folder: Path, tiny: Tiny = Tiny(), int8_error: float | None = None, fp16: Any = None, **changes: Any
+) -> Path:
+    """changes: of encoder.json.  int8_error: there are graphs of int8, whose features are so much larger.  fp16: there
+    is a graph of fp16 (whose numbers are float32) of any number of speakers, and it is this one if that is a model."""
     folder.mkdir(parents=True, exist_ok=True)
     n_samples = 320 * tiny.front_chunk + 80
     onnx.save(_front(tiny, n_samples), str(folder / FRONT))
     graphs = {"fp32": GRAPHS["fp32"]}
-    onnx.save(_transformer(tiny, 1.0), str(folder / GRAPHS["fp32"]))
+    onnx.save(transformer(tiny, 1.0), str(folder / GRAPHS["fp32"]))
     if int8_error is not None:
         for name in ("int8", "int8-static"):
             graphs[name] = GRAPHS[name]
-            onnx.save(_transformer(tiny, 1 + int8_error), str(folder / GRAPHS[name]))
+            onnx.save(transformer(tiny, 1 + int8_error), str(folder / GRAPHS[name]))
+    if fp16 is not None:
+        graphs["fp16"] = GRAPHS["fp16"]
+        onnx.save(transformer(tiny, 1.0, SPEAKERS) if fp16 is True else fp16, str(folder / GRAPHS["fp16"]))
+        changes = {"batches": ["fp16"], **changes}
     save_file(
         {
             "state/count": np.ones(1, np.float32), "state/total": np.zeros(ROW, np.float32),
@@ -143,7 +150,7 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _value(name: str, shape: tuple[int, ...]) -> Any:
+def _value(name: str, shape: tuple[int | str, ...]) -> Any:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
 
 
@@ -179,7 +186,7 @@ def _front(tiny: Tiny, n_samples: int) -> Any:
     )  # fmt: skip
 
 
-def _transformer(tiny: Tiny, scale: float) -> Any:
+def transformer(tiny: Tiny, scale: float, speakers: int | str = 1) -> Any:
     node = helper.make_node
     return _model(
         "transformer",
@@ -189,7 +196,7 @@ def _transformer(tiny: Tiny, scale: float) -> Any:
             node("Tanh", ["sums"], ["plain"]),
             node("Mul", ["plain", "scale"], ["features"]),
         ],
-        [_value("window", (1, tiny.window, ROW))],
-        [_value("features", (1, tiny.chunk, tiny.width))],
+        [_value("window", (speakers, tiny.window, ROW))],
+        [_value("features", (speakers, tiny.chunk, tiny.width))],
         {"over_time": tiny.over_time[None], "over_channels": tiny.over_channels[None], "scale": np.float32([scale])},
     )

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ pytest.importorskip("onnxruntime")
 import talksplat
 from runtime.encoder_folders import WIDTH, Tiny, write_folder
 from runtime.heard import program, write
+from runtime.recorder import Recorder, recorded
 from runtime.stage import SIZE, Stage, said, same_pictures, speech_of
 from talksplat.control import Window
 from talksplat.encoders import feed
@@ -39,7 +41,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def encoder(tmp_path: Path) -> Encoder:
-    return talksplat.load_encoder(write_folder(tmp_path / "tiny"))
+    return talksplat.load_encoder(write_folder(tmp_path / "tiny"), precision="fp32")
 
 
 @pytest.fixture
@@ -239,50 +241,12 @@ def until(true: Callable[[], bool], what: str, within_s: float = 20.0) -> None:
         time.sleep(0.005)
 
 
-class Recorder:
-    """A core session that keeps the rows that come, and counts what else does."""
-
-    smallest_ms = 0.0
-
-    def __init__(self) -> None:
-        self.rows: list[np.ndarray] = []
-        self.utterances: list[np.ndarray] = []
-        self.closed = False
-
-    def push_audio(self, samples: Any, rate_hz: int) -> None: ...
-    def push_features(self, rows: np.ndarray) -> None:
-        self.rows.append(rows.copy())
-
-    def flush(self) -> None:
-        self.utterances.append(np.concatenate(self.rows) if self.rows else np.zeros((0, 2 * WIDTH), np.float32))
-        self.rows = []
-
-    def interrupt(self, fade_ms: int) -> int:
-        self.rows = []
-        return 0
-
-    def stats(self) -> dict[str, Any]:
-        return {"queued_ms": 0.0}
-
-    def close(self) -> None:
-        self.closed = True
-
-    def abort(self) -> None:
-        self.closed = True
-
-    def set(self, **told: Any) -> None: ...
-    def acquire(self, timeout_s: float | None) -> None: ...
-
-
 @pytest.fixture
 def start(encoder: Encoder) -> Iterator[Callable[..., tuple[feed.EncodedCore, Recorder]]]:
     made = []
 
     def begin(flush_after_s: float | None = None) -> tuple[feed.EncodedCore, Recorder]:
-        speakers, core = feed.speakers_of(encoder), Recorder()
-        taps = encoder.frame_taps("test", "avatar", WINDOW, 25.0)
-        session = feed.EncodedCore(core, encoder, taps, 25.0, speakers, 0.1, flush_after_s, 60.0)  # type: ignore[arg-type]
-        speakers.add(session, 1000.0)
+        session, core = recorded(encoder, WINDOW, flush_after_s)
         made.append(session)
         return session, core
 
@@ -419,14 +383,16 @@ def test_a_live_session_is_in_time(encoder: Encoder, path: Path) -> None:
     assert len(feed.speakers_of(encoder)._allowed_ms) == 0
 
 
-def test_presets_that_are_too_slow_are_refused(encoder: Encoder, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_presets_that_are_too_slow_are_refused(encoder: Encoder, path: Path) -> None:
     avatar = talksplat.load(path, threads=1)
-    monkeypatch.setattr(type(encoder), "share", 0.9)
+    loaded = encoder._loaded
+    assert loaded is not None
+    loaded.info = replace(loaded.info, hop_ms=0.9 * 1e3 * encoder.hop_s)
     with pytest.raises(talksplat.EncoderRefused, match=r"tests/tiny \(cpu\) is too slow here: .* is 90 % of the time"):
         avatar.create_session(encoder=encoder, latency_ms=3000)
     # A file may take its time.
     assert len(list(avatar.render(sound_of(0.1), sample_rate=RATE, encoder=encoder, size=SIZE))) == 3
-    monkeypatch.setattr(type(encoder), "share", 0.45)
+    loaded.info = replace(loaded.info, hop_ms=0.45 * 1e3 * encoder.hop_s)
     first = avatar.create_session(encoder=encoder, latency_ms=3000, size=SIZE)
     with pytest.raises(talksplat.EncoderRefused, match="with 1 that speak already is 90 %"):
         avatar.create_session(encoder=encoder, latency_ms=3000, size=SIZE)

@@ -13,7 +13,6 @@ import sys
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,8 +25,9 @@ import onnxruntime
 
 import talksplat
 from conftest import in_ci
+from encoders import by_count
 from runtime.encoder_folders import write_folder
-from runtime.stand_ins.onnxruntime_gpu import RTX, Gpu, plugin, stand_in
+from runtime.stand_ins.onnxruntime_gpu import RTX, Gpu, plug, stand_in, system
 from talksplat.cli import encoding
 from talksplat.encoders import building, engines, select, trial
 from talksplat.encoders.engines import cuda, nvidia, tensorrt_rtx
@@ -35,11 +35,6 @@ from talksplat.encoders.folder import read_folder
 
 PACKAGE = tensorrt_rtx.PACKAGE
 SOUND = np.random.default_rng(0).normal(size=9000).astype(np.float32) * np.float32(0.1)
-CARD = {"name": "NVIDIA GeForce RTX 2060", "capability": 75, "bytes": 6 << 30}
-
-
-def system(*gpus: dict[str, Any], why: str = "") -> Any:
-    return SimpleNamespace(system_info=lambda: {"gpus": list(gpus), "why_no_gpu": why, "driver_version": 13000})
 
 
 @pytest.fixture(autouse=True)
@@ -55,15 +50,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
-    made = Gpu()
-    monkeypatch.setattr(nvidia, "_core", system(CARD))
-    monkeypatch.setitem(sys.modules, "onnxruntime", stand_in(made))
-    monkeypatch.setitem(sys.modules, PACKAGE, plugin())
-    monkeypatch.setattr(tensorrt_rtx, "_registered", set())
-    for module in (cuda, tensorrt_rtx):
-        monkeypatch.setattr(module, "package_folders", lambda *names: [])
-    monkeypatch.setattr(engines, "installed", lambda name: name in ("onnxruntime", "cuda", "tensorrt-rtx"))
-    return made
+    return plug(monkeypatch)
 
 
 @pytest.mark.parametrize("name", ["cuda", "tensorrt-rtx"])
@@ -233,6 +220,22 @@ def test_the_cpu_serves_while_it_is_made(
     made += [stream.push(SOUND[6000:]), stream.flush()]
     np.testing.assert_array_equal(np.concatenate(made), wanted)
     assert encoder.engine.name == "onnxruntime" and "cuda failed while it ran" in encoder.engine.note
+
+
+def test_what_was_made_takes_several_speakers(
+    tmp_path: Path, gpu: Gpu, builds: Builds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "_timed", lambda graph, *whose: graph.run() or 1.0)
+    encoder = talksplat.load_encoder(write_folder(tmp_path / "several", fp16=True), engine="cuda")
+    stream = encoder.feature_stream()
+    assert (encoder.engine.name, encoder.engine.batch, stream.loaded.batch) == ("onnxruntime", 1, None)
+    builds.end(0)
+    assert (encoder.engine.name, encoder.engine.precision, encoder.engine.batch) == ("cuda", "fp16", 8)
+    assert stream.loaded.batch is not None
+    gpu.fails_from = gpu.runs
+    stream.offer(SOUND)
+    assert stream.step() is not None
+    assert (encoder.engine.name, encoder.engine.batch, stream.loaded.batch) == ("onnxruntime", 1, None)
 
 
 def test_what_could_not_be_made_is_not_used(folder: Path, gpu: Gpu, builds: Builds) -> None:
@@ -495,3 +498,13 @@ def test_the_real_plugin_loads_without_a_gpu(tmp_path: Path) -> None:
         env=os.environ | {"LD_LIBRARY_PATH": str(tmp_path)},
     )  # fmt: skip
     assert "it finds no GPU that it can use" in done.stdout, done.stdout + done.stderr
+
+
+def test_counted_times_are_those_of_the_page() -> None:
+    """`python bench/encoders/by_count.py --write` brings them up to date."""
+    assert by_count.with_table(by_count.PAGE.read_text()) == by_count.PAGE.read_text()
+    gpu = by_count.Gpu("played", flops=1e13, flops_fp32=1e13, bytes_per_s=1e12)
+    assert by_count.transformer_s(gpu, 64, 8) == pytest.approx(8 * by_count.transformer_s(gpu, 64, 1))
+    # Of one row the weights are what it waits for, and of nothing the launches.
+    assert by_count.transformer_s(gpu, 1, 1) == pytest.approx(by_count.WEIGHTS * 2 / 0.75e12)
+    assert by_count.transformer_s(by_count.Gpu("fast", 1e18, 1e18, 1e18), 64, 8) == 150 * 2e-6

@@ -34,7 +34,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def encoder(tmp_path: Path) -> Encoder:
-    return load_encoder(write_folder(tmp_path / "tiny"))
+    return load_encoder(write_folder(tmp_path / "tiny"), precision="fp32")
 
 
 def sound_of(n: int, seed: int = 0) -> np.ndarray:
@@ -51,7 +51,7 @@ def whole(tiny: Tiny, sound: np.ndarray, folder: EncoderFolder) -> np.ndarray:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("n", [1, 200, 201, 399, 400, 3200, 8111])
 def test_features_are_those_of_the_whole_sound(tmp_path: Path, kind: str, n: int) -> None:
-    encoder = load_encoder(write_folder(tmp_path / "tiny", KINDS[kind]))
+    encoder = load_encoder(write_folder(tmp_path / "tiny", KINDS[kind]), precision="fp32")
     sound = sound_of(n)
     expected = whole(KINDS[kind], sound, encoder.folder)
     stream = encoder.stream()
@@ -127,7 +127,7 @@ def test_bad_samples_are_refused_whole(encoder: Encoder) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_features_come_when_their_samples_are_there_and_no_later(tmp_path: Path, kind: str) -> None:
-    encoder = load_encoder(write_folder(tmp_path / "tiny", KINDS[kind]))
+    encoder = load_encoder(write_folder(tmp_path / "tiny", KINDS[kind]), precision="fp32")
     folder = encoder.folder
     stream, made, latest = encoder.stream(), 0, 0
     for n in range(1, 6000):
@@ -141,7 +141,7 @@ def test_features_come_when_their_samples_are_there_and_no_later(tmp_path: Path,
 @pytest.mark.parametrize("fps", [25.0, 30.0])
 def test_rows_at_the_rate_of_the_video(tmp_path: Path, fps: float) -> None:
     tiny = Tiny(fps=fps)
-    encoder = load_encoder(write_folder(tmp_path / "tiny", tiny))
+    encoder = load_encoder(write_folder(tmp_path / "tiny", tiny), precision="fp32")
     sound = sound_of(9000)
     count = feature_count(encoder.folder, len(sound), 16000)
     plain = tiny.rows(sound, 80)

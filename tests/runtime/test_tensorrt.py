@@ -19,10 +19,12 @@ import pytest
 
 from runtime.encoder_folders import ROW, Tiny, write_folder
 from runtime.stand_ins.fake_tensorrt import FakeCuda, fake_tensorrt
+from talksplat.encoders import trial
 from talksplat.encoders.engines import driver, tensorrt
 from talksplat.encoders.engines.base import EngineMissing, GraphError, GraphSpec
+from talksplat.encoders.engines.nvidia import TOGETHER
 from talksplat.encoders.folder import FRONT, GRAPHS, read_folder
-from talksplat.encoders.select import front_spec, load_graphs, transformer_spec
+from talksplat.encoders.select import front_spec, load_graphs, prepare, transformer_spec
 
 TINY = Tiny()
 
@@ -178,6 +180,30 @@ def test_an_encoder_chooses_it(bench: Bench) -> None:
     loaded = load_graphs(bench.folder, "tensorrt", "fp32", 1)
     assert (loaded.info.name, loaded.info.version, loaded.info.precision) == ("tensorrt", "11.4.0.106", "fp32")
     assert loaded.info.error < 1e-5
+
+
+def test_a_plan_for_several_speakers(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made with the others, beforehand, and never while somebody waits."""
+    monkeypatch.setattr(trial, "_timed", lambda graph, *of: graph.run() or 1.0)
+    folder = read_folder(write_folder(tmp_path / "several", TINY, fp16=True))
+    prepare(folder, "tensorrt", "fp16")
+    assert len(bench.plans()) == len(bench.state.builds) == 3
+    loaded = load_graphs(folder, "tensorrt", "auto", 1)
+    assert (loaded.info.precision, loaded.info.batch, loaded.info.note) == ("fp16", TOGETHER, "")
+    assert loaded.batch is not None
+    windows = np.random.default_rng(7).normal(size=(TOGETHER, TINY.window, ROW)).astype(np.float32)
+    loaded.batch.graph.inputs["window"][...] = windows
+    loaded.batch.graph.run()
+    np.testing.assert_allclose(
+        loaded.batch.graph.outputs["features"], np.tanh(TINY.over_time @ windows @ TINY.over_channels), atol=1e-5
+    )
+    path, spec = folder.path / GRAPHS["fp16"], transformer_spec(folder, TOGETHER)
+    tensorrt.open_engine(1).forget(path, spec, "fp16")  # type: ignore[misc]
+    without = load_graphs(folder, "tensorrt", "auto", 1)
+    assert (without.info.name, without.info.batch, without.info.note) == ("tensorrt", 1, "")
+    assert len(bench.plans()) == 2 and len(bench.state.builds) == 3
+    del loaded, without
+    bench.nothing_left()
 
 
 def test_on_another_thread(bench: Bench) -> None:

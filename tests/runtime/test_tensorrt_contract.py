@@ -122,9 +122,11 @@ CONTRACT = """
                 for of in arguments(found.__doc__)
             ):
                 wrong.append(f"{name}.{member} does not take {wanted}: {found.__doc__[:200]}")
-    for name in ("max_aux_streams", "builder_optimization_level"):
-        if trt.IBuilderConfig.__dict__[name].fset is None:
+    config, tensor = trt.IBuilderConfig, trt.ITensor
+    for of, name in ((config, "max_aux_streams"), (config, "builder_optimization_level"), (tensor, "shape")):
+        if of.__dict__[name].fset is None:
             wrong.append(f"{name} cannot be set")
+    trt.Dims((1, 2))  # of a tuple, as shapes are set
 
     class Logger(trt.ILogger):
         def __init__(self):

@@ -122,7 +122,8 @@ def intact(folder: Path, model: Model, wish: Wish, fp16: bool) -> EncoderFolder 
             model.name, wish.preset, wish.layer, wish.fps
         )  # fmt: skip
         graphs = {"fp32", "int8", "int8-static"} | ({"fp16"} if fp16 else set())
-        if not same or not graphs <= set(found.graphs) or _source_of(folder) != wish.source:
+        whole = graphs <= set(found.graphs) and (not fp16 or "fp16" in found.batches)
+        if not same or not whole or _source_of(folder) != wish.source:
             return None
         for name in found.files:
             found.intact(name)

@@ -17,7 +17,7 @@ from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from talksplat._arrays import FloatArray
-from talksplat.encoders.folder import OPSET
+from talksplat.encoders.folder import OPSET, SPEAKERS
 from talksplat.errors import EncoderInvalid
 
 from .int8 import Int8Plan, Range, input_step
@@ -26,9 +26,17 @@ from .quiet import quiet
 MAX_GRAPH_BYTES = (1 << 31) - (16 << 20)  # of protobuf, less what is no weight
 
 
-def export_graph(module: torch.nn.Module, inputs: dict[str, torch.Tensor], outputs: Sequence[str], path: Path) -> None:
+def export_graph(
+    module: torch.nn.Module,
+    inputs: dict[str, torch.Tensor],
+    outputs: Sequence[str],
+    path: Path,
+    *,
+    any_speakers: bool = False,
+) -> None:
     """Write the module, run on inputs of exactly these shapes, as one ONNX file of opset OPSET.
 
+    any_speakers: the first length of its one input, and of what it makes of it, is open, and called SPEAKERS.
     Raises EncoderInvalid where the file cannot hold the weights, or has another opset.
     """
     n_bytes = sum(weight.numel() * weight.element_size() for weight in module.state_dict().values())
@@ -37,10 +45,14 @@ def export_graph(module: torch.nn.Module, inputs: dict[str, torch.Tensor], outpu
             f"{path.name}: the weights have {n_bytes} bytes, and one ONNX file holds {MAX_GRAPH_BYTES}. Export a lower "
             "hidden layer (--layer), or a smaller model."
         )
+    given = tuple(inputs.values())
+    if any_speakers:
+        given = tuple(value.expand(2, *value.shape[1:]) for value in given)  # of one, torch would make a constant
     with quiet(), torch.no_grad():
         program = torch.onnx.export(
-            module, tuple(inputs.values()), dynamo=True, opset_version=OPSET, input_names=list(inputs),
+            module, given, dynamo=True, opset_version=OPSET, input_names=list(inputs),
             output_names=list(outputs), external_data=False, verbose=False,
+            dynamic_shapes=({0: torch.export.Dim(SPEAKERS)},) if any_speakers else None,
         )  # fmt: skip
         assert program is not None
         program.save(str(path), external_data=False)

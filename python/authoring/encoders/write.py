@@ -35,6 +35,8 @@ from .parts import Parts
 from .place import whole_folder
 
 PACKAGES = ("torch", "transformers", "onnx", "onnxruntime", "talksplat")
+BATCHES = {"fp16"}  # what GPUs run, of several speakers at once
+BATCHES = {"fp16"}  # what GPUs run, of several speakers at once
 # Of the root of the mean square of what torch makes: the graphs in float32 come within 1e-5 of it.
 MAX_ERROR = 1e-4
 
@@ -78,7 +80,7 @@ def _write(parts: Parts, place: Path, fp16: bool, tell: Callable[[str], None]) -
     if fp16:
         tell("exporting it in float16")
         graphs["fp16"] = GRAPHS["fp16"]
-        export_graph(halved(parts.transformer), zeros, ["features"], place / GRAPHS["fp16"])
+        export_graph(halved(parts.transformer), zeros, ["features"], place / GRAPHS["fp16"], any_speakers=True)
 
     tell("running the graphs on the self-test")
     errors = _errors(parts, golden, place, graphs)
@@ -125,7 +127,7 @@ def _manifest(parts: Parts, place: Path, graphs: dict[str, str]) -> dict[str, An
             "centre": parts.centre, "width": parts.front_width,
             "state": [{"name": name, "shape": list(state.shape)} for name, state in parts.states.items()],
         },
-        "graphs": graphs, "opset": OPSET, "source": parts.source,
+        "graphs": graphs, "batches": sorted(BATCHES & set(graphs)), "opset": OPSET, "source": parts.source,
         "files": {name: _described(place / name) for name in files},
         "versions": {name: metadata.version(name) for name in PACKAGES},
     }  # fmt: skip

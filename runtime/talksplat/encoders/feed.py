@@ -23,6 +23,7 @@ from ..errors import EncoderRefused, LatencyRefused, QueueFull, SessionClosed, T
 from .at_work import at_work
 from .encoder import MAX_SHARE, Encoder
 from .resample import FrameRows, Taps
+from .together import Full, Together
 from .worker import Worker
 
 SLACK = 1.25  # of what a step took when the encoder was loaded: others work on the machine, too
@@ -49,7 +50,8 @@ class Speakers:
         self._lock = threading.Lock()
         self._allowed_ms: WeakKeyDictionary[EncodedCore, float] = WeakKeyDictionary()
         self.promising = threading.Lock()  # one at a time: each counts those before it
-        self.worker = Worker("talksplat encoder")
+        self.together = Together()
+        self.worker = Worker("talksplat encoder", self.together.run)
 
     def require_time(self, who: str, encoder: Encoder) -> float:
         """What one speaker more is promised, milliseconds for a step of its own and of all others before it.
@@ -58,16 +60,18 @@ class Speakers:
         """
         with self._lock:
             n = len(self._allowed_ms) + 1
-            if n * encoder.share > MAX_SHARE:
+            engine = encoder.engine
+            share = engine.hops_ms(n) / (1e3 * encoder.hop_s)
+            if share > MAX_SHARE:
                 others = f" with {n - 1} that speak already" if n > 1 else ""
                 raise EncoderRefused(
                     f"{who}: {encoder.name} ({encoder.folder.preset}) is too slow here: a step of "
-                    f"{1e3 * encoder.hop_s:.0f} ms of sound takes {encoder.engine.hop_ms:.1f} ms by "
-                    f"{encoder.engine.name} {encoder.engine.precision}, which{others} is "
-                    f"{100 * n * encoder.share:.0f} % of the time, and {100 * MAX_SHARE:.0f} % is the most. Export it "
+                    f"{1e3 * encoder.hop_s:.0f} ms of sound takes {engine.hop_ms:.1f} ms by "
+                    f"{engine.name} {engine.precision}, which{others} is "
+                    f"{100 * share:.0f} % of the time, and {100 * MAX_SHARE:.0f} % is the most. Export it "
                     "with a preset of longer steps (--preset cpu), or use another engine or more threads."
                 )
-            needed_ms = SLACK * encoder.engine.hop_ms * n
+            needed_ms = SLACK * engine.wait_ms(n)
             least = min(self._allowed_ms.values(), default=needed_ms)
             if needed_ms > least * (1 + 1e-9):
                 raise LatencyRefused(
@@ -281,19 +285,32 @@ class EncodedCore:
             generation = self._generation
             if self._made_for != generation:
                 self._start_anew(generation)
-        features = self._features.step()
-        if features is None:
-            with self._lock:
-                if self._generation != generation or not self._waiting:
-                    next_step = None
-                else:
-                    next_step = self._waiting.popleft()
-            if next_step is not None:
-                next_step()
-                return True
-            return self._flush_what_is_over()
-        self._send(self._rows.push(features, self._most_frames), generation)
-        return True
+        if self._features.prepare():
+            self._transform(generation)
+            return True
+        with self._lock:
+            if self._generation != generation or not self._waiting:
+                next_step = None
+            else:
+                next_step = self._waiting.popleft()
+        if next_step is not None:
+            next_step()
+            return True
+        return self._flush_what_is_over()
+
+    def _transform(self, generation: int) -> None:
+        """With others, where there are; on the worker's thread no turn comes before it is done."""
+
+        def made(features: FloatArray) -> None:
+            try:
+                self._send(self._rows.push(features, self._most_frames), generation)
+            except Exception as error:
+                self._fail(error)
+
+        if self._speakers is None:
+            made(self._features.transform())
+        else:
+            self._speakers.together.add(Full(self._features, made, self._fail))
 
     def _send(self, rows: FloatArray, generation: int) -> None:
         if len(rows) == 0:

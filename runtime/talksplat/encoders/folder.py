@@ -45,6 +45,8 @@ GRAPHS: Mapping[str, str] = MappingProxyType(
         "fp16": "transformer.fp16.onnx",
     }
 )  # fmt: skip
+# The first length of such a graph of the transformer that takes windows of any number of speakers.
+SPEAKERS = "speakers"
 FAMILIES = ("wav2vec2", "hubert", "whisper")
 # What the transformer's rows are: the front's, or (FaceFormer's order) those resampled to the video's rate.
 FRONT_TRANSFORMER, FRONT_RESAMPLE_TRANSFORMER = ORDERS = ("front-transformer", "front-resample-transformer")
@@ -100,7 +102,7 @@ class EncoderFolder:
     """What encoder.json says, checked. The other files are looked at when they are asked for.
 
     left, chunk, right: rows of the transformer's window.  fps: of those rows in FaceFormer's order, else None.
-    graphs: files of the transformer by precision.
+    graphs: files of the transformer by precision.  batches: those that take windows of several speakers at once.
     """
 
     path: Path
@@ -116,6 +118,7 @@ class EncoderFolder:
     fps: float | None
     front: Front
     graphs: Mapping[str, str]
+    batches: frozenset[str]
     files: Mapping[str, tuple[int, str]]
     versions: Mapping[str, str]
 
@@ -329,6 +332,7 @@ class _Manifest:
             fps=self._fps(order),
             front=self._front(),
             graphs=MappingProxyType(graphs),
+            batches=self._batches(graphs),
             files=MappingProxyType(files),
             versions=MappingProxyType({key: shown(value) for key, value in self._versions().items()}),
         )
@@ -391,6 +395,12 @@ class _Manifest:
         if "fp32" not in given:
             raise self._wrong("graphs", "graphs with one of fp32", given)
         return given
+
+    def _batches(self, graphs: dict[str, str]) -> frozenset[str]:
+        given = self._root.get("batches", [])  # which exports of before have not
+        if not isinstance(given, list) or not all(isinstance(name, str) and name in graphs for name in given):
+            raise self._wrong("batches", f"some of {list(graphs)}", given)
+        return frozenset(given)
 
     def _files(self) -> dict[str, tuple[int, str]]:
         given = self._object("files", self._get(self._root, "files"))

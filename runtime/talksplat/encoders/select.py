@@ -66,6 +66,9 @@ def _load(folder: EncoderFolder, names: Sequence[str], precision: str, threads: 
         if all(isinstance(error, EngineMissing) for error in failed):
             raise EncoderRefused(f"load_encoder: no engine can run {folder.path}: {reasons}.")
         raise EncoderInvalid(f"{folder.path}: {reasons}. {again(folder.name, folder.path)}")
+    for engine in opened:
+        if engine.name == loaded.info.name:
+            trial.batch(loaded, engine)
     if not unmade and not ENGINES[loaded.info.name].on_gpu:
         return loaded
     loaded, serving = served(folder, loaded, on_cpu)
@@ -99,11 +102,12 @@ def prepare(folder: EncoderFolder, engine: str, precision: str) -> None:
     known = trial.is_made(opened[0], precision)
     try:
         try:
-            trial.load(opened[0], precision)
+            loaded = trial.load(opened[0], precision)
         except GraphError:
             if not known or trial.is_made(opened[0], precision):
                 raise
-            Trial(folder).load(opened[0], precision)  # what was made before is wrong, and deleted
+            loaded = Trial(folder).load(opened[0], precision)  # what was made before is wrong, and deleted
+        trial.batch(loaded, opened[0], make=True)
     except GraphError as error:
         kind = EncoderRefused if isinstance(error, EngineMissing) else EncoderInvalid
         raise kind(f"{folder.path}: {error}.") from None

@@ -29,6 +29,7 @@ def served(folder: EncoderFolder, loaded: Loaded, on_cpu: OnCpu) -> tuple[Loaded
         Replaceable(loaded.front, front_spec(folder), failed),
         Replaceable(loaded.transformer, transformer_spec(folder), failed),
         loaded.info,
+        loaded.batch,
         serving,
     )
     serving.serve(made)
@@ -78,7 +79,10 @@ class Serving:
         failed = self.failed_of(other)
         for place, graph in zip(_places(served), (other.front, other.transformer), strict=True):
             place.replace(graph, failed, keep)
-        served.info = replace(other.info, note=note)
+        if keep:
+            served.kept.append(served.batch)
+        served.batch = other.batch
+        served.info = replace(other.info, note="; ".join(filter(None, (note, other.info.note))))
 
     def make(self, engine: Engine, precision: str, asked: bool) -> None:
         """Makes what the engine needs, and lets it take the place of what runs. asked: also where it is slower."""
@@ -90,7 +94,9 @@ class Serving:
             other, reason = None, why_not
             if not reason:
                 try:
-                    other = Trial(folder).load(engine, precision)
+                    trial = Trial(folder)
+                    other = trial.load(engine, precision)
+                    trial.batch(other, engine)
                 except Exception as error:  # the folder may be gone by now
                     reason = _said(error)
             serving = known()

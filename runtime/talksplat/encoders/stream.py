@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import FloatArray
+from .engines import Graph
 from .folder import RATE_HZ, SAMPLES_PER_ROW, EncoderFolder
 from .resample import FrameRows, Linear, exact_rate
 from .trial import Loaded
@@ -38,7 +39,7 @@ class FeatureStream:
 
     def __init__(self, folder: EncoderFolder, loaded: Loaded, rest: Rest, busy: threading.Lock) -> None:
         self._folder = folder
-        self._loaded = loaded
+        self.loaded = loaded
         self._front, self._transformer = loaded.front, loaded.transformer
         self._rest = rest
         self._busy = busy
@@ -73,16 +74,20 @@ class FeatureStream:
 
     def step(self) -> FloatArray | None:
         """Runs what waits until it makes features, [chunk,width] in their own memory; None: more sound is needed."""
-        while True:
-            while self._rows:
+        return self.transform() if self.prepare() else None
+
+    def prepare(self) -> bool:
+        """Runs what waits until the window is full; False: more sound is needed."""
+        while self._n_window < len(self._window):
+            if self._rows:
                 self._window[self._n_window] = self._rows.popleft()
                 self._n_window += 1
-                if self._n_window == len(self._window):
-                    return self._transform()
-            if not self._fill():
-                return None
-            rows = self._run_front()
-            self._rows.extend(rows if self._between is None else self._between.push(rows)[:, 0])
+            elif self._fill():
+                rows = self._run_front()
+                self._rows.extend(rows if self._between is None else self._between.push(rows)[:, 0])
+            else:
+                return False
+        return True
 
     def steps(self, samples: FloatArray) -> Iterator[FloatArray]:
         """offer() and every step() that it makes possible."""
@@ -117,16 +122,32 @@ class FeatureStream:
         self._n_sound = kept
         return rows
 
-    def _transform(self) -> FloatArray:
-        chunk = self._folder.chunk
+    def transform(self) -> FloatArray:
+        """The features of a full window, which makes room for the next rows."""
         with self._busy:
             self._transformer.inputs["window"][0] = self._window
             self._transformer.run()
             features: FloatArray = self._transformer.outputs["features"][0].copy()
+        self._go_on()
+        return features
+
+    @staticmethod
+    def transform_at_once(streams: Sequence[FeatureStream], graph: Graph) -> list[FloatArray]:
+        """transform() of each; what the graph takes beyond them is as it was. Where it fails, windows stay."""
+        with streams[0]._busy:
+            for place, stream in enumerate(streams):
+                graph.inputs["window"][place] = stream._window
+            graph.run()
+            features = [graph.outputs["features"][place].copy() for place in range(len(streams))]
+        for stream in streams:
+            stream._go_on()
+        return features
+
+    def _go_on(self) -> None:
+        chunk = self._folder.chunk
         self._window[:-chunk] = self._window[chunk:].copy()
         self._n_window -= chunk
         self.features += chunk
-        return features
 
 
 class EncoderStream:

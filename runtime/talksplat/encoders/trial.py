@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -27,7 +28,9 @@ RUNS = 5  # of a hop, of which the median counts
 class EngineInfo:
     """What runs an encoder. precision: of the transformer; the front is float32.  hop_ms: what a hop takes, measured
     when it was loaded.  error: RMS of its features from the golden ones, of their deviation over time.  note: why it is
-    not the engine that was chosen at first, or ""."""
+    not the engine that was chosen at first, or not all that it might be, or "".
+    front_ms: the front's part of hop_ms.  batch, batch_ms: how many speakers the transformer may take at once, and what
+    that takes; 1 where they take turns."""
 
     name: str
     version: str
@@ -36,16 +39,49 @@ class EngineInfo:
     hop_ms: float
     error: float
     note: str = ""
+    front_ms: float = 0.0
+    batch: int = 1
+    batch_ms: float = 0.0
+
+    def hops_ms(self, speakers: int) -> float:
+        """What a hop of so many speakers takes, all told, where each is ready at another moment as well as at one."""
+        return min(speakers * self.hop_ms, self._batched_ms(speakers, 0))
+
+    def wait_ms(self, speakers: int) -> float:
+        """How long a step of one of so many takes at most, with those of others before it, and a batch that goes on."""
+        return min(speakers * self.hop_ms, self._batched_ms(speakers, 1))
+
+    def _batched_ms(self, speakers: int, others: int) -> float:
+        if self.batch == 1:
+            return math.inf
+        return speakers * self.front_ms + (others + math.ceil(speakers / self.batch)) * self.batch_ms
+
+
+@dataclass
+class Batch:
+    """The transformer for `size` speakers at once, each of whose features depend on its own window alone."""
+
+    graph: Graph
+    size: int
 
 
 @dataclass
 class Loaded:
-    """info: of what runs now, whose place another may take."""
+    """info: of what runs now, whose place another may take.  batch: None where speakers take turns."""
 
     front: Graph
     transformer: Graph
     info: EngineInfo
+    batch: Batch | None = None
     keeps: object = None  # what sees to it
+    kept: list[object] = field(default_factory=list)  # of a GPU that failed
+
+    def without_batch(self, why: str) -> None:
+        """It failed while it ran."""
+        self.kept.append(self.batch)  # nothing is given back while nobody knows what the GPU does
+        self.batch = None
+        note = f"{self.info.name} runs one speaker at a time: {why}"
+        self.info = replace(self.info, batch=1, batch_ms=0.0, note="; ".join(filter(None, (self.info.note, note))))
 
 
 @dataclass(frozen=True)
@@ -97,9 +133,57 @@ class Trial:
         front, front_ms = known
         chosen = self._try(engine, precision)
         # Of what the transformer takes in a step, the front makes so many calls.
-        hop_ms = chosen.run_ms + front_ms * self.folder.fronts_per_step
-        info = EngineInfo(engine.name, engine.version, chosen.precision, engine.threads, hop_ms, chosen.error)
+        fronts_ms = front_ms * self.folder.fronts_per_step
+        info = EngineInfo(
+            engine.name, engine.version, chosen.precision, engine.threads, chosen.run_ms + fronts_ms, chosen.error,
+            front_ms=fronts_ms,
+        )  # fmt: skip
         return Loaded(front, chosen.graph, info)
+
+    def batch(self, loaded: Loaded, engine: Engine, make: bool = False) -> None:
+        """Adds what runs several speakers at once, where that is of use and makes the same features.
+
+        make: also where that takes minutes.
+        """
+        size, precision = engine.together, loaded.info.precision
+        name = engine.precisions[precision]
+        if size == 1 or name not in self.folder.batches:
+            return
+        file, spec = self.folder.graphs[name], transformer_spec(self.folder, size)
+        if engine.is_made is not None and not make and not engine.is_made(self.folder.path / file, spec, precision):
+            return
+        try:
+            graph = self._open(engine, file, spec, precision)
+            took_ms = self._alike(loaded.transformer, graph, file, engine, precision)
+        except GraphError as error:
+            loaded.info = replace(loaded.info, note=f"{engine.name} runs one speaker at a time: {error}")
+            return
+        if took_ms < size * (loaded.info.hop_ms - loaded.info.front_ms):
+            loaded.batch = Batch(graph, size)
+            loaded.info = replace(loaded.info, batch=size, batch_ms=took_ms)
+
+    def _alike(self, alone: Graph, graph: Graph, file: str, engine: Engine, precision: str) -> float:
+        """That each speaker's features are those of `alone`, whatever its neighbours say; milliseconds of a run."""
+        windows, features = graph.inputs["window"], graph.outputs["features"]
+        wanted = np.empty_like(features)
+        for place, window in enumerate(windows):
+            window[...] = np.roll(self._golden["window"], place, axis=0)
+            alone.inputs["window"][0] = window
+            alone.run()
+            wanted[place] = alone.outputs["features"][0]
+        took_ms = _timed(graph, file, engine)
+        right = all(self._is_right(a, b, precision) for a, b in zip(features, wanted, strict=True))
+        for place in range(len(windows)):
+            others = np.arange(len(windows)) != place
+            kept = windows[others]
+            windows[others] = np.nan
+            graph.run()
+            right = right and self._is_right(features[place], wanted[place], precision)
+            windows[others] = kept
+        if not right:
+            self._forget(engine, file, transformer_spec(self.folder, len(windows)), precision)
+            raise GraphError(f"{file} makes other features of several speakers than of one")
+        return took_ms
 
     def _front(self, engine: Engine) -> tuple[Graph, float]:
         # Sums over the whole sound pass through it: no other precision will do.
@@ -128,14 +212,19 @@ class Trial:
         wanted = self._golden["features"]
         apart = _rms(graph.outputs["features"][0] - wanted)
         error = apart / max(float(self._golden["deviation"][0]), 1e-12)
-        right = apart <= MAX_ERROR * max(_rms(wanted), 1e-12) if precision == "fp32" else error <= MAX_SHARE
-        if not right:
+        if not self._is_right(graph.outputs["features"][0], wanted, precision):
             self._forget(engine, file, transformer_spec(self.folder), precision)
             raise GraphError(
                 f"{file} makes other features with {engine.name} {engine.version} in {precision} than its model (RMS "
                 f"error {error:.2g} of their deviation over time)"
             )
         return _Tried(graph, precision, took_ms, error)
+
+    def _is_right(self, features: FloatArray, wanted: FloatArray, precision: str) -> bool:
+        apart = _rms(features - wanted)
+        if precision == "fp32":
+            return apart <= MAX_ERROR * max(_rms(wanted), 1e-12)
+        return apart <= MAX_SHARE * max(float(self._golden["deviation"][0]), 1e-12)
 
     def _forget(self, engine: Engine, file: str, spec: GraphSpec, precision: str) -> None:
         if engine.forget is not None:
@@ -160,8 +249,11 @@ def front_spec(folder: EncoderFolder) -> GraphSpec:
     )
 
 
-def transformer_spec(folder: EncoderFolder) -> GraphSpec:
-    return GraphSpec({"window": (1, folder.window, folder.front.width)}, {"features": (1, folder.chunk, folder.width)})
+def transformer_spec(folder: EncoderFolder, speakers: int = 1) -> GraphSpec:
+    return GraphSpec(
+        {"window": (speakers, folder.window, folder.front.width)},
+        {"features": (speakers, folder.chunk, folder.width)},
+    )
 
 
 def _timed(graph: Graph, file: str, engine: Engine) -> float:

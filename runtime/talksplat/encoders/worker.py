@@ -10,6 +10,7 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from typing import Protocol
 
 NICE = 5  # of the thread, on Linux, where threads have one of their own
@@ -30,10 +31,11 @@ class Client(Protocol):
 
 
 class Worker:
-    """Begins with its first client and ends with the last."""
+    """Begins with its first client and ends with the last. after_turns: called when each has had a turn."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, after_turns: Callable[[], None] = lambda: None) -> None:
         self._name = name
+        self._after_turns = after_turns
         self._changed = threading.Condition()
         # Nobody has to say that a client is gone: it wakes the thread, which looks.
         self._clients: list[weakref.ref[Client]] = []
@@ -83,6 +85,7 @@ class Worker:
                 clients = list(self._clients)
                 self._woken = False
             turns = [_turn(client) for client in clients]  # one each, whether or not the first has something to do
+            self._after_turns()
             if any(turns):
                 continue
             wait_s = _wait_s(clients)

@@ -357,16 +357,31 @@ def fake_tensorrt(cuda: FakeCuda, version: str = "11.4.0.106", typed: int | None
     types_of = {onnx.TensorProto.FLOAT: DataType.FLOAT, onnx.TensorProto.FLOAT16: DataType.HALF}
 
     class ITensor:
-        def __init__(self, value: Any) -> None:
+        def __init__(self, value: Any, lengths: dict[str, int]) -> None:
             kind = value.type.tensor_type
             self.name = value.name
-            self.shape = tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in kind.shape.dim)
+            self._dims, self._lengths = kind.shape.dim, lengths
             self.dtype = types_of.get(kind.elem_type, DataType.INT64)
+
+        @property
+        def shape(self) -> tuple[int, ...]:
+            return tuple(
+                dim.dim_value if dim.HasField("dim_value") else self._lengths.get(dim.dim_param, -1)
+                for dim in self._dims
+            )
+
+        @shape.setter
+        def shape(self, shape: tuple[int, ...]) -> None:
+            """Of an input; what is made of it follows."""
+            for dim, length in zip(self._dims, shape, strict=True):
+                if dim.HasField("dim_param"):
+                    self._lengths[dim.dim_param] = length
 
     class INetworkDefinition(_Made):
         def __init__(self) -> None:
             self._begin()
             self.onnx, self._inputs, self._outputs = b"", [], []
+            self.lengths: dict[str, int] = {}  # of what is open, by name
 
         @property
         def num_inputs(self) -> int:
@@ -387,7 +402,21 @@ def fake_tensorrt(cuda: FakeCuda, version: str = "11.4.0.106", typed: int | None
         def take(self, data: bytes) -> None:
             graph = onnx.load_from_string(data).graph
             self.onnx = data
-            self._inputs, self._outputs = ([ITensor(v) for v in values] for values in (graph.input, graph.output))
+            self._inputs, self._outputs = (
+                [ITensor(v, self.lengths) for v in values] for values in (graph.input, graph.output)
+            )
+
+        def fixed(self) -> bytes | None:
+            """Its ONNX with the lengths that it was given; None where one is open, which would need a profile."""
+            model = onnx.load_from_string(self.onnx)
+            for value in (*model.graph.input, *model.graph.output):
+                for dim in value.type.tensor_type.shape.dim:
+                    if dim.HasField("dim_param"):
+                        if dim.dim_param not in self.lengths:
+                            return None
+                        dim.dim_value = self.lengths[dim.dim_param]
+            data: bytes = model.SerializeToString()
+            return data
 
     class ParserError:
         def desc(self) -> str:
@@ -454,7 +483,8 @@ def fake_tensorrt(cuda: FakeCuda, version: str = "11.4.0.106", typed: int | None
                 }
             )  # fmt: skip
             self._logger.log(ILogger.Severity.WARNING, "a warning of no account")
-            return memoryview(MARK + network.onnx)
+            fixed = network.fixed()
+            return None if fixed is None else memoryview(MARK + fixed)
 
     class IExecutionContext(_Made):
         def __init__(self, engine: Any) -> None:

@@ -5,12 +5,18 @@ they cannot use."""
 
 from __future__ import annotations
 
+import sys
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnxruntime
+import pytest
 
+from talksplat.encoders import engines
+from talksplat.encoders.engines import cuda, nvidia, tensorrt_rtx
+
+CARD = {"name": "NVIDIA GeForce RTX 2060", "capability": 75, "bytes": 6 << 30}
 RTX = "NvTensorRTRTXExecutionProvider"
 
 
@@ -64,6 +70,9 @@ class Options:
         self.entries[name] = value
         if name != "session.disable_cpu_ep_fallback":
             self.real.add_session_config_entry(name, value)
+
+    def add_free_dimension_override_by_name(self, name: str, value: int) -> None:
+        self.real.add_free_dimension_override_by_name(name, value)
 
     def add_provider_for_devices(self, devices: list[Any], options: dict[str, str]) -> None:
         assert devices
@@ -161,3 +170,21 @@ def plugin() -> ModuleType:
     }.items():  # fmt: skip
         setattr(module, name, value)
     return module
+
+
+def system(*gpus: dict[str, Any], why: str = "") -> Any:
+    """In the place of the core, as far as it is asked for GPUs."""
+    return SimpleNamespace(system_info=lambda: {"gpus": list(gpus), "why_no_gpu": why, "driver_version": 13000})
+
+
+def plug(patch: pytest.MonkeyPatch) -> Gpu:
+    """A GPU, for the engines that use ONNX Runtime on one."""
+    gpu = Gpu()
+    patch.setattr(nvidia, "_core", system(CARD))
+    patch.setitem(sys.modules, "onnxruntime", stand_in(gpu))
+    patch.setitem(sys.modules, tensorrt_rtx.PACKAGE, plugin())
+    patch.setattr(tensorrt_rtx, "_registered", set())
+    for module in (cuda, tensorrt_rtx):
+        patch.setattr(module, "package_folders", lambda *names: [])
+    patch.setattr(engines, "installed", lambda name: name in ("onnxruntime", "cuda", "tensorrt-rtx"))
+    return gpu

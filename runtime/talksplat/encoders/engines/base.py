@@ -52,6 +52,7 @@ class Engine(NamedTuple):
     for each the graph that it takes, as the folder names it; fp32 is one.  threads: of a run.
     load: in a precision; raises GraphError.  is_made: where that makes something which takes minutes, whether it was
     made before, and forget: deletes that, for it computes something else; None: it makes nothing.
+    together: how many speakers' windows it should run at once; 1 where that is no faster than one after the other.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Engine(NamedTuple):
     load: Callable[[Path, GraphSpec, str], Graph]
     is_made: Callable[[Path, GraphSpec, str], bool] | None = None
     forget: Callable[[Path, GraphSpec, str], None] | None = None
+    together: int = 1
 
 
 def require_spec(spec: GraphSpec, inputs: Mapping[str, object], outputs: Mapping[str, object]) -> None:

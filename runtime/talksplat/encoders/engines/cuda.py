@@ -10,7 +10,7 @@ import numpy as np
 
 from ..._text import shortened
 from .base import Engine, EngineMissing, Graph, GraphError, GraphSpec
-from .nvidia import package_folders, preload, require_gpu
+from .nvidia import TOGETHER, package_folders, preload, require_gpu
 from .onnx_runtime import quiet_options, require_described
 
 NAME = "cuda"
@@ -39,7 +39,7 @@ def open_engine(threads: int) -> Engine:
     def load(path: Path, spec: GraphSpec, precision: str) -> Graph:
         return _load(path, spec)
 
-    return Engine(NAME, onnxruntime.__version__, {"fp16": "fp16", "fp32": "fp32"}, threads, load)
+    return Engine(NAME, onnxruntime.__version__, {"fp16": "fp16", "fp32": "fp32"}, threads, load, together=TOGETHER)
 
 
 def _load(path: Path, spec: GraphSpec) -> Graph:
@@ -61,7 +61,7 @@ def _open(path: Path, spec: GraphSpec, options: dict[str, str]) -> Graph:
 
     # Left to itself it would say on the standard output that it goes to the CPU, and go there.
     session = onnxruntime.InferenceSession(
-        str(path), quiet_options(1), providers=[(PROVIDER, options)], enable_fallback=0
+        str(path), quiet_options(1, spec), providers=[(PROVIDER, options)], enable_fallback=0
     )
     if PROVIDER not in session.get_providers():
         raise EngineMissing(

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from ... import _core
 
+# A step at batch 1 waits for memory and for launches; eight take little longer than one on any GPU that encodes live.
+TOGETHER = 8
+
 
 def require_gpu() -> str:
     """The first GPU's name. Raises ImportError, which says why, where the driver shows none."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..._text import shortened
+from ..folder import SPEAKERS
 from .base import Engine, Graph, GraphError, GraphSpec, require_spec
 
 NAME = "onnxruntime"
@@ -28,7 +29,9 @@ def _load(path: Path, spec: GraphSpec, threads: int) -> Graph:
     import onnxruntime
 
     try:
-        session = onnxruntime.InferenceSession(str(path), quiet_options(threads), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            str(path), quiet_options(threads, spec), providers=["CPUExecutionProvider"]
+        )
     except Exception as error:  # its exceptions have no class in common
         raise GraphError(
             f"cannot be loaded by ONNX Runtime {onnxruntime.__version__}: {shortened(str(error))}"
@@ -37,8 +40,8 @@ def _load(path: Path, spec: GraphSpec, threads: int) -> Graph:
     return BoundOnCpu(session, spec)
 
 
-def quiet_options(threads: int) -> Any:
-    """A session's options: so many threads, which do not spin, and no log."""
+def quiet_options(threads: int, spec: GraphSpec) -> Any:
+    """A session's options: so many threads, which do not spin, no log, and as many speakers as the spec has."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -47,6 +50,7 @@ def quiet_options(threads: int) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.log_severity_level = 4
+    options.add_free_dimension_override_by_name(SPEAKERS, next(iter(spec.inputs.values()))[0])
     return options
 
 

@@ -25,6 +25,7 @@ from ..._text import shortened
 from .base import Engine, EngineMissing, Graph, GraphError, GraphSpec, Shapes, require_spec
 from .driver import Context, CudaError, Driver, Stream, open_driver
 from .engine_cache import CacheRefused, PlanCache, PlanParts
+from .nvidia import TOGETHER
 
 NAME = "tensorrt"
 LEAST_MAJOR = 10  # the first with networks whose numbers are as the file says
@@ -33,6 +34,7 @@ WORKSPACE_BYTES = 1 << 30  # fits beside the rest on a GPU of 6 GB
 # Streams of its own would make the time of a run depend on what else the GPU does.
 MAX_AUX_STREAMS = 0
 PRECISIONS = {"fp16": "fp16", "fp32": "fp32"}
+OPEN = -1  # of a length that the graph leaves to whoever runs it
 # What pip calls the libraries, by the CUDA that they are for.
 CUDA_13 = 13000
 PACKAGES = ("tensorrt-cu13", "tensorrt-cu12")
@@ -53,7 +55,7 @@ def open_engine(threads: int) -> Engine:
         loader = _Loader(trt, Context(driver))
     except (CacheRefused, CudaError) as error:
         raise OSError(str(error)) from None
-    return Engine(NAME, trt.__version__, PRECISIONS, threads, loader.load, loader.is_made, loader.forget)
+    return Engine(NAME, trt.__version__, PRECISIONS, threads, loader.load, loader.is_made, loader.forget, TOGETHER)
 
 
 def _imported(driver: Driver) -> Any:
@@ -170,6 +172,9 @@ class _Loader:
             raise GraphError(f"is not understood{_errors(parser) or log.said()}")
         inputs = [network.get_input(i) for i in range(network.num_inputs)]
         outputs = [network.get_output(i) for i in range(network.num_outputs)]
+        for tensor in inputs:  # before the outputs say theirs: the number of speakers may be open
+            if tensor.name in spec.inputs and list(tensor.shape) == [OPEN, *spec.inputs[tensor.name][1:]]:
+                tensor.shape = spec.inputs[tensor.name]
         require_spec(
             spec,
             {tensor.name: self._shape(tensor.shape, tensor.dtype) for tensor in inputs},
@@ -213,8 +218,7 @@ class _Loader:
         return inputs, outputs
 
     def _shape(self, shape: Any, dtype: Any) -> object:
-        """Of float32; of other types the type, which is no shape. -1 stands for lengths that are open: they are none
-        of the format's."""
+        """Of float32; of other types the type, which is no shape. OPEN stands for lengths that are."""
         return list(shape) if dtype == self._trt.DataType.FLOAT else dtype.name
 
 

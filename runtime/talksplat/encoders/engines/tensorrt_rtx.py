@@ -13,7 +13,7 @@ from ..._text import shortened
 from ..folder import cache_folder
 from .base import Engine, EngineMissing, Graph, GraphSpec
 from .engine_cache import CacheRefused, PlanCache, make_private
-from .nvidia import package_folders, preload, require_gpu
+from .nvidia import TOGETHER, package_folders, preload, require_gpu
 from .onnx_runtime import BoundOnCpu, quiet_options, require_described
 
 NAME = "tensorrt-rtx"
@@ -33,7 +33,7 @@ def open_engine(threads: int) -> Engine:
     def load(path: Path, spec: GraphSpec, precision: str) -> Graph:
         return _load(path, spec, devices)
 
-    return Engine(NAME, version, {"fp16": "fp16", "fp32": "fp32"}, threads, load)
+    return Engine(NAME, version, {"fp16": "fp16", "fp32": "fp32"}, threads, load, together=TOGETHER)
 
 
 def _devices() -> list[Any]:
@@ -63,7 +63,7 @@ def _devices() -> list[Any]:
 def _load(path: Path, spec: GraphSpec, devices: list[Any]) -> Graph:
     import onnxruntime
 
-    options = quiet_options(1)
+    options = quiet_options(1, spec)
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")  # all of it, or nothing
     try:
         options.add_provider_for_devices(devices, _provider_options())
