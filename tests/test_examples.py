@@ -2,12 +2,15 @@
 """The programs of examples/ in Python run and do what their head says; test_packaging.py has the one in C."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
 import time
 import wave
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -145,6 +148,29 @@ def test_the_shape_of_pipecat() -> None:
     pictures, sound_s = numbers(told, r"^(\d+) pictures and (\S+) s of sound")
     assert 2 < sound_s < 3.5 and pictures >= 25 * sound_s
     assert told.endswith("passed on: StartFrame, InterruptionFrame, TTSStoppedFrame, EndFrame\n")
+
+
+def test_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cells run in their order; what a notebook would show of each is a picture, or the video."""
+    monkeypatch.chdir(tmp_path)
+    display = ModuleType("IPython.display")
+    display.Video = lambda path, embed: (path, embed)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    names: dict[str, Any] = {}
+    shown = []
+    for cell in json.loads((EXAMPLES / "notebook.ipynb").read_text())["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        tree = ast.parse("".join(cell["source"]))
+        last = tree.body.pop()
+        assert isinstance(last, ast.Expr)
+        exec(compile(tree, "cell", "exec"), names)
+        shown.append(eval(compile(ast.Expression(last.value), "cell", "eval"), names))
+    *frames, video = shown
+    assert all(frame._repr_png_().startswith(b"\x89PNG") for frame in frames)
+    assert [frame.image.shape[2] for frame in frames] == [3, 4]
+    assert video == ("sample.mp4", True) and talksplat.audio.load_audio("sample.mp4")[0].size > 0
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)

@@ -293,15 +293,32 @@ class Reader {
   Count j_{"J", kMaxJoints, &a_.j}, z_{"Z", std::numeric_limits<uint32_t>::max(), &a_.z}, k_{"K", 8, &a_.k, 1};
 };
 
-// The formats that people most likely have at hand instead, by their first bytes. Asked only about files that are no
+// What people most likely have at hand instead, by its first bytes, and the way out. Asked only about files that are no
 // safetensors: the first bytes of those are a length and may be anything.
-const char* foreign_format(const uint8_t* data, size_t size) {
-  const auto begins = [&](const char* magic, size_t n) { return size >= n && std::memcmp(data, magic, n) == 0; };
-  if (begins("PK\x03\x04", 4)) return "a zip archive (an avatar of LAM? --from lam)";
-  if (begins("ply", 3)) return "a PLY file (--from ply, or gaussian-avatars for its folder)";
-  if (begins("\x1f\x8b", 2)) return "gzip data (a .spz scene? --from spz)";
-  if (begins("glTF", 4)) return "a glTF file, which has no Gaussians";
-  return nullptr;
+std::string foreign_format(const uint8_t* data, size_t size) {
+  static constexpr char kConvert[] = "; convert it first: talksplat convert --help";
+  static constexpr char kSpeaks[] = "; it is something to say: talksplat render AVATAR AUDIO -o OUT.mp4";
+  static constexpr struct {
+    size_t at;
+    std::string_view mark;
+    const char *what, *way_out;
+  } kFormats[] = {
+      {0, "PK\x03\x04", "a zip archive (an avatar of LAM? --from lam)", kConvert},
+      {0, "ply", "a PLY file (--from ply, or gaussian-avatars for its folder)", kConvert},
+      {0, "\x1f\x8b", "gzip data (a .spz scene? --from spz)", kConvert},
+      {0, "glTF", "a glTF file, which has no Gaussians", kConvert},
+      {0, "fLaC", "a sound (FLAC)", kSpeaks},
+      {8, "WAVE", "a sound (WAV)", kSpeaks},
+      {0, "OggS", "a sound (Ogg)", kSpeaks},
+      {0, "ID3", "a sound (MP3)", kSpeaks},
+      {4, "ftyp", "a video or a sound (MP4)", kSpeaks},
+  };
+  for (const auto& format : kFormats) {
+    const size_t n = format.mark.size();
+    if (size >= format.at + n && std::memcmp(data + format.at, format.mark.data(), n) == 0)
+      return std::string(format.what) + format.way_out;
+  }
+  return {};
 }
 
 }  // namespace
@@ -318,9 +335,8 @@ Status parse_avatar_file(const uint8_t* data, size_t size, AvatarFile& avatar) {
       "an avatar", kAvatarErrors.invalid, {Dtype::kF32, Dtype::kU8, Dtype::kU16, Dtype::kU32, Dtype::kI32}};
   Status status = read_safetensors(data, size, rules, table);
   if (!status.ok()) {
-    const char* format = foreign_format(data, size);
-    if (!format) return status;
-    return invalid(std::string("not a .tsplat file but ") + format + "; convert it first: talksplat convert --help");
+    const std::string format = foreign_format(data, size);
+    return format.empty() ? status : invalid("not a .tsplat file but " + format);
   }
   const std::string* manifest = table.find_metadata("talksplat");
   if (!manifest) {

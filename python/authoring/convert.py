@@ -11,7 +11,7 @@ from typing import Any
 from talksplat.errors import AvatarInvalid, AvatarNotFound
 
 from . import sh
-from .gaussian_avatars import import_gaussian_avatars
+from .gaussian_avatars import import_gaussian_avatars, require_parameters
 from .lam import import_lam
 from .methods.embed_talk import importer as embed_talk
 from .methods.gaussian_talker import importer as gaussian_talker
@@ -107,6 +107,7 @@ def convert(
 def _import(source: Path, name: str, format: str, given: dict[str, Any]) -> tuple[Manifest, dict[str, Array]]:
     paths = {key: None if given[key] is None else Path(given[key]) for key in ("flame", "camera", "data")}
     if format == "gaussian-avatars":
+        require_parameters(source)
         if paths["flame"] is None:
             raise ValueError(
                 "flame must name your FLAME model (.pkl or .npz): GaussianAvatars moves with it, and its licence "

@@ -104,6 +104,22 @@ def _checkpoint(folder: Path) -> Path:
     return max(numbered)[1]
 
 
+def require_parameters(folder: Path) -> None:
+    """That it is a folder of GaussianAvatars, before anybody has to fetch FLAME. Raises AvatarNotFound."""
+    folder = _checkpoint(folder)
+    if not (folder / "point_cloud.ply").is_file() or (folder / "flame_param.npz").is_file():
+        return
+    others = "it is one of GaussianTalker (--from gaussian-talker) or EmbedTalk (--from e-d3dgs)"
+    if not (folder / "deformation.pth").is_file():
+        others = (
+            "a folder of GaussianTalker or EmbedTalk has deformation.pth there, which must be copied, too; of a still "
+            "scene convert the point_cloud.ply itself"
+        )
+    raise AvatarNotFound(
+        f"{folder / 'flame_param.npz'}: no such file, and without it this is no folder of GaussianAvatars: {others}."
+    )
+
+
 def _parameters(path: Path, source: Source) -> dict[str, Array]:
     """flame_param.npz, float64: shape [300], static_offset [5143,3], the others [T,size]."""
     source.hash(path)

@@ -92,7 +92,8 @@ def _open_file(source: Any) -> Audio:
     try:
         file = open(name, "rb")  # noqa: SIM115 (AudioFile closes it)
     except FileNotFoundError:
-        raise AudioInvalid(f"{name}: no such file.") from None
+        hint = " The built-in sound is called sample." if name == "demo" else ""
+        raise AudioInvalid(f"{name}: no such file.{hint}") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise AudioInvalid(f"{name}: cannot be read ({getattr(error, 'strerror', None) or error}).") from None
     return AudioFile(name, file)

@@ -74,6 +74,17 @@ def test_converts_a_checkpoint(tmp_path: Path) -> None:
     assert (manifest["name"], manifest["method"]) == ("bo", "gaussian-avatars")
 
 
+def test_a_folder_that_is_not_all_there(tmp_path: Path) -> None:
+    """Nobody is sent for FLAME who has a head of another method."""
+    folder = write_checkpoint(tmp_path / "bo")
+    (folder / "flame_param.npz").unlink()
+    with pytest.raises(AvatarNotFound, match=r"flame_param\.npz: no such file.* which must be copied, too"):
+        convert(folder, tmp_path / "bo.tsplat")
+    (folder / "deformation.pth").write_bytes(b"")
+    with pytest.raises(AvatarNotFound, match="it is one of GaussianTalker"):
+        convert(folder, tmp_path / "bo.tsplat", format="gaussian-avatars")
+
+
 def test_nothing_that_converts_needs_torch() -> None:
     code = "import sys, talksplat.authoring.convert; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -246,6 +246,10 @@ void containers() {
   const std::string zip = std::string("PK\x03\x04") + std::string(60, 'x'), ply = "ply\nformat ascii 1.0\n";
   expect_invalid(Bytes(zip.begin(), zip.end()), "zip archive");
   expect_invalid(Bytes(ply.begin(), ply.end()), "PLY file");
+  for (const char* begin : {"fLaC", "RIFF....WAVE", "....ftyp"}) {
+    const std::string sound = begin + std::string(60, 'x');
+    expect_invalid(Bytes(sound.begin(), sound.end()), "it is something to say: talksplat render AVATAR AUDIO");
+  }
 
   const std::string a = R"("a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]})";
   const Bytes eight(8), sixteen(16);

@@ -286,6 +286,8 @@ def test_no_file(tmp_path: Path) -> None:
     for name, message in (("no.wav", "no.wav: no such file."), (".", "cannot be read"), ("a\0b", "cannot be read")):
         with pytest.raises(AudioInvalid, match=re.escape(message)):
             heard(str(tmp_path / name))
+    with pytest.raises(AudioInvalid, match=re.escape("demo: no such file. The built-in sound is called sample.")):
+        heard("demo")
 
 
 def test_a_silent_film(tmp_path: Path) -> None:

@@ -106,6 +106,14 @@ def test_without_a_plate_its_colour_fills_the_frame(tiny_path: Path) -> None:
     np.testing.assert_array_equal(*same)
 
 
+def test_without_a_background_it_is_transparent_where_it_can_be(tmp_path: Path) -> None:
+    run = ["render", "demo", "--background", "none", "--seconds", "0.04", "--size", "32x32", "-q"]
+    for name in ("%02d.png", "black.mp4"):
+        assert main([*run, "-o", str(tmp_path / name)]) == 0
+    pictures = sorted(tmp_path.glob("*.png"))
+    assert pictures and all(Image.open(picture).getpixel((0, 0))[3] == 0 for picture in pictures)  # type: ignore[index]
+
+
 def test_avatar_and_sound_the_wrong_way_round(tmp_path: Path, capsys: Output) -> None:
     for avatar in ("demo", "head.tsplat", "HEAD.TSPLAT"):
         told = f"AVATAR comes first, then AUDIO: talksplat render {avatar} speech.wav"

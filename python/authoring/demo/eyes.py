@@ -106,18 +106,18 @@ def lid() -> Surface:
     t = np.linspace(-1.05, 1.05, columns + 1)
     x = HALF * t
     phi = lid_angle(x, upper_margin(np.clip(t, -1, 1)), head.LID_RADIUS)
-    rise = np.concatenate([[0.0], LID_SPAN * (np.arange(rows) / (rows - 1))])
+    # Close together at the dark margin: of Gaussians that face the viewer the nearest lies over all that it touches.
+    rise = np.concatenate([[0.0], LID_SPAN * (np.arange(rows) / (rows - 1)) ** 1.5])
     radius = np.concatenate([[head.EYE_RADIUS - 0.3], np.full(rows, head.LID_RADIUS)])
     point = np.stack([lid_point(x, phi + a, r) for a, r in zip(rise, radius, strict=True)])
     surface = Surface("lid", point, stride=2, side=1.0, spread=0.85)
     c = surface.centres()
-    row = np.broadcast_to(np.arange(rows)[:, None], c.shape[:2])
-    up = (row - 1) / (rows - 1) * LID_SPAN * head.LID_RADIUS  # millimetres above the margin
+    up = np.broadcast_to(rise[:-1, None] * head.LID_RADIUS, c.shape[:2])  # millimetres above the margin
     albedo = np.broadcast_to(np.array([0.845, 0.585, 0.480]), c.shape).copy()
     albedo = albedo * (1 - 0.10 * bell(up - 5.0, 2.5))[..., None]
     liner = (
         0.93
-        * np.exp(-np.maximum(up, 0) / 0.8)
+        * np.exp(-np.maximum(up, 0) / 1.1)
         * smoothstep(c[..., 0], -17.5, -10.0)
         * smoothstep(-c[..., 0], -19.0, -17.6)
     )

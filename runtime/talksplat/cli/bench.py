@@ -146,6 +146,7 @@ def bench(
         heard = {"encoder": told(hearer)} if hearer else {}
         result["speech"] = {"fps": spoken.fps, **heard, "heard_us": _percentiles(spoken.heard_us),
                             "heard_mean_us": float(spoken.heard_us.mean()),
+                            "moved_us": None if spoken.moved_us is None else _percentiles(spoken.moved_us),
                             "encode_us": encode_us(head, spoken, canvas)}  # fmt: skip
     if _networked(head) and result["stages_us"]["deform"]["p50"] > 0:
         result["deform"] = _deform(head, precision, result["stages_us"]["deform"]["p50"])
@@ -310,7 +311,8 @@ def _show(result: dict[str, Any]) -> None:
     speech = result.get("speech")
     if speech is not None:
         hears = "encoder" if "encoder" in speech else "voice"
-        rows = {f"{hears}, a frame's sound": speech["heard_us"], **rows}
+        moved = {} if speech["moved_us"] is None else {"motion": speech["moved_us"]}
+        rows = {f"{hears}, a frame's sound": speech["heard_us"], **moved, **rows}
     for stage, values in rows.items():
         table.add_row(stage, *(f"{value / 1e3:.3f}" for value in values.values()))
     console = Console(highlight=False, markup=False)
@@ -318,10 +320,11 @@ def _show(result: dict[str, Any]) -> None:
     console.print(f"{names}: {result['frames']} frames of {width}x{height}")
     console.print(table)
     if speech is not None:
-        times = 1e6 / speech["fps"] / (speech["heard_mean_us"] + result["wall_us"]["p50"])
+        moved_us = 0 if speech["moved_us"] is None else speech["moved_us"]["p50"]
+        times = 1e6 / speech["fps"] / (speech["heard_mean_us"] + moved_us + result["wall_us"]["p50"])
         encoded = speech["encode_us"]
         console.print(
-            f"speech at {speech['fps']:g} fps: {times:.0f} times real time; "
+            f"speech at {speech['fps']:g} fps: {times:.0f} times real time without a video; "
             + (f"encoding to H.264 is {encoded / 1e3:.1f} ms a frame more" if encoded else "H.264 has even sizes only")
         )
         if "encoder" in speech:

@@ -25,7 +25,8 @@ class Spoken(NamedTuple):
     """What the built-in voice, or an encoder, makes of the built-in sound, said over and over."""
 
     controls: dict[str, FloatArray]  # [T,size] by input
-    heard_us: FloatArray  # [T] from a frame's samples to what it gives; an encoder makes several frames in one of them
+    heard_us: FloatArray  # [T] from a frame's samples to what was heard; an encoder makes several frames in one of them
+    moved_us: FloatArray | None  # [T] from that to the control; None: it is what an encoder makes
     fps: float
 
 
@@ -47,16 +48,18 @@ def _by_voice(head: Avatar, frames: int, sound: FloatArray, rate: int) -> Spoken
     fps = speech_fps(head.fps)
     speech = _core.Speech(head.engine._core, builtin_voice(), rate, 1, fps, 0, 1.0, 1.0, 1.0)
     rows: list[FloatArray] = []
-    heard_us: list[float] = []
+    times = []
     for k in range(frames + WARM_UP + int(2 * fps)):  # two seconds more: of look-ahead
         part = _frame(sound, k, rate, fps)
         begin = time.perf_counter()
         speech.push(part)
+        heard = time.perf_counter()
         rows.append(speech.read_control(head._core))
-        heard_us.append((time.perf_counter() - begin) * 1e6)
+        times.append((heard - begin, time.perf_counter() - heard))
     controls = np.concatenate(rows)[:frames]
     by_input = {name: controls[:, into.columns] for name, into in head.inputs.items()}
-    return Spoken(by_input, np.array(heard_us[WARM_UP : WARM_UP + frames], np.float32), fps)
+    heard_us, moved_us = np.array(times[WARM_UP : WARM_UP + frames], np.float32).T * 1e6
+    return Spoken(by_input, heard_us, moved_us, fps)
 
 
 def _encoded(head: Avatar, frames: int, sound: FloatArray, rate: int, encoder: Encoder) -> Spoken:
@@ -71,7 +74,7 @@ def _encoded(head: Avatar, frames: int, sound: FloatArray, rate: int, encoder: E
         track.hear(part, False)
         heard_us.append((time.perf_counter() - begin) * 1e6)
     rest = {name: np.tile(into.default, (frames, 1)) for name, into in head.inputs.items()}
-    return Spoken({**rest, **track.windows(0, frames)}, np.array(heard_us[WARM_UP:], np.float32), head.fps)
+    return Spoken({**rest, **track.windows(0, frames)}, np.array(heard_us[WARM_UP:], np.float32), None, head.fps)
 
 
 def _frame(sound: FloatArray, k: int, rate: int, fps: float) -> FloatArray:

@@ -184,6 +184,8 @@ def render(
     actor = load(avatar, device, threads, precision)
     width, height = pixels or actor.size
     # rgba8 is asked for to see through: the avatar's own background would fill it.
+    if format is None and background == "none" and "rgba8" in accepted:
+        format = "rgba8"  # else it would be black
     behind = ("none" if format == "rgba8" else "avatar") if background is None else background
     look: dict[str, Any] = {
         "size": pixels,
