@@ -192,6 +192,15 @@ def iris(image: np.ndarray) -> np.ndarray:
     return (green > red + 4) & (green > blue + 14)
 
 
+@pytest.mark.parametrize("blink", [0.6, 0.7, 0.75, 0.8])
+def test_the_lash_line_is_smooth_while_the_eye_closes(avatar: talksplat.Avatar, blink: float) -> None:
+    """Its upper edge rises outwards, without a bump where the lid is nearest to the viewer."""
+    x, y = head.EYE[:2]
+    dark = picture(avatar, {"arkit": {"eyeBlinkLeft": blink}}, (x - 14, x + 14, y - 10, y + 12)).mean(-1) < 90
+    assert dark.any(axis=0).all()
+    assert (np.diff(dark.argmax(axis=0)) <= 0).all()
+
+
 def test_blink_covers_the_iris(avatar: talksplat.Avatar) -> None:
     for side, name in ((1, "Left"), (-1, "Right")):
         x = side * head.EYE[0]
