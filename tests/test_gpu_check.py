@@ -77,7 +77,7 @@ def result() -> dict[str, Any]:
         "encoders": {
             "w2v": {
                 "cuda": {"version": "1.31", "precision": "fp16", "hop_ms": 2.0, "hop_of_sound_ms": 160, "error": 0.01,
-                         "batch": 8, "batch_ms": 3.0, "note": ""},
+                         "batch": 8, "batch_ms": 3.0, "turns": ""},
                 "tensorrt": {"missing": "tensorrt is not installed"},
             },
         },

@@ -18,8 +18,8 @@ from talksplat.errors import TalksplatError
 
 def measure() -> dict[str, dict[str, dict[str, Any]]]:
     """By encoder and engine: version, precision, hop_ms, hop_of_sound_ms, error (of the golden features' deviation),
-    batch and batch_ms (the transformer of so many speakers at once, 1 where they take turns) and note, or "missing",
-    why it does not run there. In every precision that it has, the fastest."""
+    batch and batch_ms (the transformer of so many speakers at once, 1 where they take turns) and turns (why), or
+    "missing", why it does not run there. In every precision that it has, the fastest."""
     kept = cache_folder() / "encoders"
     folders = sorted(path for path in kept.iterdir() if path.is_dir()) if kept.is_dir() else []
     if folders:
@@ -48,13 +48,13 @@ def by_engine(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
         try:
             if ENGINES[name].on_gpu:  # else the CPU would serve while plans are made
                 graphs = read_folder(folder)
-                prepare(graphs, name, "fp16" if "fp16" in graphs.graphs else "fp32")
+                prepare(graphs, name, "fp16" if "fp16" in graphs.graphs else "fp32", several=True)
             with load_encoder(folder, name) as encoder:
                 engine = encoder.engine
                 found[name] = {
                     "version": engine.version, "precision": engine.precision, "hop_ms": engine.hop_ms,
                     "hop_of_sound_ms": 1e3 * encoder.hop_s, "error": engine.error, "batch": engine.batch,
-                    "batch_ms": engine.batch_ms, "note": engine.note,
+                    "batch_ms": engine.batch_ms, "turns": engine.turns,
                 }  # fmt: skip
         except TalksplatError as error:
             found[name] = {"missing": str(error)}

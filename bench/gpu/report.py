@@ -173,7 +173,7 @@ def _encoders(result: Mapping[str, Any]) -> str:
                 missing[name] = one["missing"]
                 continue
             numbers = (f"{one['hop_ms']:.2f}", f"{one['hop_of_sound_ms']:.0f}", f"{one['error']:.2g}")
-            together = f"{one['batch_ms']:.2f} for {one['batch']}" if one["batch"] > 1 else one["note"] or "-"
+            together = f"{one['batch_ms']:.2f} for {one['batch']}" if one["batch"] > 1 else one["turns"] or "-"
             rows.append([f"{encoder}, {name} {one['version']} {one['precision']}", *numbers, together])
     text = "## Encoders of speech\n\n"
     if rows:

@@ -169,10 +169,18 @@ def test_auto_takes_the_fastest(folder: Path, gpu: Gpu, monkeypatch: pytest.Monk
 class Builds(list[tuple[str, str, Callable[[str], None]]]):
     """What was begun: engine, precision, and what is called when it ended."""
 
-    made = False  # whether it is there
+    def __init__(self) -> None:
+        self.made = {False: False, True: False}  # whether it is there: for one speaker, and for several
+        self.several: list[bool] = []  # of each that was begun
+
+    def begin(
+        self, path: Path, engine: str, precision: str, then: Callable[[str], None], several: bool = False
+    ) -> None:
+        self.append((engine, precision, then))
+        self.several.append(several)
 
     def end(self, i: int, why_not: str = "") -> None:
-        self.made = not why_not
+        self.made[self.several[i]] = not why_not
         self[i][2](why_not)
 
 
@@ -184,13 +192,12 @@ def builds(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> Builds:
 
     def open_engine(threads: int) -> engines.Engine:
         return plain(threads)._replace(
-            is_made=lambda *graph: begun.made, forget=lambda *graph: setattr(begun, "made", False)
+            is_made=lambda path, spec, precision: begun.made[next(iter(spec.inputs.values()))[0] > 1],
+            forget=lambda path, spec, precision: begun.made.update({next(iter(spec.inputs.values()))[0] > 1: False}),
         )
 
     monkeypatch.setattr(cuda, "open_engine", open_engine)
-    monkeypatch.setattr(
-        building, "build", lambda path, engine, precision, then: begun.append((engine, precision, then))
-    )
+    monkeypatch.setattr(building, "build", begun.begin)
     monkeypatch.setattr(engines, "installed", lambda name: name in ("onnxruntime", "cuda"))
     return begun
 
@@ -230,8 +237,21 @@ def test_what_was_made_takes_several_speakers(
     stream = encoder.feature_stream()
     assert (encoder.engine.name, encoder.engine.batch, stream.loaded.batch) == ("onnxruntime", 1, None)
     builds.end(0)
-    assert (encoder.engine.name, encoder.engine.precision, encoder.engine.batch) == ("cuda", "fp16", 8)
-    assert stream.loaded.batch is not None
+    assert (encoder.engine.name, encoder.engine.precision, encoder.engine.batch) == ("cuda", "fp16", 1)
+    assert encoder.engine.turns == "what it needs for several speakers is being made" and builds.several == [
+        False,
+        True,
+    ]
+    builds.end(1, "the builder crashed")
+    assert (encoder.engine.batch, encoder.engine.turns) == (1, "the builder crashed")
+    # Another start has it made again, and one that finds it does not.
+    again = talksplat.load_encoder(encoder.folder.path, engine="cuda")
+    assert again.engine.batch == 1 and builds.several == [False, True, True]
+    builds.end(2)
+    assert (again.engine.batch, again.engine.turns) == (8, "")
+    encoder = talksplat.load_encoder(encoder.folder.path, engine="cuda")
+    assert (encoder.engine.batch, len(builds)) == (8, 3)
+    stream = encoder.feature_stream()
     gpu.fails_from = gpu.runs
     stream.offer(SOUND)
     assert stream.step() is not None
@@ -246,7 +266,7 @@ def test_what_could_not_be_made_is_not_used(folder: Path, gpu: Gpu, builds: Buil
     gpu.scale = 1.01
     encoder = talksplat.load_encoder(folder, engine="cuda")
     builds.end(1)
-    assert not builds.made
+    assert not builds.made[False]
     assert encoder.engine.name == "onnxruntime" and "front.onnx makes other rows with cuda" in encoder.engine.note
     gone = talksplat.load_encoder(folder, engine="cuda")
     gone.release()
@@ -267,16 +287,16 @@ def test_auto_does_not_take_what_is_slower(
 
 
 def test_what_was_made_and_is_wrong_is_made_again(folder: Path, gpu: Gpu, builds: Builds) -> None:
-    builds.made, gpu.scale = True, 1.01
+    builds.made[False], gpu.scale = True, 1.01
     encoder = talksplat.load_encoder(folder, engine="cuda")
-    assert encoder.engine.name == "onnxruntime" and len(builds) == 1 and not builds.made
+    assert encoder.engine.name == "onnxruntime" and len(builds) == 1 and not builds.made[False]
     gpu.scale = 1.0
     builds.end(0)
     assert encoder.engine.name == "cuda"
-    builds.made, gpu.scale = True, 1.01
+    builds.made[False], gpu.scale = True, 1.01
     with pytest.raises(talksplat.EncoderInvalid, match=r"front.onnx makes other rows with cuda than its model"):
         select.prepare(read_folder(folder), "cuda", "fp32")
-    assert not builds.made
+    assert not builds.made[False]
 
 
 def test_a_cache_that_keeps_nothing(
@@ -302,7 +322,7 @@ def test_one_fails_while_another_is_made(
     takes_ms = {"tensorrt-rtx": 1.0, "cuda": 2.0, "onnxruntime": 3.0}
     monkeypatch.setattr(trial, "_timed", lambda graph, file, engine: graph.run() or takes_ms[engine.name])
     monkeypatch.setattr(engines, "installed", lambda name: name in takes_ms)
-    builds.made = True
+    builds.made[False] = True
     plain = tensorrt_rtx.open_engine
     monkeypatch.setattr(tensorrt_rtx, "open_engine", lambda n: plain(n)._replace(is_made=lambda *graph: False))
     encoder = talksplat.load_encoder(folder)

@@ -19,7 +19,7 @@ import pytest
 
 from runtime.encoder_folders import ROW, Tiny, write_folder
 from runtime.stand_ins.fake_tensorrt import FakeCuda, fake_tensorrt
-from talksplat.encoders import trial
+from talksplat.encoders import building, trial
 from talksplat.encoders.engines import driver, tensorrt
 from talksplat.encoders.engines.base import EngineMissing, GraphError, GraphSpec
 from talksplat.encoders.engines.nvidia import TOGETHER
@@ -183,10 +183,14 @@ def test_an_encoder_chooses_it(bench: Bench) -> None:
 
 
 def test_a_plan_for_several_speakers(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is made with the others, beforehand, and never while somebody waits."""
+    """It is made after the others, and never while somebody waits."""
     monkeypatch.setattr(trial, "_timed", lambda graph, *of: graph.run() or 1.0)
+    begun: list[Callable[[str], None]] = []
+    monkeypatch.setattr(building, "build", lambda path, engine, precision, then, several: begun.append(then))
     folder = read_folder(write_folder(tmp_path / "several", TINY, fp16=True))
     prepare(folder, "tensorrt", "fp16")
+    assert len(bench.plans()) == len(bench.state.builds) == 2
+    prepare(folder, "tensorrt", "fp16", several=True)
     assert len(bench.plans()) == len(bench.state.builds) == 3
     loaded = load_graphs(folder, "tensorrt", "auto", 1)
     assert (loaded.info.precision, loaded.info.batch, loaded.info.note) == ("fp16", TOGETHER, "")
@@ -201,8 +205,14 @@ def test_a_plan_for_several_speakers(bench: Bench, tmp_path: Path, monkeypatch: 
     tensorrt.open_engine(1).forget(path, spec, "fp16")  # type: ignore[misc]
     without = load_graphs(folder, "tensorrt", "auto", 1)
     assert (without.info.name, without.info.batch, without.info.note) == ("tensorrt", 1, "")
+    assert without.info.turns == "what it needs for several speakers is being made"
     assert len(bench.plans()) == 2 and len(bench.state.builds) == 3
-    del loaded, without
+    prepare(folder, "tensorrt", "fp16", several=True)
+    (then,) = begun
+    then("")
+    assert (without.info.batch, without.info.turns) == (TOGETHER, "") and without.batch is not None
+    del loaded, without, then
+    begun.clear()
     bench.nothing_left()
 
 

@@ -36,7 +36,6 @@ from .place import whole_folder
 
 PACKAGES = ("torch", "transformers", "onnx", "onnxruntime", "talksplat")
 BATCHES = {"fp16"}  # what GPUs run, of several speakers at once
-BATCHES = {"fp16"}  # what GPUs run, of several speakers at once
 # Of the root of the mean square of what torch makes: the graphs in float32 come within 1e-5 of it.
 MAX_ERROR = 1e-4
 

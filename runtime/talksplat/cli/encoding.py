@@ -55,7 +55,8 @@ def told(encoder: Encoder) -> dict[str, Any]:
         "name": encoder.name, "preset": encoder.folder.preset, "engine": engine.name, "version": engine.version,
         "precision": engine.precision, "threads": engine.threads, "step_ms": engine.hop_ms,
         "step_of_sound_ms": 1e3 * encoder.hop_s, "share": encoder.share, "look_ahead_ms": 1e3 * encoder.look_ahead_s,
-        **({"note": engine.note} if engine.note else {}),
+        "speakers_at_once": engine.batch, **({"note": engine.note} if engine.note else {}),
+        **({"turns": engine.turns} if engine.turns else {}),
     }  # fmt: skip
 
 

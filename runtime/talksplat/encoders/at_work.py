@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .stream import FeatureStream
+
 if TYPE_CHECKING:
     from .encoder import Encoder
     from .worker import Worker
@@ -22,8 +24,13 @@ class _Silence:
         self._hop = np.zeros(encoder.folder.front.hop, np.float32)
 
     def turn(self) -> bool:
-        while self._features.step() is None:
+        while not self._features.prepare():
             self._features.offer(self._hop)
+        batch = self._features.loaded.batch
+        if batch is None:
+            self._features.transform()
+        else:  # which takes as long for one as for all
+            FeatureStream.transform_at_once([self._features], batch.graph)
         return True
 
     def wakes_at(self) -> float | None:

@@ -18,6 +18,7 @@ PROGRAM = (
     "import sys; sys.path = [place for place in sys.path if place]; from talksplat.encoders.prepare import main; "
     "sys.exit(main(sys.argv[1:]))"
 )
+SEVERAL = "several"  # its last argument, where that is asked for
 ENDS_S = 10.0  # by far longer than plans take to be read
 MAX_MESSAGE = 4000  # letters that are kept of what it said
 
@@ -27,11 +28,14 @@ _threads: set[threading.Thread] = set()
 _ended = threading.Event()
 
 
-def build(folder: Path, engine: str, precision: str, then: Callable[[str], None]) -> None:
-    """Begins it, and returns. then(why_not) is called on another thread when it has ended; "": it was made."""
+def build(folder: Path, engine: str, precision: str, then: Callable[[str], None], *, several: bool = False) -> None:
+    """Begins it, and returns. then(why_not) is called on another thread when it has ended; "": it was made.
+
+    several: what is needed for several speakers at once, too.
+    """
 
     def work() -> None:
-        why_not = _why_not([str(folder), engine, precision])
+        why_not = _why_not([str(folder), engine, precision, *([SEVERAL] if several else [])])
         if not _ended.is_set():
             then(why_not)
 

@@ -47,7 +47,8 @@ def load_encoder(
 
 
 class Encoder:
-    """An encoder of speech on its engine, from load_encoder(). Streams and sessions may share it: they take turns.
+    """An encoder of speech on its engine, from load_encoder(). Streams and sessions may share it: they take turns, or
+    are run several at once on a GPU.
 
     name: of the model.  width: of a feature.  feature_hz, centre_s: feature i is about centre_s + i / feature_hz.
     look_ahead_s: how much sound after that it hears.  hop_s: of sound, between two steps.

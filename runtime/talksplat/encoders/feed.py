@@ -285,18 +285,19 @@ class EncodedCore:
             generation = self._generation
             if self._made_for != generation:
                 self._start_anew(generation)
-        if self._features.prepare():
-            self._transform(generation)
-            return True
-        with self._lock:
-            if self._generation != generation or not self._waiting:
-                next_step = None
-            else:
-                next_step = self._waiting.popleft()
-        if next_step is not None:
+        worked = False
+        while not self._features.prepare():
+            with self._lock:
+                if self._generation != generation or not self._waiting:
+                    next_step = None
+                else:
+                    next_step = self._waiting.popleft()
+            if next_step is None:
+                return worked or self._flush_what_is_over()
             next_step()
-            return True
-        return self._flush_what_is_over()
+            worked = True
+        self._transform(generation)
+        return True
 
     def _transform(self, generation: int) -> None:
         """With others, where there are; on the worker's thread no turn comes before it is done."""

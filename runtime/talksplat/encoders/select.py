@@ -66,14 +66,19 @@ def _load(folder: EncoderFolder, names: Sequence[str], precision: str, threads: 
         if all(isinstance(error, EngineMissing) for error in failed):
             raise EncoderRefused(f"load_encoder: no engine can run {folder.path}: {reasons}.")
         raise EncoderInvalid(f"{folder.path}: {reasons}. {again(folder.name, folder.path)}")
+    several = []
     for engine in opened:
-        if engine.name == loaded.info.name:
+        if engine.name == loaded.info.name and trial.batch_is_made(engine, loaded.info.precision):
             trial.batch(loaded, engine)
+        elif engine.name == loaded.info.name:
+            several.append(engine)
     if not unmade and not ENGINES[loaded.info.name].on_gpu:
         return loaded
     loaded, serving = served(folder, loaded, on_cpu)
     for engine in unmade:
         serving.make(engine, trial.precisions(engine, precision)[0], asked=len(names) == 1 or precision != AUTO)
+    for engine in several:
+        serving.make_batch(engine, loaded.info.precision)
     return loaded
 
 
@@ -93,8 +98,11 @@ def _opened(names: Sequence[str], precision: str, threads: int) -> tuple[list[En
     return opened, missing
 
 
-def prepare(folder: EncoderFolder, engine: str, precision: str) -> None:
-    """Makes what an engine needs for a folder, and tries it. Raises EncoderRefused and EncoderInvalid."""
+def prepare(folder: EncoderFolder, engine: str, precision: str, several: bool = False) -> None:
+    """Makes what an engine needs for a folder, and tries it; several: and for several speakers at once.
+
+    Raises EncoderRefused and EncoderInvalid.
+    """
     opened, missing = _opened([engine], precision, 1)
     if not opened:
         raise EncoderRefused(f"{folder.path}: {'; '.join(missing)}.")
@@ -107,7 +115,8 @@ def prepare(folder: EncoderFolder, engine: str, precision: str) -> None:
             if not known or trial.is_made(opened[0], precision):
                 raise
             loaded = Trial(folder).load(opened[0], precision)  # what was made before is wrong, and deleted
-        trial.batch(loaded, opened[0], make=True)
+        if several:
+            trial.batch(loaded, opened[0])
     except GraphError as error:
         kind = EncoderRefused if isinstance(error, EngineMissing) else EncoderInvalid
         raise kind(f"{folder.path}: {error}.") from None

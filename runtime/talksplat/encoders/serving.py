@@ -14,9 +14,10 @@ from ..errors import EncoderRefused, TalksplatError
 from . import building
 from .engines import ENGINES, Engine, Graph
 from .engines.engine_cache import PlanCache
+from .engines.nvidia import TOGETHER
 from .folder import EncoderFolder
 from .spare import Failed, Replaceable
-from .trial import Loaded, Trial, front_spec, transformer_spec
+from .trial import Batch, EngineInfo, Loaded, Trial, front_spec, transformer_spec
 
 OnCpu = Callable[[], Loaded]
 
@@ -82,7 +83,14 @@ class Serving:
         if keep:
             served.kept.append(served.batch)
         served.batch = other.batch
-        served.info = replace(other.info, note="; ".join(filter(None, (note, other.info.note))))
+        served.info = replace(other.info, note=note)
+
+    def batch_failed(self, batch: Batch, why: str) -> None:
+        """While it ran; those that run alone go on."""
+        with self._lock:
+            served = self._served() if self._served is not None else None
+            if served is not None:
+                served.drop_batch(batch, why)
 
     def make(self, engine: Engine, precision: str, asked: bool) -> None:
         """Makes what the engine needs, and lets it take the place of what runs. asked: also where it is slower."""
@@ -96,12 +104,16 @@ class Serving:
                 try:
                     trial = Trial(folder)
                     other = trial.load(engine, precision)
-                    trial.batch(other, engine)
+                    several = not trial.batch_is_made(engine, precision)
+                    if not several:
+                        trial.batch(other, engine)
                 except Exception as error:  # the folder may be gone by now
-                    reason = _said(error)
+                    other, reason = None, _said(error)
             serving = known()
             if serving is not None:
                 serving._made(engine.name, other, reason, asked)
+                if other is not None and several:
+                    serving.make_batch(engine, precision)
 
         if PlanCache().keeps():
             self._note(f"{engine.name} is being made ready for this machine")
@@ -112,12 +124,51 @@ class Serving:
         else:
             self._note(f"{engine.name} is not used: its cache cannot be written to")
 
+    def make_batch(self, engine: Engine, precision: str) -> None:
+        """Makes what the engine needs for several speakers, and adds it to what runs."""
+        known, folder = weakref.ref(self), self._folder
+
+        def made(why_not: str) -> None:
+            if known() is None:
+                return
+            other, reason = None, why_not
+            if not reason:
+                try:
+                    trial = Trial(folder)
+                    # Others than those that run, which cannot be tried meanwhile.
+                    other = trial.load(engine, precision)
+                    trial.batch(other, engine)
+                except Exception as error:
+                    other, reason = None, _said(error)
+            serving = known()
+            if serving is not None:
+                serving._batch_made(engine.name, precision, other, reason)
+
+        if PlanCache().keeps():
+            self._batch_made(engine.name, precision, None, "what it needs for several speakers is being made")
+            building.build(folder.path, engine.name, precision, made, several=True)
+        else:
+            self._batch_made(engine.name, precision, None, "its cache cannot be written to")
+
+    def _batch_made(self, name: str, precision: str, other: Loaded | None, reason: str) -> None:
+        with self._lock:
+            served = self._served() if self._served is not None else None
+            if served is None:
+                return
+            if (served.info.name, served.info.precision) == (name, precision):
+                if other is not None:
+                    served.take_batch(other)
+                else:
+                    served.info = replace(served.info, turns=reason)
+            elif other is not None and _is_better(other.info, served.info):
+                self._take(served, other)  # which was slower for several before
+
     def _made(self, name: str, other: Loaded | None, reason: str, asked: bool) -> None:
         with self._lock:
             served = self._served() if self._served is not None else None
             if served is None:
                 return
-            if other is not None and (asked or other.info.hop_ms < served.info.hop_ms):
+            if other is not None and (asked or _is_better(other.info, served.info)):
                 self._take(served, other)
                 return
             reason = reason or (f"it takes {other.info.hop_ms:.1f} ms a step" if other is not None else "")
@@ -131,6 +182,11 @@ class Serving:
             served = self._served() if self._served is not None else None
             if served is not None:
                 served.info = replace(served.info, note=note)
+
+
+def _is_better(one: EngineInfo, other: EngineInfo) -> bool:
+    """For one speaker, and for the several that may speak already."""
+    return one.hop_ms < other.hop_ms and one.hops_ms(TOGETHER) <= other.hops_ms(TOGETHER)
 
 
 def _places(served: Loaded) -> tuple[Replaceable, Replaceable]:

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 from .._arrays import FloatArray
 from .._text import shortened
 from .stream import FeatureStream
-from .trial import Loaded
+from .trial import PAUSE, Loaded
 
 
 class Full(NamedTuple):
@@ -36,7 +37,9 @@ class Together:
         """All that wait, in their order."""
         waiting, self._waiting = self._waiting, []
         while waiting:
+            batch = waiting[0].stream.loaded.batch
             n = self._at_once(waiting[0].stream.loaded, len(waiting))
+            begun = time.monotonic()
             try:
                 made = self._run([full.stream for full in waiting[:n]])
             except Exception as error:  # engines have no class of errors in common
@@ -44,9 +47,12 @@ class Together:
                 continue
             if made is None:
                 continue  # one by one, from now on
+            took_s = time.monotonic() - begun
             for full, features in zip(waiting, made, strict=False):
                 full.made(features)
             del waiting[: len(made)]
+            if batch is not None and n < batch.size:
+                time.sleep(PAUSE * took_s)
 
     @staticmethod
     def _at_once(loaded: Loaded, waiting: int) -> int:
@@ -66,5 +72,9 @@ class Together:
         try:
             return FeatureStream.transform_at_once(streams, batch.graph)
         except Exception as error:  # the GPU, perhaps: then whoever runs alone finds that out, and what to do
-            loaded.without_batch(shortened(str(error)) or type(error).__name__)
+            why = shortened(str(error)) or type(error).__name__
+            if loaded.keeps is None:
+                loaded.drop_batch(batch, why)
+            else:
+                loaded.keeps.batch_failed(batch, why)
             return None

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -21,6 +22,11 @@ MAX_ERROR = 1e-3
 # Of the golden features' deviation over time, for precisions below float32: a tenth of what cutting sound into windows
 # changes, which is about a whole deviation.
 MAX_SHARE = 0.1
+# Of what so many speakers take one after the other: below that it is worth a second copy of the weights on the GPU.
+WORTH = 0.9
+# Of a run that takes fewer speakers than it might: the GPU is left alone for so long after it, for those who draw on
+# it, and so that more windows are full by the next.
+PAUSE = 0.18
 RUNS = 5  # of a hop, of which the median counts
 
 
@@ -28,9 +34,9 @@ RUNS = 5  # of a hop, of which the median counts
 class EngineInfo:
     """What runs an encoder. precision: of the transformer; the front is float32.  hop_ms: what a hop takes, measured
     when it was loaded.  error: RMS of its features from the golden ones, of their deviation over time.  note: why it is
-    not the engine that was chosen at first, or not all that it might be, or "".
+    not the engine that was chosen at first, or "".
     front_ms: the front's part of hop_ms.  batch, batch_ms: how many speakers the transformer may take at once, and what
-    that takes; 1 where they take turns."""
+    that takes; 1 where they take turns.  turns: why they do on a GPU, or ""."""
 
     name: str
     version: str
@@ -42,19 +48,29 @@ class EngineInfo:
     front_ms: float = 0.0
     batch: int = 1
     batch_ms: float = 0.0
+    turns: str = ""
 
     def hops_ms(self, speakers: int) -> float:
-        """What a hop of so many speakers takes, all told, where each is ready at another moment as well as at one."""
-        return min(speakers * self.hop_ms, self._batched_ms(speakers, 0))
+        """What a hop of so many speakers takes, all told."""
+        if self.batch == 1:
+            return speakers * self.hop_ms
+        batches = math.ceil(speakers / self.batch)
+        return min(speakers * self.hop_ms, speakers * self.front_ms + batches * self.batch_ms)
 
     def wait_ms(self, speakers: int) -> float:
-        """How long a step of one of so many takes at most, with those of others before it, and a batch that goes on."""
-        return min(speakers * self.hop_ms, self._batched_ms(speakers, 1))
-
-    def _batched_ms(self, speakers: int, others: int) -> float:
+        """How long a step of one of so many takes at most: with those of others, in the round of turns that goes on and
+        in its own, and the pauses after both."""
         if self.batch == 1:
-            return math.inf
-        return speakers * self.front_ms + (others + math.ceil(speakers / self.batch)) * self.batch_ms
+            return speakers * self.hop_ms
+        alone_ms = self.hop_ms - self.front_ms
+        batches = 1 + math.ceil(speakers / self.batch) + 2 * PAUSE
+        return speakers * self.front_ms + min(speakers * (1 + PAUSE) * alone_ms, batches * self.batch_ms)
+
+
+class Keeper(Protocol):
+    """What sees to it that graphs which fail are replaced."""
+
+    def batch_failed(self, batch: Batch, why: str) -> None: ...
 
 
 @dataclass
@@ -73,15 +89,20 @@ class Loaded:
     transformer: Graph
     info: EngineInfo
     batch: Batch | None = None
-    keeps: object = None  # what sees to it
+    keeps: Keeper | None = None
     kept: list[object] = field(default_factory=list)  # of a GPU that failed
 
-    def without_batch(self, why: str) -> None:
-        """It failed while it ran."""
-        self.kept.append(self.batch)  # nothing is given back while nobody knows what the GPU does
-        self.batch = None
-        note = f"{self.info.name} runs one speaker at a time: {why}"
-        self.info = replace(self.info, batch=1, batch_ms=0.0, note="; ".join(filter(None, (self.info.note, note))))
+    def take_batch(self, other: Loaded) -> None:
+        """Of the same engine: its graph for several, or why there is none."""
+        self.batch = other.batch
+        self.info = replace(self.info, batch=other.info.batch, batch_ms=other.info.batch_ms, turns=other.info.turns)
+
+    def drop_batch(self, failed: Batch, why: str) -> None:
+        """It failed while it ran, and another may be here by now."""
+        self.kept.append(failed)  # nothing is given back while nobody knows what the GPU does
+        if self.batch is failed:
+            self.batch = None
+            self.info = replace(self.info, batch=1, batch_ms=0.0, turns=why)
 
 
 @dataclass(frozen=True)
@@ -140,27 +161,36 @@ class Trial:
         )  # fmt: skip
         return Loaded(front, chosen.graph, info)
 
-    def batch(self, loaded: Loaded, engine: Engine, make: bool = False) -> None:
-        """Adds what runs several speakers at once, where that is of use and makes the same features.
+    def batch_is_made(self, engine: Engine, precision: str) -> bool:
+        """Whether batch() would have to make nothing that takes minutes."""
+        file = self.folder.graphs.get(engine.precisions[precision])
+        if engine.is_made is None or engine.together == 1 or not self._may_batch(engine, precision) or file is None:
+            return True
+        return engine.is_made(self.folder.path / file, transformer_spec(self.folder, engine.together), precision)
 
-        make: also where that takes minutes.
-        """
+    def _may_batch(self, engine: Engine, precision: str) -> bool:
+        return engine.precisions[precision] in self.folder.batches
+
+    def batch(self, loaded: Loaded, engine: Engine) -> None:
+        """Adds what runs several speakers at once, where that is sooner done and makes the same features; else why not,
+        as info.turns."""
         size, precision = engine.together, loaded.info.precision
-        name = engine.precisions[precision]
-        if size == 1 or name not in self.folder.batches:
+        if size == 1:
             return
-        file, spec = self.folder.graphs[name], transformer_spec(self.folder, size)
-        if engine.is_made is not None and not make and not engine.is_made(self.folder.path / file, spec, precision):
-            return
+        alone_ms = loaded.info.hop_ms - loaded.info.front_ms
         try:
+            if not self._may_batch(engine, precision):
+                raise GraphError(f"there is no graph of several speakers in {precision}")
+            file, spec = self.folder.graphs[engine.precisions[precision]], transformer_spec(self.folder, size)
             graph = self._open(engine, file, spec, precision)
             took_ms = self._alike(loaded.transformer, graph, file, engine, precision)
+            if took_ms > WORTH * size * alone_ms:
+                raise GraphError(f"{size} speakers at once take {took_ms:.1f} ms, and one {alone_ms:.1f}")
         except GraphError as error:
-            loaded.info = replace(loaded.info, note=f"{engine.name} runs one speaker at a time: {error}")
+            loaded.info = replace(loaded.info, turns=str(error))
             return
-        if took_ms < size * (loaded.info.hop_ms - loaded.info.front_ms):
-            loaded.batch = Batch(graph, size)
-            loaded.info = replace(loaded.info, batch=size, batch_ms=took_ms)
+        loaded.batch = Batch(graph, size)
+        loaded.info = replace(loaded.info, batch=size, batch_ms=took_ms)
 
     def _alike(self, alone: Graph, graph: Graph, file: str, engine: Engine, precision: str) -> float:
         """That each speaker's features are those of `alone`, whatever its neighbours say; milliseconds of a run."""
@@ -169,7 +199,7 @@ class Trial:
         for place, window in enumerate(windows):
             window[...] = np.roll(self._golden["window"], place, axis=0)
             alone.inputs["window"][0] = window
-            alone.run()
+            _run(alone, file, engine)
             wanted[place] = alone.outputs["features"][0]
         took_ms = _timed(graph, file, engine)
         right = all(self._is_right(a, b, precision) for a, b in zip(features, wanted, strict=True))
@@ -177,7 +207,7 @@ class Trial:
             others = np.arange(len(windows)) != place
             kept = windows[others]
             windows[others] = np.nan
-            graph.run()
+            _run(graph, file, engine)
             right = right and self._is_right(features[place], wanted[place], precision)
             windows[others] = kept
         if not right:
@@ -259,16 +289,20 @@ def transformer_spec(folder: EncoderFolder, speakers: int = 1) -> GraphSpec:
 def _timed(graph: Graph, file: str, engine: Engine) -> float:
     """Milliseconds of a run, the median."""
     took = []
+    _run(graph, file, engine)
+    for _ in range(RUNS):
+        begun = time.perf_counter()
+        _run(graph, file, engine)
+        took.append(time.perf_counter() - begun)
+    return 1e3 * sorted(took)[RUNS // 2]
+
+
+def _run(graph: Graph, file: str, engine: Engine) -> None:
     try:
         graph.run()
-        for _ in range(RUNS):
-            begun = time.perf_counter()
-            graph.run()
-            took.append(time.perf_counter() - begun)
     except Exception as error:  # engines have no class of errors in common
         kind = EngineMissing if ENGINES[engine.name].on_gpu else GraphError  # a GPU fails of itself
         raise kind(f"{file} fails when it is run by {engine.name}: {shortened(str(error))}") from None
-    return 1e3 * sorted(took)[RUNS // 2]
 
 
 def _rms(values: FloatArray) -> float:

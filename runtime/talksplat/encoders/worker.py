@@ -22,7 +22,7 @@ class Client(Protocol):
     """A speaker, as the worker sees it. Its methods are called on the worker's thread alone."""
 
     def turn(self) -> bool:
-        """One step, if there is something to do; whether there was."""
+        """One step, if there is something to do; whether there was. Who raises gets no further turn."""
         ...
 
     def wakes_at(self) -> float | None:
@@ -47,6 +47,8 @@ class Worker:
     def add(self, client: Client) -> None:
         with self._changed:
             self._clients.append(weakref.ref(client, lambda _: self.wake()))
+            self._woken = True
+            self._changed.notify()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
@@ -84,7 +86,7 @@ class Worker:
                     return
                 clients = list(self._clients)
                 self._woken = False
-            turns = [_turn(client) for client in clients]  # one each, whether or not the first has something to do
+            turns = [self._turn(client) for client in clients]  # one each, whether or not the first has a step to make
             self._after_turns()
             if any(turns):
                 continue
@@ -93,10 +95,14 @@ class Worker:
                 if not self._woken:
                     self._changed.wait(wait_s)
 
-
-def _turn(known: weakref.ref[Client]) -> bool:
-    client = known()
-    return client is not None and client.turn()
+    def _turn(self, known: weakref.ref[Client]) -> bool:
+        client = known()
+        try:
+            return client is not None and client.turn()
+        except Exception:
+            if client is not None:
+                self.remove(client)
+            return False
 
 
 def _wait_s(clients: list[weakref.ref[Client]]) -> float:

@@ -30,11 +30,11 @@ from ..folder import cache_folder
 SCHEMA = 1
 MAGIC = b"tsplplan"
 HEADER = struct.Struct("<8sIQ32s32s")
-# A build takes minutes on a laptop's GPU, and two graphs of an encoder are built under a lock each.
+# A build takes minutes on a laptop's GPU, and each graph of an encoder is built under a lock of its own.
 WAIT_S = 1200.0
 POLL_S = 0.1
 # Each driver and library makes its own, of hundreds of megabytes: the ones that were used last stay.
-MAX_PLANS = 12
+MAX_PLANS = 18
 SUFFIX = ".plan"
 
 Opened = TypeVar("Opened")

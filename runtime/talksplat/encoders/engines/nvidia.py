@@ -12,7 +12,8 @@ from pathlib import Path
 
 from ... import _core
 
-# A step at batch 1 waits for memory and for launches; eight take little longer than one on any GPU that encodes live.
+# Speakers whose windows are run at once: by count (bench/encoders/by_count.py) eight of them are enough to keep any but
+# the largest GPUs busy with products, where one waits for memory and launches.
 TOGETHER = 8
 
 
