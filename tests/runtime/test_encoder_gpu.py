@@ -10,6 +10,7 @@ import os
 import queue
 import subprocess
 import sys
+import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,7 @@ from encoders import by_count
 from runtime.encoder_folders import write_folder
 from runtime.stand_ins.onnxruntime_gpu import RTX, Gpu, plug, stand_in, system
 from talksplat.cli import encoding
-from talksplat.encoders import building, engines, select, trial
+from talksplat.encoders import building, engines, failure, select, trial
 from talksplat.encoders.engines import cuda, nvidia, tensorrt_rtx
 from talksplat.encoders.folder import read_folder
 
@@ -229,8 +230,29 @@ def test_the_cpu_serves_while_it_is_made(
     assert encoder.engine.name == "onnxruntime" and "cuda failed while it ran" in encoder.engine.note
 
 
+def a_day_ago(cache: Path) -> None:
+    """All that could not be made."""
+    for path in (cache / "engines").glob(f"*{failure.SUFFIX}"):
+        os.utime(path, (time.time() - failure.KEPT_S - 1,) * 2)
+
+
+def test_nobody_tries_again_all_day_long(folder: Path, builds: Builds, cache: Path) -> None:
+    talksplat.load_encoder(folder)
+    builds.end(0, "the builder was killed")
+    encoder = talksplat.load_encoder(folder)
+    assert len(builds) == 1 and encoder.engine.name == "onnxruntime"
+    assert encoder.engine.note == "cuda is not used: the builder was killed (it will be tried again a day after that)"
+    asked = talksplat.load_encoder(folder, engine="cuda")  # by name, at once
+    assert len(builds) == 2 and asked.engine.note == "cuda is being made ready for this machine"
+    a_day_ago(cache)
+    encoder = talksplat.load_encoder(folder)
+    assert len(builds) == 3
+    builds.end(2)
+    assert not list((cache / "engines").glob(f"*{failure.SUFFIX}"))
+
+
 def test_what_was_made_takes_several_speakers(
-    tmp_path: Path, gpu: Gpu, builds: Builds, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, gpu: Gpu, builds: Builds, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trial, "_timed", lambda graph, *whose: graph.run() or 1.0)
     encoder = talksplat.load_encoder(write_folder(tmp_path / "several", fp16=True), engine="cuda")
@@ -238,13 +260,14 @@ def test_what_was_made_takes_several_speakers(
     assert (encoder.engine.name, encoder.engine.batch, stream.loaded.batch) == ("onnxruntime", 1, None)
     builds.end(0)
     assert (encoder.engine.name, encoder.engine.precision, encoder.engine.batch) == ("cuda", "fp16", 1)
-    assert encoder.engine.turns == "what it needs for several speakers is being made" and builds.several == [
-        False,
-        True,
-    ]
+    assert encoder.engine.turns == "what it needs for several speakers is being made"
+    assert builds.several == [False, True]
     builds.end(1, "the builder crashed")
     assert (encoder.engine.batch, encoder.engine.turns) == (1, "the builder crashed")
-    # Another start has it made again, and one that finds it does not.
+    # A day later a start has it made again, and one that finds it does not.
+    again = talksplat.load_encoder(encoder.folder.path, engine="cuda")
+    assert again.engine.turns == "the builder crashed (it will be tried again a day after that)" and len(builds) == 2
+    a_day_ago(cache)
     again = talksplat.load_encoder(encoder.folder.path, engine="cuda")
     assert again.engine.batch == 1 and builds.several == [False, True, True]
     builds.end(2)

@@ -36,10 +36,7 @@ class Choice:
     """Between these engines in these precisions, for a folder's graphs."""
 
     def __init__(self, folder: EncoderFolder, engines: Sequence[Engine], precision: str) -> None:
-        tried = [[engine.name, engine.version, engine.threads, sorted(engine.precisions.items())] for engine in engines]
-        hashes = sorted(folder.files[file][1] for file in folder.graphs.values())
-        key = json.dumps([hashes, tried, precision, _cpu(), os.cpu_count(), _gpus()])
-        self._path = _place() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}{SUFFIX}"
+        self._path = place() / f"{place_name(folder, engines, precision)}{SUFFIX}"
         self._encoder = folder.path.name
 
     def read(self) -> Chosen | None:
@@ -56,7 +53,7 @@ class Choice:
 def remembered() -> list[Chosen]:
     """All that the cache has, by encoder."""
     try:
-        paths = sorted(_place().glob(f"*{SUFFIX}"))
+        paths = sorted(place().glob(f"*{SUFFIX}"))
     except OSError:
         return []
     return sorted(chosen for path in paths if (chosen := _read(path)) is not None)
@@ -72,8 +69,17 @@ def _read(path: Path) -> Chosen | None:
         return None
 
 
-def _place() -> Path:
+def place() -> Path:
+    """Where the cache keeps what is known of engines."""
     return cache_folder() / "engines"
+
+
+def place_name(folder: EncoderFolder, engines: Sequence[Engine], what: str) -> str:
+    """For a file about these engines, a folder's graphs, and this machine as it is now."""
+    tried = [[engine.name, engine.version, engine.threads, sorted(engine.precisions.items())] for engine in engines]
+    hashes = sorted(folder.files[file][1] for file in folder.graphs.values())
+    key = json.dumps([hashes, tried, what, _cpu(), os.cpu_count(), _gpus()])
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def _cpu() -> str:

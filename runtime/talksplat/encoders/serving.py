@@ -15,6 +15,7 @@ from . import building
 from .engines import ENGINES, Engine, Graph
 from .engines.engine_cache import PlanCache
 from .engines.nvidia import TOGETHER
+from .failure import Failure
 from .folder import EncoderFolder
 from .spare import Failed, Replaceable
 from .trial import Batch, EngineInfo, Loaded, Trial, front_spec, transformer_spec
@@ -95,8 +96,10 @@ class Serving:
     def make(self, engine: Engine, precision: str, asked: bool) -> None:
         """Makes what the engine needs, and lets it take the place of what runs. asked: also where it is slower."""
         known, folder = weakref.ref(self), self._folder
+        failure = Failure(folder, engine, precision)
 
         def made(why_not: str) -> None:
+            failure.remember(why_not)
             if known() is None:
                 return
             other, reason = None, why_not
@@ -111,11 +114,14 @@ class Serving:
                     other, reason = None, _said(error)
             serving = known()
             if serving is not None:
-                serving._made(engine.name, other, reason, asked)
-                if other is not None and several:
+                useful = serving._made(engine.name, other, reason, asked)
+                if useful and several:
                     serving.make_batch(engine, precision)
 
-        if PlanCache().keeps():
+        failed = "" if asked else failure.reason()
+        if failed:
+            self._note(f"{engine.name} is not used: {failed} (it will be tried again a day after that)")
+        elif PlanCache().keeps():
             self._note(f"{engine.name} is being made ready for this machine")
             building.build(folder.path, engine.name, precision, made)
         elif asked:
@@ -127,8 +133,10 @@ class Serving:
     def make_batch(self, engine: Engine, precision: str) -> None:
         """Makes what the engine needs for several speakers, and adds it to what runs."""
         known, folder = weakref.ref(self), self._folder
+        failure = Failure(folder, engine, precision, several=True)
 
         def made(why_not: str) -> None:
+            failure.remember(why_not)
             if known() is None:
                 return
             other, reason = None, why_not
@@ -144,7 +152,10 @@ class Serving:
             if serving is not None:
                 serving._batch_made(engine.name, precision, other, reason)
 
-        if PlanCache().keeps():
+        failed = failure.reason()
+        if failed:
+            self._batch_made(engine.name, precision, None, f"{failed} (it will be tried again a day after that)")
+        elif PlanCache().keeps():
             self._batch_made(engine.name, precision, None, "what it needs for several speakers is being made")
             building.build(folder.path, engine.name, precision, made, several=True)
         else:
@@ -163,19 +174,21 @@ class Serving:
             elif other is not None and _is_better(other.info, served.info):
                 self._take(served, other)  # which was slower for several before
 
-    def _made(self, name: str, other: Loaded | None, reason: str, asked: bool) -> None:
+    def _made(self, name: str, other: Loaded | None, reason: str, asked: bool) -> bool:
+        """Whether it is used, or might be if it ran several speakers at once."""
         with self._lock:
             served = self._served() if self._served is not None else None
             if served is None:
-                return
+                return False
             if other is not None and (asked or _is_better(other.info, served.info)):
                 self._take(served, other)
-                return
+                return True
             reason = reason or (f"it takes {other.info.hop_ms:.1f} ms a step" if other is not None else "")
             note = f"{name} is not used: {reason}"
             # What is being made says nothing any more; that something failed stays.
             before = served.info.note if " failed while it ran" in served.info.note else ""
             served.info = replace(served.info, note="; ".join(filter(None, (before, note))))
+            return other is not None and other.info.hop_ms < served.info.hop_ms
 
     def _note(self, note: str) -> None:
         with self._lock:
