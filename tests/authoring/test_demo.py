@@ -192,6 +192,13 @@ def iris(image: np.ndarray) -> np.ndarray:
     return (green > red + 4) & (green > blue + 14)
 
 
+@pytest.mark.parametrize("jaw", [0.1, 0.2, 0.3])
+def test_teeth_stay_behind_a_lip_that_rolls_inwards(avatar: talksplat.Avatar, jaw: float) -> None:
+    below = (-20, 20, -100, head.MOUTH_Y - 7)
+    skin = picture(avatar, {"arkit": {"mouthRollLower": 1.0, "jawOpen": jaw}}, below)
+    assert (skin[..., 0] - skin[..., 2]).min() > 45  # as red as skin and lips are
+
+
 @pytest.mark.parametrize("blink", [0.6, 0.7, 0.75, 0.8])
 def test_the_lash_line_is_smooth_while_the_eye_closes(avatar: talksplat.Avatar, blink: float) -> None:
     """Its upper edge rises outwards, without a bump where the lid is nearest to the viewer."""

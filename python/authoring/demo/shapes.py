@@ -21,6 +21,7 @@ LOOK_ANGLE = {"In": 0.42, "Out": 0.42, "Up": 0.32, "Down": 0.36}
 GLINT = 0.75  # how far reflections follow the eye
 SIDES = ((1.0, "Left"), (-1.0, "Right"))
 REST = {"mouthSmile": 0.24, "cheekSquint": 0.20}
+ROLLED = {"lower_teeth": 4.4, "upper_teeth": 2.5}  # millimetres that they make way for a lower lip that rolls inwards
 SKIN = ("skin", "mouth", "eye_ring")
 Fields = Iterator[tuple[str, Array]]
 
@@ -132,6 +133,8 @@ def _all(surface: Surface, p: Array, share: Array) -> Fields:
             yield from _mouth_side(m, side, name)
             yield from _brow_and_cheek(m, side, name)
         yield from _middle(m)
+    if surface.name in ROLLED:
+        yield "mouthRollLower", vec(0, 0, np.full(p.shape[:-1], -ROLLED[surface.name]))
     if surface.name == "eye_ring":
         yield from _eye_ring(surface, p)
     if surface.name == "lid":
