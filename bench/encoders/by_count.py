@@ -24,7 +24,8 @@ BEGIN, END = "<!-- by count: bench/encoders/by_count.py -->\n", "<!-- end -->\n"
 # Of a base model.
 WIDTH, INNER, LAYERS, ROW = 768, 3072, 12, 512
 TAPS, GROUPS = 128, 16  # of the convolution over positions
-WEIGHTS = LAYERS * (4 * WIDTH**2 + 2 * WIDTH * INNER) + ROW * WIDTH + TAPS * WIDTH * WIDTH // GROUPS
+LAYER = 4 * WIDTH**2 + 2 * WIDTH * INNER
+WEIGHTS = LAYERS * LAYER + ROW * WIDTH + TAPS * WIDTH * WIDTH // GROUPS
 BYTES = 2
 CONVOLUTIONS = ((1, 10, 5), *((ROW, 3, 2),) * 4, *((ROW, 2, 2),) * 2)  # of the front: channels, taps, stride
 # Kernels that engines make of them, and from one to the next in a recorded graph.
@@ -50,9 +51,10 @@ GPUS = (
 )
 
 
-def flops(rows: int) -> float:
-    """Of a window: each weight once a row, and attention."""
-    return 2.0 * rows * WEIGHTS + LAYERS * 4.0 * rows * rows * WIDTH
+def flops(rows: int, chunk: int) -> float:
+    """Of a window: each weight once a row, and attention; of the last layer keys and values, and the chunk's rows."""
+    spared = (rows - chunk) * (LAYER - 2 * WIDTH**2 + 2 * rows * WIDTH)
+    return 2.0 * (rows * WEIGHTS + LAYERS * 2 * rows * rows * WIDTH - spared)
 
 
 def front_s(gpu: Gpu, rows: int) -> float:
@@ -63,8 +65,8 @@ def front_s(gpu: Gpu, rows: int) -> float:
     return max(products / (gpu.flops_fp32 * PEAK_SHARE), FRONT_LAUNCHES * LAUNCH_S)
 
 
-def transformer_s(gpu: Gpu, rows: int, speakers: int) -> float:
-    products = speakers * flops(rows) / (gpu.flops * PEAK_SHARE)
+def transformer_s(gpu: Gpu, rows: int, chunk: int, speakers: int) -> float:
+    products = speakers * flops(rows, chunk) / (gpu.flops * PEAK_SHARE)
     return max(products, WEIGHTS * BYTES / (gpu.bytes_per_s * BANDWIDTH_SHARE), LAUNCHES * LAUNCH_S)
 
 
@@ -77,8 +79,8 @@ def table() -> str:
         for name in ("low", "cpu"):
             preset = PRESETS[name]
             rows, hop_s = sum(preset), preset.chunk / FEATURE_HZ
-            front, one = front_s(gpu, preset.chunk), transformer_s(gpu, rows, 1)
-            several = transformer_s(gpu, rows, TOGETHER)
+            front, one = front_s(gpu, preset.chunk), transformer_s(gpu, rows, preset.chunk, 1)
+            several = transformer_s(gpu, rows, preset.chunk, TOGETHER)
             engine = EngineInfo("", "", "", 1, front + one, 0, front_ms=front, batch=TOGETHER, batch_ms=several)
             most = next(n for n in count(1) if engine.hops_ms(n + 1) > MAX_SHARE * hop_s)
             times = " | ".join(f"{1e3 * time:.2f}" for time in (front, one, several))

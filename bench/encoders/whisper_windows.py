@@ -66,7 +66,8 @@ def error(
 
     table: of positions, where each row is to have its own.
     """
-    left, chunk, window = transformer.left, transformer.chunk, len(transformer.positions)
+    left, chunk = transformer.kept.start, transformer.kept.stop - transformer.kept.start
+    window = len(transformer.positions)
     starts = range(0, rows.shape[1] // chunk * chunk, EVERY_ROWS)
     padded = torch.cat([rest.expand(1, left, -1), rows, rest.expand(1, window - left - chunk, -1)], 1)[0]
     found = []

@@ -20,12 +20,15 @@ onnx = pytest.importorskip("onnx", reason="encoders are exported with onnx")
 pytest.importorskip("onnxscript", reason="encoders are exported with onnxscript")
 pytest.importorskip("onnxruntime", reason="exported encoders are run with onnxruntime")
 
+from transformers import HubertConfig, HubertModel, Wav2Vec2Config, Wav2Vec2Model  # noqa: E402
+
 from talksplat.authoring.encoders.export import Export, export_encoder  # noqa: E402
 from talksplat.authoring.encoders.families import FAMILIES  # noqa: E402
-from talksplat.authoring.encoders.graphs import export_graph, require_opset, run_graph  # noqa: E402
+from talksplat.authoring.encoders.graphs import export_graph, halved, require_opset, run_graph  # noqa: E402
 from talksplat.authoring.encoders.models import find_model  # noqa: E402
 from talksplat.authoring.encoders.parts import Parts  # noqa: E402
-from talksplat.authoring.encoders.wav2vec2 import MEMORY_S, Statistics, Transformer  # noqa: E402
+from talksplat.authoring.encoders.positions import Spectrum, quick_positions  # noqa: E402
+from talksplat.authoring.encoders.wav2vec2 import MEMORY_S, Statistics, Transformer, folded  # noqa: E402
 from talksplat.authoring.encoders.wish import Wish  # noqa: E402
 from talksplat.errors import EncoderInvalid  # noqa: E402
 
@@ -35,6 +38,8 @@ HOP, SAMPLES, WINDOW = 2560, 2640, 64  # of the preset cpu: 8 rows a call, 48 + 
 # Of the largest difference to the root mean square, which numbers of such size are four times of: 1e-5 of the largest.
 LARGEST = 4e-5
 EXPORTS = {"wav2vec2-group": ("wav2vec2", "group", True), "hubert-layer": ("hubert", "layer", True)}
+SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
+         "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2}  # fmt: skip
 KINDS = {**EXPORTS, "hubert-group": ("hubert", "group", False), "wav2vec2-layer": ("wav2vec2", "layer", False)}
 
 
@@ -182,6 +187,45 @@ def test_the_runtime_reads_what_was_written(exports: dict[str, Export], name: st
     assert relative(run_graph(found.intact("front.onnx"), {"samples": silence, **named})[0][0, -1], rest_row) <= 1e-4
 
 
+@pytest.mark.parametrize(("taps", "groups", "rows"), [(128, 16, 64), (16, 4, 14), (15, 4, 14), (8, 2, 3), (3, 1, 1)])
+def test_positions_by_their_spectrum(taps: int, groups: int, rows: int) -> None:
+    """Of windows shorter than the taps, and longer; of any number of speakers."""
+    torch.manual_seed(5)
+    config = Wav2Vec2Config(
+        hidden_size=64, num_hidden_layers=1, num_attention_heads=4, intermediate_size=96,
+        num_conv_pos_embeddings=taps, num_conv_pos_embedding_groups=groups,
+    )  # fmt: skip
+    model = Wav2Vec2Model(config).eval()
+    folded(model)
+    plain = model.encoder.pos_conv_embed
+    torch.nn.init.normal_(plain.conv.weight, std=0.3)
+    for n in (1, 3):
+        hidden = torch.randn(n, rows, 64)
+        with torch.no_grad():
+            assert relative(Spectrum(plain, rows)(hidden), plain(hidden)) <= LARGEST
+
+
+def test_which_positions_have_a_spectrum(models: dict[str, Path]) -> None:
+    parts = parts_of(models["hubert-group"])
+    assert isinstance(parts.transformer.positions, Spectrum)
+    halved_positions = halved(parts.transformer).inner.positions
+    assert not isinstance(halved_positions, Spectrum) and isinstance(parts.transformer.positions, Spectrum)
+    normed = HubertModel(HubertConfig(**SIZES, conv_pos_batch_norm=True)).encoder.pos_conv_embed
+    assert quick_positions(normed, 64) is normed
+
+
+def test_adapters_of_many_languages() -> None:
+    torch.manual_seed(4)
+    config = Wav2Vec2Config(**SIZES, do_stable_layer_norm=True, feat_extract_norm="layer", adapter_attn_dim=4)
+    model = Wav2Vec2Model(config).eval()
+    rows = torch.randn(1, 14, 512)
+    with torch.no_grad():
+        for layer in model.encoder.layers:
+            torch.nn.init.normal_(layer.adapter_layer.linear_2.weight)
+        wanted = model.encoder(model.feature_projection(rows)[0]).last_hidden_state[:, 6:10]
+        assert relative(Transformer(model, 6, 4, 2)(rows), wanted) <= LARGEST
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_graph_of_several_speakers(models: dict[str, Path], kind: str, tmp_path: Path) -> None:
     """Each has the features that it has alone, whatever the others say."""
@@ -209,10 +253,14 @@ def test_graphs_have_one_opset_and_only_matrix_products_are_int8(exports: dict[s
         operators[file] = Counter(node.op_type for node in graph.graph.node)
     int8, fp32 = operators["transformer.int8.onnx"], operators["transformer.onnx"]
     assert int8["MatMulInteger"] == 2 * 6 + 1  # queries, keys, values, output, two of the feed-forward; the projection
-    assert int8["Conv"] == fp32["Conv"] == 1 and int8["ConvInteger"] == 0
-    # Weights, and what comes to them: queries, keys and values are given the same.
+    assert int8["MatMul"] == fp32["MatMul"] - 13 and int8["Conv"] == int8["ConvInteger"] == fp32["Conv"] == 0
+    assert operators["transformer.fp16.onnx"]["Conv"] == 1  # over positions
+    # Weights, and what comes to them: queries, keys and values are given the same, but in the last layer, where queries
+    # are those of the chunk alone.
     static = operators["transformer.int8-static.onnx"]
-    assert (static["DequantizeLinear"], static["QuantizeLinear"]) == (13 + 9, 9) and static["MatMul"] == fp32["MatMul"]
+    assert (static["DequantizeLinear"], static["QuantizeLinear"]) == (13 + 10, 10) and static["MatMul"] == fp32[
+        "MatMul"
+    ]
     # Eager attention without guards, and weight norm folded.
     assert not {"IsNaN", "Where", "ReduceL2"} & set(fp32)
 

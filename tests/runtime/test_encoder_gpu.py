@@ -547,7 +547,7 @@ def test_counted_times_are_those_of_the_page() -> None:
     """`python bench/encoders/by_count.py --write` brings them up to date."""
     assert by_count.with_table(by_count.PAGE.read_text()) == by_count.PAGE.read_text()
     gpu = by_count.Gpu("played", flops=1e13, flops_fp32=1e13, bytes_per_s=1e11)
-    assert by_count.transformer_s(gpu, 64, 8) == pytest.approx(8 * by_count.transformer_s(gpu, 64, 1))
+    assert by_count.transformer_s(gpu, 64, 8, 8) == pytest.approx(8 * by_count.transformer_s(gpu, 64, 8, 1))
     # Of one row the weights are what it waits for, and of nothing the launches.
-    assert by_count.transformer_s(gpu, 1, 1) == pytest.approx(by_count.WEIGHTS * 2 / 0.75e11)
-    assert by_count.transformer_s(by_count.Gpu("fast", 1e18, 1e18, 1e18), 64, 8) == 150 * 2e-6
+    assert by_count.transformer_s(gpu, 1, 1, 1) == pytest.approx(by_count.WEIGHTS * 2 / 0.75e11)
+    assert by_count.transformer_s(by_count.Gpu("fast", 1e18, 1e18, 1e18), 64, 8, 8) == 150 * 2e-6

@@ -21,6 +21,7 @@ from talksplat.encoders.folder import OPSET, SPEAKERS
 from talksplat.errors import EncoderInvalid
 
 from .int8 import Int8Plan, Range, input_step
+from .positions import without_spectrum
 from .quiet import quiet
 
 MAX_GRAPH_BYTES = (1 << 31) - (16 << 20)  # of protobuf, less what is no weight
@@ -74,11 +75,14 @@ def write_int8(fp32: Path, path: Path, plan: Int8Plan) -> None:
 
     Convolutions stay: onnxruntime's ConvInteger is slower than float32.
     """
-    names = [node.name for node in _products(onnx.load(str(fp32)), plan)]
+    model = onnx.load(str(fp32))
+    products = _products(model, plan)
+    names = [node.name for node in products]
+    others = [node.name for node in model.graph.node if node.op_type == "MatMul" and node.name not in names]
     with quiet():
         quantize_dynamic(
             fp32, path, op_types_to_quantize=["MatMul"], weight_type=QuantType.QInt8, per_channel=True,
-            nodes_to_exclude=[names[i] for i in plan.whole],
+            nodes_to_exclude=[*(names[i] for i in plan.whole), *others],
             extra_options={"MatMulConstBOnly": True},
         )  # fmt: skip
 
@@ -119,8 +123,8 @@ def write_int8_static(fp32: Path, path: Path, plan: Int8Plan) -> None:
 
 
 def _products(model: Any, plan: Int8Plan) -> list[Any]:
-    """The matrix products with constant weights, in the order of the plan."""
-    constants = {tensor.name for tensor in model.graph.initializer}
+    """The products with a constant matrix of weights, in the order of the plan."""
+    constants = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) == 2}
     found = [node for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in constants]
     if len(found) != len(plan.ranges) or len({node.input[1] for node in found}) != len(found):
         raise EncoderInvalid(
@@ -138,7 +142,7 @@ def _constants(model: Any, name: str, scale: Any, zero: Any) -> list[str]:
 
 def halved(module: torch.nn.Module) -> torch.nn.Module:
     """A copy that computes in float16, with float32 inputs and outputs."""
-    return _Half(copy.deepcopy(module).half()).eval()
+    return _Half(without_spectrum(copy.deepcopy(module)).half()).eval()
 
 
 class _Half(torch.nn.Module):

@@ -94,9 +94,10 @@ class Statistics:
 
 
 class Transformer(torch.nn.Module):
-    """window [1,left+chunk+right,row width] to features [1,chunk,width]: transformers' hidden_states[hidden_layer].
+    """window [n,left+chunk+right,row width] to features [n,chunk,width]: transformers' hidden_states[hidden_layer].
 
-    The highest layer's are its last_hidden_state, which is normalised in models with do_stable_layer_norm.
+    The highest layer's are its last_hidden_state, which is normalised in models with do_stable_layer_norm. Of the last
+    layer only the chunk's rows are computed: the others are its keys and values, and nothing else.
     """
 
     def __init__(self, model: Any, left: int, chunk: int, hidden_layer: int) -> None:
@@ -109,17 +110,32 @@ class Transformer(torch.nn.Module):
         self.norm_before = encoder.layer_norm if before else torch.nn.Identity()
         last = hidden_layer == len(encoder.layers)
         self.norm_after = encoder.layer_norm if last and not before else torch.nn.Identity()
-        self.left, self.chunk = left, chunk
+        self.norm_first = not before  # in a layer: before its attention, as after it
+        self.kept = slice(left, left + chunk)
 
     def forward(self, window: torch.Tensor) -> torch.Tensor:
         hidden = self.projection(window)
         hidden = hidden[0] if isinstance(hidden, tuple) else hidden  # Wav2Vec 2.0's has its input, normalised, beside
         hidden = self.norm_before(hidden + self.positions(hidden))
-        for layer in self.layers:
+        for layer in self.layers[:-1]:
             hidden = layer(hidden)
-            hidden = hidden[0] if isinstance(hidden, tuple) else hidden  # of transformers before 5
-        features: torch.Tensor = self.norm_after(hidden)
-        return features[:, self.left : self.left + self.chunk]
+        rows = self._last(self.layers[-1], hidden) if len(self.layers) > 0 else hidden[:, self.kept]
+        features: torch.Tensor = self.norm_after(rows)
+        return features
+
+    def _last(self, layer: Any, hidden: torch.Tensor) -> torch.Tensor:
+        """The chunk's rows of layer(hidden)."""
+        given = layer.layer_norm(hidden) if self.norm_first else hidden
+        attended, *_ = layer.attention(given[:, self.kept], key_value_states=given)
+        rows: torch.Tensor = hidden[:, self.kept] + attended
+        if self.norm_first:
+            rows = rows + layer.feed_forward(layer.final_layer_norm(rows))
+            if layer.adapter_layer is not None:  # of models of many languages
+                rows = rows + layer.adapter_layer(rows)
+        else:
+            rows = layer.layer_norm(rows)
+            rows = layer.final_layer_norm(rows + layer.feed_forward(rows))
+        return rows
 
 
 def folded(model: torch.nn.Module) -> None:

@@ -13,6 +13,7 @@ from talksplat.encoders.folder import MAX_WIDTH, RATE_HZ, SAMPLES_PER_ROW
 from .load import load_weights
 from .models import CONFIG, PREPROCESSOR, Model
 from .parts import Parts
+from .positions import quick_positions
 from .wav2vec2 import SEEN, Front, Transformer, first_states, folded
 from .wish import Wish
 
@@ -40,12 +41,14 @@ def build_parts(model: Model, wish: Wish) -> Parts:
     loaded = load_weights(model, kind, make_config.from_dict(dict(model.config)))
     folded(loaded)
     window = wish.rows
+    transformer = Transformer(loaded, window.left, window.chunk, wish.layer)
+    transformer.positions = quick_positions(transformer.positions, sum(window))
     return Parts(
         name=model.name,
         family=family,
         preset=wish.preset,
         front=Front(loaded.feature_extractor, norm == "group", do_normalize).eval(),
-        transformer=Transformer(loaded, window.left, window.chunk, wish.layer).eval(),
+        transformer=transformer.eval(),
         states=first_states(loaded.feature_extractor, norm == "group", do_normalize),
         chunk=window.chunk,
         left=window.left,

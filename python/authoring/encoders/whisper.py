@@ -92,7 +92,8 @@ class Front(nn.Module):
 class Transformer(nn.Module):
     """A window of rows, [batch,left + chunk + right,width], to its chunk's features, [batch,chunk,width].
 
-    They are transformers' hidden_states[hidden_layer]: after the last layer with the norm that follows it.
+    They are transformers' hidden_states[hidden_layer]: after the last layer with the norm that follows it. Of the last
+    layer only the chunk's rows are computed: the others are its keys and values, and nothing else.
     """
 
     positions: Tensor
@@ -102,14 +103,23 @@ class Transformer(nn.Module):
         self.register_buffer("positions", encoder.embed_positions.weight.detach()[: sum(preset)].clone())
         self.layers = nn.ModuleList(encoder.layers[:hidden_layer])
         self.norm = encoder.layer_norm if hidden_layer == len(encoder.layers) else nn.Identity()
-        self.left, self.chunk = preset.left, preset.chunk
+        self.kept = slice(preset.left, preset.left + preset.chunk)
 
     def forward(self, window: Tensor) -> Tensor:
         hidden = window + self.positions
-        for layer in self.layers:
+        for layer in self.layers[:-1]:
             hidden = layer(hidden, None)
-        features: Tensor = self.norm(hidden)
-        return features[:, self.left : self.left + self.chunk]
+        rows = self._last(self.layers[-1], hidden) if len(self.layers) > 0 else hidden[:, self.kept]
+        features: Tensor = self.norm(rows)
+        return features
+
+    def _last(self, layer: Any, hidden: Tensor) -> Tensor:
+        """The chunk's rows of layer(hidden)."""
+        given = layer.self_attn_layer_norm(hidden)
+        attended, *_ = layer.self_attn(given[:, self.kept], key_value_states=given)
+        rows: Tensor = hidden[:, self.kept] + attended
+        fed: Tensor = layer.fc2(layer.activation_fn(layer.fc1(layer.final_layer_norm(rows))))
+        return rows + fed
 
 
 def _unpadded(conv: nn.Conv1d) -> nn.Conv1d:
