@@ -20,6 +20,7 @@ from authoring.encoder_models import TINY, save_model
 from talksplat.authoring.encoders import export as exporting
 from talksplat.authoring.encoders import export_encoder, exported
 from talksplat.authoring.encoders.models import find_model
+from talksplat.authoring.encoders.wish import REVISION as GRAPHS_OF
 from talksplat.cli import main
 from talksplat.encoders.folder import GRAPHS, EncoderFolder
 from talksplat.errors import EncoderInvalid, EncoderNotFound
@@ -190,7 +191,7 @@ def make_placeholders(place: Path, name: str, wish: Any, fp16: bool) -> None:
         "format": 1, "name": name, "family": "wav2vec2", "rate_hz": 16000, "feature_hz": 50, "width": 8,
         "hidden_layer": wish.layer, "preset": wish.preset, "left": rows.left, "chunk": rows.chunk, "right": rows.right,
         "order": wish.order, "fps": wish.fps, "opset": 20, "graphs": graphs, "batches": batches, "versions": {},
-        "source": wish.source,
+        "source": wish.source, "revision": GRAPHS_OF,
         "front": {"chunk": 8, "hop": 2560, "samples": 2640, "lead": 0, "centre": 200, "width": 8, "state": []},
         "files": {f: {"bytes": len(f), "sha256": hashlib.sha256(f.encode()).hexdigest()} for f in files},
     }  # fmt: skip
@@ -216,12 +217,14 @@ def test_a_whole_folder_is_kept_and_any_other_made_again(tmp_path: Path, written
     (folder / "encoder.json").write_text(json.dumps({**manifest, "batches": []}))
     assert not export_encoder(model).made
     assert export_encoder(model, fp16=True).made  # which before took one speaker alone
+    (folder / "encoder.json").write_text(json.dumps({**manifest, "revision": 1}))
+    assert export_encoder(model).made  # as it is done now
     (model / "model.safetensors").write_bytes(b"trained longer")
     assert export_encoder(model, fp16=True).made
     (model / "preprocessor_config.json").write_text('{"do_normalize": false}')
     assert export_encoder(model, fp16=True).made
     assert not export_encoder(model, fp16=True).made
-    assert written == [folder] * 8
+    assert written == [folder] * 9
 
 
 def test_every_wish_has_its_place_in_the_cache(tmp_path: Path, written: list[Path]) -> None:

@@ -79,6 +79,7 @@ struct Fixture {
 struct Watch {
   Fixture& f;
   float whole_us = 1e9f;  // the shortest of some that cannot be skipped
+  std::string wrong;      // what was not as expected
 
   Watch(Fixture& of, const std::vector<float>& one, const std::vector<float>& other) : f(of) {
     for (int i = 0; i < 6; ++i) {
@@ -89,18 +90,19 @@ struct Watch {
   void expect(bool deformed, const std::vector<float>& control, const char* what, const ts::Camera* camera = nullptr,
               ts::Frame* on = nullptr) {
     f.draw(control, camera, on);
-    CHECK_MESSAGE((f.receipt.deform_us > 0.25f * whole_us) == deformed,
-                  std::string(what) + ": deform took " + std::to_string(f.receipt.deform_us) + " us, and alone " +
-                      std::to_string(whole_us));
+    if ((f.receipt.deform_us > 0.25f * whole_us) == deformed) return;
+    wrong += std::string(what) + ": deform took " + std::to_string(f.receipt.deform_us) + " us, and alone " +
+             std::to_string(whole_us) + "; ";
   }
 };
 
-void an_unchanged_control_is_deformed_once(bool sh, bool follows) {
+// Empty, or what was deformed that need not be, or the other way round, by the time that it took.
+std::string deformed_wrongly(bool sh, bool follows) {
   SampleDeform sample(10000, 2000);
   if (sh) sample.add_to_sh();
   if (!follows) sample.replace(", \"follows\": \"camera\"", "");
   Fixture f(sample);
-  if (!f.frame) return;
+  if (!f.frame) return "no frame";
   const std::vector<float> still = f.neutral(), moved = f.control("au", {0, 1, 0});
   Watch watch(f, still, moved);
   CHECK(watch.whole_us > 50);
@@ -140,6 +142,14 @@ void an_unchanged_control_is_deformed_once(bool sh, bool follows) {
   bad.back() = ts_test::kNan;
   CHECK(!ts::read_gaussians(*f.frame, bad.data(), {}).ok());
   watch.expect(false, still, "after a refused control");
+  return watch.wrong;
+}
+
+// A busy machine may stop a draw that skips; in every one of five tries it does not stop the same.
+void an_unchanged_control_is_deformed_once(bool sh, bool follows) {
+  std::string wrong = deformed_wrongly(sh, follows);
+  for (int again = 0; again < 4 && !wrong.empty(); ++again) wrong = deformed_wrongly(sh, follows);
+  CHECK_MESSAGE(wrong.empty(), wrong);
 }
 
 // ---- view, and inputs that follow the camera ----

@@ -28,7 +28,7 @@ from .hashes import hash_of
 from .models import CONFIG, PREPROCESSOR, Model, find_model, require_weights
 from .place import locked, require_replaceable
 from .whisper_files import find_ctranslate2
-from .wish import Wish
+from .wish import REVISION, Wish
 
 Tell = Callable[[str], None]
 
@@ -123,7 +123,7 @@ def intact(folder: Path, model: Model, wish: Wish, fp16: bool) -> EncoderFolder 
         )  # fmt: skip
         graphs = {"fp32", "int8", "int8-static"} | ({"fp16"} if fp16 else set())
         whole = graphs <= set(found.graphs) and (not fp16 or "fp16" in found.batches)
-        if not same or not whole or _source_of(folder) != wish.source:
+        if not same or not whole or _made_of(folder) != (wish.source, REVISION):
             return None
         for name in found.files:
             found.intact(name)
@@ -132,8 +132,9 @@ def intact(folder: Path, model: Model, wish: Wish, fp16: bool) -> EncoderFolder 
     return found
 
 
-def _source_of(folder: Path) -> object:
-    return json.loads((folder / MANIFEST).read_bytes()).get("source")
+def _made_of(folder: Path) -> tuple[object, object]:
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    return manifest.get("source"), manifest.get("revision")
 
 
 def hash_of_model(model: Model) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 class Spectrum(torch.nn.Module):
-    """plain(hidden) of transformers' ...PositionalConvEmbedding, for hidden [n,rows,width]; nothing else of it is kept.
+    """plain(hidden) of transformers' ...PositionalConvEmbedding, for hidden [n,rows,width].
 
     With N = 2 rows, y = E (H * D x) + bias: D takes the rows' spectrum (real parts, then imaginary ones), H is that of
     the taps, a matrix of each group for each frequency, and E goes back.
@@ -26,11 +26,14 @@ class Spectrum(torch.nn.Module):
     back: Tensor
     real: Tensor
     imaginary: Tensor
+    bias: Tensor
 
     def __init__(self, plain: Any, rows: int) -> None:
         super().__init__()
-        self.plain = plain
         conv = plain.conv
+        self._plain = (plain,)  # not one of its modules: its weights are not exported
+        self.activation = plain.activation
+        self.register_buffer("bias", conv.bias.detach())
         self.rows, self.groups = rows, conv.groups
         self.inside = conv.in_channels // conv.groups  # channels of a group
         frequency = torch.arange(rows + 1, dtype=torch.float64)[:, None]
@@ -65,8 +68,12 @@ class Spectrum(torch.nn.Module):
             [by_real[:, :, 0] - by_imaginary[:, :, 1], by_real[:, :, 1] + by_imaginary[:, :, 0]]
         )  # [2,frequencies groups,n,inside]
         rows = torch.matmul(self.back, made.permute(2, 0, 1, 3).reshape(n, -1, width))
-        activated: Tensor = self.plain.activation(rows + self.plain.conv.bias)
+        activated: Tensor = self.activation(rows + self.bias)
         return activated
+
+    @property
+    def plain(self) -> Any:
+        return self._plain[0]
 
 
 def quick_positions(plain: Any, rows: int) -> Any:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from talksplat.encoders.folder import FEATURE_HZ, FRONT_RESAMPLE_TRANSFORMER, FRONT_TRANSFORMER, Preset
 
+# Of how graphs are made: folders of another still run, and are made again when they are asked for.
+REVISION = 2
+
 
 @dataclass(frozen=True)
 class Wish:

@@ -33,6 +33,7 @@ from .hashes import hash_of
 from .int8 import plan_int8
 from .parts import Parts
 from .place import whole_folder
+from .wish import REVISION
 
 PACKAGES = ("torch", "transformers", "onnx", "onnxruntime", "talksplat")
 BATCHES = {"fp16"}  # what GPUs run, of several speakers at once
@@ -127,6 +128,7 @@ def _manifest(parts: Parts, place: Path, graphs: dict[str, str]) -> dict[str, An
             "state": [{"name": name, "shape": list(state.shape)} for name, state in parts.states.items()],
         },
         "graphs": graphs, "batches": sorted(BATCHES & set(graphs)), "opset": OPSET, "source": parts.source,
+        "revision": REVISION,
         "files": {name: _described(place / name) for name in files},
         "versions": {name: metadata.version(name) for name in PACKAGES},
     }  # fmt: skip

@@ -5,6 +5,7 @@ serves. A builder that crashes, or takes all the memory, does so without the pro
 from __future__ import annotations
 
 import atexit
+import signal
 import subprocess
 import sys
 import threading
@@ -19,6 +20,9 @@ PROGRAM = (
     "sys.exit(main(sys.argv[1:]))"
 )
 SEVERAL = "several"  # its last argument, where that is asked for
+PASSES = 3  # what it ends with where something fails that may be gone the next time
+_ENDED_BY_SOMEBODY = tuple(-number for number in (signal.SIGINT, signal.SIGTERM))
+Then = Callable[[str, bool], None]
 ENDS_S = 10.0  # by far longer than plans take to be read
 MAX_MESSAGE = 4000  # letters that are kept of what it said
 
@@ -28,16 +32,17 @@ _threads: set[threading.Thread] = set()
 _ended = threading.Event()
 
 
-def build(folder: Path, engine: str, precision: str, then: Callable[[str], None], *, several: bool = False) -> None:
-    """Begins it, and returns. then(why_not) is called on another thread when it has ended; "": it was made.
+def build(folder: Path, engine: str, precision: str, then: Then, *, several: bool = False) -> None:
+    """Begins it, and returns. then(why_not, passes) is called on another thread when it has ended; "": it was made;
+    passes: what kept it from that may be gone the next time.
 
     several: what is needed for several speakers at once, too.
     """
 
     def work() -> None:
-        why_not = _why_not([str(folder), engine, precision, *([SEVERAL] if several else [])])
+        why_not, passes = _why_not([str(folder), engine, precision, *([SEVERAL] if several else [])])
         if not _ended.is_set():
-            then(why_not)
+            then(why_not, passes)
 
     begin(engine, work)
 
@@ -60,25 +65,25 @@ def _run(work: Callable[[], None]) -> None:
             _threads.discard(threading.current_thread())
 
 
-def _why_not(arguments: list[str]) -> str:
+def _why_not(arguments: list[str]) -> tuple[str, bool]:
     with _lock:
         if _ended.is_set():
-            return "the program is over"
+            return "the program is over", True
         try:
             process = subprocess.Popen(
                 [sys.executable, "-c", PROGRAM, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE, text=True, errors="replace",
+                stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True,
             )  # fmt: skip
         except (OSError, TypeError, ValueError) as error:  # where Python is embedded there may be no sys.executable
-            return f"no process could be begun: {shortened(str(error))}"
+            return f"no process could be begun: {shortened(str(error))}", True
         _processes.add(process)
     _, said = process.communicate()
     with _lock:
         _processes.discard(process)
     if process.returncode == 0:
-        return ""
+        return "", False
     last = (said.strip().splitlines() or [f"its process ended with {process.returncode}"])[-1]
-    return shortened(last[:MAX_MESSAGE])
+    return shortened(last[:MAX_MESSAGE]), process.returncode in (PASSES, *_ENDED_BY_SOMEBODY)
 
 
 @atexit.register

@@ -4,7 +4,7 @@
     python -m talksplat.encoders.prepare FOLDER ENGINE PRECISION [several]
 
 several: for several speakers at once, too. Exits 0 where the engine then makes the golden features; else it says why,
-and exits 1.
+and exits 1, or PASSES where another day it may do so.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import os
 import sys
 from pathlib import Path
 
-from ..errors import TalksplatError
-from .building import SEVERAL
+from ..errors import EncoderRefused, TalksplatError
+from .building import PASSES, SEVERAL
 from .folder import read_folder
 from .select import prepare
 
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
         prepare(read_folder(Path(folder)), engine, precision, several=SEVERAL in arguments[3:])
     except TalksplatError as error:
         print(error, file=sys.stderr)
-        return 1
+        return PASSES if isinstance(error, EncoderRefused) else 1
     return 0
 
 

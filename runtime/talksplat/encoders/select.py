@@ -75,10 +75,11 @@ def _load(folder: EncoderFolder, names: Sequence[str], precision: str, threads: 
     if not unmade and not ENGINES[loaded.info.name].on_gpu:
         return loaded
     loaded, serving = served(folder, loaded, on_cpu)
+    asked = len(names) == 1 or precision != AUTO
     for engine in unmade:
-        serving.make(engine, trial.precisions(engine, precision)[0], asked=len(names) == 1 or precision != AUTO)
+        serving.make(engine, trial.precisions(engine, precision)[0], asked)
     for engine in several:
-        serving.make_batch(engine, loaded.info.precision)
+        serving.make_batch(engine, loaded.info.precision, asked)
     return loaded
 
 
@@ -117,6 +118,8 @@ def prepare(folder: EncoderFolder, engine: str, precision: str, several: bool = 
             loaded = Trial(folder).load(opened[0], precision)  # what was made before is wrong, and deleted
         if several:
             trial.batch(loaded, opened[0])
+            if not trial.batch_is_made(opened[0], loaded.info.precision):
+                raise GraphError(loaded.info.turns)
     except GraphError as error:
         kind = EncoderRefused if isinstance(error, EngineMissing) else EncoderInvalid
         raise kind(f"{folder.path}: {error}.") from None

@@ -12,7 +12,7 @@ from dataclasses import replace
 from .._text import shortened
 from ..errors import EncoderRefused, TalksplatError
 from . import building
-from .engines import ENGINES, Engine, Graph
+from .engines import ENGINES, Engine, Graph, GraphError
 from .engines.engine_cache import PlanCache
 from .engines.nvidia import TOGETHER
 from .failure import Failure
@@ -44,6 +44,7 @@ class Serving:
     def __init__(self, folder: EncoderFolder, on_cpu: OnCpu) -> None:
         self._folder, self._on_cpu = folder, on_cpu
         self._lock = threading.Lock()  # held by who decides what runs
+        self._gone: set[str] = set()  # engines that failed while they ran
         self._served: weakref.ref[Loaded] | None = None
 
     def serve(self, loaded: Loaded) -> None:
@@ -75,6 +76,7 @@ class Serving:
                 other = self._on_cpu()
             except TalksplatError as reason:
                 raise EncoderRefused(f"{self._folder.path}: {why}; and nothing else can go on: {reason}") from None
+            self._gone.add(served.info.name)
             self._take(served, other, why, keep=True)
 
     def _take(self, served: Loaded, other: Loaded, note: str = "", keep: bool = False) -> None:
@@ -98,8 +100,8 @@ class Serving:
         known, folder = weakref.ref(self), self._folder
         failure = Failure(folder, engine, precision)
 
-        def made(why_not: str) -> None:
-            failure.remember(why_not)
+        def made(why_not: str, passes: bool = False) -> None:
+            failure.remember("" if passes else why_not)
             if known() is None:
                 return
             other, reason = None, why_not
@@ -116,7 +118,7 @@ class Serving:
             if serving is not None:
                 useful = serving._made(engine.name, other, reason, asked)
                 if useful and several:
-                    serving.make_batch(engine, precision)
+                    serving.make_batch(engine, precision, asked)
 
         failed = "" if asked else failure.reason()
         if failed:
@@ -130,13 +132,13 @@ class Serving:
         else:
             self._note(f"{engine.name} is not used: its cache cannot be written to")
 
-    def make_batch(self, engine: Engine, precision: str) -> None:
+    def make_batch(self, engine: Engine, precision: str, asked: bool) -> None:
         """Makes what the engine needs for several speakers, and adds it to what runs."""
         known, folder = weakref.ref(self), self._folder
         failure = Failure(folder, engine, precision, several=True)
 
-        def made(why_not: str) -> None:
-            failure.remember(why_not)
+        def made(why_not: str, passes: bool = False) -> None:
+            failure.remember("" if passes else why_not)
             if known() is None:
                 return
             other, reason = None, why_not
@@ -145,6 +147,8 @@ class Serving:
                     trial = Trial(folder)
                     # Others than those that run, which cannot be tried meanwhile.
                     other = trial.load(engine, precision)
+                    if not trial.batch_is_made(engine, precision):
+                        raise GraphError("what was made is gone")
                     trial.batch(other, engine)
                 except Exception as error:
                     other, reason = None, _said(error)
@@ -152,7 +156,7 @@ class Serving:
             if serving is not None:
                 serving._batch_made(engine.name, precision, other, reason)
 
-        failed = failure.reason()
+        failed = "" if asked else failure.reason()
         if failed:
             self._batch_made(engine.name, precision, None, f"{failed} (it will be tried again a day after that)")
         elif PlanCache().keeps():
@@ -171,24 +175,28 @@ class Serving:
                     served.take_batch(other)
                 else:
                     served.info = replace(served.info, turns=reason)
-            elif other is not None and _is_better(other.info, served.info):
+            elif other is not None and name not in self._gone and _is_better(other.info, served.info):
                 self._take(served, other)  # which was slower for several before
 
     def _made(self, name: str, other: Loaded | None, reason: str, asked: bool) -> bool:
         """Whether it is used, or might be if it ran several speakers at once."""
         with self._lock:
             served = self._served() if self._served is not None else None
-            if served is None:
+            if served is None or name in self._gone:
                 return False
             if other is not None and (asked or _is_better(other.info, served.info)):
                 self._take(served, other)
                 return True
-            reason = reason or (f"it takes {other.info.hop_ms:.1f} ms a step" if other is not None else "")
+            useful = other is not None and other.info.hop_ms < served.info.hop_ms
+            if other is not None:
+                reason = f"it takes {other.info.hop_ms:.1f} ms a step"
+                if useful:
+                    reason += f", and {other.info.hops_ms(TOGETHER):.1f} for {TOGETHER} speakers"
             note = f"{name} is not used: {reason}"
             # What is being made says nothing any more; that something failed stays.
             before = served.info.note if " failed while it ran" in served.info.note else ""
             served.info = replace(served.info, note="; ".join(filter(None, (before, note))))
-            return other is not None and other.info.hop_ms < served.info.hop_ms
+            return useful
 
     def _note(self, note: str) -> None:
         with self._lock:
