@@ -111,11 +111,12 @@ def test_lips_move_as_the_rig_moves_them(
     method: str, made: Made, head: Head, spoken: tuple[Array, Array], lips: Array
 ) -> None:
     window, face = spoken
-    still = (head.cloud(WIDE_OPEN).mean == head.canonical.mean).all(1)
-    blinking = (head.cloud(face_of({"eyeBlinkLeft": 1, "eyeBlinkRight": 1})).mean == head.canonical.mean).all(1)
+    # What the rig leaves where it is: upper teeth make way for a lip, if for nothing else.
+    faces = [WIDE_OPEN, face_of({"eyeBlinkLeft": 1, "eyeBlinkRight": 1}), face_of({"mouthRollLower": 1})]
+    still = np.all([head.cloud(one).mean == head.canonical.mean for one in faces], axis=(0, 2))
     found = errors(
         method, talksplat.load(made[method], threads=1), head, window, face, np.zeros((len(face), 6), np.float32),
-        {"lips": lips, "still": still & blinking & ~lips},
+        {"lips": lips, "still": still & ~lips},
     )  # fmt: skip
     assert found["lips"].error_mm < LIPS_MM[method]
     assert found["lips"].motion_mm > 3
