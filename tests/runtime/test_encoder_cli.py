@@ -54,7 +54,8 @@ def test_render(files: Files, capsys: Output, live: bool) -> None:
 
 def test_bench_live(files: Files, capsys: Output) -> None:
     words = ["bench", str(files.avatar), "--live", "--seconds", "2.5", "--latency-ms", "1500", "--encoder",
-             str(files.encoder), "--audio", str(files.sound), "--size", "64x64", "--json"]  # fmt: skip
+             str(files.encoder), "--engine", "onnxruntime", "--audio", str(files.sound), "--size", "64x64",
+             "--json"]  # fmt: skip
     assert main(words) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["encoder"]["step_of_sound_ms"] == 40 and told["speech"] > 0
@@ -63,7 +64,8 @@ def test_bench_live(files: Files, capsys: Output) -> None:
 
 
 def test_bench_hears_by_the_encoder(files: Files, capsys: Output) -> None:
-    words = ["bench", str(files.avatar), "--frames", "30", "--encoder", str(files.encoder), "--size", "64x64", "--json"]
+    words = ["bench", str(files.avatar), "--frames", "30", "--encoder", str(files.encoder), "--engine", "onnxruntime",
+             "--size", "64x64", "--json"]  # fmt: skip
     assert main(words) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["motion"] == "speech" and told["frames"] == 30
