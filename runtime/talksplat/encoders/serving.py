@@ -100,25 +100,23 @@ class Serving:
         known, folder = weakref.ref(self), self._folder
         failure = Failure(folder, engine, precision)
 
+        def load() -> Loaded:
+            trial = Trial(folder)
+            other = trial.load(engine, precision)
+            if trial.batch_is_made(engine, precision):
+                trial.batch(other, engine)
+            return other
+
         def made(why_not: str, passes: bool = False) -> None:
             failure.remember("" if passes else why_not)
-            if known() is None:
-                return
-            other, reason = None, why_not
-            if not reason:
-                try:
-                    trial = Trial(folder)
-                    other = trial.load(engine, precision)
-                    several = not trial.batch_is_made(engine, precision)
-                    if not several:
-                        trial.batch(other, engine)
-                except Exception as error:  # the folder may be gone by now
-                    other, reason = None, _said(error)
+            other, reason = _loaded(why_not, load) if known() is not None else (None, why_not)
             serving = known()
-            if serving is not None:
-                useful = serving._made(engine.name, other, reason, asked)
-                if useful and several:
-                    serving.make_batch(engine, precision, asked)
+            if serving is None:
+                return
+            useful = serving._made(engine.name, other, reason, asked)
+            untried = other is not None and other.batch is None and not other.info.turns
+            if useful and untried and engine.together > 1:
+                serving.make_batch(engine, precision, asked)
 
         failed = "" if asked else failure.reason()
         if failed:
@@ -137,24 +135,20 @@ class Serving:
         known, folder = weakref.ref(self), self._folder
         failure = Failure(folder, engine, precision, several=True)
 
+        def load() -> Loaded:
+            trial = Trial(folder)
+            if not trial.batch_is_made(engine, precision):
+                raise GraphError("what was made is gone")
+            other = trial.load(engine, precision)  # those that run cannot be tried meanwhile
+            trial.batch(other, engine)
+            return other
+
         def made(why_not: str, passes: bool = False) -> None:
             failure.remember("" if passes else why_not)
-            if known() is None:
-                return
-            other, reason = None, why_not
-            if not reason:
-                try:
-                    trial = Trial(folder)
-                    # Others than those that run, which cannot be tried meanwhile.
-                    other = trial.load(engine, precision)
-                    if not trial.batch_is_made(engine, precision):
-                        raise GraphError("what was made is gone")
-                    trial.batch(other, engine)
-                except Exception as error:
-                    other, reason = None, _said(error)
+            loaded = _loaded(why_not, load) if known() is not None else (None, why_not)
             serving = known()
             if serving is not None:
-                serving._batch_made(engine.name, precision, other, reason)
+                serving._batch_made(engine.name, precision, *loaded)
 
         failed = "" if asked else failure.reason()
         if failed:
@@ -203,6 +197,16 @@ class Serving:
             served = self._served() if self._served is not None else None
             if served is not None:
                 served.info = replace(served.info, note=note)
+
+
+def _loaded(why_not: str, load: Callable[[], Loaded]) -> tuple[Loaded | None, str]:
+    """What load() loads, or why there is nothing."""
+    if why_not:
+        return None, why_not
+    try:
+        return load(), ""
+    except Exception as error:  # the folder may be gone by now
+        return None, _said(error)
 
 
 def _is_better(one: EngineInfo, other: EngineInfo) -> bool:
