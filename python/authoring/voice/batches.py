@@ -14,7 +14,7 @@ from .features import features_of_power
 from .visemes import REST
 
 LEVELLER: Leveller = {"start_db": -20.0, "floor_db": -45.0, "attack_s": 0.03, "release_db_per_s": 2.0}
-FEATURE: Feature = {"offset_db": -20.0, "scale_db": 15.0, "clip_low": -3.0, "clip_high": 2.5}
+FEATURE: Feature = {"offset_db": -26.0, "scale_db": 15.0, "clip_low": -3.0, "clip_high": 2.5}
 LOOK_AHEAD_STEPS = 3
 OTHER_GAIN_DB = (-10.0, 5.0)
 SILENCE_DB = -100.0
@@ -30,13 +30,10 @@ class Batch:
     label: Array  # [batch,steps] int64
 
 
-def draw(
-    rng: np.random.Generator, corpus: Corpus, size: int, steps: int, other_share: float, louder_db: float = 0.0
-) -> Batch:
+def draw(rng: np.random.Generator, corpus: Corpus, size: int, steps: int, other_share: float) -> Batch:
     """`size` examples of `steps` steps, `other_share` of them without speech.
 
-    louder_db raises the features without changing the sound. What step k is asked for is the face LOOK_AHEAD_STEPS
-    steps before the end of its sound.
+    What step k is asked for is the face LOOK_AHEAD_STEPS steps before the end of its sound.
     """
     n_mels = corpus.mel_db.shape[1]
     db = np.full((size, 2 * steps, n_mels), SILENCE_DB, np.float32)
@@ -73,8 +70,7 @@ def draw(
     # Other sounds meet every state too: a level that speech left high, or that silence let fall.
     cold = ~is_speech & (rng.random(size) < 0.5)
     start_db[cold] = rng.uniform(LEVELLER["floor_db"], -10, int(cold.sum()))
-    feature: Feature = {**FEATURE, "offset_db": FEATURE["offset_db"] - louder_db}
-    x = features_of_power(power, LEVELLER, feature, start_db)
+    x = features_of_power(power, LEVELLER, FEATURE, start_db)
     return Batch(x.reshape(size, steps, -1), shape, closure, voice, label)
 
 

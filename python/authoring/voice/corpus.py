@@ -103,7 +103,7 @@ def said_by_espeak(rng: np.random.Generator) -> Speech:
 
 def build(
     seed: int, hours: float = 3.0, other_hours: float = 1.5, covers: int = 240, takes: Sequence[Speech] = (),
-    take_share: float = 0.62,
+    take_share: float = 0.7,
 ) -> Corpus:  # fmt: skip
     """Synthesise a corpus: `hours` of speech, `other_hours` of other sounds, and `covers` sounds to lay over speech.
 

@@ -14,13 +14,13 @@ from torch.nn import functional
 
 from . import batches
 from .corpus import CLASSES, Corpus
-from .export import PROBABILITIES, SHAPES
+from .export import SHAPES
 from .model import TowerNet
 from .plan import (
     CLASS_WEIGHT,
-    GO_ON_RATE,
     LAST_RATE,
     LEAST_SPREAD,
+    MUON_RATE,
     STEPS,
     TUNE_BATCH,
     VELOCITY_WEIGHT,
@@ -48,11 +48,9 @@ def shape_loss(
     return still + VELOCITY_WEIGHT * (weight * (said.diff(dim=1) - true.diff(dim=1)) ** 2).mean()
 
 
-def full_loss(
-    raw: Tensor, classes: Tensor, batch: batches.Batch, channels: Sequence[str], spread: Tensor, class_weight: float
-) -> Tensor:
+def full_loss(raw: Tensor, classes: Tensor, batch: batches.Batch, channels: Sequence[str], spread: Tensor) -> Tensor:
     """All of a tower's channels, and the names of the phonemes."""
-    total = class_weight * functional.cross_entropy(classes.flatten(0, 1), torch.from_numpy(batch.label).flatten())
+    total = CLASS_WEIGHT * functional.cross_entropy(classes.flatten(0, 1), torch.from_numpy(batch.label).flatten())
     shapes = [c for c in channels if c in SHAPES]
     if shapes:
         total = total + shape_loss(raw, batch, channels, shapes, spread)
@@ -63,57 +61,64 @@ def full_loss(
     return total
 
 
+def optimisers(net: TowerNet, rate: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the layers, AdamW for what reads sound, says faces, or is no matrix.
+
+    Muon: K. Jordan and others, "Muon: an optimizer for hidden layers in neural networks" (2024).
+    """
+    linear = [part for layer in net.layers for part in layer.modules() if isinstance(part, torch.nn.Linear)]
+    inner = [part.weight for part in linear]
+    known = {id(weight) for weight in inner}
+    rest = [parameter for parameter in net.parameters() if id(parameter) not in known]
+    return [torch.optim.Muon(inner, MUON_RATE * rate, weight_decay=0.01, momentum=0.95),
+            torch.optim.AdamW(rest, rate, betas=(0.9, 0.98), weight_decay=0.01)]  # fmt: skip
+
+
 def optimise(
     net: TowerNet, next_loss: Callable[[], Tensor], name: str, steps: int, rate: float, report: Report
 ) -> None:
-    """`steps` steps of AdamW on the losses that next_loss draws; a short warm-up, then a cosine."""
-    optimiser = torch.optim.AdamW(net.parameters(), rate, betas=(0.9, 0.98), weight_decay=0.01)
+    """`steps` steps on the losses that next_loss draws; a short warm-up, then a cosine."""
 
     def share(step: int) -> float:
         warm = min(1.0, (step + 1) / WARM_UP)
         return warm * (LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * step / steps)) / 2)
 
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, share)
+    used = optimisers(net, rate)
+    schedules = [torch.optim.lr_scheduler.LambdaLR(optimiser, share) for optimiser in used]
     began, recent = time.monotonic(), 0.0
     net.train()
     for step in range(steps):
         loss = next_loss()
-        optimiser.zero_grad()
+        net.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
+        for optimiser in used:
+            optimiser.step()
+        for schedule in schedules:
+            schedule.step()
         recent = loss.item() if step == 0 else 0.98 * recent + 0.02 * loss.item()
         if (step + 1) % 50 == 0:
             report(f"{name}: step {step + 1} of {steps}, loss {recent:.3f}, {time.monotonic() - began:.0f} s")
     net.eval()
 
 
-def train_tower(
-    plan: Plan, data: Corpus, rng: np.random.Generator, report: Report, net: TowerNet | None = None
-) -> TowerNet:
-    """Train one tower from scratch, or go on with `net`, which then learns to name phonemes anew."""
+def train_tower(plan: Plan, data: Corpus, rng: np.random.Generator, report: Report) -> TowerNet:
+    """Train a tower from scratch."""
     channels = plan.tower["channels"]
-    if net is None:
-        net = TowerNet(plan.tower, data.mel_db.shape[1], CLASSES)
-        mean = data.shape.astype(np.float32).mean(0)
-        with torch.no_grad():
-            net.head.weight *= 0.1  # begins near the mean face
-            for i, channel in enumerate(channels):
-                net.head.bias[i] = float(mean[SHAPES.index(channel)]) if channel in SHAPES else 0.0
-        rate = plan.rate
-    else:
-        net.classes = torch.nn.Linear(net.head.in_features, CLASSES)
-        rate = GO_ON_RATE
-    trained, spread = net, spreads(data)
+    net, spread = TowerNet(plan.tower, data.mel_db.shape[1], CLASSES), spreads(data)
+    mean = data.shape.astype(np.float32).mean(0)
+    with torch.no_grad():
+        net.head.weight *= 0.1  # begins near the mean face
+        for i, channel in enumerate(channels):
+            net.head.bias[i] = float(mean[SHAPES.index(channel)]) if channel in SHAPES else 0.0
 
     def next_loss() -> Tensor:
-        batch = batches.draw(rng, data, plan.batch, STEPS, plan.other_share, plan.louder_db)
-        raw, classes = trained(torch.from_numpy(batch.features))
-        return full_loss(raw, classes, batch, channels, spread, plan.class_weight)
+        batch = batches.draw(rng, data, plan.batch, STEPS, plan.other_share)
+        raw, classes = net(torch.from_numpy(batch.features))
+        return full_loss(raw, classes, batch, channels, spread)
 
-    optimise(trained, next_loss, plan.name, plan.steps, rate, report)
-    return trained
+    optimise(net, next_loss, "voice", plan.steps, plan.rate, report)
+    return net
 
 
 def fine_tune(
@@ -129,62 +134,9 @@ def fine_tune(
         raw, classes = net(torch.from_numpy(batch.features))
         real = batches.draw(rng, take, TUNE_BATCH, STEPS, 0.0)
         heard, _ = net(torch.from_numpy(real.features))
-        return full_loss(raw, classes, batch, channels, spread, CLASS_WEIGHT) + shape_loss(
-            heard, real, channels, only, spread
-        )
+        return full_loss(raw, classes, batch, channels, spread) + shape_loss(heard, real, channels, only, spread)
 
     optimise(net, next_loss, "fine-tune", steps, rate, report)
-
-
-@torch.no_grad()
-def refit_head(net: TowerNet, data: Corpus, rng: np.random.Generator, plan: Plan, draws: int) -> None:
-    """Give a tower's head the shapes of this corpus and leave the rest, so that its features stay what they are.
-
-    Least squares over `draws` batches, with a ridge that only keeps them solvable.
-    """
-    width = net.head.in_features
-    rows = [i for i, c in enumerate(net.shape["channels"]) if c in SHAPES]
-    channels = [SHAPES.index(net.shape["channels"][i]) for i in rows]
-    square, product = (
-        torch.zeros(width + 1, width + 1, dtype=torch.float64),
-        torch.zeros(width + 1, len(channels), dtype=torch.float64),
-    )
-    for _ in range(draws):
-        batch = batches.draw(rng, data, plan.batch, STEPS, plan.other_share, plan.louder_db)
-        h = net.hidden(torch.from_numpy(batch.features)).flatten(0, 1).double()
-        h = torch.cat([h, torch.ones(len(h), 1, dtype=torch.float64)], 1)
-        square += h.T @ h
-        product += h.T @ torch.from_numpy(batch.shape[..., channels]).flatten(0, 1).double()
-    square += 1e-6 * square.trace() / len(square) * torch.eye(len(square), dtype=torch.float64)
-    solved = torch.linalg.solve(square, product).T.float()
-    net.head.weight[rows] = solved[:, :-1]
-    net.head.bias[rows] = solved[:, -1]
-
-
-@torch.no_grad()
-def say(net: TowerNet, channels: Sequence[str]) -> None:
-    """Give a tower's head these channels: rows that it has stay, others are zeros."""
-    old, known = net.head, net.shape["channels"]
-    net.head = torch.nn.Linear(old.in_features, len(channels))
-    for i, channel in enumerate(channels):
-        have = channel in known
-        net.head.weight[i] = old.weight[known.index(channel)] if have else 0.0
-        net.head.bias[i] = old.bias[known.index(channel)] if have else 0.0
-    net.shape = {**net.shape, "channels": list(channels), "sigmoid": [c for c in channels if c in PROBABILITIES]}
-
-
-@torch.no_grad()
-def share_out(phones: TowerNet, loudness: TowerNet, shares: Mapping[str, float]) -> None:
-    """In the heads' weights: one tower says its share of these channels and nothing else, the other the rest.
-
-    What several towers say of a channel is added.
-    """
-    say(loudness, tuple(shares))
-    for net, rest in ((loudness, False), (phones, True)):
-        for channel, share in shares.items():
-            row = net.shape["channels"].index(channel)
-            net.head.weight[row] *= 1 - share if rest else share
-            net.head.bias[row] *= 1 - share if rest else share
 
 
 @torch.no_grad()

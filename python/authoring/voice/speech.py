@@ -26,10 +26,14 @@ class Speech:
     stops_at_burst: bool = True  # where an unvoiced stop's event is; else at the beginning of its hold
 
 
-def save_takes(path: Path, takes: Sequence[Speech]) -> None:
-    """Keep speech that is slow to synthesise, in an .npz: sound as 16-bit integers, phonemes by take."""
+def save_takes(path: Path, takes: Sequence[Speech], source: str) -> None:
+    """Keep speech that is slow to synthesise, in an .npz: sound as 16-bit integers, phonemes by take.
+
+    source: who says it, and its licence.
+    """
     np.savez(
         path,
+        source=source,
         samples=np.round(np.clip(np.concatenate([t.samples for t in takes]), -1, 1) * 32767).astype(np.int16),
         length=np.array([len(t.samples) for t in takes]),
         rate_hz=np.array([t.rate_hz for t in takes]),
@@ -52,3 +56,9 @@ def load_takes(path: Path) -> list[Speech]:
                 sounds, file["rate_hz"], file["phonemes"], last, file["stops_at_burst"], strict=True
             )
         ]
+
+
+def source_of(path: Path) -> str:
+    """Whose takes a file holds, and how many."""
+    with np.load(path) as file:
+        return f"{len(file['length'])} of {file['source']}"

