@@ -5,13 +5,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from talksplat.authoring.voice import closures, recordings
+from talksplat.authoring.voice import closures, prompts, recordings
 from talksplat.authoring.voice.closures import Spoken
 from talksplat.authoring.voice.evaluate import read_sound
 from talksplat.authoring.voice.speech import Speech, load_takes
 
 ESPEAK, NEURAL, REAL, VIDEO = "eSpeak NG, held out", "Kokoro, held out", "recordings", "s1 on video"
-PROMPTS = "telephone prompts, development"
+ANNOUNCER = "telephone prompts, development"
 DEVELOPMENT = ", development"  # ends the name of the part of a set that settings may be chosen on
 
 
@@ -56,11 +56,9 @@ def closure_sets(shared: Path, kept: Path | None) -> tuple[dict[str, list[Spoken
     try:
         recorded = recordings.recorded(data / "audio", read_sound) + grid_talkers(data)
         sets |= parts(REAL, recorded)
-        texts = Path(f"/usr/share/doc/asterisk-core-sounds-en/{recordings.PROMPT_TEXTS}")
-        if Path(recordings.PROMPTS).exists() and texts.exists():
-            sets[PROMPTS] = recordings.prompts(Path(recordings.PROMPTS), texts, read_sound)
-        else:
-            missing[PROMPTS] = "apt install asterisk-core-sounds-en-g722"
+        sets[ANNOUNCER] = prompts.announced()
+    except FileNotFoundError as error:
+        missing[ANNOUNCER] = str(error)
     except ModuleNotFoundError as error:
-        missing[REAL] = f"{error}: pip install pocketsphinx"
+        missing[REAL] = missing[ANNOUNCER] = f"{error}: pip install pocketsphinx"
     return sets | parts(VIDEO, video), missing

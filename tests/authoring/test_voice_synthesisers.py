@@ -5,6 +5,7 @@ not installed, their tests are skipped."""
 import gzip
 import importlib.util
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from talksplat.authoring.voice import (
     timing,
     visemes,
 )
+from talksplat.authoring.voice.espeak import find_library
 from talksplat.authoring.voice.sentences import ENGLISH, HELD_OUT_NEURAL, SENTENCES, TWISTERS
 from talksplat.authoring.voice.speech import Phoneme, Speech, load_takes, save_takes, source_of
 
@@ -130,15 +132,34 @@ def test_kokoro_says_what_its_tokens_say() -> None:
     assert speech.phonemes[-1].start_s < len(speech.samples) / speech.rate_hz < 4
 
 
-def test_every_phone_of_festival_has_a_viseme() -> None:
+def test_every_letter_of_festivals_phones_has_a_viseme() -> None:
     for voice in festival.VOICES:
         for name, letters in voice.letters.items():
             assert "".join(visemes.letters(letters)) == letters, (voice.name, name)
-    assert {voice.language for voice in festival.VOICES} == {"en", "ru", "it", "cs", "fi", "hi"}
     ends = [(0.2, "pau"), (0.3, "hh"), (0.45, "ow"), (0.6, "#")]
     assert festival.phonemes_of(ends, festival.ENGLISH) == (
         Phoneme(0.0, ""), Phoneme(0.2, "h"), Phoneme(0.3, "oʊ"), Phoneme(0.45, ""),
     )  # fmt: skip
+
+
+FESTIVALS = [voice for voice in festival.VOICES if not voice.by_flite]
+PHONES = """(mapcar (lambda (phone) (format t "%s " (car phone))) (cadr (car (PhoneSet.description '(phones)))))"""
+
+
+@pytest.mark.parametrize("voice", FESTIVALS, ids=lambda voice: voice.name)
+def test_every_phone_of_a_voice_is_told(voice: festival.Voice) -> None:
+    """As a pause or as letters; those that keep their names are the ones that mean what IPA means."""
+    name = voice.name.removeprefix("voice_")
+    if not list(Path("/usr/share/festival/voices").glob(f"*/{name}")):
+        pytest.skip(f"no voice {name}: apt install festival {voice.package}")
+    command = ["festival", "-b", f"({voice.name})", PHONES]
+    phones = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    same = {
+        "en": "b d f k l m n p s t v w z", "ru": "b e a d f u i j k l m n o p r s t v z",
+        "it": "a e i o u p t k b d f s v z ts dz m n l r j w", "cs": "a b d dz e f i j k l m n o p r s t u v z",
+        "fi": "a e i o u y p t k b d f s h m n l r j w", "hi": "f k g n p b m r l s h j x w",
+    }[voice.language].split()  # fmt: skip
+    assert len(phones) > 30 and not set(phones) - festival.PAUSES - voice.letters.keys() - set(same)
 
 
 def holds(speech: Speech) -> list[str]:
@@ -149,13 +170,28 @@ def holds(speech: Speech) -> list[str]:
 def test_festival_tells_when_it_says_what() -> None:
     kal = festival.VOICES[0]
     missing = festival.Voice("voice_of_nobody", "en", festival.ENGLISH, "festvox-nobody")
-    said, none, slow = festival.speak([festival.Line(kal, 'Bob made a "map".'), festival.Line(missing, "Bob."),
-                                       festival.Line(kal, "Bob made a map.", 2.0)])  # fmt: skip
-    assert none is None and said is not None and slow is not None
+    said, slow = festival.speak([festival.Line(kal, 'Bob made a "map".'), festival.Line(kal, "Bob made a map.", 2.0)])
+    assert said is not None and slow is not None
     assert holds(said) == holds(slow) == ["b", "b", "m", "m", "p"]
     assert len(slow.samples) > 1.3 * len(said.samples) and said.rate_hz == 16000
-    with pytest.raises(RuntimeError, match="none of 1 lines: are Debian's festvox-nobody installed"):
+    with pytest.raises(RuntimeError, match="voice_of_nobody says none of its lines: apt install festvox-nobody"):
         festival.speak([festival.Line(missing, "Bob.")])
+
+
+@needs_festival
+def test_a_line_with_silence_for_a_diphone_is_left_out() -> None:
+    finnish = next(voice for voice in festival.VOICES if voice.name == "voice_suo_fi_lj_diphone")
+    if not Path("/usr/share/festival/voices/finnish/suo_fi_lj_diphone").exists():
+        pytest.skip("no Finnish voice: apt install festvox-suopuhe-lj")
+    said, unsaid = festival.speak([festival.Line(finnish, "mummo"), festival.Line(finnish, "kov")])
+    assert said is not None and unsaid is None
+
+
+def test_a_program_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda program: None)
+    for voice, program in ((festival.VOICES[0], "festival"), (festival.VOICES[3], "flite")):
+        with pytest.raises(FileNotFoundError, match=f"no {program} is installed: apt install {program}"):
+            festival.speak([festival.Line(voice, "Bob.")])
 
 
 @needs_flite
@@ -180,11 +216,16 @@ def test_phonemes_are_found_in_a_recording(shared_dir: Path) -> None:
     assert prompts.align(np.zeros(3000, np.float32), words) is None
 
 
-def test_every_phoneme_of_espeak_is_sought_as_an_english_one() -> None:
-    assert set(prompts.NEAREST.values()) <= set(recordings.IPA)
-    for voice, sentences in (("it", SENTENCES["it"]), ("ru", SENTENCES["ru"])):
-        for word in " ".join(sentences).replace("'", " ").split():
-            assert set(prompts.phonemes_of(word.strip(".,?!"), voice)) <= prompts.NEAREST.keys()
+def test_every_letter_is_sought_as_an_english_phone() -> None:
+    assert prompts.NEAREST.keys() == visemes.TABLE.keys() and set(prompts.NEAREST.values()) <= recordings.IPA.keys()
+    assert {prompts.NEAREST[letter] for letter in "pbm"} == {"P", "B", "M"}
+
+
+@pytest.mark.skipif(find_library() is None, reason="no eSpeak NG here: pip install espeakng-loader")
+def test_words_are_said_as_they_are_in_a_sentence() -> None:
+    """A preposition of one consonant goes with its word, as alone it would be a letter's name."""
+    assert prompts.phonemes_of("в момент", "ru")[:2] == ("v", "m")
+    assert prompts.phonemes_of("c'è", "it") == ("t", "ʃ", "ɛ")
 
 
 def test_prompts_that_are_not_words_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,19 +236,27 @@ def test_prompts_that_are_not_words_are_left_out(tmp_path: Path, monkeypatch: py
     talker = prompts.TALKERS[0]
     (tmp_path / talker.package).mkdir()
     (tmp_path / talker.folder).mkdir()
-    lines = "; title\na: Prego digitare il numero\nb: Premere 1 per uscire\nc: Arrivederci\nd: non registrato da me\n"
+    lines = (
+        "; title\na: Prego digitare l\u2019utente\nb: Premere 1 per uscire\nc: Arrivederci\nd: non registrato da me\n"
+        "e: Premere il tasto # adesso\nf: <un segnale acustico>\n"
+    )
     (tmp_path / talker.package / "core-sounds-it.txt.gz").write_bytes(gzip.compress(lines.encode()))
-    for name in "abc":
+    with pytest.raises(FileNotFoundError, match="no prompts at"):
+        next(prompts.all_of())  # texts, but no sounds
+    for name in "abcef":
         (tmp_path / talker.folder / f"{name}.g722").touch()
     asked = []
     monkeypatch.setattr(prompts, "read_sound", lambda path: path.name)
-    monkeypatch.setattr(prompts, "align", lambda samples, words: asked.append((samples, len(words))))
-    assert list(prompts.all_of([talker])) == [] and asked == [("a.g722", 4)]
+    monkeypatch.setattr(prompts, "phonemes_of", lambda word, voice: word)
+    monkeypatch.setattr(prompts, "align", lambda samples, words: asked.append((samples, words)))
+    assert list(prompts.all_of([talker])) == [] and asked == [("a.g722", ["prego", "digitare", "l'utente"])]
 
 
 def test_a_language_is_spoken_by_its_own_words() -> None:
     rng = np.random.default_rng(0)
     hindi = {texts.spoken(rng, "hi") for _ in range(40)}
     assert all(not character.isascii() or not character.isalpha() for text in hindi for character in text)
-    assert any(text.isascii() for text in (texts.spoken(rng, "cs") for _ in range(40)))  # pseudo-words
+    czech = {word.strip(",.?!").lower() for sentence in SENTENCES["cs"] for word in sentence.split()}
+    said = [{word.strip(",.?!").lower() for word in texts.spoken(rng, "cs").split()} for _ in range(40)]
+    assert 5 < sum(not words <= czech for words in said) < 30  # pseudo-words
     assert texts.spoken(np.random.default_rng(3), "fi") == texts.spoken(np.random.default_rng(3), "fi")

@@ -381,18 +381,6 @@ def test_training_form_is_the_files_network() -> None:
             assert said[c] == pytest.approx(raw[step, c], abs=2e-5), name
 
 
-def test_a_tower_comes_back_from_its_file() -> None:
-    """Bit for bit: what an avatar listens to does not change when the head behind it does."""
-    pytest.importorskip("torch", reason="torch is not installed: pip install talksplat[authoring]")
-    from talksplat.authoring.voice.fold import tensors_of, tower_of
-
-    towers = [export.tower(export.CHANNELS[:5]), export.tower(export.CHANNELS[5:], width=16, layers=1)]
-    manifest, tensors = export.random_voice(4, towers=towers)
-    again = tensors_of([tower_of(manifest, tensors, t) for t in range(2)])
-    assert again.keys() == tensors.keys()
-    assert all(np.array_equal(again[name], value) for name, value in tensors.items())
-
-
 def test_every_parameter_has_one_optimiser() -> None:
     """Muon has the matrices between a layer's own vectors; ages' biases and convolutions' taps are no such."""
     pytest.importorskip("torch", reason="torch is not installed: pip install talksplat[authoring]")
@@ -420,10 +408,12 @@ def test_a_short_training_learns_and_repeats() -> None:
     small = plan.Plan(export.tower((*plan.FACE, *plan.SEAL), width=32, layers=1, window=8, taps=3), 40, 6, 0.0)
     nets, threads = [], torch.get_num_threads()
     torch.set_num_threads(1)
-    for _ in range(2):
-        torch.manual_seed(1)
-        nets.append(train_tower(small, data, np.random.default_rng(0), lambda line: None))
-    torch.set_num_threads(threads)
+    try:
+        for _ in range(2):
+            torch.manual_seed(1)
+            nets.append(train_tower(small, data, np.random.default_rng(0), lambda line: None))
+    finally:
+        torch.set_num_threads(threads)
     assert all(torch.equal(a, b) for a, b in zip(nets[0].parameters(), nets[1].parameters(), strict=True))
     batch = batches.draw(np.random.default_rng(9), data, 8, 150, 0.0)
     said = nets[0](torch.from_numpy(batch.features))[0].detach().numpy()

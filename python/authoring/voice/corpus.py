@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The corpus: hours of synthetic speech as band powers with the face that belongs to it, and other sounds.
+"""The corpus: hours of speech as band powers with the face that belongs to it, and other sounds.
 
 Everything follows from a seed, the installed eSpeak NG and the takes that are handed in. Band powers are kept in dB as
 16-bit floats.

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Festival and Flite: synthesisers that join or model what people recorded, and say how long each phoneme lasts.
 
-Thirteen people in six languages, all of them in Debian's main section: voices of diphones and units (recorded speech,
+Fifteen people in six languages, all of them in Debian's main section: voices of diphones and units (recorded speech,
 joined), and of statistics (CMU Arctic's speakers). Both programs print the end of every segment they speak.
 """
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 import wave
@@ -19,26 +20,27 @@ import numpy as np
 from .recordings import IPA
 from .speech import Phoneme, Speech
 
-PAUSES = frozenset(("pau", "#", "##", "h#", "brth", "ssil", "_"))
+PAUSES = frozenset(("pau", "#", "##", "h#", "brth", "ssil"))
+DEFAULT = "UniSyn: using default diphone"  # which is silent: a voice that lacks a diphone says so and goes on
 
 # What each phone set calls an IPA letter; a name that is missing is the letter itself.
 ENGLISH = {name.lower(): letter for name, letter in IPA.items()} | {
     "ax": "ə", "axr": "ɚ", "el": "l", "em": "m", "en": "n", "dx": "ɾ", "hv": "h", "nx": "n",
 }  # fmt: skip
-RUSSIAN = {
+RUSSIAN = {  # unstressed: ae after soft consonants, ay after hard ones
     "ii": "i", "yy": "ɨ", "y": "ɨ", "uu": "u", "ee": "e", "oo": "o", "aa": "a", "ae": "ɪ", "ay": "ə", "ur": "ʊ",
     "c": "ts", "ch": "tɕ", "sh": "ʂ", "sch": "ɕ", "zh": "ʐ", "h": "x", "hh": "x", "g": "ɡ", "gg": "ɡ",
 } | {2 * letter: letter for letter in "pbtdkfvszmnlr"}  # fmt: skip
 ITALIAN = {
     "E": "ɛ", "O": "ɔ", "i1": "i", "e1": "e", "E1": "ɛ", "a1": "a", "o1": "o", "O1": "ɔ", "u1": "u", "S": "ʃ",
-    "Z": "ʒ", "tS": "tʃ", "dZ": "dʒ", "J": "ɲ", "ng": "ŋ", "nf": "ʋ", "L": "ʎ", "g": "ɡ",
+    "Z": "ʒ", "tS": "tʃ", "dZ": "dʒ", "J": "ɲ", "ng": "ŋ", "L": "ʎ", "g": "ɡ",
+    "nf": "ʋ",  # the nasal of "anfora", at which the lip is at the teeth
 }  # fmt: skip
 CZECH = {
     "a:": "a", "e:": "e", "i:": "i", "o:": "o", "u:": "u", "c": "ts", "c~": "tʃ", "ch": "x", "d~": "ɟ", "dz~": "dʒ",
-    "h": "ɦ", "n*": "ŋ", "n~": "ɲ", "r~": "r", "r~*": "r", "s~": "ʃ", "t~": "c", "z~": "ʒ", "g": "ɡ",
+    "h": "ɦ", "_": "ʔ", "n*": "ŋ", "n~": "ɲ", "r~": "r", "r~*": "r", "s~": "ʃ", "t~": "c", "z~": "ʒ", "g": "ɡ",
 }  # fmt: skip
-FINNISH = {"@": "æ", "7": "ø", "&": "ə", "N": "ŋ", "S": "ʃ", "T": "θ", "D": "ð", "Z": "ʒ", "L": "ʎ", "v": "ʋ",
-           "g": "ɡ"}  # fmt: skip
+FINNISH = {"@": "æ", "7": "ø", "&": "ə", "N": "ŋ", "S": "ʃ", "T": "θ", "D": "ð", "Z": "ʒ", "L": "ʎ", "v": "ʋ", "g": "ɡ"}
 FINNISH |= {f"{name}:": letter for name, letter in FINNISH.items()}
 FINNISH |= {f"{letter}:": letter for letter in "aeiouyptkbdfszhmnlrjw"}
 HINDI = {
@@ -86,7 +88,7 @@ VOICES = (
 class Line:
     voice: Voice
     text: str
-    stretch: float = 1.0  # of all lengths
+    stretch: float = 1.0  # of the lengths that are the voice's own; slt by Festival and the Russian keep theirs
 
 
 def phonemes_of(ends: Sequence[tuple[float, str]], letters: Mapping[str, str]) -> tuple[Phoneme, ...]:
@@ -97,31 +99,56 @@ def phonemes_of(ends: Sequence[tuple[float, str]], letters: Mapping[str, str]) -
 
 
 def speak(lines: Sequence[Line]) -> list[Speech | None]:
-    """All lines, those of Festival in one process; None for one that its voice cannot say (it lacks a diphone).
+    """All lines, those of Festival in one process; None for one that its voice cannot say.
 
-    Raises FileNotFoundError where a program is not installed, RuntimeError where Festival says nothing at all.
+    Raises FileNotFoundError where a program is not installed, RuntimeError where a voice says nothing at all, and
+    subprocess.CalledProcessError where Flite refuses.
     """
+    for program, needed in (("flite", any(line.voice.by_flite for line in lines)),
+                            ("festival", not all(line.voice.by_flite for line in lines))):  # fmt: skip
+        if needed and shutil.which(program) is None:
+            raise FileNotFoundError(f"no {program} is installed: apt install {program}")
     with tempfile.TemporaryDirectory() as folder:
         at = [Path(folder) / str(i) for i in range(len(lines))]
-        script = b"".join(_said_by_festival(line, path) for line, path in zip(lines, at, strict=True)
-                          if not line.voice.by_flite)  # fmt: skip
-        (Path(folder) / "all.scm").write_bytes(script)
-        subprocess.run(["festival", "-b", f"{folder}/all.scm"], check=False, capture_output=True)
-        said = [_said_by_flite(line, path) if line.voice.by_flite else _kept(line, path)
-                for line, path in zip(lines, at, strict=True)]  # fmt: skip
-    asked = sorted({line.voice.package for line in lines})
-    if lines and not any(said):
-        raise RuntimeError(f"Festival said none of {len(lines)} lines: are Debian's {', '.join(asked)} installed?")
+        unsaid = _said_by_festival(lines, at, Path(folder) / "all.scm")
+        said = [_said_by_flite(line, path) if line.voice.by_flite else None if i in unsaid else _kept(line, path)
+                for i, (line, path) in enumerate(zip(lines, at, strict=True))]  # fmt: skip
+    for voice in {line.voice.name: line.voice for line in lines}.values():
+        if not any(speech for line, speech in zip(lines, said, strict=True) if line.voice.name == voice.name):
+            raise RuntimeError(f"{voice.name} says none of its lines: apt install {voice.package}")
     return said
 
 
-def _said_by_festival(line: Line, path: Path) -> bytes:
-    """A form of Festival's language that speaks into PATH.wav and PATH.lab, whatever went wrong in those before it."""
+def _said_by_festival(lines: Sequence[Line], at: Sequence[Path], script: Path) -> set[int]:
+    """Speaks its lines into PATH.wav and PATH.lab; numbers of those that had silence where a diphone was missing."""
+    forms = [
+        _form(i, line, path) for i, (line, path) in enumerate(zip(lines, at, strict=True)) if not line.voice.by_flite
+    ]
+    if not forms:
+        return set()
+    script.write_bytes(b"".join(forms))
+    told = subprocess.run(["festival", "-b", str(script)], check=False, capture_output=True).stderr
+    unsaid, now = set(), -1
+    for row in told.decode("utf-8", "replace").splitlines():
+        if row.startswith("line "):
+            now = int(row.split()[1])
+        elif DEFAULT in row:
+            unsaid.add(now)
+    return unsaid
+
+
+def _form(number: int, line: Line, path: Path) -> bytes:
+    """A form of Festival's language that speaks a line, whatever went wrong in those before it.
+
+    A voice that wants lengths of its own sets them when it is chosen.
+    """
     text = line.text.replace("\\", " ").replace('"', " ").encode(line.voice.encoding, "ignore")
-    return b"""(unwind-protect (begin (%s) (Parameter.set 'Duration_Stretch %.3f)
-      (let ((said (utt.synth (eval (list 'Utterance 'Text "%s")))))
-        (utt.save.wave said "%s.wav" 'riff) (utt.save.segs said "%s.lab"))) nil)\n""" % (
-        line.voice.name.encode(), line.stretch, text, str(path).encode(), str(path).encode()
+    return b"""(format stderr "line %d\n")
+(unwind-protect (begin (Parameter.set 'Duration_Stretch 1.0) (%s)
+  (Parameter.set 'Duration_Stretch (* %.3f (Parameter.get 'Duration_Stretch)))
+  (let ((said (utt.synth (eval (list 'Utterance 'Text "%s")))))
+    (utt.save.wave said "%s.wav" 'riff) (utt.save.segs said "%s.lab"))) nil)\n""" % (
+        number, line.voice.name.encode(), line.stretch, text, str(path).encode(), str(path).encode()
     )  # fmt: skip
 
 
@@ -133,7 +160,7 @@ def _kept(line: Line, path: Path) -> Speech | None:
     return _speech(sound, [(float(row[0]), row[2]) for row in rows if len(row) == 3], line.voice)
 
 
-def _said_by_flite(line: Line, path: Path) -> Speech:
+def _said_by_flite(line: Line, path: Path) -> Speech | None:
     sound = path.with_suffix(".wav")
     command = ["flite", "-voice", line.voice.name, "--setf", f"duration_stretch={line.stretch:.3f}", "-psdur",
                "-t", line.text, "-o", str(sound)]  # fmt: skip
@@ -142,8 +169,12 @@ def _said_by_flite(line: Line, path: Path) -> Speech:
     return _speech(sound, [(float(end), name) for name, _, end in rows if name], line.voice)
 
 
-def _speech(sound: Path, ends: Sequence[tuple[float, str]], voice: Voice) -> Speech:
+def _speech(sound: Path, ends: Sequence[tuple[float, str]], voice: Voice) -> Speech | None:
+    """None if there is no phoneme in it."""
+    phonemes = phonemes_of(ends, voice.letters)
+    if not any(phoneme.name for phoneme in phonemes):
+        return None
     with wave.open(str(sound)) as file:
         rate_hz = file.getframerate()
         samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32768
-    return Speech(samples, rate_hz, phonemes_of(ends, voice.letters), stops_at_burst=False)
+    return Speech(samples, rate_hz, phonemes, stops_at_burst=False)

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a trained tower to the tensors of the file: the norms' gains and biases move into the next layer. And back."""
+"""From a trained tower to the tensors of the file: the norms' gains and biases move into the next layer."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import nn
 
-from .export import Array, Manifest
+from .export import Array
 from .model import Layer, TowerNet
 
 
@@ -41,30 +39,3 @@ def tensors_of(nets: list[TowerNet], dtype: type[np.floating] = np.float16) -> d
             put(f"{at}/down", layer.down.weight, layer.down.bias)
         put(f"tower/{t}/head", *_folded(net.norm, net.head))
     return {name: value.numpy().astype(dtype) for name, value in found.items()}
-
-
-@torch.no_grad()
-def tower_of(manifest: Manifest, tensors: Mapping[str, Array], t: int) -> TowerNet:
-    """Tower t of a voice in its training form; its norms are plain ones, their gains stay in the layers after them."""
-    net = TowerNet(manifest["towers"][t], manifest["n_mels"])
-
-    def put(linear: nn.Linear, at: str) -> None:
-        linear.weight.copy_(torch.from_numpy(tensors[f"{at}/weight"]))
-        linear.bias.copy_(torch.from_numpy(tensors[f"{at}/bias"]))
-
-    put(net.stem, f"tower/{t}/stem")
-    for i, layer in enumerate(net.layers):
-        assert isinstance(layer, Layer)
-        at = f"tower/{t}/layer/{i}"
-        put(layer.attention.qkv, f"{at}/qkv")
-        layer.attention.age_bias.copy_(torch.from_numpy(tensors[f"{at}/age_bias"]))
-        put(layer.attention.out, f"{at}/out")
-        put(layer.convolution.gate, f"{at}/gate")
-        layer.convolution.weight.copy_(torch.from_numpy(tensors[f"{at}/conv/weight"]))
-        layer.convolution.bias.copy_(torch.from_numpy(tensors[f"{at}/conv/bias"]))
-        put(layer.convolution.mix, f"{at}/mix")
-        put(layer.up, f"{at}/up")
-        put(layer.down, f"{at}/down")
-    put(net.head, f"tower/{t}/head")
-    net.eval()
-    return net

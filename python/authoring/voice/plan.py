@@ -16,8 +16,8 @@ VELOCITY_WEIGHT, CLASS_WEIGHT = 1.2, 0.5  # of shapes' velocities, of naming pho
 LEAST_SPREAD = 0.05  # of a channel: rarer ones must not outweigh the others
 STEPS = 150  # of 20 ms in an example
 WARM_UP, LAST_RATE = 30, 0.02  # optimiser steps; share of the rate that is left at the end
-# Matrices of the layers are trained by Muon, at this many times the rate of AdamW, which trains all else. The same
-# hearing needs less than half the steps that AdamW alone needs.
+# Matrices of the layers are trained by Muon, at this many times the rate of AdamW, which trains all else: in 200 steps
+# it hears what AdamW alone hears in 400. At 25 times it hears less.
 MUON_RATE = 10.0
 # Least squares flattens what it is unsure of: shapes are said with half to two thirds of their targets' spread. Each is
 # drawn away from its mean by so much after training; correlations stay, and an "oo" looks like one.

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from . import recordings
+from .closures import Spoken, spoken
 from .espeak import Espeak
 from .evaluate import read_sound
 from .export import RATE_HZ, Array
@@ -25,14 +27,18 @@ from .visemes import letters
 SOUNDS, TEXTS = Path("/usr/share/asterisk/sounds"), Path("/usr/share/doc")
 LONGEST_S = 0.45  # of a phoneme: a longer one was not found where it is
 LEAST_WORDS = 3
+# A word, with the Russian prepositions that are one consonant and are said with it: alone they would be letters' names.
+WORD = re.compile(r"(?:\b[вкс] )?[^\W\d_]+(?:'[^\W\d_]+)?")
+SIGNS = re.compile(r"[\d<>\[\]()*#]")
 
-# The English phone that sounds most like it, of letters that English lacks.
-NEAREST = {letter: name for name, letter in IPA.items() if len(letter) == 1} | {
-    "a": "AA", "e": "EH", "o": "AO", "ø": "ER", "y": "UW", "ɨ": "IH", "ə": "AH", "ɐ": "AH", "ɵ": "AO", "ʉ": "UW",
-    "r": "R", "ɾ": "D", "ɲ": "N", "ʎ": "L", "ɭ": "L", "ɫ": "L", "x": "HH", "ʂ": "SH", "ʐ": "ZH", "ɕ": "SH", "ʑ": "ZH",
-    "c": "T", "ɟ": "D", "ɣ": "G", "ʋ": "V", "β": "V", "ç": "HH", "h": "HH", "ɦ": "HH", "ɱ": "M", "g": "G", "q": "K",
-    "ɜ": "ER", "ɚ": "ER", "ɒ": "AA", "ᵻ": "IH", "ɯ": "UW", "ɤ": "AO", "œ": "ER",
+# The English phone that sounds most like it, of letters of visemes.TABLE that English lacks.
+_LIKE = {
+    "AA": "aäɒ", "AH": "əɐ", "AO": "oɵɤ", "B": "ɓʙ", "D": "ɾɖɗɟ", "EH": "eεɘ", "ER": "ɜɚɞøœɶ", "F": "ɸ", "G": "ɣɢɠg",
+    "HH": "xɦçħχʕʔʜʢ", "IH": "ɨᵻ", "K": "qc", "L": "ɭɫʎɬɮ", "M": "ɱ", "N": "ɲɳɴȵ", "R": "rɻɽʀʁ", "SH": "ʂɕ", "T": "ʈ",
+    "UW": "yʏʉɯ", "V": "ʋβⱱ", "W": "ʍɥ", "Y": "ʝ", "ZH": "ʐʑ",
 }  # fmt: skip
+NEAREST = {letter: name for name, letter in IPA.items() if len(letter) == 1}
+NEAREST |= {letter: name for name, like in _LIKE.items() for letter in like}
 
 
 @dataclass(frozen=True)
@@ -49,18 +55,39 @@ TALKERS = (Talker("it_IT_m_Carlo", "asterisk-core-sounds-it", "it"),
 def all_of(talkers: Sequence[Talker] = TALKERS) -> Iterator[Speech]:
     """Every prompt that is words alone and was found in its recording. Raises FileNotFoundError, naming the package."""
     for talker in talkers:
-        texts = TEXTS / talker.package / f"{talker.package.removeprefix('asterisk-')}.txt.gz"
-        for path in (texts, SOUNDS / talker.folder):
-            if not path.exists():
-                raise FileNotFoundError(f"no {path}: apt install {talker.package} {talker.package}-g722")
-        for line in gzip.decompress(texts.read_bytes()).decode("utf-8-sig").splitlines():
-            name, _, text = line.partition(": ")
-            path = SOUNDS / talker.folder / f"{name}.g722"
-            words = re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?", text)
-            if path.exists() and len(words) >= LEAST_WORDS and not re.search(r"[\d<>\[\]()*#]", text):
-                said = align(read_sound(path), [phonemes_of(word.lower(), talker.voice) for word in words])
+        for path, words in read(SOUNDS / talker.folder, talker.package):
+            if len(words) >= LEAST_WORDS:
+                said = align(read_sound(path), [phonemes_of(word, talker.voice) for word in words])
                 if said is not None:
                     yield said
+
+
+def read(folder: Path, package: str) -> Iterator[tuple[Path, list[str]]]:
+    """Recordings of a folder and their words, small letters; without those that have numbers or signs in their text."""
+    texts = TEXTS / package / f"{package.removeprefix('asterisk-')}.txt.gz"
+    if not texts.exists() or not any(folder.glob("*.g722")):
+        raise FileNotFoundError(f"no prompts at {texts} and {folder}: apt install {package} {package}-g722")
+    for line in gzip.decompress(texts.read_bytes()).decode("utf-8-sig").splitlines():
+        name, _, text = line.partition(": ")
+        path = folder / f"{name}.g722"
+        if path.exists() and not SIGNS.search(text):
+            yield path, WORD.findall(text.lower().replace("\u2019", "'"))
+
+
+def announced() -> list[Spoken]:
+    """A woman's English prompts (Allison Smith, CC BY-SA 3.0), to choose settings on: never trained on."""
+    found = read(SOUNDS / "en_US_f_Allison", "asterisk-core-sounds-en")
+    out = []
+    for path, words in found:
+        if len(words) <= LEAST_WORDS:
+            continue
+        samples = read_sound(path)
+        try:
+            phones = recordings.align(samples, " ".join(words))
+        except RuntimeError:  # a word that the dictionary lacks, or that was not said so
+            continue
+        out.append(spoken(path.stem, "an announcer", samples, recordings.segments_of(phones)))
+    return out
 
 
 @cache
@@ -80,7 +107,7 @@ def align(samples: Array, words: Sequence[Sequence[str]]) -> Speech | None:
     except RuntimeError:
         return None
     names = iter([letter for word in words for letter in word])
-    spans = [("" if phone == "SIL" else next(names), start_s, end_s) for phone, start_s, end_s in found]
+    spans = [(next(names) if phone in IPA else "", start_s, end_s) for phone, start_s, end_s in found]
     if next(names, None) is not None or any(name and end_s - start_s > LONGEST_S for name, start_s, end_s in spans):
         return None
     phonemes = [Phoneme(max(0.0, start_s), name) for name, start_s, _ in spans]

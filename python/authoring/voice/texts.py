@@ -19,6 +19,7 @@ OTHER_VOICES: dict[str, tuple[str, ...]] = {
     "pl": ("pl",), "ru": ("ru",), "tr": ("tr",), "fi": ("fi",), "sv": ("sv",), "cs": ("cs",), "id": ("id",),
     "hi": ("hi",), "sw": ("sw",), "cmn-latn-pinyin": ("cmn-latn-pinyin",), "el": ("el",),
 }  # fmt: skip
+# Of the lines of spoken(): words of the few sentences there are bring few pairs of phonemes.
 PSEUDO_SHARE = {"en": 0.2, "it": 0.4, "cs": 0.4, "fi": 0.4}
 PSEUDO_VOICES = ("en-us", "de", "es", "it", "fi", "id", "sw", "pl")  # spelled as they sound, or nearly
 VARIANTS = (

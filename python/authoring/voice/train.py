@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trains the built-in voice on synthetic speech.
+"""Trains the built-in voice on speech whose phonemes are known.
 
 python -m talksplat.authoring.voice.train --out voice.safetensors --seed 1
 python -m talksplat.authoring.voice.train --out voice.safetensors --takes kokoro.npz hibari.npz festival.npz
@@ -32,7 +32,7 @@ def corpus_of(seed: int, hours: float, kept: Path | None, takes: Sequence[Speech
     """The corpus in the file `kept` if there is one; else a new one, put there."""
     if kept is not None and kept.exists():
         return Corpus.load(kept)
-    report(f"corpus: synthesising {hours:g} hours of speech")
+    report(f"corpus: {hours:g} hours of speech")
     data = build(seed, hours, takes=takes)
     if kept is not None:
         data.save(kept)
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the weights file to write")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=SHIPPED.steps, help="training steps")
-    parser.add_argument("--hours", type=float, default=6.0, help="hours of synthetic speech")
+    parser.add_argument("--hours", type=float, default=6.0, help="hours of speech")
     parser.add_argument("--corpus", type=Path, help="a .npz to keep the corpus in, and to take it from if it is there")
     parser.add_argument(
         "--takes", type=Path, nargs="*", default=[],
@@ -54,11 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1, help="torch's threads; one makes a seed's result repeatable")
     a = parser.parse_args(arguments)
     torch.set_num_threads(a.threads)
+    data_of = ["eSpeak NG speech", *map(source_of, dict.fromkeys(a.takes))]
     takes = [take for path in a.takes for take in load_takes(path)]
     data = corpus_of(a.seed, a.hours, a.corpus, takes)
     torch.manual_seed(1000 * a.seed)
     net = train_tower(replace(SHIPPED, steps=a.steps), data, np.random.default_rng([a.seed, 1]), report)
-    data_of = ["eSpeak NG speech", *map(source_of, dict.fromkeys(a.takes))]
     if a.facegood is not None:
         rng = np.random.default_rng([a.seed, 9])
         take = actor.take_corpus(facegood.load(a.facegood), data, rng, TUNE_COPIES)
