@@ -66,13 +66,13 @@ def frame_ms(voice: _core.Voice) -> tuple[float, float]:
 
 
 def heard(faces: Faces, shared: Path, sets: Sets) -> dict[str, Any]:
-    """What a voice and its peers are measured on alike."""
+    """What a voice and its peers are measured on alike; in noise only where eSpeak's speech is among the sets."""
     data = shared / "data"
     return {
         "grid": evaluate.grid(faces, data / "video/grid", data / "motion/mediapipe_from_video"),
         "s1": evaluate.grid(faces, data / "video/grid_s1", data / "motion/grid_s1", recordings.VIDEO_LEFT_OUT),
         "closures": {name: evaluate.closures(faces, clips) for name, clips in sets.items()},
-        "noisy": evaluate.closures(faces, sets[ESPEAK], snr_db=20),
+        "noisy": evaluate.closures(faces, sets[ESPEAK], snr_db=20) if ESPEAK in sets else None,
     }
 
 
@@ -121,23 +121,31 @@ def main() -> int:
     parser.add_argument("voices", type=Path, nargs="*", default=[VOICE], help="voice files; the built-in one if none")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results", help="where the report goes")
     parser.add_argument("--kokoro", type=Path, help="the held-out voices' takes, made by authoring.voice.takes")
+    parser.add_argument(
+        "--rhubarb", type=Path, help="a folder with npm's rhubarb-lip-sync-wasm, for recordings: a second for a second"
+    )
     options = parser.parse_args()
     shared = shared_dir()
     if shared is None:
         parser.error("the recordings are not here: put them at ../shared or set TALKSPLAT_SHARED")
     sets, missing = closure_sets(shared, options.kokoro)
     results = [measure(path, shared, sets) for path in options.voices]
-    peer = None
+    peers = {}
     if importlib.util.find_spec("pocketsphinx") is not None:
         from talksplat.authoring.voice.phone_peer import faces_of_phones
 
-        peer = heard(faces_of_phones(), shared, sets)
+        peers["pocketsphinx phones, our table"] = heard(faces_of_phones(), shared, sets)
+    if options.rhubarb is not None:
+        from rhubarb_peer import faces_of_rhubarb
+
+        real = {name: clips for name, clips in sets.items() if name.startswith((REAL, VIDEO))}
+        peers["Rhubarb"] = heard(faces_of_rhubarb(options.rhubarb), shared, real)
     where = machine()
-    text = report(results, peer, missing, where)
+    text = report(results, peers, missing, where)
     print(text)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "voice.json").write_text(
-        json.dumps({"machine": where, "voices": results, "peer": peer}, indent=1) + "\n"
+        json.dumps({"machine": where, "voices": results, "peers": peers}, indent=1) + "\n"
     )
     (options.out / "voice.md").write_text(text + "\n")
     faces = evaluate.faces_of(_core.Voice(str(options.voices[0])))

@@ -9,8 +9,6 @@ from talksplat.authoring.voice import evaluate
 from talksplat.authoring.voice.evaluate import DEVELOPMENT
 from voice_quality import misses
 
-PEER = "pocketsphinx phones, our table"
-
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     form = [[f"{v:.3f}" if isinstance(v, float) else str(v) for v in row] for row in rows]
@@ -22,7 +20,7 @@ def spread(value: float, ends: Sequence[float]) -> str:
 
 
 def jaws(results: Sequence[Mapping[str, Any]]) -> list[list[object]]:
-    """Jaws over clips, whole and in speech, with 95 % intervals; the last of the results is the peer's."""
+    """Jaws over clips, whole and in speech, with 95 % intervals."""
     rows: list[list[object]] = []
     for key, title in (("grid", "7 GRID clips"), ("s1", "GRID talker s1")):
         jaw = [r[key]["jawOpen"] for r in results]
@@ -32,19 +30,24 @@ def jaws(results: Sequence[Mapping[str, Any]]) -> list[list[object]]:
 
 
 def closures(results: Sequence[Mapping[str, Any]]) -> list[list[object]]:
-    """Recall and precision on each set, with 95 % intervals."""
+    """Recall and precision on each set, with 95 % intervals; "-" where a peer did not hear it."""
     rows: list[list[object]] = []
-    sets = [(name, lambda r, name=name: r["closures"][name]) for name in results[0]["closures"]]
+    sets = [(name, lambda r, name=name: r["closures"].get(name)) for name in results[0]["closures"]]
     sets.append(("eSpeak NG, held out, in white noise at 20 dB", lambda r: r["noisy"]))
     for name, of in sets:
         found = [of(r) for r in results]
-        rows.append([f"{name}: recall of {found[0]['holds']}", *[spread(c["recall"], c["recall_95"]) for c in found]])
-        rows.append([f"{name}: precision", *[spread(c["precision"], c["precision_95"]) for c in found]])
+        for kind, title in (("recall", f"recall of {found[0]['holds']}"), ("precision", "precision")):
+            rows.append([f"{name}: {title}", *["-" if c is None else spread(c[kind], c[f"{kind}_95"]) for c in found]])
     return rows
 
 
+def each(results: Sequence[Mapping[str, Any]], of: Callable[[Mapping[str, Any]], str], name: str) -> list[str]:
+    """What `of` says of a set for each of the results; "-" where a peer did not hear it."""
+    return [of(r["closures"][name]) if name in r["closures"] else "-" for r in results]
+
+
 def report(
-    results: Sequence[dict[str, Any]], peer: dict[str, Any] | None, missing: Mapping[str, str], where: dict[str, Any]
+    results: Sequence[dict[str, Any]], peers: Mapping[str, Any], missing: Mapping[str, str], where: dict[str, Any]
 ) -> str:
     """The summary, jaws and closures with intervals, each clip's, and sounds that are not speech."""
     names = [r["file"] for r in results]
@@ -71,7 +74,7 @@ def report(
         "measured: [the training report](../../docs/voice_training.md). Again: `python bench/voice_quality.py`.",
         table(["", *names], [[name, *[f(r) for r in results]] for name, f in rows]),
     ]
-    compared, heads = ([*results, peer], [*names, PEER]) if peer is not None else (list(results), names)
+    compared, heads = [*results, *peers.values()], [*names, *peers]
     parts.append(table(["mean (95 % interval over clips)", *heads], jaws(compared)))
     parts.append(table(["p b m, pooled (95 % interval over clips)", *heads], closures(compared)))
     parts += [f"Not measured: {name}. {why}." for name, why in missing.items()]
@@ -84,11 +87,11 @@ def report(
         parts.append(table([title, *names, *base], body))
     for name, found in results[0]["closures"].items():
         groups = [
-            [g, *["{:.2f} / {:.2f}".format(*r["closures"][name]["voices"][g]) for r in compared]]
+            [g, *each(compared, lambda s, g=g: "{:.2f} / {:.2f}".format(*s["voices"][g]), name)]
             for g in found["voices"]
         ]
         clips = [
-            [c, *["{}/{}, {}/{}".format(*r["closures"][name]["clips"][c]) for r in compared]] for c in found["clips"]
+            [c, *each(compared, lambda s, c=c: "{}/{}, {}/{}".format(*s["clips"][c]), name)] for c in found["clips"]
         ]
         if len(groups) > 1:
             parts.append(table([f"{name}: recall / precision", *heads], groups))

@@ -63,6 +63,19 @@ def test_a_known_gain_is_found_again(tmp_path: Path, samples: np.ndarray) -> Non
     np.testing.assert_array_equal(adapted[:, others], usual[:, others])
 
 
+@pytest.mark.parametrize(("share", "height"), [(0.13, 0.08), (0.04, 0.12), (0.01, 0.9), (0.5, 0.1)])
+def test_a_shape_is_drawn_out_to_a_mean_and_a_deviation(share: float, height: float) -> None:
+    """Of curves that are 0 but for moments too, as far as a curve that always moves can have them."""
+    rng = np.random.default_rng(0)
+    raw = rng.normal(0.11, 0.053, 700)
+    wanted = np.where(rng.random(700) < share, height, 0.0) + 0.001
+    times, more = fit._drawn_out(raw, wanted)
+    got = np.clip(times * raw + more, 0, 1)
+    assert got.mean() == pytest.approx(wanted.mean(), rel=0.01)
+    assert got.std() == pytest.approx(wanted.std(), rel=0.01) or times == pytest.approx(fit.MOST_DRAWN, rel=1e-5)
+    assert (times == pytest.approx(fit.MOST_DRAWN, rel=1e-5)) == (height == 0.9)
+
+
 def test_a_person_with_a_manner_is_followed(tmp_path: Path, samples: np.ndarray) -> None:
     """Another row than the voice has: whoever speaks opens the jaw at other sounds."""
     manifest, tensors = read_voice(VOICE)

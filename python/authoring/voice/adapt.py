@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,8 @@ NO_WORSE = 0.01  # in r: of strengths that do as well the strongest is taken
 LEAST_R = 0.2  # of a tracked curve with what the voice says anyway; below, the tracker does not see this channel
 # Trackers have scales of their own, MediaPipe's of lips is small: no channel becomes livelier or fainter than this.
 GAINS = (0.5, 2.0)
-DRAWS = 20  # turns of looking for how far to draw a shape out; what is clipped tells less each time
+DRAWS = 25  # halvings in looking for how far to draw a shape out
+MOST_DRAWN = 3.0  # times: a curve that is 0 but for moments is matched by no drawing out
 REST_PERCENTILE = 10.0
 HEAD_WINDOW_S, HEAD_SEEDS = 3.0, 4
 HEAD_SHARES = (0.3, 2.5)
@@ -231,12 +232,25 @@ def _refit(
 
 
 def _drawn_out(raw: Array, wanted: Array) -> tuple[float, float]:
-    """share and more, of which clip(share raw + more, 0, 1) has the mean and the deviation of wanted."""
-    share, more = 1.0, 0.0
+    """share and more, of which clip(share raw + more, 0, 1) has wanted's mean and, as far as it can, its deviation.
+
+    Both grow with what they are looked for by, so halving finds them.
+    """
+
+    def drawn(share: float) -> tuple[Array, float]:
+        more = _halved(lambda m: float(np.clip(share * raw + m, 0, 1).mean()) < wanted.mean(),
+                       -share * float(raw.max()), 1 - share * float(raw.min()))  # fmt: skip
+        return np.clip(share * raw + more, 0, 1), more
+
+    share = _halved(lambda s: float(drawn(s)[0].std()) < wanted.std(), 1 / MOST_DRAWN, MOST_DRAWN)
+    return share, drawn(share)[1]
+
+
+def _halved(too_low: Callable[[float], bool], low: float, high: float) -> float:
     for _ in range(DRAWS):
-        share *= wanted.std() / max(float(np.clip(share * raw + more, 0, 1).std()), 1e-9)
-        more += wanted.mean() - np.clip(share * raw + more, 0, 1).mean()
-    return share, more
+        middle = (low + high) / 2
+        low, high = (middle, high) if too_low(middle) else (low, middle)
+    return (low + high) / 2
 
 
 def _said(row: _Row, feature: Array, others: Array) -> Array:
