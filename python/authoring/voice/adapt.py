@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A voice refitted to one person, from a minute or more of tracked speech: what its first tower adds to jaw and lip
-shapes, how much of what the other towers say of them is kept, and how far the head moves.
+"""A voice refitted to one person, from a minute or more of tracked speech: what it says of jaw and lip shapes, and how
+far the head moves.
 
 What drive makes of a shape, the mouth's gate times what the towers say, is linear in the first tower's features and in
-what the others say: so a row of the first tower's last matrix and one factor are a ridge regression of the tracked
-weights, in which the factor is free. How strong the ridge is, and whether the new row follows the person better than
-the old one, is told by parts of the recording that were left out. Least squares flattens what it is unsure of, so each
-shape is drawn out again until it moves as much as the person does. Closures, rolled and pressed lips, tongue and voice
-stay as they were.
+what was said before. So a factor of the old rows and a row that is added to the first tower's are a ridge regression of
+the tracked weights, in which the factor is free: a strong ridge leaves the old row, livelier or fainter. How strong it
+is, and whether the new row follows the person better than the old one, is told by parts of the recording that were left
+out. Least squares flattens what it is unsure of, so each shape is drawn out again until it moves as much as the person
+does. Closures, rolled and pressed lips, tongue and voice stay as they were.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ from .plan import FACE
 
 STEP_HZ = 50.0
 LEAST_SPEECH_S = 20.0
-STRENGTHS = (15.0, 50.0, 150.0)  # of the ridge, in frames
+STRENGTHS = (50.0, 150.0, 500.0, 1500.0, 5000.0)  # of the ridge, in frames
 FOLDS = 5
 NO_WORSE = 0.01  # in r: of strengths that do as well the strongest is taken
+LEAST_BETTER = 0.005  # in r: what a new row must gain on the old one
 LEAST_R = 0.2  # of a tracked curve with what the voice says anyway; below, the tracker does not see this channel
 # Trackers have scales of their own, MediaPipe's of lips is small: no channel becomes livelier or fainter than this.
 GAINS = (0.5, 2.0)
@@ -217,12 +218,12 @@ def _refit(
         guess = np.empty_like(true)
         for part in range(FOLDS):
             kept = fold != part
-            row = _ridge(feature[kept], others[kept], gate[kept], true[kept], strength)
+            row = _ridge(old, feature[kept], others[kept], gate[kept], true[kept], strength)
             guess[~kept] = gate[~kept] * _said(row, feature[~kept], others[~kept])
         scores[strength] = _left_out_r(guess, true, fold)
     best = max(strength for strength in STRENGTHS if scores[strength] > max(scores.values()) - NO_WORSE)
-    better = scores[best] > usual
-    row = _ridge(feature, others, gate, true, best) if better else old
+    better = scores[best] > usual + LEAST_BETTER
+    row = _ridge(old, feature, others, gate, true, best) if better else old
     # Drawn out about its middle, which is the person's, where the gate is open.
     open_gate = gate > 0.99
     share, more = _drawn_out(_said(row, feature, others)[open_gate], true[open_gate])
@@ -264,16 +265,16 @@ def _left_out_r(guess: Array, true: Array, fold: Array) -> float:
     return float(np.mean(np.nan_to_num(r)))
 
 
-def _ridge(feature: Array, others: Array, gate: Array, true: Array, strength: float) -> _Row:
-    """The row with the least |gate (feature w + k others + b) - true|² + strength · |spread w|², spread the features'
-    own; k is 1 where the others say nothing."""
+def _ridge(old: _Row, feature: Array, others: Array, gate: Array, true: Array, strength: float) -> _Row:
+    """k times what was said before, and a row besides: the least |gate (k before + feature w + b) - true|² + strength ·
+    |spread w|², spread the features' own. The stronger, the nearer to what was said before, livelier or fainter."""
     mean, spread = feature.mean(0), np.maximum(feature.std(0), 1e-6)
-    free = [np.ones(len(feature))] + ([others] if others.std() > 1e-4 else [])
-    x = gate[:, None] * np.column_stack([(feature - mean) / spread, *free])
-    ridge = strength * np.diag([*np.ones(len(mean)), *np.zeros(len(free))])
+    before = _said(old, feature, others)
+    x = gate[:, None] * np.column_stack([(feature - mean) / spread, np.ones(len(feature)), before])
+    ridge = strength * np.diag([*np.ones(len(mean)), 0.0, 0.0])
     found = np.linalg.solve(x.T @ x + ridge, x.T @ true)
-    w = found[: len(mean)] / spread
-    return _Row(w, float(found[len(mean)] - mean @ w), float(found[-1]) if len(free) > 1 else 1.0)
+    w, b, k = found[: len(mean)] / spread, found[-2], float(found[-1])
+    return _Row(k * old.weight + w, k * old.bias + float(b - mean @ w), k * old.others)
 
 
 def sound_of(path: Path) -> Array:
