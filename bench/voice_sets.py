@@ -56,9 +56,10 @@ def closure_sets(shared: Path, kept: Path | None) -> tuple[dict[str, list[Spoken
     try:
         recorded = recordings.recorded(data / "audio", read_sound) + grid_talkers(data)
         sets |= parts(REAL, recorded)
-        sets[ANNOUNCER] = prompts.announced()
-    except FileNotFoundError as error:
-        missing[ANNOUNCER] = str(error)
     except ModuleNotFoundError as error:
-        missing[REAL] = missing[ANNOUNCER] = f"{error}: pip install pocketsphinx"
+        missing[REAL] = f"{error}: pip install pocketsphinx"
+    try:
+        sets[ANNOUNCER] = prompts.announced()
+    except (FileNotFoundError, ModuleNotFoundError) as error:
+        missing[ANNOUNCER] = f"{error}; pip install pocketsphinx"
     return sets | parts(VIDEO, video), missing

@@ -2,7 +2,8 @@
 """A contact sheet of what an avatar's mouth does at what is said: python bench/voice_sheet.py OUT.png [AVATAR]
 
 Six languages by eSpeak NG, a row each, and a reader's recording where `shared` is there; columns are phonemes, each in
-its middle, the longest of its kind. Needs espeakng-loader and matplotlib (pip install talksplat[bench]).
+its middle, the longest of its kind. Needs espeakng-loader and matplotlib (pip install talksplat[bench]), and
+pocketsphinx for the reader.
 """
 
 import argparse

@@ -76,6 +76,27 @@ def test_a_shape_is_drawn_out_to_a_mean_and_a_deviation(share: float, height: fl
     assert (times == pytest.approx(fit.MOST_DRAWN, rel=1e-5)) == (height == 0.9)
 
 
+def test_a_shape_that_no_weight_can_be_is_left_alone(tmp_path: Path, samples: np.ndarray) -> None:
+    """One that is less in speech than at rest, and one that hardly moves about an offset."""
+    usual = weights(VOICE, samples)
+    quiet = usual[:, JAW] == 0
+    smile = np.where(quiet, 0.6, 0.1 + 0.1 * usual[:, PUCKER])
+    offset = np.where(quiet, 0.0, 0.3 + 0.0005 * usual[:, PUCKER])
+    for name, curve in (("mouthSmile", smile), ("mouthFunnel", offset)):
+        out = tmp_path / f"{name}.voice"
+        done = fit.adapt(VOICE, person(samples, {"jawOpen": usual[:, JAW], name: curve}), out, "me")
+        assert list(done.gain) == ["jawOpen"], name
+
+
+def test_a_ridge_does_without_a_row_that_says_nothing() -> None:
+    rng = np.random.default_rng(0)
+    feature, gate = rng.normal(size=(300, 4)), np.full(300, 0.9)
+    true = gate * (feature @ [0.1, 0.0, -0.2, 0.0] + 0.3)
+    old = fit._Row(np.zeros(4), 0.2)
+    row = fit._ridge(old, feature, np.zeros(300), gate, true, 1e-6)
+    assert fit._said(row, feature, np.zeros(300)) == pytest.approx(true / gate, abs=1e-6)
+
+
 def test_a_person_with_a_manner_is_followed(tmp_path: Path, samples: np.ndarray) -> None:
     """Another row than the voice has: whoever speaks opens the jaw at other sounds."""
     manifest, tensors = read_voice(VOICE)

@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from talksplat.authoring.voice import closures, evaluate, recordings, scoring
+import talksplat
+from talksplat import _core
+from talksplat._assets import VOICE
+from talksplat.authoring.voice import augment, closures, evaluate, recordings, scoring
 from talksplat.authoring.voice.closures import Counts, Spoken
 from talksplat.authoring.voice.export import RATE_HZ, Array
 from talksplat.authoring.voice.visemes import Segment
@@ -64,6 +67,35 @@ def test_noise_is_as_loud_as_was_asked_and_the_same_for_a_seed() -> None:
     assert 20 * np.log10(plain.std() / (noisy - plain).std()) == pytest.approx(
         20 + 20 * np.log10(plain.std() / np.sqrt(np.mean(plain**2))), abs=0.2
     )
+
+
+def test_average_precision_is_that_of_all_thresholds() -> None:
+    true = np.array([True, False, True, False])
+    assert evaluate.average_precision(np.array([0.9, 0.1, 0.8, 0.2]), true) == 1.0
+    assert evaluate.average_precision(np.array([0.4, 0.9, 0.8, 0.1]), true) == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert evaluate.average_precision(np.ones(4), np.zeros(4, bool)) == 0.0
+
+
+def test_closed_lips_are_told_from_open_ones_in_speech_alone() -> None:
+    """Holds that are where the voice hears closures are told apart, holds elsewhere are not; pauses do not count."""
+    said, rate_hz = talksplat.load_audio("sample")
+    samples = augment.resample(said, rate_hz, RATE_HZ).astype(np.float32)
+    voice = _core.Voice(str(VOICE))
+    speech = _core.Speech(_core.Engine(1, "cpu"), voice, RATE_HZ, 1, closures.STEP_HZ, head=0.0, blink=0.0)
+    speech.push(np.pad(samples * (closures.PEAK / np.abs(samples).max()), round(closures.LEAD_S * RATE_HZ)))
+    speech.finish()
+    heard = speech.read()["channel"][:, voice.channel_names.index("closure")] > 0.5
+    spans = tuple(
+        (a / closures.STEP_HZ - closures.LEAD_S - 1e-6, (b + 1) / closures.STEP_HZ - closures.LEAD_S - 1e-6)
+        for a, b in closures.runs(heard)
+    )
+    assert len(spans) > 5
+    right = Spoken("sample", "a voice", samples, spans, spans, ())
+    late = tuple((a + 0.2, b + 0.2) for a, b in spans)
+    wrong = Spoken("sample", "a voice", samples, late, late, ())
+    assert evaluate.told_apart(voice, [right]) == pytest.approx(1.0)
+    assert evaluate.told_apart(voice, [right, wrong]) < 0.9
+    assert evaluate.told_apart(voice, [Spoken("sample", "", samples, spans, spans, spans)]) == 0.0  # all in pauses
 
 
 def test_counts_are_pooled_and_listed_by_group() -> None:

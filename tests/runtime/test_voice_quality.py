@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the built-in voice promises, on sounds that it was not trained on. bench/voice_quality.py has every number."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rhubarb_peer import require_rhubarb, rhubarb
 from talksplat import _core
 from talksplat._assets import VOICE
 from talksplat.authoring.voice import closures, evaluate
@@ -18,6 +20,7 @@ from voice_quality import (
     grid_scores,
     misses,
 )
+from voice_report import each
 from voice_sets import ESPEAK, REAL
 
 
@@ -86,3 +89,43 @@ def test_what_is_not_reached_is_named() -> None:
     result["closures"] = {ESPEAK: full, REAL: {"recall": 0.7, "precision": 0.6}}
     result["grid"] = {"jawOpen": {"speech": {"one": 0.5, "two": 0.1}}}
     assert misses(result) == ["in-speech r 0.100 of two", "precision 0.600 < 0.65 of recordings"]
+
+
+# What node is asked is answered as the package answers it: at rest, closed, wide open.
+NODE = """#!{python}
+import struct, sys
+while head := sys.stdin.buffer.read(4):
+    sound = sys.stdin.buffer.read(*struct.unpack("<I", head))
+    if len(sound) == 2000:
+        sys.exit("too short to be heard")
+    print("a line of the package")
+    print('cues [{{"start": 0.5, "end": 1, "value": "A"}}, {{"start": 1, "end": 2, "value": "D"}}]', flush=True)
+"""
+
+
+def test_rhubarb_is_asked_sound_by_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What node says at its end is passed on; what is missing is named."""
+    with monkeypatch.context() as patch:
+        node = tmp_path / "node"
+        node.write_text(NODE.format(python=sys.executable))
+        node.chmod(0o755)
+        patch.setenv("PATH", str(tmp_path), prepend=":")
+        with pytest.raises(FileNotFoundError, match="npm install rhubarb-lip-sync-wasm"):
+            require_rhubarb(tmp_path)
+        (tmp_path / "node_modules/rhubarb-lip-sync-wasm").mkdir(parents=True)
+        with rhubarb(tmp_path) as faces:
+            for _ in range(2):
+                face = faces(np.zeros(32000, np.float32), 50.0)
+            assert len(face["jawOpen"]) == 100
+            open_lips = face["jawOpen"] - face["mouthClose"]
+            assert np.abs(open_lips[:49]).max() == 0 and open_lips[60:].min() == pytest.approx(0.7)
+            with pytest.raises(RuntimeError, match=r"ended with code 1: .*too short to be heard"):
+                faces(np.zeros(1000, np.float32), 50.0)
+        patch.setenv("PATH", "")
+        with pytest.raises(FileNotFoundError, match="apt install nodejs"):
+            require_rhubarb(tmp_path)
+
+
+def test_what_a_peer_did_not_hear_is_a_dash() -> None:
+    ours = {"closures": {REAL: {"voices": {"a": (0.5, 1.0)}}}}
+    assert each([ours, {"closures": {}}], lambda s: "{} / {}".format(*s["voices"]["a"]), REAL) == ["0.5 / 1.0", "-"]

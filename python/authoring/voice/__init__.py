@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training of the built-in voice: what it hears is synthesised, what it should say is known from the phonemes.
+"""Training of the built-in voice: what it hears is speech whose phonemes are known, which tell what it should say.
 
     python -m talksplat.authoring.voice.train --out voice.safetensors --seed 1
 

@@ -16,13 +16,13 @@ from .features import decibels, mel_filters, mel_power
 MAPPED = tuple(RIG_NAMES)
 
 
-def take_corpus(take: Take, synthetic: Corpus, rng: np.random.Generator, copies: int) -> Corpus:
-    """`copies` variations of the take without its last 15 s; each curve has the synthetic mean and spread.
+def take_corpus(take: Take, corpus: Corpus, rng: np.random.Generator, copies: int) -> Corpus:
+    """`copies` variations of the take without its last 15 s; each curve has the corpus's mean and spread.
 
-    Other sounds and covers are the synthetic corpus's.
+    Other sounds and covers are the corpus's.
     """
     length_s = len(take.curves["jawOpen"]) / FPS - TEST_S
-    mean, spread = synthetic.shape.astype(np.float32).mean(0), synthetic.shape.astype(np.float32).std(0)
+    mean, spread = corpus.shape.astype(np.float32).mean(0), corpus.shape.astype(np.float32).std(0)
     mels, shapes, levels, starts = [], [], [], [0]
     for _ in range(copies):
         speed = rng.uniform(*augment.SPEED)
@@ -45,7 +45,7 @@ def take_corpus(take: Take, synthetic: Corpus, rng: np.random.Generator, copies:
         starts.append(starts[-1] + steps)
     n = starts[-1]
     return replace(
-        synthetic, mel_db=np.concatenate(mels).astype(np.float16), shape=np.concatenate(shapes).astype(np.float16),
+        corpus, mel_db=np.concatenate(mels).astype(np.float16), shape=np.concatenate(shapes).astype(np.float16),
         closure=np.zeros(n, np.float16), voice=np.ones(n, np.float16), label=np.full(n, CLASSES - 1, np.uint8),
         start=np.array(starts, np.int64), speech_db=np.array(levels, np.float32),
     )  # fmt: skip

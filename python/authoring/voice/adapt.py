@@ -7,7 +7,7 @@ what was said before. So a factor of the old rows and a row that is added to the
 the tracked weights, in which the factor is free: a strong ridge leaves the old row, livelier or fainter. How strong it
 is, and whether the new row follows the person better than the old one, is told by parts of the recording that were left
 out. Least squares flattens what it is unsure of, so each shape is drawn out again until it moves as much as the person
-does. Closures, rolled and pressed lips, tongue and voice stay as they were.
+does. Closures, rolled and pressed lips and voice stay as they were.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ LEAST_BETTER = 0.005  # in r: what a new row must gain on the old one
 LEAST_R = 0.2  # of a tracked curve with what the voice says anyway; below, the tracker does not see this channel
 # Trackers have scales of their own, MediaPipe's of lips is small: no channel becomes livelier or fainter than this.
 GAINS = (0.5, 2.0)
+LEAST_OPEN = 25  # frames with an open gate, of which means and deviations are taken
 DRAWS = 25  # halvings in looking for how far to draw a shape out
 MOST_DRAWN = 3.0  # times: a curve that is 0 but for moments is matched by no drawing out
 REST_PERCENTILE = 10.0
@@ -206,11 +207,15 @@ def _refit(
     result: Adapted, channel: str, old: _Row, feature: Array, others: Array, gate: Array, true: Array
 ) -> _Row | None:
     """The new row; None where the tracked curve does not follow the sound."""
+    true = np.maximum(true, 0)  # what is less than at rest is no movement of this shape
     said = gate * np.clip(feature @ old.weight + others + old.bias, 0, 1)
     if true.std() < 1e-4 or said.std() < 1e-6 or np.corrcoef(said, true)[0, 1] < LEAST_R:
         return None
     gain = float(np.clip(true.std() / said.std(), *GAINS))
     true = true * gain * said.std() / true.std()
+    middle = float(true.mean())
+    if middle * (1 - middle) < true.var():  # as no curve within 0..1 has it: an offset that hardly moves
+        return None
     fold = np.arange(len(true)) * FOLDS // len(true)
     usual = _left_out_r(said, true, fold)
     scores = {}
@@ -225,7 +230,7 @@ def _refit(
     better = scores[best] > usual + LEAST_BETTER
     row = _ridge(old, feature, others, gate, true, best) if better else old
     # Drawn out about its middle, which is the person's, where the gate is open.
-    open_gate = gate > 0.99
+    open_gate = gate > (0.99 if (gate > 0.99).sum() >= LEAST_OPEN else 0)
     share, more = _drawn_out(_said(row, feature, others)[open_gate], true[open_gate])
     result.gain[channel], result.strength[channel] = gain, best if better else None
     result.r_before[channel], result.r_after[channel] = usual, scores[best] if better else usual
@@ -270,10 +275,11 @@ def _ridge(old: _Row, feature: Array, others: Array, gate: Array, true: Array, s
     |spread w|², spread the features' own. The stronger, the nearer to what was said before, livelier or fainter."""
     mean, spread = feature.mean(0), np.maximum(feature.std(0), 1e-6)
     before = _said(old, feature, others)
-    x = gate[:, None] * np.column_stack([(feature - mean) / spread, np.ones(len(feature)), before])
-    ridge = strength * np.diag([*np.ones(len(mean)), 0.0, 0.0])
-    found = np.linalg.solve(x.T @ x + ridge, x.T @ true)
-    w, b, k = found[: len(mean)] / spread, found[-2], float(found[-1])
+    free = [np.ones(len(feature))] + ([before] if before.std() > 1e-4 else [])
+    x = gate[:, None] * np.column_stack([(feature - mean) / spread, *free])
+    ridge = strength * np.diag([*np.ones(len(mean)), *np.zeros(len(free))])
+    found = np.linalg.solve(x.T @ x + ridge, x.T @ (true if len(free) > 1 else true - gate * before))
+    w, b, k = found[: len(mean)] / spread, found[len(mean)], float(found[-1]) if len(free) > 1 else 1.0
     return _Row(k * old.weight + w, k * old.bias + float(b - mean @ w), k * old.others)
 
 

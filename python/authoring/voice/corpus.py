@@ -105,9 +105,9 @@ def build(
     seed: int, hours: float = 3.0, other_hours: float = 1.5, covers: int = 240, takes: Sequence[Speech] = (),
     take_share: float = 0.7,
 ) -> Corpus:  # fmt: skip
-    """Synthesise a corpus: `hours` of speech, `other_hours` of other sounds, and `covers` sounds to lay over speech.
+    """Make a corpus: `hours` of speech, `other_hours` of other sounds, and `covers` sounds to lay over speech.
 
-    takes: speech of other synthesisers, of which `take_share` of the utterances are drawn, each anew transformed.
+    takes: other speech, synthesised or recorded; `take_share` of the utterances are drawn of it, each anew transformed.
     """
     rng = np.random.default_rng([seed, 0])
     clips: list[Clip] = []

@@ -15,7 +15,7 @@ import numpy as np
 
 from ... import _core
 from . import facegood, scoring
-from .closures import STEP_HZ, Counts, Faces, Spoken, judge
+from .closures import LEAD_S, PEAK, STEP_HZ, Counts, Faces, Span, Spoken, judge
 from .export import RATE_HZ, Array
 from .recordings import DEVELOPMENT
 
@@ -120,6 +120,36 @@ def closures(
         "voices": {g: (sum(c, Counts()).recall, sum(c, Counts()).precision) for g, c in groups.items()},
         "clips": {name: (c.found, c.holds, c.right, c.runs) for name, c in counts.items()},
     }  # fmt: skip
+
+
+def told_apart(voice: _core.Voice, clips: Sequence[Spoken]) -> float:
+    """Average precision of the closure that the voice hears, over steps of speech: one number for all thresholds."""
+    engine, scores, truths = _core.Engine(1, "cpu"), [], []
+    channel = voice.channel_names.index("closure")
+    for clip in clips:
+        speech = _core.Speech(engine, voice, RATE_HZ, 1, STEP_HZ, head=0.0, blink=0.0)
+        speech.push(np.pad(clip.samples * (PEAK / np.abs(clip.samples).max()), round(LEAD_S * RATE_HZ)))
+        speech.finish()
+        closure = speech.read()["channel"][:, channel]
+        t_s = np.arange(len(closure)) / STEP_HZ - LEAD_S
+        spoken = ~_within(t_s, [*clip.pauses, (-np.inf, 0.0), (len(clip.samples) / RATE_HZ, np.inf)])
+        scores.append(closure[spoken])
+        truths.append(_within(t_s, clip.closed)[spoken])
+    return average_precision(np.concatenate(scores), np.concatenate(truths))
+
+
+def _within(t_s: Array, spans: Sequence[Span]) -> Array:
+    found = np.zeros(len(t_s), bool)
+    for first, last in spans:
+        found |= (t_s >= first) & (t_s < last)
+    return found
+
+
+def average_precision(score: Array, true: Array) -> float:
+    """The mean of the precisions at the rank of each that is true; 0 where none is."""
+    ranked = true[np.argsort(-score, kind="stable")]
+    precision = np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
+    return float(precision[ranked].mean()) if ranked.any() else 0.0
 
 
 def negatives(faces: Faces) -> dict[str, float]:

@@ -101,8 +101,8 @@ def phonemes_of(ends: Sequence[tuple[float, str]], letters: Mapping[str, str]) -
 def speak(lines: Sequence[Line]) -> list[Speech | None]:
     """All lines, those of Festival in one process; None for one that its voice cannot say.
 
-    Raises FileNotFoundError where a program is not installed, RuntimeError where a voice says nothing at all, and
-    subprocess.CalledProcessError where Flite refuses.
+    Raises FileNotFoundError where a program is not installed, RuntimeError where a voice says nothing at all or Flite
+    refuses.
     """
     for program, needed in (("flite", any(line.voice.by_flite for line in lines)),
                             ("festival", not all(line.voice.by_flite for line in lines))):  # fmt: skip
@@ -110,31 +110,34 @@ def speak(lines: Sequence[Line]) -> list[Speech | None]:
             raise FileNotFoundError(f"no {program} is installed: apt install {program}")
     with tempfile.TemporaryDirectory() as folder:
         at = [Path(folder) / str(i) for i in range(len(lines))]
-        unsaid = _said_by_festival(lines, at, Path(folder) / "all.scm")
+        unsaid, told = _said_by_festival(lines, at, Path(folder) / "all.scm")
         said = [_said_by_flite(line, path) if line.voice.by_flite else None if i in unsaid else _kept(line, path)
                 for i, (line, path) in enumerate(zip(lines, at, strict=True))]  # fmt: skip
     for voice in {line.voice.name: line.voice for line in lines}.values():
-        if not any(speech for line, speech in zip(lines, said, strict=True) if line.voice.name == voice.name):
-            raise RuntimeError(f"{voice.name} says none of its lines: apt install {voice.package}")
+        own = [i for i, line in enumerate(lines) if line.voice.name == voice.name]
+        if not any(said[i] or i in unsaid for i in own):
+            raise RuntimeError(f"{voice.name} says none of its lines: apt install {voice.package} (it told {told!r})")
     return said
 
 
-def _said_by_festival(lines: Sequence[Line], at: Sequence[Path], script: Path) -> set[int]:
-    """Speaks its lines into PATH.wav and PATH.lab; numbers of those that had silence where a diphone was missing."""
+def _said_by_festival(lines: Sequence[Line], at: Sequence[Path], script: Path) -> tuple[set[int], str]:
+    """Speaks its lines into PATH.wav and PATH.lab; numbers of those that had silence where a diphone was missing, and
+    the last that it told."""
     forms = [
         _form(i, line, path) for i, (line, path) in enumerate(zip(lines, at, strict=True)) if not line.voice.by_flite
     ]
     if not forms:
-        return set()
+        return set(), ""
     script.write_bytes(b"".join(forms))
     told = subprocess.run(["festival", "-b", str(script)], check=False, capture_output=True).stderr
+    rows = told.decode("utf-8", "replace").splitlines()
     unsaid, now = set(), -1
-    for row in told.decode("utf-8", "replace").splitlines():
+    for row in rows:
         if row.startswith("line "):
             now = int(row.split()[1])
         elif DEFAULT in row:
             unsaid.add(now)
-    return unsaid
+    return unsaid, rows[-1]
 
 
 def _form(number: int, line: Line, path: Path) -> bytes:
@@ -164,8 +167,10 @@ def _said_by_flite(line: Line, path: Path) -> Speech | None:
     sound = path.with_suffix(".wav")
     command = ["flite", "-voice", line.voice.name, "--setf", f"duration_stretch={line.stretch:.3f}", "-psdur",
                "-t", line.text, "-o", str(sound)]  # fmt: skip
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    rows = [pair.rpartition(":") for pair in printed.split()]
+    ran = subprocess.run(command, check=False, capture_output=True, text=True)
+    if ran.returncode:
+        raise RuntimeError(f"Flite refuses voice {line.voice.name}, code {ran.returncode}: {ran.stderr[-200:]!r}")
+    rows = [pair.rpartition(":") for pair in ran.stdout.split()]
     return _speech(sound, [(float(end), name) for name, _, end in rows if name], line.voice)
 
 

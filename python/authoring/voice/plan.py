@@ -24,7 +24,7 @@ MUON_RATE = 10.0
 LIVELIER = dict.fromkeys(FACE, 1.8) | {"jawOpen": 1.35}
 # Tracked talkers open the jaw about half as far as the table of visemes asks, which lets lips be read.
 SHARE = {"jawOpen": 0.7}
-TUNE_STEPS, TUNE_BATCH, TUNE_COPIES, TUNE_RATE_SHARE = 120, 16, 10, 0.25  # batch: of each, synthetic and real
+TUNE_STEPS, TUNE_BATCH, TUNE_COPIES, TUNE_RATE_SHARE = 120, 16, 10, 0.25  # batch: of each, corpus and take
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def save_takes(path: Path, takes: Sequence[Speech], source: str) -> None:
     source: who says it, and its licence. Raises ValueError where there are none.
     """
     if not takes:
-        raise ValueError(f"takes to keep in {path} must be one or more; nothing was said.")
+        raise ValueError(f"takes to keep in {path} must be one or more; nothing was said. Is what speaks installed?")
     np.savez(
         path,
         source=source,
