@@ -94,7 +94,7 @@ def test_the_shipped_voice(backend: Backend) -> None:
     path = Path(talksplat.__file__).parent / "assets" / "voice.safetensors"
     core = _core.Voice(str(path))
     voice = KnownVoice(core, path, *read_voice(path))
-    # What its layers add up reaches 385 (random ones' about 30), and is rounded: torch's float32 is off by 5.9e-6 too.
+    # What its layers add up reaches 385 (33 in the voice before), and is rounded: torch's float32 is off by 5.9e-6 too.
     require_steps(voice, noise(20000), backend, "shipped", times=4)
     assert core.look_ahead_s == 0.08
     assert core.n_parameters < 1_500_000

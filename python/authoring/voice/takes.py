@@ -7,8 +7,8 @@ python -m talksplat.authoring.voice.takes festival.npz --by festival --count 800
 python -m talksplat.authoring.voice.takes prompts.npz --by prompts
 python -m talksplat.authoring.voice.takes held_out.npz --by held-out
 
-Kokoro needs two thirds of a second of one core for a second of speech, Hibari a tenth, Festival and Flite a
-thirtieth; finding the prompts' phonemes needs a quarter.
+Kokoro, and finding the prompts' phonemes, need two thirds of a second of one core for a second of speech, Hibari a
+tenth, Festival and Flite a thirtieth.
 """
 
 from __future__ import annotations
