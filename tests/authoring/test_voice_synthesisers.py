@@ -15,6 +15,7 @@ from talksplat.authoring.voice import (
     corpus,
     evaluate,
     festival,
+    forced,
     neural,
     prompts,
     recordings,
@@ -212,25 +213,26 @@ def test_phonemes_are_found_in_a_recording(shared_dir: Path) -> None:
     samples = evaluate.read_sound(shared_dir / "data/audio/en_librivox_sense_0880.wav")
     known = recordings.align(samples, recordings.LIBRIVOX["en_librivox_sense_0880"])
     words = [list(recordings.IPA[name]) for name, *_ in known if name != "SIL"]
-    found = prompts.align(samples, [*words, ()])
-    assert found is not None and found.phonemes[-1].name == "" and not found.stops_at_burst
-    sealed = [p for p in found.phonemes if p.name in {"p", "b", "m"}]
+    said = forced.align(samples, [*words, ()])
+    assert said is not None and said.phonemes[-1].name == "" and not said.stops_at_burst
+    sealed = [p for p in said.phonemes if p.name in {"p", "b", "m"}]
     expected = [(recordings.IPA[name], start_s) for name, start_s, _ in known if name in {"P", "B", "M"}]
     assert [p.name for p in sealed] == [name for name, _ in expected] != []
     assert np.abs([p.start_s - start_s for p, (_, start_s) in zip(sealed, expected, strict=True)]).max() < 0.05
-    assert prompts.align(np.zeros(3000, np.float32), words) is None
+    assert forced.align(np.zeros(3000, np.float32), words) is None
+    assert forced.align(samples, [(), ()]) is None and forced.align(samples[:0], words) is None
 
 
 def test_every_letter_is_sought_as_an_english_phone() -> None:
-    assert prompts.NEAREST.keys() == visemes.TABLE.keys() and set(prompts.NEAREST.values()) <= recordings.IPA.keys()
-    assert {prompts.NEAREST[letter] for letter in "pbm"} == {"P", "B", "M"}
+    assert forced.NEAREST.keys() == visemes.TABLE.keys() and set(forced.NEAREST.values()) <= recordings.IPA.keys()
+    assert {forced.NEAREST[letter] for letter in "pbm"} == {"P", "B", "M"}
 
 
 @pytest.mark.skipif(find_library() is None, reason="no eSpeak NG here: pip install espeakng-loader")
 def test_words_are_said_as_they_are_in_a_sentence() -> None:
     """A preposition of one consonant goes with its word, as alone it would be a letter's name."""
-    assert prompts.phonemes_of("в момент", "ru")[:2] == ("v", "m")
-    assert prompts.phonemes_of("c'è", "it") == ("t", "ʃ", "ɛ")
+    assert forced.phonemes_of("в момент", "ru")[:2] == ("v", "m")
+    assert forced.phonemes_of("c'è", "it") == ("t", "ʃ", "ɛ")
 
 
 def test_prompts_that_are_not_words_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,9 +254,10 @@ def test_prompts_that_are_not_words_are_left_out(tmp_path: Path, monkeypatch: py
         (tmp_path / talker.folder / f"{name}.g722").touch()
     asked = []
     monkeypatch.setattr(prompts, "read_sound", lambda path: path.name)
-    monkeypatch.setattr(prompts, "phonemes_of", lambda word, voice: word)
-    monkeypatch.setattr(prompts, "align", lambda samples, words: asked.append((samples, words)))
-    assert list(prompts.all_of([talker])) == [] and asked == [("a.g722", ["prego", "digitare", "l'utente"])]
+    monkeypatch.setattr(forced, "phonemes_of", lambda word, voice: word)
+    monkeypatch.setattr(forced, "align", lambda samples, words: asked.append((samples, words)))
+    assert list(prompts.all_of([talker])) == []
+    assert asked == [("a.g722", ["prego", "digitare", "l'utente"]), ("c.g722", ["arrivederci"])]
 
 
 def test_a_language_is_spoken_by_its_own_words() -> None:

@@ -53,14 +53,12 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> KnownVoice:
     return make_voice(tmp_path_factory.mktemp("voice"))
 
 
-def require_steps(
-    voice: KnownVoice, sound: np.ndarray, backend: Backend | None = None, name: str = "", times: float = 1.0
-) -> None:
+def require_steps(voice: KnownVoice, sound: np.ndarray, backend: Backend | None = None, name: str = "") -> None:
     got = steps(voice, sound, backend=backend)
     want = voice.steps_ref(sound, len(got.channel))
     assert len(got.channel) == math.ceil(len(sound) / STEP)
-    require_close("encode", "float32", got.channel, want.channel, name=f"channel {name}", times=times)
-    require_close("encode", "float32", got.feature, want.feature, name=f"feature {name}", times=times)
+    require_close("encode", "float32", got.channel, want.channel, name=f"channel {name}")
+    require_close("encode", "float32", got.feature, want.feature, name=f"feature {name}")
 
 
 # ---- against the oracle ----
@@ -94,8 +92,13 @@ def test_the_shipped_voice(backend: Backend) -> None:
     path = Path(talksplat.__file__).parent / "assets" / "voice.safetensors"
     core = _core.Voice(str(path))
     voice = KnownVoice(core, path, *read_voice(path))
-    # What its layers add up reaches 385 (33 in the voice before), and is rounded: torch's float32 is off by 5.9e-6 too.
-    require_steps(voice, noise(20000), backend, "shipped", times=4)
+    sound = noise(20000)
+    got = steps(voice, sound, backend=backend)
+    want, rounded = (voice.steps_ref(sound, len(got.channel), dtype) for dtype in (np.float64, np.float32))
+    # What its layers add up grows large, and float32 rounds it: kernels may be twice as far off as that alone.
+    for name in ("channel", "feature"):
+        error, floor = (np.abs(getattr(x, name) - getattr(want, name)).max() for x in (got, rounded))
+        assert error <= 2 * floor < 1e-4, f"{name}: {error:.2g} from the oracle, whose float32 is {floor:.2g} from it"
     assert core.look_ahead_s == 0.08
     assert core.n_parameters < 1_500_000
     assert core.file_bytes < 2_000_000

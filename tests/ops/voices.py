@@ -31,10 +31,10 @@ class KnownVoice:
     def look_ahead(self) -> int:
         return int(self.manifest["look_ahead_steps"])
 
-    def steps_ref(self, sound: np.ndarray, n: int) -> Encoded:
-        """Face steps 0 to n - 1 of 16 kHz mono sound, by the oracle."""
+    def steps_ref(self, sound: np.ndarray, n: int, dtype: Any = np.float64) -> Encoded:
+        """Face steps 0 to n - 1 of 16 kHz mono sound, by the oracle; dtype: the network's."""
         first = self.look_ahead - 1
-        encoded = encode_ref(sound, n + max(first, 0), self.manifest, self.tensors)
+        encoded = encode_ref(sound, n + max(first, 0), self.manifest, self.tensors, dtype)
         rows = np.maximum(np.arange(n) + first, 0)
         return Encoded(encoded.channel[rows], encoded.feature[rows])
 

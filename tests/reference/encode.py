@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""encode in float64: mel columns, leveller and network one after the other, step by step."""
+"""encode in float64: mel columns, leveller and network one after the other, step by step.
 
+The network also in float32, which tells how far rounding alone takes a network from its float64.
+"""
+
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,12 +25,14 @@ class Encoded:
     feature: np.ndarray
 
 
-def encode_ref(samples: np.ndarray, n_steps: int, manifest: Mapping[str, Any], tensors: Tensors) -> Encoded:
-    """samples: [n] 16 kHz mono; as many zeros follow as n_steps need."""
+def encode_ref(
+    samples: np.ndarray, n_steps: int, manifest: Mapping[str, Any], tensors: Tensors, dtype: Any = np.float64
+) -> Encoded:
+    """samples: [n] 16 kHz mono; as many zeros follow as n_steps need. dtype: the network's."""
     columns = mel_columns(np.asarray(samples, np.float64), 2 * n_steps, manifest)
     # The core hands features to its network as float32; so are the weights.
-    steps = columns.astype(np.float32).astype(np.float64).reshape(n_steps, -1)
-    towers = [Tower(tower, f"tower/{i}", tensors) for i, tower in enumerate(manifest["towers"])]
+    steps = columns.astype(np.float32).astype(dtype).reshape(n_steps, -1)
+    towers = [Tower(tower, f"tower/{i}", tensors, dtype) for i, tower in enumerate(manifest["towers"])]
     names = list(dict.fromkeys(name for tower in manifest["towers"] for name in tower["channels"]))
     squashed = [any(name in tower["sigmoid"] for tower in manifest["towers"]) for name in names]
     channel, feature = np.zeros((n_steps, len(names))), np.zeros((n_steps, manifest["towers"][0]["width"]))
@@ -89,15 +95,18 @@ def mel_triangles(n_mels: int, f_min_hz: float, f_max_hz: float) -> np.ndarray:
 class Tower:
     """One tower and all that it remembers: every key, value and gated row since the first step."""
 
-    def __init__(self, shape: Mapping[str, Any], at: str, tensors: Tensors) -> None:
+    def __init__(self, shape: Mapping[str, Any], at: str, tensors: Tensors, dtype: Any) -> None:
         self.shape, self.at = shape, at
-        self.tensors = {name: np.asarray(value, np.float64) for name, value in tensors.items()}
+        self.tensors = {name: np.asarray(value, dtype) for name, value in tensors.items()}
         self.past: list[dict[str, list[np.ndarray]]] = [
             {"key": [], "value": [], "gated": []} for _ in range(shape["layers"])
         ]
 
     def linear(self, name: str, x: np.ndarray) -> np.ndarray:
-        return self.tensors[f"{self.at}/{name}/weight"] @ x + self.tensors[f"{self.at}/{name}/bias"]
+        weight, bias = (self.tensors[f"{self.at}/{name}/{part}"] for part in ("weight", "bias"))
+        if x.dtype == np.float32:  # one term after the other, whatever this machine's BLAS does
+            return np.add.accumulate(weight * x, axis=1)[:, -1] + bias
+        return weight @ x + bias
 
     def step(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(channels before sigmoids, what the head reads) of the next step."""
@@ -121,7 +130,7 @@ class Tower:
         for h in range(heads):
             own = slice(h * d, (h + 1) * d)
             ages = range(min(window, len(past["key"])))
-            score = np.array([q[own] @ past["key"][-1 - age][own] / np.sqrt(d) + age_bias[h, age] for age in ages])
+            score = np.array([q[own] @ past["key"][-1 - age][own] / math.sqrt(d) + age_bias[h, age] for age in ages])
             weight = np.exp(score - score.max())
             weight /= weight.sum()
             read.append(sum(w * past["value"][-1 - age][own] for w, age in zip(weight, ages, strict=True)))

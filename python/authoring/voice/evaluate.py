@@ -30,9 +30,9 @@ def read_sound(path: Path) -> Array:
     av: Any = importlib.import_module("av")
     with av.open(str(path)) as container:
         resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE_HZ)
-        parts = [
-            frame.to_ndarray().ravel() for packet in container.decode(audio=0) for frame in resampler.resample(packet)
-        ]
+        parts = [np.zeros(0, np.float32)]
+        for packet in container.decode(audio=0):
+            parts += [frame.to_ndarray().ravel() for frame in resampler.resample(packet)]
         parts += [frame.to_ndarray().ravel() for frame in resampler.resample(None)]
     return np.concatenate(parts).astype(np.float32)
 

@@ -4,11 +4,11 @@
 python -m talksplat.authoring.voice.takes kokoro.npz --by kokoro --count 500 --seed 1
 python -m talksplat.authoring.voice.takes hibari.npz --by hibari --count 500 --seed 1
 python -m talksplat.authoring.voice.takes festival.npz --by festival --count 800 --seed 1
-python -m talksplat.authoring.voice.takes prompts.npz --by prompts
+python -m talksplat.authoring.voice.takes prompts.npz --by prompts --count 1000
 python -m talksplat.authoring.voice.takes held_out.npz --by held-out
 
-Kokoro, and finding the prompts' phonemes, need two thirds of a second of one core for a second of speech, Hibari a
-tenth, Festival and Flite a thirtieth.
+Kokoro needs two thirds of a second of one core for a second of speech, Hibari a tenth, finding the prompts' phonemes a
+twentieth, Festival and Flite a thirtieth.
 """
 
 from __future__ import annotations
