@@ -2,10 +2,13 @@
 """Adaptation of a voice to a person, on persons that are made by hand: what they do is known."""
 
 import csv
+import importlib.util
 import sys
 import wave
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +24,9 @@ from talksplat.authoring.voice.export import read_voice, write_voice
 from talksplat.cli import main
 
 FPS = 25.0
+needs_torch = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="torch is not installed: pip install 'talksplat[adapt]'"
+)
 JAW, PUCKER = ARKIT_NAMES.index("jawOpen"), ARKIT_NAMES.index("mouthPucker")
 
 
@@ -30,6 +36,18 @@ def samples() -> np.ndarray:
     said, rate_hz = talksplat.load_audio("sample")
     once = fit.resample(said, rate_hz, 16000)
     return np.resize(once, 40 * 16000).astype(np.float32)
+
+
+def learn(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    from talksplat.authoring.voice import follow
+
+    monkeypatch.setattr(follow, "FOLLOW", replace(follow.FOLLOW, **changes))
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few steps, and so wide that what was known is lost."""
+    learn(monkeypatch, steps=3, batch=2, copies=1, rate=0.3)
 
 
 def weights(voice: Path, samples: np.ndarray) -> np.ndarray:
@@ -44,6 +62,8 @@ def person(samples: np.ndarray, curves: dict[str, np.ndarray]) -> fit.Tracked:
     return fit.Tracked(samples, FPS, curves, np.ones(len(curves["jawOpen"]), bool))
 
 
+@needs_torch
+@pytest.mark.usefixtures("hasty")
 def test_a_known_gain_is_found_again(tmp_path: Path, samples: np.ndarray) -> None:
     usual = weights(VOICE, samples)
     pursed = 1.2 * usual[:, PUCKER]
@@ -53,7 +73,8 @@ def test_a_known_gain_is_found_again(tmp_path: Path, samples: np.ndarray) -> Non
     done = fit.adapt(VOICE, seen, out, "me")
     assert done.gain["jawOpen"] == pytest.approx(0.6, abs=0.02)
     assert done.gain["mouthPucker"] == pytest.approx(1.2, abs=0.05)
-    assert done.strength == {"jawOpen": None, "mouthPucker": None}  # the old rows follow this person
+    assert done.r_after == done.r_before  # the old rows follow this person
+    assert len(read_voice(out)[0]["towers"]) == 1
     adapted = weights(out, samples)
     assert np.abs(adapted[:, JAW] - 0.6 * usual[:, JAW]).max() < 0.03
     assert np.abs(adapted[:, PUCKER] - pursed).max() < 0.05
@@ -76,6 +97,8 @@ def test_a_shape_is_drawn_out_to_a_mean_and_a_deviation(share: float, height: fl
     assert (times == pytest.approx(fit.MOST_DRAWN, rel=1e-5)) == (height == 0.9)
 
 
+@needs_torch
+@pytest.mark.usefixtures("hasty")
 def test_a_shape_that_no_weight_can_be_is_left_alone(tmp_path: Path, samples: np.ndarray) -> None:
     """One that is less in speech than at rest, and one that hardly moves about an offset."""
     usual = weights(VOICE, samples)
@@ -88,36 +111,48 @@ def test_a_shape_that_no_weight_can_be_is_left_alone(tmp_path: Path, samples: np
         assert list(done.gain) == ["jawOpen"], name
 
 
-def test_a_ridge_does_without_a_row_that_says_nothing() -> None:
-    rng = np.random.default_rng(0)
-    feature, gate = rng.normal(size=(300, 4)), np.full(300, 0.9)
-    true = gate * (feature @ [0.1, 0.0, -0.2, 0.0] + 0.3)
-    old = fit._Row(np.zeros(4), 0.2)
-    row = fit._ridge(old, feature, np.zeros(300), gate, true, 1e-6)
-    assert fit._said(row, feature, np.zeros(300)) == pytest.approx(true / gate, abs=1e-6)
-
-
-def test_a_person_with_a_manner_is_followed(tmp_path: Path, samples: np.ndarray) -> None:
-    """Another row than the voice has: whoever speaks opens the jaw at other sounds."""
+@needs_torch
+def test_a_person_with_a_manner_is_followed(
+    tmp_path: Path, samples: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another row than the voice has: whoever speaks opens the jaw at other sounds. What is not said anew stays."""
+    learn(monkeypatch, steps=30, copies=2)
     manifest, tensors = read_voice(VOICE)
     rng = np.random.default_rng(0)
     head = tensors["tower/0/head/weight"].copy()
     head[0] += 1.5 * rng.normal(size=head.shape[1]) * head[0].std()
     bent = tmp_path / "bent.voice"
     write_voice(bent, manifest, {n: t.astype(np.float16) for n, t in (tensors | {"tower/0/head/weight": head}).items()})
-    true = weights(bent, samples)[:, JAW]
-    usual = weights(VOICE, samples)[:, JAW]
+    true, usual = (weights(path, samples)[:, JAW] for path in (bent, VOICE))
     assert 0.3 < np.corrcoef(true, usual)[0, 1] < 0.9
     noisy = np.clip(true + rng.normal(0, 0.02, len(true)), 0, 1)
     out = tmp_path / "me.voice"
     done = fit.adapt(VOICE, person(samples, {"jawOpen": noisy}), out, "me")
-    assert done.strength["jawOpen"] is not None
     assert done.r_after["jawOpen"] > done.r_before["jawOpen"] + 0.05
     adapted = weights(out, samples)[:, JAW]
-    assert np.corrcoef(true, adapted)[0, 1] > 0.95
+    assert np.corrcoef(true, adapted)[0, 1] > 0.9
     assert adapted.std() == pytest.approx(true.std(), rel=0.15)
+    said, before = (heard(path, samples) for path in (out, VOICE))
+    np.testing.assert_array_equal(said["feature"], before["feature"])  # what avatars listen to
+    for name, curve in before["channels"].items():
+        assert np.array_equal(said["channels"][name], curve) == (name != "jawOpen"), name
+    with pytest.raises(ValueError, match=r"must have one tower.*adapted from 'talksplat voice.*begin with that one"):
+        fit.adapt(out, person(samples, {"jawOpen": noisy}), tmp_path / "again.voice", "again")
 
 
+def heard(path: Path, samples: np.ndarray) -> dict[str, Any]:
+    voice = _core.Voice(str(path))
+    speech = _core.Speech(_core.Engine(1), voice, 16000, 1, 50.0)
+    speech.push(samples)
+    speech.finish()
+    read = speech.read()
+    return {
+        "feature": read["feature"], "channels": dict(zip(voice.channel_names, read["channel"].T, strict=True))
+    }  # fmt: skip
+
+
+@needs_torch
+@pytest.mark.usefixtures("hasty")
 def test_the_head_is_the_person_s(tmp_path: Path, samples: np.ndarray) -> None:
     """Of a person whose head goes as the voice's, but half as far down, and twice as far to the side."""
     voice = _core.Voice(str(VOICE))
@@ -134,6 +169,8 @@ def test_the_head_is_the_person_s(tmp_path: Path, samples: np.ndarray) -> None:
     assert "head" not in read_voice(out)[0]
 
 
+@needs_torch
+@pytest.mark.usefixtures("hasty")
 def test_the_file_tells_where_it_is_from(tmp_path: Path, samples: np.ndarray) -> None:
     usual = weights(VOICE, samples)
     out = tmp_path / "me.voice"
@@ -169,6 +206,7 @@ def another_sound(seen: fit.Tracked) -> fit.Tracked:
     return fit.Tracked(seen.samples, FPS, {"jawOpen": rng.uniform(size=len(seen.found))}, seen.found)
 
 
+@needs_torch
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -215,6 +253,8 @@ def test_rows_without_a_face_are_left_out(tmp_path: Path) -> None:
     assert seen.curves["mouthSmile"][0] == pytest.approx(0.3)
 
 
+@needs_torch
+@pytest.mark.usefixtures("hasty")
 def test_the_command(tmp_path: Path, samples: np.ndarray, capsys: Output) -> None:
     jaw = 0.7 * weights(VOICE, samples)[:, JAW]
     with (tmp_path / "track.csv").open("w", newline="") as file:
@@ -241,6 +281,12 @@ def test_the_command(tmp_path: Path, samples: np.ndarray, capsys: Output) -> Non
 )
 def test_wrong_command_lines(tmp_path: Path, capsys: Output, given: list[str], message: str) -> None:
     fails(capsys, ["voice", "adapt", *given, "-o", tmp_path / "me.voice"], 2, message)
+
+
+def test_without_torch_the_extra_is_named(tmp_path: Path, samples: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"needs torch: pip install 'talksplat\[adapt\]'"):
+        fit.adapt(VOICE, person(samples, {"jawOpen": np.zeros(1000)}), tmp_path / "me.voice", "me")
 
 
 def test_without_mediapipe_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

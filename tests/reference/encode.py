@@ -95,7 +95,7 @@ def mel_triangles(n_mels: int, f_min_hz: float, f_max_hz: float) -> np.ndarray:
 class Tower:
     """One tower and all that it remembers: every key, value and gated row since the first step."""
 
-    def __init__(self, shape: Mapping[str, Any], at: str, tensors: Tensors, dtype: Any) -> None:
+    def __init__(self, shape: Mapping[str, Any], at: str, tensors: Tensors, dtype: Any = np.float64) -> None:
         self.shape, self.at = shape, at
         self.tensors = {name: np.asarray(value, dtype) for name, value in tensors.items()}
         self.past: list[dict[str, list[np.ndarray]]] = [

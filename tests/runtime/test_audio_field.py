@@ -67,7 +67,7 @@ def test_recordings_after_one_another(field: Path, reference: np.ndarray) -> Non
     assert len(got) == 163
     assert audio.notes == [f"the timestamps of {audio.name} begin again at 3.49 s of sound"]
     assert np.corrcoef(got[:87], reference[:87])[0, 1] > 0.99
-    assert got[88:].max() > 0.6 * reference.max()  # somebody else speaks there
+    assert got[88:].max() > 0.3 / 0.451 * reference.max()  # somebody else speaks there, as in that report
 
 
 def test_joined_mp3s_of_two_rates(field: Path, reference: np.ndarray) -> None:

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A voice refitted to one person, from a minute or more of tracked speech: what it says of jaw and lip shapes, and how
-far the head moves.
+"""A voice that follows one person, from a minute or more of tracked speech: in jaw and lip shapes, and in how far the
+head moves.
 
-What drive makes of a shape, the mouth's gate times what the towers say, is linear in the first tower's features and in
-what was said before. So a factor of the old rows and a row that is added to the first tower's are a ridge regression of
-the tracked weights, in which the factor is free: a strong ridge leaves the old row, livelier or fainter. How strong it
-is, and whether the new row follows the person better than the old one, is told by parts of the recording that were left
-out. Least squares flattens what it is unsure of, so each shape is drawn out again until it moves as much as the person
-does. Closures, rolled and pressed lips and voice stay as they were.
+A copy of the voice's first tower is trained on until it says what the tracker saw, and becomes a second tower that says
+these shapes alone: features, closures, rolled and pressed lips and voice stay as they were, bit for bit. Whether it
+follows the person better than the old one is told by a part of the recording that was left out; where it does not, the
+old shape is only scaled. Least squares flattens what it is unsure of, so each shape is drawn out again until it moves
+as much as the person does.
 """
 
 from __future__ import annotations
 
 import csv
+import importlib.util
 import os
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,10 +31,9 @@ from .plan import FACE
 
 STEP_HZ = 50.0
 LEAST_SPEECH_S = 20.0
-STRENGTHS = (50.0, 150.0, 500.0, 1500.0, 5000.0)  # of the ridge, in frames
-FOLDS = 5
-NO_WORSE = 0.01  # in r: of strengths that do as well the strongest is taken
-LEAST_BETTER = 0.005  # in r: what a new row must gain on the old one
+LEFT_OUT = 0.25  # of the speech, at the end: what a new tower is judged by before it learns that too
+# In Fisher's z: on so little the old shape may seem better by chance, but one that is much better stays.
+MOST_WORSE, MOST_R = 0.1, 0.9999
 LEAST_R = 0.2  # of a tracked curve with what the voice says anyway; below, the tracker does not see this channel
 # Trackers have scales of their own, MediaPipe's of lips is small: no channel becomes livelier or fainter than this.
 GAINS = (0.5, 2.0)
@@ -59,12 +59,11 @@ class Tracked:
 
 @dataclass(frozen=True)
 class Adapted:
-    """By channel: gain, how much livelier it is than before; strength of the ridge, None where the old row follows the
-    person as well and was scaled alone; r_before and r_after with parts left out. speech_s: seconds that were used."""
+    """By channel: gain, how much livelier it is than before; r_before and r_after, its r with the part left out, the
+    same where the old shape was only scaled. speech_s: seconds that were used."""
 
     head: tuple[float, float, float] | None  # shares of the usual pitch, yaw and roll, where they were tracked
     gain: dict[str, float]
-    strength: dict[str, float | None]
     r_before: dict[str, float]
     r_after: dict[str, float]
     speech_s: float
@@ -74,81 +73,148 @@ class Adapted:
 class _Heard:
     """At the tracked frames."""
 
-    feature: Array  # [frames,width] as drive smooths them, like said
-    said: Mapping[str, Array]  # by channel, [frames]: what all towers say, before the gate
+    said: Mapping[str, Array]  # by channel, [frames]: what the towers say, as drive smooths it, before the gate
     gate: Array  # [frames] how far the mouth's gate is open, 0..1
+
+    def shown(self, channel: str) -> Array:
+        return np.asarray(self.gate * np.clip(self.said[channel], 0, 1))
 
 
 @dataclass(frozen=True)
-class _Row:
-    """Of a channel: the first tower's row, and the factor of what the other towers say."""
+class _Voice:
+    manifest: Manifest
+    tensors: dict[str, Array]
 
-    weight: Array  # [width]
-    bias: float
-    others: float = 1.0
+    def write(self, out: str | os.PathLike[str]) -> None:
+        write_voice(out, self.manifest, {name: value.astype(np.float16) for name, value in self.tensors.items()})
 
 
 def adapt(base: str | os.PathLike[str], tracked: Tracked, out: str | os.PathLike[str], name: str) -> Adapted:
-    """Write the voice `base`, refitted to a person, to `out`, whole or not at all.
+    """Write the voice `base`, made to follow a person, to `out`, whole or not at all.
 
-    name: of the new voice. Raises VoiceInvalid for base, and ValueError where there is too little speech with a face,
-    or the curves do not follow the sound.
+    name: of the new voice. Raises VoiceInvalid for base, and ValueError where it has more towers than one, where there
+    is too little speech with a face, where the curves do not follow the sound, or where torch is not installed.
     """
-    voice = _core.Voice(os.fspath(base))
-    manifest, tensors = read_voice(base)
-    heard = _hear(voice, tracked)
+    if importlib.util.find_spec("torch") is None:
+        raise ValueError("adapting a voice trains it, which needs torch: pip install 'talksplat[adapt]'.")
+    heard = _hear(_core.Voice(os.fspath(base)), tracked)
+    old = _Voice(*read_voice(base))
+    _require_one_tower(old.manifest)
     found = tracked.found[: len(heard.gate)]
     used = np.flatnonzero((heard.gate > 0) & found)
     _require_enough(len(used) / tracked.fps, tracked)
     silent = found & (heard.gate == 0)
     resting = silent if silent.sum() >= tracked.fps else found
-    result = Adapted(_manner(voice, tracked), {}, {}, {}, {}, len(used) / tracked.fps)
-    towers, adapted = manifest["towers"], {name: value.astype(np.float64) for name, value in tensors.items()}
-    weight, bias = adapted["tower/0/head/weight"], adapted["tower/0/head/bias"]
-    for row, channel in enumerate(towers[0]["channels"]):
-        if channel not in tracked.curves or channel not in FACE:
-            continue
-        curve = tracked.curves[channel][: len(found)]
-        rest = np.percentile(curve[resting], REST_PERCENTILE)
-        old = _Row(weight[row].copy(), float(bias[row]))
-        others = heard.said[channel] - heard.feature @ old.weight - old.bias
-        new = _refit(result, channel, old, heard.feature[used], others[used], heard.gate[used], (curve - rest)[used])
-        if new is not None:
-            _put(towers, adapted, channel, new)
-    if not result.gain:
+    result = Adapted(_manner(base, tracked), {}, {}, {}, len(used) / tracked.fps)
+    wanted: dict[str, Array] = {}
+    for channel in FACE:
+        if channel in tracked.curves:
+            curve = tracked.curves[channel][: len(found)]
+            movement = np.maximum(curve - np.percentile(curve[resting], REST_PERCENTILE), 0)
+            scale = _scale(heard.shown(channel)[used], movement[used])
+            if scale is not None:
+                result.gain[channel], wanted[channel] = scale[0], scale[1] * movement
+    if not wanted:
         raise ValueError(
             "the tracked weights have nothing to do with the sound: no channel of theirs follows it. Is it the sound "
             "of this video, and does the face speak?"
         )
-    provenance = {**manifest["provenance"], "adapted": {
-        "from": manifest["name"], "speech_s": round(result.speech_s, 2),
-        "gain": {c: round(g, 4) for c, g in result.gain.items()}, "strength": result.strength,
-        "r_left_out": {c: [round(result.r_before[c], 4), round(result.r_after[c], 4)] for c in result.gain},
-    }}  # fmt: skip
-    changed: Manifest = {**manifest, "name": name, "provenance": provenance}
-    if result.head is not None:
-        usual = manifest.get("head", [1.0, 1.0, 1.0])
-        changed["head"] = [round(min(a * b, MOST_MANNER), 3) for a, b in zip(usual, result.head, strict=True)]
-    write_voice(out, changed,
-                {key: value.astype(np.float16) for key, value in adapted.items()})  # fmt: skip
+    left_out = used[round((1 - LEFT_OUT) * len(used)) :]
+    counts = heard.gate * found
+    first = _following(old, tracked, wanted, np.where(np.arange(len(counts)) < left_out[0], counts, 0.0), result, name)
+    again = _heard_of(first, tracked)
+    learned = {}
+    for channel, curve in wanted.items():
+        before, after = (_r(h.shown(channel)[left_out], curve[left_out]) for h in (heard, again))
+        taught = np.arctanh(min(after, MOST_R)) > np.arctanh(min(before, MOST_R)) - MOST_WORSE
+        result.r_before[channel], result.r_after[channel] = before, after if taught else before
+        if taught:
+            learned[channel] = curve
+    new = _following(old, tracked, learned, counts, result, name)
+    again = _heard_of(new, tracked) if learned else heard
+    open_gate = used[again.gate[used] > 0.99]
+    open_gate = open_gate if len(open_gate) >= LEAST_OPEN else used
+    for channel, curve in wanted.items():
+        _scale_rows(new, channel, *_drawn_out(again.said[channel][open_gate], curve[open_gate]))
+    new.write(out)
     return result
 
 
-def _put(towers: Sequence[Tower], tensors: Mapping[str, Array], channel: str, new: _Row) -> None:
+def _require_one_tower(manifest: Manifest) -> None:
+    if len(manifest["towers"]) > 1:
+        origin = manifest["provenance"].get("adapted", {}).get("from")
+        raise ValueError(
+            f"a voice to adapt must have one tower; {manifest['name']!r} has {len(manifest['towers'])}. "
+            + (f"It was adapted from {origin!r}: begin with that one." if origin else "Begin with the built-in voice.")
+        )
+
+
+def _scale(said: Array, movement: Array) -> tuple[float, float] | None:
+    """How much livelier the shape becomes, and what takes the tracker's movement there; None where the tracked curve
+    does not follow the sound, or no shape can be it."""
+    if movement.std() < 1e-4 or said.std() < 1e-6 or _r(said, movement) < LEAST_R:
+        return None
+    gain = float(np.clip(movement.std() / said.std(), *GAINS))
+    scale = gain * float(said.std() / movement.std())
+    middle = scale * float(movement.mean())
+    if middle * (1 - middle) < (scale * movement).var():  # as no curve within 0..1 has it: an offset that hardly moves
+        return None
+    return gain, scale
+
+
+def _following(
+    old: _Voice, tracked: Tracked, curves: Mapping[str, Array], counts: Array, result: Adapted, name: str
+) -> _Voice:
+    """The voice with a tower for these curves, if there are any; the first tower says the rest."""
+    manifest: Manifest = {**old.manifest, "name": name, "provenance": {**old.manifest["provenance"], "adapted": {
+        "from": old.manifest["name"], "speech_s": round(result.speech_s, 2),
+        "gain": {c: round(g, 4) for c, g in result.gain.items()},
+        "r_left_out": {c: [round(r, 4), round(result.r_after[c], 4)] for c, r in result.r_before.items()},
+    }}}  # fmt: skip
+    if result.head is not None:
+        usual = manifest.get("head", [1.0, 1.0, 1.0])
+        manifest["head"] = [round(min(a * b, MOST_MANNER), 3) for a, b in zip(usual, result.head, strict=True)]
+    tensors = {name: value.astype(np.float64) for name, value in old.tensors.items()}
+    if not curves:
+        return _Voice(manifest, tensors)
+    from .fold import tensors_of
+    from .follow import follow
+
+    net = follow(old.manifest, old.tensors, tracked.samples, tracked.fps, curves, counts)
+    first = manifest["towers"][0]
+    tensors |= {key.replace("tower/0", "tower/1"): value for key, value in tensors_of([net], np.float32).items()}
+    towers: list[Tower] = []
+    for t, own in enumerate(([c for c in first["channels"] if c not in curves], list(curves))):
+        rows = [first["channels"].index(c) for c in own]
+        for part in ("weight", "bias"):
+            tensors[f"tower/{t}/head/{part}"] = tensors[f"tower/{t}/head/{part}"][rows].astype(np.float64)
+        towers.append({**first, "channels": own, "sigmoid": [c for c in first["sigmoid"] if c in own]})
+    manifest["towers"] = towers
+    return _Voice(manifest, tensors)
+
+
+def _scale_rows(voice: _Voice, channel: str, share: float, more: float) -> None:
     """In place."""
-    for t, tower in enumerate(towers):
-        if channel not in tower["channels"]:
-            continue
-        row = tower["channels"].index(channel)
-        weight, bias = tensors[f"tower/{t}/head/weight"], tensors[f"tower/{t}/head/bias"]
-        weight[row] = new.weight if t == 0 else new.others * weight[row]
-        bias[row] = new.bias if t == 0 else new.others * bias[row]
+    for t, tower in enumerate(voice.manifest["towers"]):
+        if channel in tower["channels"]:
+            row = tower["channels"].index(channel)
+            voice.tensors[f"tower/{t}/head/weight"][row] *= share
+            bias = voice.tensors[f"tower/{t}/head/bias"]
+            bias[row] = share * bias[row] + more
 
 
-def _manner(voice: _core.Voice, tracked: Tracked) -> tuple[float, float, float] | None:
+def _heard_of(voice: _Voice, tracked: Tracked) -> _Heard:
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "new.voice")
+        voice.write(path)
+        return _hear(_core.Voice(path), tracked)
+
+
+def _manner(base: str | os.PathLike[str], tracked: Tracked) -> tuple[float, float, float] | None:
     """How far the head turns in three seconds with a face, beside what the voice makes of the same sound."""
     if tracked.head_deg is None:
         return None
+    voice = _core.Voice(os.fspath(base))
     length = round(HEAD_WINDOW_S * tracked.fps)
     said = [heads.head_of(voice, tracked.samples, tracked.fps, seed) for seed in range(HEAD_SEEDS)]
     n = min(len(tracked.found), *(len(motion) for motion in said))
@@ -170,11 +236,10 @@ def _hear(voice: _core.Voice, tracked: Tracked) -> _Heard:
     steps, frames = (_faces(voice, tracked.samples, fps) for fps in (STEP_HZ, tracked.fps))
     n = min(len(frames["voice"]), len(tracked.found))
     at = np.arange(n) * STEP_HZ / tracked.fps
-    channels, feature = (_smoothed(steps[part].astype(np.float64), at) for part in ("channel", "feature"))
-    said = dict(zip(voice.channel_names, channels.T, strict=True))
+    said = dict(zip(voice.channel_names, _smoothed(steps["channel"].astype(np.float64), at).T, strict=True))
     whole = np.clip(said["jawOpen"], 0, 1)
     jaw = frames["weight"][:n, voice.weight_names.index("jawOpen")]
-    return _Heard(feature, said, np.where(whole > 0.02, jaw / np.maximum(whole, 0.02), 0.0))
+    return _Heard(said, np.where(whole > 0.02, jaw / np.maximum(whole, 0.02), 0.0))
 
 
 def _faces(voice: _core.Voice, samples: Array, fps: float) -> dict[str, Array]:
@@ -203,40 +268,6 @@ def _require_enough(speech_s: float, tracked: Tracked) -> None:
         )
 
 
-def _refit(
-    result: Adapted, channel: str, old: _Row, feature: Array, others: Array, gate: Array, true: Array
-) -> _Row | None:
-    """The new row; None where the tracked curve does not follow the sound."""
-    true = np.maximum(true, 0)  # what is less than at rest is no movement of this shape
-    said = gate * np.clip(feature @ old.weight + others + old.bias, 0, 1)
-    if true.std() < 1e-4 or said.std() < 1e-6 or np.corrcoef(said, true)[0, 1] < LEAST_R:
-        return None
-    gain = float(np.clip(true.std() / said.std(), *GAINS))
-    true = true * gain * said.std() / true.std()
-    middle = float(true.mean())
-    if middle * (1 - middle) < true.var():  # as no curve within 0..1 has it: an offset that hardly moves
-        return None
-    fold = np.arange(len(true)) * FOLDS // len(true)
-    usual = _left_out_r(said, true, fold)
-    scores = {}
-    for strength in STRENGTHS:
-        guess = np.empty_like(true)
-        for part in range(FOLDS):
-            kept = fold != part
-            row = _ridge(old, feature[kept], others[kept], gate[kept], true[kept], strength)
-            guess[~kept] = gate[~kept] * _said(row, feature[~kept], others[~kept])
-        scores[strength] = _left_out_r(guess, true, fold)
-    best = max(strength for strength in STRENGTHS if scores[strength] > max(scores.values()) - NO_WORSE)
-    better = scores[best] > usual + LEAST_BETTER
-    row = _ridge(old, feature, others, gate, true, best) if better else old
-    # Drawn out about its middle, which is the person's, where the gate is open.
-    open_gate = gate > (0.99 if (gate > 0.99).sum() >= LEAST_OPEN else 0)
-    share, more = _drawn_out(_said(row, feature, others)[open_gate], true[open_gate])
-    result.gain[channel], result.strength[channel] = gain, best if better else None
-    result.r_before[channel], result.r_after[channel] = usual, scores[best] if better else usual
-    return _Row(share * row.weight, share * row.bias + more, share * row.others)
-
-
 def _drawn_out(raw: Array, wanted: Array) -> tuple[float, float]:
     """share and more, of which clip(share raw + more, 0, 1) has wanted's mean and, as far as it can, its deviation.
 
@@ -259,28 +290,9 @@ def _halved(too_low: Callable[[float], bool], low: float, high: float) -> float:
     return (low + high) / 2
 
 
-def _said(row: _Row, feature: Array, others: Array) -> Array:
-    return feature @ row.weight + row.others * others + row.bias
-
-
-def _left_out_r(guess: Array, true: Array, fold: Array) -> float:
-    """The mean over parts, so that none counts for its level."""
-    with np.errstate(invalid="ignore"):  # a part in which nothing moves counts as 0
-        r = [np.corrcoef(guess[fold == part], true[fold == part])[0, 1] for part in range(FOLDS)]
-    return float(np.mean(np.nan_to_num(r)))
-
-
-def _ridge(old: _Row, feature: Array, others: Array, gate: Array, true: Array, strength: float) -> _Row:
-    """k times what was said before, and a row besides: the least |gate (k before + feature w + b) - true|² + strength ·
-    |spread w|², spread the features' own. The stronger, the nearer to what was said before, livelier or fainter."""
-    mean, spread = feature.mean(0), np.maximum(feature.std(0), 1e-6)
-    before = _said(old, feature, others)
-    free = [np.ones(len(feature))] + ([before] if before.std() > 1e-4 else [])
-    x = gate[:, None] * np.column_stack([(feature - mean) / spread, *free])
-    ridge = strength * np.diag([*np.ones(len(mean)), *np.zeros(len(free))])
-    found = np.linalg.solve(x.T @ x + ridge, x.T @ (true if len(free) > 1 else true - gate * before))
-    w, b, k = found[: len(mean)] / spread, found[len(mean)], float(found[-1]) if len(free) > 1 else 1.0
-    return _Row(k * old.weight + w, k * old.bias + float(b - mean @ w), k * old.others)
+def _r(a: Array, b: Array) -> float:
+    """Pearson r; 0 where one of them does not move."""
+    return float(np.corrcoef(a, b)[0, 1]) if a.std() > 0 and b.std() > 0 else 0.0
 
 
 def sound_of(path: Path) -> Array:

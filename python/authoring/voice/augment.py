@@ -7,6 +7,8 @@ covers it (equaliser, noise, gain) is drawn anew for every training example, on 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from .export import Array
@@ -17,6 +19,19 @@ ROOM_SHARE, TELEPHONE_SHARE = 0.4, 1 / 7
 NOISE_SHARE, SNR_DB = 0.75, (3.0, 40.0)
 EQ_KNOTS, EQ_SPREAD_DB, TILT_DB = 5, 2.6, 5.0
 GAIN_DB = (-34.0, -6.0)
+
+
+@dataclass(frozen=True)
+class Disguise:
+    """Ranges of speed and of the bands' frequencies, and the share of copies that are in another room."""
+
+    speed: tuple[float, float]
+    warp: tuple[float, float]
+    room_share: float
+
+
+AS_ANYBODY = Disguise(SPEED, WARP, ROOM_SHARE)
+AS_ONESELF = Disguise((0.97, 1.03), (0.95, 1.05), 0.0)
 
 
 def resample(x: Array, rate_hz: float, new_rate_hz: float, band_hz: tuple[float, float] | None = None) -> Array:

@@ -30,8 +30,11 @@ class Batch:
     label: Array  # [batch,steps] int64
 
 
-def draw(rng: np.random.Generator, corpus: Corpus, size: int, steps: int, other_share: float) -> Batch:
-    """`size` examples of `steps` steps, `other_share` of them without speech.
+def draw(
+    rng: np.random.Generator, corpus: Corpus, size: int, steps: int, other_share: float,
+    noise_share: float = augment.NOISE_SHARE,
+) -> Batch:  # fmt: skip
+    """`size` examples of `steps` steps, `other_share` of them without speech, `noise_share` of speech covered.
 
     What step k is asked for is the face LOOK_AHEAD_STEPS steps before the end of its sound.
     """
@@ -62,7 +65,7 @@ def draw(rng: np.random.Generator, corpus: Corpus, size: int, steps: int, other_
     gain = np.where(is_speech, rng.uniform(*augment.GAIN_DB, size), rng.uniform(*OTHER_GAIN_DB, size))
     db += augment.equaliser(rng, size, n_mels)[:, None] + gain[:, None, None]
     power = 10 ** (db / 10)
-    _cover(rng, power, corpus, speech_db + gain, is_speech & (rng.random(size) < augment.NOISE_SHARE))
+    _cover(rng, power, corpus, speech_db + gain, is_speech & (rng.random(size) < noise_share))
     start_db = np.full(size, LEVELLER["start_db"])
     warm = is_speech & (rng.random(size) < WARM_SHARE)
     settled = speech_db + gain + rng.normal(0, WARM_SPREAD_DB, size)

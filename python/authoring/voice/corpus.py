@@ -7,8 +7,8 @@ Everything follows from a seed, the installed eSpeak NG and the takes that are h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +119,21 @@ def build(
         if clip is not None:
             clips.append(clip)
             steps += len(clip.voice)
+    lengths = [len(c.voice) for c in clips]
+    return replace(
+        without_speech(rng, other_hours, covers),
+        mel_db=np.concatenate([c.mel_db for c in clips]).astype(np.float16),
+        shape=np.concatenate([c.shape for c in clips]).astype(np.float16),
+        closure=np.concatenate([c.closure for c in clips]).astype(np.float16),
+        voice=np.concatenate([c.voice for c in clips]).astype(np.float16),
+        label=np.concatenate([c.label for c in clips]),
+        start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        speech_db=np.array([c.speech_db for c in clips], np.float32),
+    )
+
+
+def without_speech(rng: np.random.Generator, other_hours: float, covers: int) -> Corpus:
+    """A corpus of other sounds alone, or of nothing."""
     n = int(NEGATIVE_S * RATE_HZ)
     filters = mel_filters()
     columns = 2 * round(NEGATIVE_S / STEP_S)
@@ -128,16 +143,42 @@ def build(
     for _ in range(covers):
         x = negatives.draw(rng, n, steady=True)
         cover.append(decibels(mel_power(x / np.sqrt(np.mean(x**2) + 1e-12), columns, filters)))
-    lengths = [len(c.voice) for c in clips]
+    none = np.zeros(0, np.float16)
     return Corpus(
-        mel_db=np.concatenate([c.mel_db for c in clips]).astype(np.float16),
-        shape=np.concatenate([c.shape for c in clips]).astype(np.float16),
-        closure=np.concatenate([c.closure for c in clips]).astype(np.float16),
-        voice=np.concatenate([c.voice for c in clips]).astype(np.float16),
-        label=np.concatenate([c.label for c in clips]),
-        start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        speech_db=np.array([c.speech_db for c in clips], np.float32),
-        other_db=np.concatenate(other).astype(np.float16),
+        none, none, none, none, none, np.zeros(1, np.int64), none,
+        other_db=np.concatenate([np.zeros((0, len(filters))), *other]).astype(np.float16),
         other_start=(np.arange(sounds + 1) * (columns // 2)).astype(np.int64),
-        cover_db=np.array(cover, np.float16),
-    )
+        cover_db=np.reshape(cover, (covers, columns, len(filters))).astype(np.float16),
+    )  # fmt: skip
+
+
+def of_recording(
+    rng: np.random.Generator, samples: Array, face: Callable[[Array], tuple[Array, Array]], copies: int,
+    disguise: augment.Disguise, base: Corpus,
+) -> Corpus:  # fmt: skip
+    """`copies` of a recording ([n], 16 kHz), each disguised; base: other sounds.
+
+    face: seconds of the recording [steps] -> shapes [steps,len(SHAPES)], and how much a step counts [steps], which the
+    corpus has as `voice`.
+    """
+    mels, shapes, weights, levels, starts = [], [], [], [], [0]
+    for _ in range(copies):
+        speed = rng.uniform(*disguise.speed)
+        x = augment.resample(samples, RATE_HZ, RATE_HZ * speed)
+        if rng.random() < disguise.room_share:
+            x = augment.room(rng, x, RATE_HZ)
+        x *= PEAK / np.abs(x).max()
+        steps = len(x) // (2 * HOP)
+        power = mel_power(x, 2 * steps, mel_filters(warp=round(float(rng.uniform(*disguise.warp)), 3)))
+        shape, weight = face(STEP_S * np.arange(1, steps + 1) / speed)
+        mels.append(decibels(power))
+        shapes.append(shape)
+        weights.append(weight)
+        levels.append(float(np.percentile(decibels(power.mean(1)), SPEECH_DB_PERCENTILE)))
+        starts.append(starts[-1] + steps)
+    return replace(
+        base, mel_db=np.concatenate(mels).astype(np.float16), shape=np.concatenate(shapes).astype(np.float16),
+        closure=np.zeros(starts[-1], np.float16), voice=np.concatenate(weights).astype(np.float16),
+        label=np.full(starts[-1], CLASSES - 1, np.uint8), start=np.array(starts, np.int64),
+        speech_db=np.array(levels, np.float32),
+    )  # fmt: skip

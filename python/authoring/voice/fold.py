@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a trained tower to the tensors of the file: the norms' gains and biases move into the next layer."""
+"""From a trained tower to the file's tensors, where norms' gains and biases are in the next layer; and back."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import nn
 
-from .export import Array
+from .export import Array, Manifest
 from .model import Layer, TowerNet
 
 
@@ -39,3 +41,32 @@ def tensors_of(nets: list[TowerNet], dtype: type[np.floating] = np.float16) -> d
             put(f"{at}/down", layer.down.weight, layer.down.bias)
         put(f"tower/{t}/head", *_folded(net.norm, net.head))
     return {name: value.numpy().astype(dtype) for name, value in found.items()}
+
+
+@torch.no_grad()
+def tower_of(manifest: Manifest, tensors: Mapping[str, Array], t: int) -> TowerNet:
+    """Tower t of a voice in its training form; its norms are plain ones, their gains stay in the layers after them."""
+    net = TowerNet(manifest["towers"][t], manifest["n_mels"])
+
+    def take(into: torch.Tensor, name: str) -> None:
+        into.copy_(torch.from_numpy(tensors[f"tower/{t}/{name}"]))
+
+    def linear(into: nn.Linear, name: str) -> None:
+        take(into.weight, f"{name}/weight")
+        take(into.bias, f"{name}/bias")
+
+    linear(net.stem, "stem")
+    for i, layer in enumerate(net.layers):
+        assert isinstance(layer, Layer)
+        at = f"layer/{i}"
+        linear(layer.attention.qkv, f"{at}/qkv")
+        take(layer.attention.age_bias, f"{at}/age_bias")
+        linear(layer.attention.out, f"{at}/out")
+        linear(layer.convolution.gate, f"{at}/gate")
+        take(layer.convolution.weight, f"{at}/conv/weight")
+        take(layer.convolution.bias, f"{at}/conv/bias")
+        linear(layer.convolution.mix, f"{at}/mix")
+        linear(layer.up, f"{at}/up")
+        linear(layer.down, f"{at}/down")
+    linear(net.head, "head")
+    return net.eval()

@@ -37,3 +37,17 @@ class Plan:
 
 
 SHIPPED = Plan(tower((*FACE, *SEAL), width=96, heads=4, layers=4, window=48, taps=9, hidden=288))
+
+
+@dataclass(frozen=True)
+class Follow:
+    """Of a voice's adaptation. Chosen on the actor of FACEGOOD and on parts left out of recordings to adapt to."""
+
+    steps: int = 100
+    batch: int = 12
+    rate: float = 8e-4
+    copies: int = 6  # of the recording, each a little faster or slower
+    jaw_weight: float = 5.0  # in the loss, others 1
+
+
+FOLLOW = Follow()

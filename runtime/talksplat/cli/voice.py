@@ -43,7 +43,7 @@ def adapt(
 ) -> None:
     """Refit a voice to how one person moves jaw, lips and head.
 
-    Tracking a video needs pip install 'talksplat[adapt]'.
+    It needs pip install 'talksplat[adapt]': torch, and for a video MediaPipe.
     """
     from .._assets import VOICE
     from .._files import require_place
@@ -67,8 +67,8 @@ def adapt(
     done = fit.adapt(VOICE if base is None else base, seen, output, name or output.stem)
     if json:
         print(text.dumps({
-            "output": str(output), "speech_s": done.speech_s, "gain": done.gain, "strength": done.strength,
-            "r_before": done.r_before, "r_after": done.r_after, "head": done.head,
+            "output": str(output), "speech_s": done.speech_s, "gain": done.gain, "r_before": done.r_before,
+            "r_after": done.r_after, "head": done.head,
         }))  # fmt: skip
     elif not quiet:
         for channel, gain in done.gain.items():

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A tower trained on, from where it is, to follow one person's curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import batches
+from .augment import AS_ONESELF
+from .corpus import of_recording, without_speech
+from .export import SHAPES, Array, Manifest
+from .fold import tower_of
+from .model import TowerNet
+from .optimise import optimise
+from .plan import FOLLOW, STEPS, VELOCITY_WEIGHT
+
+
+def follow(
+    manifest: Manifest, tensors: Mapping[str, Array], samples: Array, fps: float, curves: Mapping[str, Array],
+    counts: Array, seed: int = 0,
+) -> TowerNet:  # fmt: skip
+    """A copy of the voice's first tower that says `curves` of the recording, frame k at k / fps, as drive smooths them.
+
+    samples: [n] 16 kHz. counts: [frames] how much a frame counts, 0..1.
+    """
+    rng = np.random.default_rng([seed, 7])
+    torch.manual_seed(seed)
+    columns = {SHAPES.index(c): curve for c, curve in curves.items()}
+
+    def face(t_s: Array) -> tuple[Array, Array]:
+        shape = np.zeros((len(t_s), len(SHAPES)))
+        frames_s = np.arange(len(counts)) / fps
+        for column, curve in columns.items():
+            shape[:, column] = np.interp(t_s, frames_s, curve)
+        return shape, np.interp(t_s, frames_s, counts, right=0.0)
+
+    take = of_recording(rng, samples, face, FOLLOW.copies, AS_ONESELF, without_speech(rng, 0.0, 0))
+    net = tower_of(manifest, tensors, 0)
+    rows, shown = [net.shape["channels"].index(c) for c in curves], list(columns)
+    used = take.voice > 0.5
+    spread = torch.from_numpy(np.maximum(take.shape[used][:, shown].astype(np.float32).std(0), 1e-3))
+    weight = torch.tensor([FOLLOW.jaw_weight if c == "jawOpen" else 1.0 for c in curves])
+
+    def next_loss() -> Tensor:
+        batch = batches.draw(rng, take, FOLLOW.batch, STEPS, other_share=0.0, noise_share=0.0)
+        raw, _ = net(torch.from_numpy(batch.features))
+        error = (raw[..., rows] - torch.from_numpy(batch.shape[..., shown])) / spread
+        error = error * torch.from_numpy(batch.voice)[..., None]
+        smooth = (error[:, :-2] + 2 * error[:, 1:-1] + error[:, 2:]) / 4
+        loss: Tensor = (weight * smooth**2).mean() + VELOCITY_WEIGHT * (weight * smooth.diff(dim=1) ** 2).mean()
+        return loss
+
+    optimise(net, next_loss, "follow", FOLLOW.steps, FOLLOW.rate, lambda line: None)
+    return net
