@@ -20,7 +20,7 @@ from talksplat._assets import VOICE
 from talksplat.arkit import ARKIT_NAMES
 from talksplat.authoring.voice import adapt as fit
 from talksplat.authoring.voice import heads, tracker
-from talksplat.authoring.voice.export import read_voice, write_voice
+from talksplat.authoring.voice.export import random_voice, read_voice, tower, write_voice
 from talksplat.cli import main
 
 FPS = 25.0
@@ -46,7 +46,7 @@ def learn(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few steps, and so wide that what was known is lost."""
+    """Few steps, at so high a rate that what was known is lost."""
     learn(monkeypatch, steps=3, batch=2, copies=1, rate=0.3)
 
 
@@ -187,6 +187,85 @@ def test_the_file_tells_where_it_is_from(tmp_path: Path, samples: np.ndarray) ->
     again = tmp_path / "again.voice"
     fit.adapt(out, person(samples, {"jawOpen": usual[:, JAW]}), again, "again")
     assert np.abs(weights(again, samples)[:, JAW] - usual[:, JAW]).max() < 0.03
+
+
+def curve_of(path: Path, samples: np.ndarray, fps: float) -> np.ndarray:
+    """[frames] the voice's jaw, before the gate."""
+    voice = _core.Voice(str(path))
+    seen = fit.Tracked(samples, fps, {}, np.ones(int(len(samples) / 16000 * fps), bool))
+    return np.clip(fit._hear(voice, seen)[0].smooth("jawOpen"), 0, 1)
+
+
+@needs_torch
+@pytest.mark.parametrize(("fps", "late"), [(25.0, 2), (60.0, 4)])
+def test_curves_are_learned_at_their_time(
+    tmp_path: Path, samples: np.ndarray, monkeypatch: pytest.MonkeyPatch, fps: float, late: int
+) -> None:
+    """Of a jaw that is `late` frames behind the voice's; what is learned is nearest to it at the same time."""
+    from talksplat.authoring.voice.fold import tensors_of
+    from talksplat.authoring.voice.follow import follow
+
+    learn(monkeypatch, steps=40, copies=1)
+    manifest, tensors = read_voice(VOICE)
+    usual = curve_of(VOICE, samples, fps)
+    true = np.concatenate([np.zeros(late), usual[:-late]])
+    net = follow(manifest, tensors, samples, fps, {"jawOpen": true}, np.ones(len(true)), lambda line: None)
+    out = tmp_path / "late.voice"
+    new = {name: value.astype(np.float16) for name, value in (tensors | tensors_of([net])).items()}
+    write_voice(out, manifest, new)
+    got = curve_of(out, samples, fps)
+    nearness = {lag: np.corrcoef(got[late : -late or None], np.roll(true, lag)[late:-late])[0, 1]
+                for lag in range(-late, late + 1)}  # fmt: skip
+    assert abs(max(nearness, key=lambda lag: nearness[lag])) <= (fps == 60), nearness
+
+
+@needs_torch
+def test_frames_without_a_face_teach_nothing(samples: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor are the random numbers of others drawn on."""
+    import torch
+
+    from talksplat.authoring.voice.follow import follow
+
+    learn(monkeypatch, steps=2, batch=2, copies=1)
+    manifest, tensors = read_voice(VOICE)
+    curve = curve_of(VOICE, samples, FPS)
+    share = np.ones(len(curve))
+    share[100:200] = 0
+    state = torch.get_rng_state()
+    heads = []
+    for value in (0.0, 1.0):
+        spoiled = curve.copy()
+        spoiled[100:200] = value
+        net = follow(manifest, tensors, samples, FPS, {"jawOpen": spoiled}, share, lambda line: None)
+        heads.append(net.head.weight.detach().numpy().copy())
+    np.testing.assert_array_equal(heads[0], heads[1])
+    assert not np.array_equal(heads[0], tensors["tower/0/head/weight"])
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@needs_torch
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"look_ahead_steps": 2}, "look_ahead_steps 3; 'odd' has 2. Begin with the built-in voice"),
+        ({"f_max_hz": 7000.0}, "f_max_hz 7600.0; 'odd' has 7000.0"),
+    ],
+)
+def test_voices_that_hear_otherwise_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    manifest, tensors = read_voice(VOICE)
+    odd = tmp_path / "odd.voice"
+    write_voice(odd, {**manifest, **changes, "name": "odd"}, {n: t.astype(np.float16) for n, t in tensors.items()})  # type: ignore[typeddict-item]
+    with pytest.raises(ValueError, match=message):
+        fit.require_base(odd)
+
+
+@needs_torch
+def test_large_voices_are_refused(tmp_path: Path) -> None:
+    manifest, tensors = random_voice(towers=[tower(width=160, layers=4, hidden=480)])
+    large = tmp_path / "large.voice"
+    write_voice(large, manifest, tensors)
+    with pytest.raises(ValueError, match=r"at most 750000 parameters.*Begin with the built-in voice"):
+        fit.require_base(large)
 
 
 def no_face(seen: fit.Tracked) -> fit.Tracked:

@@ -333,9 +333,9 @@ def test_what_the_core_would_refuse_is_not_written(tmp_path: Path, change: objec
     assert not list(tmp_path.iterdir())
 
 
-def test_a_voice_of_2_mb_is_refused(tmp_path: Path) -> None:
+def test_a_voice_of_3_mb_is_refused(tmp_path: Path) -> None:
     manifest, tensors = export.random_voice(0, towers=[export.tower(width=256, hidden=512)], dtype=np.float32)
-    with pytest.raises(ValueError, match="below 2000000 bytes"):
+    with pytest.raises(ValueError, match="below 3065536 bytes"):
         export.write_voice(tmp_path / "v.safetensors", manifest, tensors)
 
 

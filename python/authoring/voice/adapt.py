@@ -2,17 +2,18 @@
 """A voice that follows one person, from a minute or more of tracked speech: in jaw and lip shapes, and in how far the
 head moves.
 
-A copy of the voice's first tower is trained on until it says what the tracker saw, and becomes a second tower that says
-these shapes alone: features, closures, rolled and pressed lips and voice stay as they were, bit for bit. Whether it
-follows the person better than the old one is told by a part of the recording that was left out; where it does not, the
-old shape is only scaled. Least squares flattens what it is unsure of, so each shape is drawn out again until it moves
-as much as the person does.
+A copy of the voice's tower is trained on until it says what the tracker saw, and becomes a second tower that says these
+shapes alone: features, closures, rolled and pressed lips and voice stay as they were. Whether it follows the person is
+told by a part of the recording that is left out of a trial; shapes that follow much worse than the old ones stay the
+old ones and are only scaled. Least squares flattens what it is unsure of, so each shape is drawn out again until it
+moves as much as the person does.
 """
 
 from __future__ import annotations
 
 import csv
 import importlib.util
+import math
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -23,17 +24,20 @@ import numpy as np
 
 from ... import _core
 from ...audio import load_audio
-from . import heads
+from . import batches, heads
 from .augment import resample
 from .evaluate import with_means
-from .export import MOST_MANNER, RATE_HZ, Array, Manifest, Tower, read_voice, write_voice
+from .export import MAX_PARAMETERS, MOST_MANNER, RATE_HZ, Array, Manifest, Tower, make_manifest, read_voice, write_voice
 from .plan import FACE
 
 STEP_HZ = 50.0
 LEAST_SPEECH_S = 20.0
-LEFT_OUT = 0.25  # of the speech, at the end: what a new tower is judged by before it learns that too
-# In Fisher's z: on so little the old shape may seem better by chance, but one that is much better stays.
-MOST_WORSE, MOST_R = 0.1, 0.9999
+MOST_S = 600.0  # of a recording: more is heard by no step of the training
+LEFT_OUT = 0.25  # of the speech, at the end: what a trial is judged by, before all of it is learned
+# In Fisher's z: two standard errors of a difference on some 10 s of speech. On so little the old shape may seem better
+# by chance; one that is much better stays.
+MOST_WORSE = 0.2
+MOST_R = 0.9999  # of which Fisher's z is taken: that of 1 is infinite
 LEAST_R = 0.2  # of a tracked curve with what the voice says anyway; below, the tracker does not see this channel
 # Trackers have scales of their own, MediaPipe's of lips is small: no channel becomes livelier or fainter than this.
 GAINS = (0.5, 2.0)
@@ -59,8 +63,8 @@ class Tracked:
 
 @dataclass(frozen=True)
 class Adapted:
-    """By channel: gain, how much livelier it is than before; r_before and r_after, its r with the part left out, the
-    same where the old shape was only scaled. speech_s: seconds that were used."""
+    """By channel: gain, how much livelier it is than before; r_before and r_after, r of the old shape and of the trial
+    with the part left out, the same where the old shape was only scaled. speech_s: seconds that were used."""
 
     head: tuple[float, float, float] | None  # shares of the usual pitch, yaw and roll, where they were tracked
     gain: dict[str, float]
@@ -70,14 +74,19 @@ class Adapted:
 
 
 @dataclass(frozen=True)
-class _Heard:
-    """At the tracked frames."""
+class _Said:
+    """What a voice's towers say, by channel, [steps], and where the tracked frames lie among the steps."""
 
-    said: Mapping[str, Array]  # by channel, [frames]: what the towers say, as drive smooths it, before the gate
-    gate: Array  # [frames] how far the mouth's gate is open, 0..1
+    steps: Mapping[str, Array]
+    at: Array  # [frames], in steps
 
-    def shown(self, channel: str) -> Array:
-        return np.asarray(self.gate * np.clip(self.said[channel], 0, 1))
+    def smooth(self, channel: str) -> Array:
+        """[frames] as drive smooths it, before the gate."""
+        return _smoothed(self.steps[channel], self.at)
+
+    def shown(self, channel: str, gate: Array) -> Array:
+        """[frames] as drive shows it."""
+        return gate * _smoothed(np.clip(self.steps[channel], 0, 1), self.at)
 
 
 @dataclass(frozen=True)
@@ -89,29 +98,55 @@ class _Voice:
         write_voice(out, self.manifest, {name: value.astype(np.float16) for name, value in self.tensors.items()})
 
 
-def adapt(base: str | os.PathLike[str], tracked: Tracked, out: str | os.PathLike[str], name: str) -> Adapted:
-    """Write the voice `base`, made to follow a person, to `out`, whole or not at all.
-
-    name: of the new voice. Raises VoiceInvalid for base, and ValueError where it has more towers than one, where there
-    is too little speech with a face, where the curves do not follow the sound, or where torch is not installed.
-    """
+def require_base(base: str | os.PathLike[str]) -> None:
+    """Raises what adapt() would raise of this voice, or for want of torch: before a long video is tracked."""
     if importlib.util.find_spec("torch") is None:
         raise ValueError("adapting a voice trains it, which needs torch: pip install 'talksplat[adapt]'.")
-    heard = _hear(_core.Voice(os.fspath(base)), tracked)
-    old = _Voice(*read_voice(base))
-    _require_one_tower(old.manifest)
-    found = tracked.found[: len(heard.gate)]
-    used = np.flatnonzero((heard.gate > 0) & found)
+    _core.Voice(os.fspath(base))
+    manifest, tensors = read_voice(base)
+    name, origin = manifest["name"], manifest["provenance"].get("adapted", {}).get("from")
+    way_out = f"It was adapted from {origin!r}: begin with that one." if origin else "Begin with the built-in voice."
+    if len(manifest["towers"]) > 1:
+        raise ValueError(f"a voice to adapt must have one tower; {name!r} has {len(manifest['towers'])}. {way_out}")
+    count = sum(math.prod(value.shape) for value in tensors.values())
+    if 2 * count > MAX_PARAMETERS:
+        raise ValueError(f"a voice to adapt must have at most {MAX_PARAMETERS // 2} parameters, since its network "
+                         f"becomes two; {name!r} has {count}. {way_out}")  # fmt: skip
+    recipe = make_manifest(
+        manifest["towers"], name=name, leveller=batches.LEVELLER, feature=batches.FEATURE,
+        look_ahead_steps=batches.LOOK_AHEAD_STEPS,
+    )  # fmt: skip
+    for key in ("n_mels", "f_min_hz", "f_max_hz", "leveller", "feature", "look_ahead_steps"):
+        if manifest[key] != recipe[key]:
+            raise ValueError(f"a voice to adapt must hear as the built-in one does, with {key} {recipe[key]}; "
+                             f"{name!r} has {manifest[key]}. {way_out}")  # fmt: skip
+
+
+def adapt(
+    base: str | os.PathLike[str], tracked: Tracked, out: str | os.PathLike[str], name: str,
+    report: Callable[[str], None] = lambda line: None,
+) -> Adapted:  # fmt: skip
+    """Write the voice `base`, made to follow a person, to `out`, whole or not at all.
+
+    name: of the new voice. report: is told how the training goes on. Raises VoiceInvalid for base, and ValueError where
+    require_base() does, where there is too little speech with a face, or where the curves do not follow the sound.
+    """
+    require_base(base)
+    tracked = _cut(tracked, round(MOST_S * tracked.fps))
+    voice, old = _core.Voice(os.fspath(base)), _Voice(*read_voice(base))
+    said, gate = _hear(voice, tracked)
+    found = tracked.found[: len(gate)]
+    used = np.flatnonzero((gate > 0) & found)
     _require_enough(len(used) / tracked.fps, tracked)
-    silent = found & (heard.gate == 0)
+    silent = found & (gate == 0)
     resting = silent if silent.sum() >= tracked.fps else found
-    result = Adapted(_manner(base, tracked), {}, {}, {}, len(used) / tracked.fps)
+    result = Adapted(_manner(voice, tracked), {}, {}, {}, len(used) / tracked.fps)
     wanted: dict[str, Array] = {}
     for channel in FACE:
         if channel in tracked.curves:
-            curve = tracked.curves[channel][: len(found)]
+            curve = np.interp(np.arange(len(gate)), np.flatnonzero(found), tracked.curves[channel][: len(gate)][found])
             movement = np.maximum(curve - np.percentile(curve[resting], REST_PERCENTILE), 0)
-            scale = _scale(heard.shown(channel)[used], movement[used])
+            scale = _scale(said.shown(channel, gate)[used], movement[used])
             if scale is not None:
                 result.gain[channel], wanted[channel] = scale[0], scale[1] * movement
     if not wanted:
@@ -120,33 +155,32 @@ def adapt(base: str | os.PathLike[str], tracked: Tracked, out: str | os.PathLike
             "of this video, and does the face speak?"
         )
     left_out = used[round((1 - LEFT_OUT) * len(used)) :]
-    counts = heard.gate * found
-    first = _following(old, tracked, wanted, np.where(np.arange(len(counts)) < left_out[0], counts, 0.0), result, name)
-    again = _heard_of(first, tracked)
+    trial = _following(old, _cut(tracked, left_out[0]), wanted, (gate * found)[: left_out[0]], report)
+    tried = _said_by(trial, tracked)
     learned = {}
     for channel, curve in wanted.items():
-        before, after = (_r(h.shown(channel)[left_out], curve[left_out]) for h in (heard, again))
+        before, after = (_r(s.shown(channel, gate)[left_out], curve[left_out]) for s in (said, tried))
         taught = np.arctanh(min(after, MOST_R)) > np.arctanh(min(before, MOST_R)) - MOST_WORSE
         result.r_before[channel], result.r_after[channel] = before, after if taught else before
         if taught:
             learned[channel] = curve
-    new = _following(old, tracked, learned, counts, result, name)
-    again = _heard_of(new, tracked) if learned else heard
-    open_gate = used[again.gate[used] > 0.99]
+    new = _following(old, tracked, learned, gate * found, report)
+    new_said = _said_by(new, tracked) if learned else said
+    open_gate = used[gate[used] > 0.99]
     open_gate = open_gate if len(open_gate) >= LEAST_OPEN else used
     for channel, curve in wanted.items():
-        _scale_rows(new, channel, *_drawn_out(again.said[channel][open_gate], curve[open_gate]))
+        _scale_rows(new, channel, *_drawn_out(new_said.smooth(channel)[open_gate], curve[open_gate]))
+    _tell(new.manifest, result, old.manifest["name"], name)
     new.write(out)
     return result
 
 
-def _require_one_tower(manifest: Manifest) -> None:
-    if len(manifest["towers"]) > 1:
-        origin = manifest["provenance"].get("adapted", {}).get("from")
-        raise ValueError(
-            f"a voice to adapt must have one tower; {manifest['name']!r} has {len(manifest['towers'])}. "
-            + (f"It was adapted from {origin!r}: begin with that one." if origin else "Begin with the built-in voice.")
-        )
+def _cut(tracked: Tracked, frames: int) -> Tracked:
+    """The first frames, and their sound."""
+    head_deg = None if tracked.head_deg is None else tracked.head_deg[:frames]
+    curves = {channel: curve[:frames] for channel, curve in tracked.curves.items()}
+    samples = tracked.samples[: round(frames / tracked.fps * RATE_HZ)]
+    return Tracked(samples, tracked.fps, curves, tracked.found[:frames], head_deg)
 
 
 def _scale(said: Array, movement: Array) -> tuple[float, float] | None:
@@ -163,34 +197,39 @@ def _scale(said: Array, movement: Array) -> tuple[float, float] | None:
 
 
 def _following(
-    old: _Voice, tracked: Tracked, curves: Mapping[str, Array], counts: Array, result: Adapted, name: str
+    old: _Voice, tracked: Tracked, curves: Mapping[str, Array], share: Array, report: Callable[[str], None]
 ) -> _Voice:
     """The voice with a tower for these curves, if there are any; the first tower says the rest."""
-    manifest: Manifest = {**old.manifest, "name": name, "provenance": {**old.manifest["provenance"], "adapted": {
-        "from": old.manifest["name"], "speech_s": round(result.speech_s, 2),
-        "gain": {c: round(g, 4) for c, g in result.gain.items()},
-        "r_left_out": {c: [round(r, 4), round(result.r_after[c], 4)] for c, r in result.r_before.items()},
-    }}}  # fmt: skip
-    if result.head is not None:
-        usual = manifest.get("head", [1.0, 1.0, 1.0])
-        manifest["head"] = [round(min(a * b, MOST_MANNER), 3) for a, b in zip(usual, result.head, strict=True)]
     tensors = {name: value.astype(np.float64) for name, value in old.tensors.items()}
     if not curves:
-        return _Voice(manifest, tensors)
+        return _Voice({**old.manifest}, tensors)
     from .fold import tensors_of
     from .follow import follow
 
-    net = follow(old.manifest, old.tensors, tracked.samples, tracked.fps, curves, counts)
-    first = manifest["towers"][0]
+    of_these = {channel: curve[: len(share)] for channel, curve in curves.items()}
+    net = follow(old.manifest, old.tensors, tracked.samples, tracked.fps, of_these, share, report)
+    whole = old.manifest["towers"][0]
     tensors |= {key.replace("tower/0", "tower/1"): value for key, value in tensors_of([net], np.float32).items()}
     towers: list[Tower] = []
-    for t, own in enumerate(([c for c in first["channels"] if c not in curves], list(curves))):
-        rows = [first["channels"].index(c) for c in own]
+    for t, own in enumerate(([c for c in whole["channels"] if c not in curves], list(curves))):
+        rows = [whole["channels"].index(c) for c in own]
         for part in ("weight", "bias"):
             tensors[f"tower/{t}/head/{part}"] = tensors[f"tower/{t}/head/{part}"][rows].astype(np.float64)
-        towers.append({**first, "channels": own, "sigmoid": [c for c in first["sigmoid"] if c in own]})
-    manifest["towers"] = towers
-    return _Voice(manifest, tensors)
+        towers.append({**whole, "channels": own, "sigmoid": [c for c in whole["sigmoid"] if c in own]})
+    return _Voice({**old.manifest, "towers": towers}, tensors)
+
+
+def _tell(manifest: Manifest, result: Adapted, origin: str, name: str) -> None:
+    """What a voice's file says of its adaptation, in place."""
+    manifest["name"] = name
+    manifest["provenance"] = {**manifest["provenance"], "adapted": {
+        "from": origin, "speech_s": round(result.speech_s, 2),
+        "gain": {c: round(g, 4) for c, g in result.gain.items()},
+        "r_left_out": {c: [round(r, 4), round(result.r_after[c], 4)] for c, r in result.r_before.items()},
+    }}  # fmt: skip
+    if result.head is not None:
+        usual = manifest.get("head", [1.0, 1.0, 1.0])
+        manifest["head"] = [round(min(a * b, MOST_MANNER), 3) for a, b in zip(usual, result.head, strict=True)]
 
 
 def _scale_rows(voice: _Voice, channel: str, share: float, more: float) -> None:
@@ -203,18 +242,10 @@ def _scale_rows(voice: _Voice, channel: str, share: float, more: float) -> None:
             bias[row] = share * bias[row] + more
 
 
-def _heard_of(voice: _Voice, tracked: Tracked) -> _Heard:
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "new.voice")
-        voice.write(path)
-        return _hear(_core.Voice(path), tracked)
-
-
-def _manner(base: str | os.PathLike[str], tracked: Tracked) -> tuple[float, float, float] | None:
+def _manner(voice: _core.Voice, tracked: Tracked) -> tuple[float, float, float] | None:
     """How far the head turns in three seconds with a face, beside what the voice makes of the same sound."""
     if tracked.head_deg is None:
         return None
-    voice = _core.Voice(os.fspath(base))
     length = round(HEAD_WINDOW_S * tracked.fps)
     said = [heads.head_of(voice, tracked.samples, tracked.fps, seed) for seed in range(HEAD_SEEDS)]
     n = min(len(tracked.found), *(len(motion) for motion in said))
@@ -230,16 +261,24 @@ def _manner(base: str | os.PathLike[str], tracked: Tracked) -> tuple[float, floa
     return float(pitch), float(yaw), float(roll)
 
 
-def _hear(voice: _core.Voice, tracked: Tracked) -> _Heard:
+def _hear(voice: _core.Voice, tracked: Tracked) -> tuple[_Said, Array]:
+    """What the voice says of the sound, and [frames] how far drive's gate of the mouth is open, 0..1."""
     if not _core.MIN_FPS <= tracked.fps <= _core.MAX_FPS:
         raise ValueError(f"a face is tracked at {_core.MIN_FPS:g} to {_core.MAX_FPS:g} fps; got {tracked.fps:g}.")
     steps, frames = (_faces(voice, tracked.samples, fps) for fps in (STEP_HZ, tracked.fps))
     n = min(len(frames["voice"]), len(tracked.found))
-    at = np.arange(n) * STEP_HZ / tracked.fps
-    said = dict(zip(voice.channel_names, _smoothed(steps["channel"].astype(np.float64), at).T, strict=True))
-    whole = np.clip(said["jawOpen"], 0, 1)
+    by_channel = dict(zip(voice.channel_names, steps["channel"].astype(np.float64).T, strict=True))
+    said = _Said(by_channel, np.arange(n) * STEP_HZ / tracked.fps)
+    whole = said.shown("jawOpen", np.ones(n))
     jaw = frames["weight"][:n, voice.weight_names.index("jawOpen")]
-    return _Heard(said, np.where(whole > 0.02, jaw / np.maximum(whole, 0.02), 0.0))
+    return said, np.where(whole > 0.02, np.minimum(jaw / np.maximum(whole, 0.02), 1.0), 0.0)
+
+
+def _said_by(voice: _Voice, tracked: Tracked) -> _Said:
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "new.voice")
+        voice.write(path)
+        return _hear(_core.Voice(path), tracked)[0]
 
 
 def _faces(voice: _core.Voice, samples: Array, fps: float) -> dict[str, Array]:
@@ -251,9 +290,9 @@ def _faces(voice: _core.Voice, samples: Array, fps: float) -> dict[str, Array]:
 
 def _smoothed(steps: Array, at: Array) -> Array:
     """What drive takes of steps j - 1, j and j + 1 for a face a share of the way from j to j + 1 (drive_lips.cc)."""
-    padded = np.concatenate([np.zeros_like(steps[:1]), steps, steps[-1:], steps[-1:]])
+    padded = np.concatenate([[0.0], steps, steps[-1:], steps[-1:]])
     j = at.astype(int)
-    share = (at - j)[:, None]
+    share = at - j
     before, here, after = padded[j], padded[j + 1], padded[j + 2]
     return np.asarray((1 - share) / 4 * before + (1 - share) / 2 * here + (1 + 3 * share) / 4 * after)
 

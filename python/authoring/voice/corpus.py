@@ -36,7 +36,7 @@ class Corpus:
     mel_db: Array  # [columns,n_mels] float16, peak of the sound at PEAK
     shape: Array  # [steps,len(SHAPES)] float16
     closure: Array  # [steps] float16
-    voice: Array  # [steps] float16
+    voice: Array  # [steps] float16; of a recording: how much a step counts
     label: Array  # [steps] uint8, the phoneme's group
     start: Array  # [clips+1] int64, in steps
     speech_db: Array  # [clips] float32

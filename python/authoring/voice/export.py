@@ -21,7 +21,8 @@ from safetensors.numpy import save as serialize
 FORMAT = 1
 KEY = "talksplat_voice"
 RATE_HZ, HOP, WINDOW, FFT = 16000, 160, 400, 512
-MAX_BYTES, MAX_PARAMETERS = 2_000_000, 1_500_000
+MAX_PARAMETERS = 1_500_000
+MAX_BYTES = 2 * MAX_PARAMETERS + (64 << 10)  # as 16-bit floats, and the manifest
 SHAPES = (
     "jawOpen", "mouthFunnel", "mouthPucker", "mouthLowerDown", "mouthUpperUp", "mouthRollLower", "mouthRollUpper",
     "mouthPress", "mouthStretch", "mouthSmile", "tongueOut",
@@ -205,7 +206,7 @@ def write_voice(path: str | os.PathLike[str], manifest: Manifest, tensors: Mappi
     """Write a voice file, whole or not at all.
 
     tensors: float16 or float32, named and shaped as `tensor_shapes` says.
-    Raises ValueError where the core would refuse the file, or if it would be 2 MB or larger.
+    Raises ValueError where the core would refuse the file, or if it would be larger than MAX_BYTES.
     """
     check_manifest(manifest)
     check_tensors(manifest, tensors)

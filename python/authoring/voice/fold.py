@@ -43,10 +43,10 @@ def tensors_of(nets: list[TowerNet], dtype: type[np.floating] = np.float16) -> d
     return {name: value.numpy().astype(dtype) for name, value in found.items()}
 
 
-@torch.no_grad()
 def tower_of(manifest: Manifest, tensors: Mapping[str, Array], t: int) -> TowerNet:
     """Tower t of a voice in its training form; its norms are plain ones, their gains stay in the layers after them."""
-    net = TowerNet(manifest["towers"][t], manifest["n_mels"])
+    with torch.random.fork_rng(devices=[]):  # draws weights that are not kept
+        net = TowerNet(manifest["towers"][t], manifest["n_mels"])
 
     def take(into: torch.Tensor, name: str) -> None:
         into.copy_(torch.from_numpy(tensors[f"tower/{t}/{name}"]))
@@ -55,18 +55,20 @@ def tower_of(manifest: Manifest, tensors: Mapping[str, Array], t: int) -> TowerN
         take(into.weight, f"{name}/weight")
         take(into.bias, f"{name}/bias")
 
-    linear(net.stem, "stem")
-    for i, layer in enumerate(net.layers):
-        assert isinstance(layer, Layer)
-        at = f"layer/{i}"
-        linear(layer.attention.qkv, f"{at}/qkv")
-        take(layer.attention.age_bias, f"{at}/age_bias")
-        linear(layer.attention.out, f"{at}/out")
-        linear(layer.convolution.gate, f"{at}/gate")
-        take(layer.convolution.weight, f"{at}/conv/weight")
-        take(layer.convolution.bias, f"{at}/conv/bias")
-        linear(layer.convolution.mix, f"{at}/mix")
-        linear(layer.up, f"{at}/up")
-        linear(layer.down, f"{at}/down")
-    linear(net.head, "head")
-    return net.eval()
+    with torch.no_grad():
+        linear(net.stem, "stem")
+        for i, layer in enumerate(net.layers):
+            assert isinstance(layer, Layer)
+            at = f"layer/{i}"
+            linear(layer.attention.qkv, f"{at}/qkv")
+            take(layer.attention.age_bias, f"{at}/age_bias")
+            linear(layer.attention.out, f"{at}/out")
+            linear(layer.convolution.gate, f"{at}/gate")
+            take(layer.convolution.weight, f"{at}/conv/weight")
+            take(layer.convolution.bias, f"{at}/conv/bias")
+            linear(layer.convolution.mix, f"{at}/mix")
+            linear(layer.up, f"{at}/up")
+            linear(layer.down, f"{at}/down")
+        linear(net.head, "head")
+    net.eval()
+    return net

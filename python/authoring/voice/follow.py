@@ -15,28 +15,29 @@ from .corpus import of_recording, without_speech
 from .export import SHAPES, Array, Manifest
 from .fold import tower_of
 from .model import TowerNet
-from .optimise import optimise
+from .optimise import Report, optimise
 from .plan import FOLLOW, STEPS, VELOCITY_WEIGHT
 
 
 def follow(
     manifest: Manifest, tensors: Mapping[str, Array], samples: Array, fps: float, curves: Mapping[str, Array],
-    counts: Array, seed: int = 0,
+    share: Array, report: Report,
 ) -> TowerNet:  # fmt: skip
-    """A copy of the voice's first tower that says `curves` of the recording, frame k at k / fps, as drive smooths them.
+    """A copy of the voice's first tower that says `curves` of the recording, frame k at k / fps.
 
-    samples: [n] 16 kHz. counts: [frames] how much a frame counts, 0..1.
+    samples: [n] 16 kHz. share: [frames] how much a frame counts, 0..1. The voice's sound is the recipe's (batches.py).
     """
-    rng = np.random.default_rng([seed, 7])
-    torch.manual_seed(seed)
+    rng = np.random.default_rng(7)
     columns = {SHAPES.index(c): curve for c, curve in curves.items()}
+    last = len(share) - 1
 
     def face(t_s: Array) -> tuple[Array, Array]:
+        frame = t_s * fps
         shape = np.zeros((len(t_s), len(SHAPES)))
-        frames_s = np.arange(len(counts)) / fps
         for column, curve in columns.items():
-            shape[:, column] = np.interp(t_s, frames_s, curve)
-        return shape, np.interp(t_s, frames_s, counts, right=0.0)
+            shape[:, column] = np.interp(frame, np.arange(last + 1), curve)
+        before, after = (np.clip(edge(frame), 0, last).astype(int) for edge in (np.floor, np.ceil))
+        return shape, np.where(frame <= last, np.minimum(share[before], share[after]), 0.0)
 
     take = of_recording(rng, samples, face, FOLLOW.copies, AS_ONESELF, without_speech(rng, 0.0, 0))
     net = tower_of(manifest, tensors, 0)
@@ -50,9 +51,9 @@ def follow(
         raw, _ = net(torch.from_numpy(batch.features))
         error = (raw[..., rows] - torch.from_numpy(batch.shape[..., shown])) / spread
         error = error * torch.from_numpy(batch.voice)[..., None]
-        smooth = (error[:, :-2] + 2 * error[:, 1:-1] + error[:, 2:]) / 4
+        smooth = (error[:, :-2] + 2 * error[:, 1:-1] + error[:, 2:]) / 4  # nearly as drive smooths what is said
         loss: Tensor = (weight * smooth**2).mean() + VELOCITY_WEIGHT * (weight * smooth.diff(dim=1) ** 2).mean()
         return loss
 
-    optimise(net, next_loss, "follow", FOLLOW.steps, FOLLOW.rate, lambda line: None)
+    optimise(net, next_loss, "follow", FOLLOW.steps, FOLLOW.rate, report)
     return net

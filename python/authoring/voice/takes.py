@@ -8,7 +8,7 @@ python -m talksplat.authoring.voice.takes prompts.npz --by prompts --count 1000
 python -m talksplat.authoring.voice.takes held_out.npz --by held-out
 
 Kokoro needs two thirds of a second of one core for a second of speech, Hibari a tenth, finding the prompts' phonemes a
-twentieth, Festival and Flite a thirtieth.
+twenty-fifth, Festival and Flite a thirtieth.
 """
 
 from __future__ import annotations

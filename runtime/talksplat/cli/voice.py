@@ -35,13 +35,16 @@ def adapt(
     ] = None,
     audio: Annotated[Path | None, typer.Option("--audio", help="With --tracked: its sound, or video.")] = None,
     base: Annotated[
-        str | None, typer.Option("--voice", metavar="FILE", help="The voice to begin with; the one built in if absent.")
+        str | None,
+        typer.Option(
+            "--voice", metavar="FILE", help="The voice to begin with, of one tower; the one built in if absent."
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the voice; from the output's if absent.")] = None,
     json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No remarks.")] = False,
 ) -> None:
-    """Refit a voice to how one person moves jaw, lips and head.
+    """Train a voice on to move jaw, lips and head as one person does.
 
     It needs pip install 'talksplat[adapt]': torch, and for a video MediaPipe.
     """
@@ -60,11 +63,13 @@ def adapt(
     inputs = {"--video": video, "--tracker": tracker, "--tracked": tracked, "--audio": audio, "--voice": base}
     refuse_inputs(str(output), inputs)
     require_place(output)
+    fit.require_base(VOICE if base is None else base)
     if video is not None and tracker is not None:
         seen = fit.track_video(video, tracker, fit.sound_of(video))
     elif tracked is not None and audio is not None:
         seen = fit.read_tracked(tracked, fit.sound_of(audio))
-    done = fit.adapt(VOICE if base is None else base, seen, output, name or output.stem)
+    report = (lambda line: None) if quiet or json else note
+    done = fit.adapt(VOICE if base is None else base, seen, output, name or output.stem, report)
     if json:
         print(text.dumps({
             "output": str(output), "speech_s": done.speech_s, "gain": done.gain, "r_before": done.r_before,
