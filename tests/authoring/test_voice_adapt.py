@@ -268,6 +268,19 @@ def test_large_voices_are_refused(tmp_path: Path) -> None:
         fit.require_base(large)
 
 
+@needs_torch
+@pytest.mark.usefixtures("hasty")
+def test_of_a_long_recording_the_beginning_is_used(
+    tmp_path: Path, samples: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes later may be anything."""
+    monkeypatch.setattr(fit, "MOST_S", 32.0)
+    jaw = 0.7 * weights(VOICE, samples)[:, JAW]
+    jaw[round(32 * FPS) :] = 1.0
+    done = fit.adapt(VOICE, person(samples, {"jawOpen": jaw}), tmp_path / "me.voice", "me")
+    assert 20 <= done.speech_s <= 32 and done.gain["jawOpen"] == pytest.approx(0.7, abs=0.02)
+
+
 def no_face(seen: fit.Tracked) -> fit.Tracked:
     return fit.Tracked(seen.samples, FPS, seen.curves, np.zeros_like(seen.found))
 

@@ -32,10 +32,9 @@ from .plan import FACE
 
 STEP_HZ = 50.0
 LEAST_SPEECH_S = 20.0
-MOST_S = 600.0  # of a recording: more is heard by no step of the training
+MOST_S = 600.0  # of a recording, which bounds the memory that its training takes
 LEFT_OUT = 0.25  # of the speech, at the end: what a trial is judged by, before all of it is learned
-# In Fisher's z: two standard errors of a difference on some 10 s of speech. On so little the old shape may seem better
-# by chance; one that is much better stays.
+# In Fisher's z. On some 10 s of speech the old shape may seem better by chance; one that is much better stays.
 MOST_WORSE = 0.2
 MOST_R = 0.9999  # of which Fisher's z is taken: that of 1 is infinite
 LEAST_R = 0.2  # of a tracked curve with what the voice says anyway; below, the tracker does not see this channel
