@@ -27,7 +27,7 @@ from ...audio import load_audio
 from . import batches, heads
 from .augment import resample
 from .evaluate import with_means
-from .export import MAX_PARAMETERS, MOST_MANNER, RATE_HZ, Array, Manifest, Tower, make_manifest, read_voice, write_voice
+from .export import MAX_PARAMETERS, MOST_MANNER, RATE_HZ, Array, Manifest, Tower, read_voice, write_voice
 from .plan import FACE
 
 STEP_HZ = 50.0
@@ -111,14 +111,10 @@ def require_base(base: str | os.PathLike[str]) -> None:
     if 2 * count > MAX_PARAMETERS:
         raise ValueError(f"a voice to adapt must have at most {MAX_PARAMETERS // 2} parameters, since its network "
                          f"becomes two; {name!r} has {count}. {way_out}")  # fmt: skip
-    recipe = make_manifest(
-        manifest["towers"], name=name, leveller=batches.LEVELLER, feature=batches.FEATURE,
-        look_ahead_steps=batches.LOOK_AHEAD_STEPS,
-    )  # fmt: skip
-    for key in ("n_mels", "f_min_hz", "f_max_hz", "leveller", "feature", "look_ahead_steps"):
-        if manifest[key] != recipe[key]:
-            raise ValueError(f"a voice to adapt must hear as the built-in one does, with {key} {recipe[key]}; "
-                             f"{name!r} has {manifest[key]}. {way_out}")  # fmt: skip
+    otherwise = batches.heard_otherwise(manifest)
+    if otherwise:
+        raise ValueError(f"a voice to adapt must hear as the built-in one does; {name!r} has "
+                         f"{', '.join(otherwise)}. {way_out}")  # fmt: skip
 
 
 def adapt(

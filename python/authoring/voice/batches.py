@@ -4,21 +4,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
 from . import augment
 from .corpus import CLASSES, Corpus
-from .export import Array, Feature, Leveller
+from .export import Array, Feature, Leveller, Manifest, make_manifest
 from .features import features_of_power
 from .visemes import REST
 
 LEVELLER: Leveller = {"start_db": -20.0, "floor_db": -45.0, "attack_s": 0.03, "release_db_per_s": 2.0}
 FEATURE: Feature = {"offset_db": -26.0, "scale_db": 15.0, "clip_low": -3.0, "clip_high": 2.5}
 LOOK_AHEAD_STEPS = 3
+EARS = ("n_mels", "f_min_hz", "f_max_hz", "leveller", "feature", "look_ahead_steps")  # of a manifest
 OTHER_GAIN_DB = (-10.0, 5.0)
 SILENCE_DB = -100.0
 WARM_SHARE, WARM_SPREAD_DB = 0.5, 3.0  # examples whose level has settled before they begin
+
+
+def heard_otherwise(manifest: Manifest) -> list[str]:
+    """Keys of a voice's manifest by which its network is handed other features than those of this recipe."""
+    ours = make_manifest([], name="", leveller=LEVELLER, feature=FEATURE, look_ahead_steps=LOOK_AHEAD_STEPS)
+    found, asked = cast(dict[str, object], manifest), cast(dict[str, object], ours)
+    return [f"{key} {found[key]} for {asked[key]}" for key in EARS if found[key] != asked[key]]
 
 
 @dataclass

@@ -48,17 +48,21 @@ def shape_loss(
     return still + VELOCITY_WEIGHT * (weight * (said.diff(dim=1) - true.diff(dim=1)) ** 2).mean()
 
 
-def full_loss(raw: Tensor, classes: Tensor, batch: batches.Batch, channels: Sequence[str], spread: Tensor) -> Tensor:
-    """All of a tower's channels, and the names of the phonemes."""
-    total = CLASS_WEIGHT * functional.cross_entropy(classes.flatten(0, 1), torch.from_numpy(batch.label).flatten())
+def face_loss(raw: Tensor, batch: batches.Batch, channels: Sequence[str], spread: Tensor) -> Tensor:
+    """All of a tower's channels: shapes as above, cross-entropy of what is a probability."""
     shapes = [c for c in channels if c in SHAPES]
-    if shapes:
-        total = total + shape_loss(raw, batch, channels, shapes, spread)
+    total = shape_loss(raw, batch, channels, shapes, spread) if shapes else torch.zeros(())
     for name, true in (("closure", batch.closure), ("voice", batch.voice)):
         if name in channels:
             said = raw[..., channels.index(name)]
             total = total + WEIGHTS[name] * functional.binary_cross_entropy_with_logits(said, torch.from_numpy(true))
     return total
+
+
+def full_loss(raw: Tensor, classes: Tensor, batch: batches.Batch, channels: Sequence[str], spread: Tensor) -> Tensor:
+    """All of a tower's channels, and the names of the phonemes."""
+    named = functional.cross_entropy(classes.flatten(0, 1), torch.from_numpy(batch.label).flatten())
+    return CLASS_WEIGHT * named + face_loss(raw, batch, channels, spread)
 
 
 def optimisers(net: TowerNet, rate: float) -> list[torch.optim.Optimizer]:

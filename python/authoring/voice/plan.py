@@ -10,7 +10,7 @@ from .export import Tower, tower
 FACE = ("jawOpen", "mouthFunnel", "mouthPucker", "mouthLowerDown", "mouthUpperUp", "mouthStretch", "mouthSmile",
         "tongueOut")  # fmt: skip
 SEAL = ("mouthRollLower", "mouthRollUpper", "mouthPress", "closure", "voice")
-FEATURES = "talksplat-voice-3"  # what the features of a voice trained so are called: each shipped training has a name
+FEATURES = "talksplat-voice-4"  # what the features of a voice trained so are called: each shipped training has a name
 WEIGHTS = {"jawOpen": 2.5, "closure": 5.0, "voice": 5.0}  # of the loss's terms, others 1
 VELOCITY_WEIGHT, CLASS_WEIGHT = 1.2, 0.5  # of shapes' velocities, of naming phonemes
 LEAST_SPREAD = 0.05  # of a channel: rarer ones must not outweigh the others
@@ -37,6 +37,19 @@ class Plan:
 
 
 SHIPPED = Plan(tower((*FACE, *SEAL), width=96, heads=4, layers=4, window=48, taps=9, hidden=288))
+
+
+@dataclass(frozen=True)
+class Distil:
+    """Of the tower that learns from several: each step costs their hearing too."""
+
+    steps: int = 2000
+    batch: int = 20
+    other_share: float = 0.25
+    rate: float = 1e-3
+
+
+DISTIL = Distil()
 
 
 @dataclass(frozen=True)

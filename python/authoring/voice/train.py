@@ -3,6 +3,7 @@
 
 python -m talksplat.authoring.voice.train --out voice.safetensors --seed 1
 python -m talksplat.authoring.voice.train --out voice.safetensors --takes kokoro.npz hibari.npz festival.npz
+python -m talksplat.authoring.voice.train --out voice.safetensors --teachers seed1.safetensors seed2.safetensors
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import torch
 
 from . import actor, batches, facegood
 from .corpus import Corpus, build
+from .distil import distil, read_teachers
 from .export import make_manifest, write_voice
 from .fold import tensors_of
 from .optimise import enliven, fine_tune, train_tower
-from .plan import FEATURES, LIVELIER, SHARE, SHIPPED, TUNE_COPIES, TUNE_RATE_SHARE, TUNE_STEPS
+from .plan import DISTIL, FEATURES, LIVELIER, SHARE, SHIPPED, TUNE_COPIES, TUNE_RATE_SHARE, TUNE_STEPS
 from .speech import Speech, load_takes, source_of
 
 
@@ -43,33 +45,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="the weights file to write")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=SHIPPED.steps, help="training steps")
+    parser.add_argument("--steps", type=int, help=f"training steps ({SHIPPED.steps}; with --teachers {DISTIL.steps})")
     parser.add_argument("--hours", type=float, default=6.0, help="hours of speech")
     parser.add_argument("--corpus", type=Path, help="a .npz to keep the corpus in, and to take it from if it is there")
     parser.add_argument(
         "--takes", type=Path, nargs="*", default=[],
         help="what authoring.voice.takes made: most of the speech; a file named twice is heard twice as often",
     )  # fmt: skip
+    parser.add_argument(
+        "--teachers", type=Path, nargs="*", default=[],
+        help="voices of this recipe: the tower learns what they say on average, from where the first of them is",
+    )  # fmt: skip
     parser.add_argument("--facegood", type=Path, help="folder of the FACEGOOD take: fine-tune on its first 34 s")
     parser.add_argument("--threads", type=int, default=1, help="torch's threads; one makes a seed's result repeatable")
     a = parser.parse_args(arguments)
+    if a.teachers and a.facegood is not None:
+        parser.error("--facegood fine-tunes a tower that learns from the table: leave it or --teachers out")
     torch.set_num_threads(a.threads)
+    teachers = read_teachers(a.teachers)  # before the corpus, which takes minutes
+    steps = a.steps or (DISTIL.steps if teachers else SHIPPED.steps)
     data_of = ["eSpeak NG speech", *map(source_of, dict.fromkeys(a.takes))]
     takes = [take for path in a.takes for take in load_takes(path)]
     data = corpus_of(a.seed, a.hours, a.corpus, takes)
     torch.manual_seed(1000 * a.seed)
-    net = train_tower(replace(SHIPPED, steps=a.steps), data, np.random.default_rng([a.seed, 1]), report)
-    if a.facegood is not None:
-        rng = np.random.default_rng([a.seed, 9])
-        take = actor.take_corpus(facegood.load(a.facegood), data, rng, TUNE_COPIES)
-        fine_tune(net, data, take, actor.MAPPED, rng, TUNE_STEPS, TUNE_RATE_SHARE * SHIPPED.rate, report)
-        data_of.append("FACEGOOD take (MIT)")
-    enliven(net, LIVELIER, SHARE, data)
+    if teachers:
+        net = distil(teachers, data, replace(DISTIL, steps=steps), np.random.default_rng([a.seed, 2]), report)
+    else:
+        net = train_tower(replace(SHIPPED, steps=steps), data, np.random.default_rng([a.seed, 1]), report)
+        if a.facegood is not None:
+            rng = np.random.default_rng([a.seed, 9])
+            take = actor.take_corpus(facegood.load(a.facegood), data, rng, TUNE_COPIES)
+            fine_tune(net, data, take, actor.MAPPED, rng, TUNE_STEPS, TUNE_RATE_SHARE * SHIPPED.rate, report)
+            data_of.append("FACEGOOD take (MIT)")
+        enliven(net, LIVELIER, SHARE, data)
     manifest = make_manifest(
-        [net.shape], name="talksplat voice 3", features=FEATURES, leveller=batches.LEVELLER, feature=batches.FEATURE,
+        [net.shape], name="talksplat voice 4", features=FEATURES, leveller=batches.LEVELLER, feature=batches.FEATURE,
         look_ahead_steps=batches.LOOK_AHEAD_STEPS,
-        provenance={"training": "talksplat.authoring.voice.train", "seed": a.seed, "hours": a.hours, "steps": a.steps,
-                    "data": "; ".join(data_of)},
+        provenance={"training": "talksplat.authoring.voice.train", "seed": a.seed, "hours": a.hours, "steps": steps,
+                    "data": "; ".join(data_of), "teachers": [manifest["provenance"] for manifest, _ in teachers]},
     )  # fmt: skip
     write_voice(a.out, manifest, tensors_of([net]))
     report(f"wrote {a.out}")
