@@ -33,7 +33,8 @@ def joined(clips: list[Path], tracks: Path) -> adapt.Tracked:
         samples, length = evaluate.read_sound(clip), FRAME * len(curves[-1]["jawOpen"])
         sounds.append(np.pad(samples[:length], (0, max(0, length - len(samples)))))
     whole = {name: np.concatenate([of[name] for of in curves]) for name in curves[0]}
-    return adapt.Tracked(np.concatenate(sounds), scoring.FPS, whole, np.ones(len(whole["jawOpen"]), bool))
+    found = np.isfinite(whole["jawOpen"])  # the tables have nothing where no face was found
+    return adapt.Tracked(np.concatenate(sounds), scoring.FPS, whole, found)
 
 
 def main() -> None:
