@@ -30,7 +30,8 @@ from talksplat.errors import AvatarInvalid
 Array = np.ndarray[Any, Any]
 RESTING = np.zeros(6, np.float32)
 CLOSED_EYES = np.array([0, 0, 0, 0, 0, 2], np.float32)
-# Root mean squares of errors in millimetres, on a sentence that no network was trained on: measured, and at most a fifth more.
+# Root mean squares of errors in millimetres, on a sentence that no network was trained on. Each was measured, and is up
+# to a fifth more here.
 LIPS_MM = {"embedtalk": 0.63, "gaussian-talker": 0.52, "talking-gaussian": 0.54}
 STILL_MM = {"embedtalk": 0.06, "gaussian-talker": 0.15, "talking-gaussian": 0.06}
 
