@@ -2,7 +2,8 @@
 """What adapting the built-in voice to a person brings: python bench/voice_adapt.py [VOICE.safetensors] [--choices 6]
 
 GRID talker s1 of `shared`: a minute of his clips, chosen by chance, is adapted to, and the others are what the voice is
-measured on, before and after. Prints the table of docs/voice_adapt.md. Needs torch (pip install talksplat[adapt]).
+measured on, before and after. Prints the table of docs/voice_adapt.md but for its
+last column, which is of the voice before. Needs torch (pip install talksplat[adapt]).
 """
 
 import argparse
@@ -42,7 +43,12 @@ def main() -> None:
     parser.add_argument("voice", type=Path, nargs="?", default=VOICE)
     parser.add_argument("--choices", type=int, default=6, help="ways to choose the clips")
     a = parser.parse_args()
-    data = shared_dir() / "data"
+    shared = shared_dir()
+    if shared is None:
+        parser.error("the recordings are not here: put them at ../shared or set TALKSPLAT_SHARED")
+    if a.choices < 1:
+        parser.error(f"--choices must be at least 1, not {a.choices}")
+    data = shared / "data"
     videos, tracks = data / "video/grid_s1", data / "motion/grid_s1"
     clips = sorted(path for path in videos.glob("*.mpg") if path.stem not in recordings.VIDEO_LEFT_OUT)
     found: list[list[list[float]]] = []  # [choice][before, after][channel, whole and in speech]

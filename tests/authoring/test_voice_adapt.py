@@ -247,8 +247,8 @@ def test_frames_without_a_face_teach_nothing(samples: np.ndarray, monkeypatch: p
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"look_ahead_steps": 2}, "'odd' has look_ahead_steps 2 for 3. Begin with the built-in voice"),
-        ({"f_max_hz": 7000.0}, "'odd' has f_max_hz 7000.0 for 7600.0"),
+        ({"look_ahead_steps": 2}, "'odd' has look_ahead_steps 2 instead of 3. Begin with the built-in voice"),
+        ({"f_max_hz": 7000.0}, "'odd' has f_max_hz 7000.0 instead of 7600.0"),
     ],
 )
 def test_voices_that_hear_otherwise_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

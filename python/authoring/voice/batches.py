@@ -24,10 +24,10 @@ WARM_SHARE, WARM_SPREAD_DB = 0.5, 3.0  # examples whose level has settled before
 
 
 def heard_otherwise(manifest: Manifest) -> list[str]:
-    """Keys of a voice's manifest by which its network is handed other features than those of this recipe."""
+    """What of a voice's manifest hands its network other features than this recipe: key, value, the recipe's value."""
     ours = make_manifest([], name="", leveller=LEVELLER, feature=FEATURE, look_ahead_steps=LOOK_AHEAD_STEPS)
     found, asked = cast(dict[str, object], manifest), cast(dict[str, object], ours)
-    return [f"{key} {found[key]} for {asked[key]}" for key in EARS if found[key] != asked[key]]
+    return [f"{key} {found[key]} instead of {asked[key]}" for key in EARS if found[key] != asked[key]]
 
 
 @dataclass

@@ -2,7 +2,7 @@
 """One tower that says what several say on average.
 
 Towers of different seeds hear alike but err apart, so that their mean errs less than each (G. Hinton, O. Vinyals and
-J. Dean, "Distilling the knowledge in a neural network", 2015), and no seed has to be chosen.
+J. Dean, "Distilling the knowledge in a neural network", 2015).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 
 from . import batches
 from .corpus import Corpus
@@ -26,12 +27,20 @@ Voice = tuple[Manifest, Mapping[str, Array]]
 
 
 def read_teachers(paths: Sequence[Path]) -> list[Voice]:
-    """Raises ValueError unless they are all voices of this recipe: of one tower like the shipped one, with its ears."""
-    voices: list[Voice] = [read_voice(path) for path in paths]
-    for path, (manifest, _) in zip(paths, voices, strict=True):
-        if manifest["towers"] != [SHIPPED.tower] or batches.heard_otherwise(manifest):
-            raise ValueError(f"a teacher must be a voice that authoring.voice.train made by this recipe; {path} has "
-                             f"towers {manifest['towers']}, {batches.heard_otherwise(manifest)}")  # fmt: skip
+    """Raises OSError, or ValueError that names the file, unless all are voices that authoring.voice.train makes."""
+    voices: list[Voice] = []
+    for path in paths:
+        try:
+            manifest, tensors = read_voice(path)
+        except (SafetensorError, ValueError) as error:
+            raise ValueError(f"--teachers must be voices; {path} is none: {error}") from error
+        towers = manifest["towers"]
+        other = batches.heard_otherwise(manifest)
+        other += [] if towers == [SHIPPED.tower] else [f"towers {towers} instead of {[SHIPPED.tower]}"]
+        if other:
+            raise ValueError(f"--teachers must be voices that this version of authoring.voice.train made; {path} has "
+                             f"{', '.join(other)}: train it again")  # fmt: skip
+        voices.append((manifest, tensors))
     return voices
 
 
@@ -53,11 +62,12 @@ def taught(teachers: Sequence[TowerNet], batch: batches.Batch) -> batches.Batch:
 def distil(voices: Sequence[Voice], data: Corpus, plan: Distil, rng: np.random.Generator, report: Report) -> TowerNet:
     """A copy of the first voice's tower that is trained to say what all of them say.
 
-    voices: of one tower each, which says all channels, trained by `train_tower` and livelier afterwards.
+    voices: of one tower each, which says all channels in the same order, trained by `train_tower`, then enlivened.
     """
     teachers = [tower_of(manifest, tensors, 0) for manifest, tensors in voices]
     net = tower_of(*voices[0], 0)
     channels = net.shape["channels"]
+    # Errors count as they did before the teachers were enlivened.
     spread = spreads(data) * torch.tensor([LIVELIER.get(c, 1.0) * SHARE.get(c, 1.0) for c in SHAPES])
 
     def next_loss() -> torch.Tensor:

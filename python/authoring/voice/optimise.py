@@ -49,7 +49,7 @@ def shape_loss(
 
 
 def face_loss(raw: Tensor, batch: batches.Batch, channels: Sequence[str], spread: Tensor) -> Tensor:
-    """All of a tower's channels: shapes as above, cross-entropy of what is a probability."""
+    """All of a tower's channels: shape_loss of its shapes, cross-entropy of its probabilities."""
     shapes = [c for c in channels if c in SHAPES]
     total = shape_loss(raw, batch, channels, shapes, spread) if shapes else torch.zeros(())
     for name, true in (("closure", batch.closure), ("voice", batch.voice)):

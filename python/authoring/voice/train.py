@@ -49,11 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--hours", type=float, default=6.0, help="hours of speech")
     parser.add_argument("--corpus", type=Path, help="a .npz to keep the corpus in, and to take it from if it is there")
     parser.add_argument(
-        "--takes", type=Path, nargs="*", default=[],
+        "--takes", type=Path, nargs="+", default=[],
         help="what authoring.voice.takes made: most of the speech; a file named twice is heard twice as often",
     )  # fmt: skip
     parser.add_argument(
-        "--teachers", type=Path, nargs="*", default=[],
+        "--teachers", type=Path, nargs="+", default=[],
         help="voices of this recipe: the tower learns what they say on average, from where the first of them is",
     )  # fmt: skip
     parser.add_argument("--facegood", type=Path, help="folder of the FACEGOOD take: fine-tune on its first 34 s")
@@ -61,9 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     a = parser.parse_args(arguments)
     if a.teachers and a.facegood is not None:
         parser.error("--facegood fine-tunes a tower that learns from the table: leave it or --teachers out")
+    if a.steps is not None and a.steps < 1:
+        parser.error(f"--steps must be at least 1, not {a.steps}")
     torch.set_num_threads(a.threads)
     teachers = read_teachers(a.teachers)  # before the corpus, which takes minutes
-    steps = a.steps or (DISTIL.steps if teachers else SHIPPED.steps)
+    steps = a.steps if a.steps is not None else DISTIL.steps if teachers else SHIPPED.steps
     data_of = ["eSpeak NG speech", *map(source_of, dict.fromkeys(a.takes))]
     takes = [take for path in a.takes for take in load_takes(path)]
     data = corpus_of(a.seed, a.hours, a.corpus, takes)
@@ -78,11 +80,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             fine_tune(net, data, take, actor.MAPPED, rng, TUNE_STEPS, TUNE_RATE_SHARE * SHIPPED.rate, report)
             data_of.append("FACEGOOD take (MIT)")
         enliven(net, LIVELIER, SHARE, data)
+    taught_by = [{"file": path.name, **m["provenance"]} for path, (m, _) in zip(a.teachers, teachers, strict=True)]
     manifest = make_manifest(
         [net.shape], name="talksplat voice 4", features=FEATURES, leveller=batches.LEVELLER, feature=batches.FEATURE,
         look_ahead_steps=batches.LOOK_AHEAD_STEPS,
         provenance={"training": "talksplat.authoring.voice.train", "seed": a.seed, "hours": a.hours, "steps": steps,
-                    "data": "; ".join(data_of), "teachers": [manifest["provenance"] for manifest, _ in teachers]},
+                    "data": "; ".join(data_of), "teachers": taught_by},
     )  # fmt: skip
     write_voice(a.out, manifest, tensors_of([net]))
     report(f"wrote {a.out}")
