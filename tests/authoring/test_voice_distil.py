@@ -94,12 +94,14 @@ def test_the_recipe_teaches_and_tells(tmp_path: Path) -> None:
     manifest, tensors = export.read_voice(out)
     before = export.read_voice(VOICE)[1]
     assert manifest["provenance"]["steps"] == 1
+    # Features are other ones than the teacher's: avatars that were fitted to those must not take them for theirs.
+    assert manifest["features"] != export.read_voice(VOICE)[0]["features"]
     assert [teacher["file"] for teacher in manifest["provenance"]["teachers"]] == [VOICE.name] * 2
     assert any(not np.array_equal(tensors[name], before[name]) for name in tensors)
     assert all(np.allclose(tensors[name], before[name], atol=0.1) for name in tensors)  # not from scratch
 
 
-@pytest.mark.parametrize("wrong", [["--teachers"], ["--steps", "0"], ["--steps", "-3"]])
+@pytest.mark.parametrize("wrong", [["--teachers"], ["--steps", "0"], ["--steps", "-3"], ["--features", "mine"]])
 def test_nothing_is_trained_by_a_slip(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     from talksplat.authoring.voice.train import main
 

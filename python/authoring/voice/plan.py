@@ -10,7 +10,6 @@ from .export import Tower, tower
 FACE = ("jawOpen", "mouthFunnel", "mouthPucker", "mouthLowerDown", "mouthUpperUp", "mouthStretch", "mouthSmile",
         "tongueOut")  # fmt: skip
 SEAL = ("mouthRollLower", "mouthRollUpper", "mouthPress", "closure", "voice")
-FEATURES = "talksplat-voice-4"  # what the features of a voice trained so are called: each shipped training has a name
 WEIGHTS = {"jawOpen": 2.5, "closure": 5.0, "voice": 5.0}  # of the loss's terms, others 1
 VELOCITY_WEIGHT, CLASS_WEIGHT = 1.2, 0.5  # of shapes' velocities, of naming phonemes
 LEAST_SPREAD = 0.05  # of a channel: rarer ones must not outweigh the others

@@ -9,7 +9,8 @@ python -m talksplat.authoring.voice.train --out voice.safetensors --teachers see
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,10 +20,10 @@ import torch
 from . import actor, batches, facegood
 from .corpus import Corpus, build
 from .distil import distil, read_teachers
-from .export import make_manifest, write_voice
+from .export import FEATURES, Array, make_manifest, write_voice
 from .fold import tensors_of
 from .optimise import enliven, fine_tune, train_tower
-from .plan import DISTIL, FEATURES, LIVELIER, SHARE, SHIPPED, TUNE_COPIES, TUNE_RATE_SHARE, TUNE_STEPS
+from .plan import DISTIL, LIVELIER, SHARE, SHIPPED, TUNE_COPIES, TUNE_RATE_SHARE, TUNE_STEPS
 from .speech import Speech, load_takes, source_of
 
 
@@ -41,6 +42,11 @@ def corpus_of(seed: int, hours: float, kept: Path | None, takes: Sequence[Speech
     return data
 
 
+def digest(tensors: Mapping[str, Array]) -> str:
+    """Eight hexadecimal digits that differ between trainings."""
+    return hashlib.sha256(b"".join(value.tobytes() for value in tensors.values())).hexdigest()[:8]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="the weights file to write")
@@ -56,11 +62,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--teachers", type=Path, nargs="+", default=[],
         help="voices of this recipe: the tower learns what they say on average, from where the first of them is",
     )  # fmt: skip
+    parser.add_argument(
+        "--features", help=f"what avatars call the features of this voice, {FEATURES}-NAME; a digest of it if not given"
+    )
     parser.add_argument("--facegood", type=Path, help="folder of the FACEGOOD take: fine-tune on its first 34 s")
     parser.add_argument("--threads", type=int, default=1, help="torch's threads; one makes a seed's result repeatable")
     a = parser.parse_args(arguments)
     if a.teachers and a.facegood is not None:
         parser.error("--facegood fine-tunes a tower that learns from the table: leave it or --teachers out")
+    if a.features is not None and not a.features.startswith(f"{FEATURES}-"):
+        parser.error(f"--features must begin with {FEATURES}-, not be {a.features!r}")
     if a.steps is not None and a.steps < 1:
         parser.error(f"--steps must be at least 1, not {a.steps}")
     torch.set_num_threads(a.threads)
@@ -81,13 +92,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             data_of.append("FACEGOOD take (MIT)")
         enliven(net, LIVELIER, SHARE, data)
     taught_by = [{"file": path.name, **m["provenance"]} for path, (m, _) in zip(a.teachers, teachers, strict=True)]
+    tensors = tensors_of([net])
+    features = a.features or f"{FEATURES}-{digest(tensors)}"
     manifest = make_manifest(
-        [net.shape], name="talksplat voice 4", features=FEATURES, leveller=batches.LEVELLER, feature=batches.FEATURE,
-        look_ahead_steps=batches.LOOK_AHEAD_STEPS,
+        [net.shape], name=features.replace("-", " "), features=features, leveller=batches.LEVELLER,
+        feature=batches.FEATURE, look_ahead_steps=batches.LOOK_AHEAD_STEPS,
         provenance={"training": "talksplat.authoring.voice.train", "seed": a.seed, "hours": a.hours, "steps": steps,
                     "data": "; ".join(data_of), "teachers": taught_by},
     )  # fmt: skip
-    write_voice(a.out, manifest, tensors_of([net]))
+    write_voice(a.out, manifest, tensors)
     report(f"wrote {a.out}")
 
 
