@@ -2,8 +2,8 @@
 """What adapting the built-in voice to a person brings: python bench/voice_adapt.py [VOICE.safetensors] [--choices 6]
 
 GRID talker s1 of `shared`: a minute of his clips, chosen by chance, is adapted to, and the others are what the voice is
-measured on, before and after. Prints the table of docs/voice_adapt.md but for its
-last column, which is of the voice before. Needs torch (pip install talksplat[adapt]).
+measured on, before and after. Prints the table of docs/voice_adapt.md, whose last column is of another VOICE.
+Needs torch (pip install talksplat[adapt]).
 """
 
 import argparse
