@@ -46,6 +46,12 @@ bool has_lzcnt() {
   return __get_cpuid(0x80000001u, &eax, &ebx, &ecx, &edx) && (ecx >> 5 & 1);
 }
 
+// Intel's manual, volume 2, CPUID leaf 1: ECX bit 29. Clang's __builtin_cpu_supports lacks it as well.
+bool has_f16c() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx >> 29 & 1);
+}
+
 bool is_amd() {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   return __get_cpuid(0, &eax, &ebx, &ecx, &edx) && ebx == signature_AMD_ebx && ecx == signature_AMD_ecx;
@@ -90,7 +96,7 @@ struct Tables {
 #if defined(TS_HAVE_AVX2)
     const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && has_lzcnt() &&
-                          __builtin_cpu_supports("popcnt");
+                          has_f16c() && __builtin_cpu_supports("popcnt");
     if (has_avx2) table[count++] = avx2::kernel_table();
 #endif
 #if defined(TS_HAVE_AVX512)

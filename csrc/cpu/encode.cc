@@ -49,8 +49,8 @@ void CpuEncodeStream::step(const float* input, float* output, float* feature) {
   std::copy_n(input, model_->n_inputs(), input_.data());  // behind it are the zeros of the padding
   for (size_t t = 0; t < model_->towers.size(); ++t) {
     const EncodeTower& tower = model_->towers[t];
-    kernels_.encode_step(
-        {&tower, layers_[t].data(), step_, input_.data(), scratch_.data(), feature_.data(), output_.data()});
+    kernels_.encode_step({&tower, layers_[t].data(), step_, input_.data(), scratch_.data(), feature_.data(),
+                          output_.data(), model_->matrices[t]});
     if (t == 0) std::copy_n(feature_.data(), model_->n_features, feature);
     output = std::copy_n(output_.data(), tower.outputs, output);
   }

@@ -6,6 +6,7 @@
 //   kLanes                               values per register
 //   f32(x), i32(x)                       broadcast; f32::iota(), i32::iota() = 0, 1, 2, ...
 //   load(p), store(p, v)                 kLanes values, any alignment
+//   load_half(p)                         kLanes binary16 values as f32, any alignment; on the host alone
 //   repeat4(p)                           p[0..3] again and again; p[0] where kLanes is 1
 //   + - * /, fma(a,b,c) = a*b+c, fnma(a,b,c) = c-a*b   fused where the hardware fuses
 //   min, max                             second operand when the first is NaN

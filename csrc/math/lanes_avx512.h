@@ -27,6 +27,9 @@ struct f32 {
 
 TS_INLINE f32 load(const float* p) { return f32(_mm512_loadu_ps(p)); }
 TS_INLINE i32 load(const int32_t* p) { return i32(_mm512_loadu_si512(p)); }
+TS_INLINE f32 load_half(const uint16_t* p) {
+  return f32(_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+}
 TS_INLINE void store(float* p, f32 a) { _mm512_storeu_ps(p, a.v); }
 TS_INLINE void store(int32_t* p, i32 a) { _mm512_storeu_si512(p, a.v); }
 

@@ -30,6 +30,7 @@ struct f32 {
 
 TS_INLINE f32 load(const float* p) { return f32(vld1q_f32(p)); }
 TS_INLINE i32 load(const int32_t* p) { return i32(vld1q_s32(p)); }
+TS_INLINE f32 load_half(const uint16_t* p) { return f32(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)))); }
 TS_INLINE void store(float* p, f32 a) { vst1q_f32(p, a.v); }
 TS_INLINE void store(int32_t* p, i32 a) { vst1q_s32(p, a.v); }
 

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "math/half.h"
+
 TS_TARGET_BEGIN
 
 constexpr int kLanes = 1;
@@ -27,6 +29,7 @@ struct f32 {
 
 TS_INLINE f32 load(const float* p) { return f32(*p); }
 TS_INLINE i32 load(const int32_t* p) { return i32(*p); }
+inline f32 load_half(const uint16_t* p) { return f32(float_of_half(*p)); }
 TS_INLINE void store(float* p, f32 a) { *p = a.v; }
 TS_INLINE void store(int32_t* p, i32 a) { *p = a.v; }
 

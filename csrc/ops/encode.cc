@@ -6,10 +6,19 @@
 #include <cstddef>
 #include <utility>
 
+#include "math/half.h"
+
 namespace ts {
 namespace {
 
 size_t count(int64_t a, int64_t b = 1, int64_t c = 1) { return static_cast<size_t>(a * b * c); }
+
+// Of all packed linears of a tower: stem and head; q, k, v, out, the gate's halves and mix; up and down.
+size_t matrix_floats(const TowerWeights& w) {
+  const int64_t width = encode_padded(w.width), hidden = encode_padded(w.hidden);
+  const int64_t ends = encode_padded(w.inputs) + encode_padded(w.outputs);
+  return count(width, ends + static_cast<int64_t>(w.layers.size()) * (7 * width + 2 * hidden));
+}
 
 }  // namespace
 
@@ -21,10 +30,13 @@ EncodeModel::EncodeModel(const MelParams& params, const std::vector<TowerWeights
     t.window = w.window, t.window_p = encode_padded(w.window), t.taps = w.taps;
     t.hidden_p = encode_padded(w.hidden);
     t.outputs = w.outputs, t.outputs_p = encode_padded(w.outputs);
+    const size_t n = matrix_floats(w);
+    const float* weight = next_matrix_ = floats(n);
     t.stem = pack(w.stem, w.inputs, w.width);
     t.head = pack(w.head, w.width, w.outputs);
     std::vector<EncodeLayer>& layers = layers_.emplace_back();
     for (const LayerWeights& layer : w.layers) layers.push_back(pack(layer, w));
+    matrices.push_back(with_halves(weight, n));
     t.n_layers = static_cast<int>(layers.size());
     t.layers = layers.data();  // which stay where they are as layers_ grows
     for (int i = 0; i < w.outputs; ++i) {
@@ -47,11 +59,20 @@ float* EncodeModel::floats(size_t n) {
   return out;
 }
 
+EncodeMatrices EncodeModel::with_halves(const float* weight, size_t n) {
+  Buffer<uint16_t> halves(n);
+  for (size_t i = 0; i < n; ++i) {
+    halves[i] = half_of_float(weight[i]);
+    if (float_of_half(halves[i]) != weight[i]) return {weight, nullptr};
+  }
+  return {weight, halves_.emplace_back(std::move(halves)).data()};
+}
+
 // Rows come in sections of so many (q, k and v; the halves of a gate), each of which begins a block.
 EncodeLinear EncodeModel::pack(const LinearWeights& linear, int columns, int section) {
   const int rows = static_cast<int>(linear.bias.size()), sections = rows / section;
   EncodeLinear out{sections * encode_padded(section), encode_padded(columns), nullptr, nullptr};
-  float* weight = floats(count(out.rows_p, out.columns_p));
+  float* weight = std::exchange(next_matrix_, next_matrix_ + count(out.rows_p, out.columns_p));
   float* bias = floats(count(out.rows_p));
   for (int row = 0; row < rows; ++row) {
     const int to = row / section * encode_padded(section) + row % section;

@@ -36,6 +36,12 @@ struct EncodeLayerState {
   float* gated = nullptr;  // [taps][width_p]
 };
 
+// A tower's matrices, one after the other, and the same as binary16 where all of them are exactly that: half the bytes.
+struct EncodeMatrices {
+  const float* weight = nullptr;
+  const uint16_t* half = nullptr;  // or null
+};
+
 // One step of one tower.
 struct EncodeArgs {
   const EncodeTower* tower;
@@ -45,6 +51,7 @@ struct EncodeArgs {
   float* scratch;                 // [encode_scratch(tower)]
   float* feature;                 // [width_p]   (out) what the head reads
   float* output;                  // [outputs_p] (out) before sigmoids
+  EncodeMatrices matrices;        // those that the tower's linears point into
 };
 constexpr int64_t encode_scratch(const EncodeTower& t) {
   // In this order: the residual, a norm's output, attention's or convolution's output (width_p each), scores, what one

@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "math/activation.h"
+#include "math/half.h"
 #include "math/lanes.h"
 #include "ops/backend.h"
 
@@ -152,6 +153,20 @@ void masks() {
   for (int i = 0; i < kLanes / 2; ++i) CHECK(packed[i] == 2 * i + 1);
 }
 
+void halves() {
+  uint16_t half[16];
+  float widened[16];
+  for (int first = 0; first < 1 << 16; first += kLanes) {
+    for (int i = 0; i < kLanes; ++i) half[i] = static_cast<uint16_t>(first + i);
+    store(widened, ts::load_half(half));
+    for (int i = 0; i < kLanes; ++i) {
+      const float exact = ts::float_of_half(half[i]);
+      if (!CHECK(std::isnan(exact) ? std::isnan(widened[i]) : std::memcmp(&widened[i], &exact, sizeof exact) == 0))
+        return;
+    }
+  }
+}
+
 template <int kFields, class Load, class Store>
 void interleaving(const Load& load_fields, const Store& store_fields) {
   float memory[kFields * 16 + 1], copy[kFields * 16 + 1];
@@ -181,6 +196,7 @@ int main() {
   accurate_functions();
   special_values();
   masks();
+  halves();
   interleaving<3>([](const float* p, f32* v) { load3(p, v[0], v[1], v[2]); },
                   [](float* p, const f32* v) { store3(p, v[0], v[1], v[2]); });
   interleaving<4>([](const float* p, f32* v) { load4(p, v[0], v[1], v[2], v[3]); },

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from conftest import present
 from ops.voices import CHANNELS, STEP, KnownVoice, faces, make_voice, noise, steps, tower, tune
 from talksplat import _core
 from talksplat.arkit import ARKIT_NAMES
-from talksplat.authoring.voice.export import read_voice
+from talksplat.authoring.voice.export import read_voice, write_voice
 from tolerances import require_close
 
 SHAPES = {
@@ -106,6 +107,21 @@ def test_the_shipped_voice(backend: Backend) -> None:
 
 def test_weights_in_float32(backend: Backend, tmp_path: Path) -> None:
     require_steps(make_voice(tmp_path, dtype=np.float32), noise(8000), backend)
+
+
+@pytest.mark.parametrize("shape", ["width-17", "usual", "two-towers"])
+def test_halves_say_what_floats_say(shape: str, backend: Backend, tmp_path: Path) -> None:
+    """One weight of a head that no half holds makes its tower's floats: all other channels stay, to the bit."""
+    halves, sound = make_voice(tmp_path, towers=SHAPES[shape]), noise(8000)
+    tensors = {name: value.astype(np.float32) for name, value in halves.tensors.items()}
+    said = SHAPES[shape][-1]["channels"]
+    tensors[f"tower/{len(SHAPES[shape]) - 1}/head/weight"][0, 0] += np.float32(1e-6)
+    write_voice(tmp_path / "floats.safetensors", halves.manifest, tensors)  # type: ignore[arg-type]
+    floats = _core.Voice(str(tmp_path / "floats.safetensors"))
+    a, b = (steps(replace(halves, core=core), sound, backend=backend) for core in (halves.core, floats))
+    others = [i for i, name in enumerate(halves.core.channel_names) if name != said[0]]
+    assert np.array_equal(a.feature, b.feature) and np.array_equal(a.channel[:, others], b.channel[:, others])
+    assert not np.array_equal(a.channel, b.channel)
 
 
 @pytest.mark.parametrize("gain", [0.0, 1e-20, 1e-5, 0.01, 1.0, 25.0])

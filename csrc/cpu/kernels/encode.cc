@@ -2,7 +2,8 @@
 // encode — one step of one tower: stem, layers, head.
 // Maths    ops/encode.h, math/encode.h; math/activation.h for exp, sigmoid and silu
 // Launch   one thread; a lane is an output row of a linear, a channel elsewhere, a step of the past in scores
-// Reads    every packed weight once (4 B a parameter), the keys and values of the window, the taps of the convolution
+// Reads    every packed weight once (4 B a parameter, 2 where they are halves), the keys and values of the window, the
+//          taps of the convolution
 // Writes   one key, one value, one gated row a layer; feature [width_p], output [outputs_p]
 // Cost     2 FLOPs a parameter, and 4 width x window a layer for attention; bound by the cache that holds the weights
 // Order    deterministic: sums run over columns eight apart, then over the eight; over the ring by slot
@@ -31,10 +32,20 @@ TS_INLINE float max_of(f32 x) {
   return largest;
 }
 
+// Where a linear's packed weights lie, as float32 or as binary16.
+struct Floats {
+  const float* of(const EncodeLinear& w) const { return w.weight; }
+};
+struct Halves {
+  EncodeMatrices all;
+  const uint16_t* of(const EncodeLinear& w) const { return all.half + (w.weight - all.weight); }
+};
+TS_INLINE f32 widened(const float* weight) { return load(weight); }
+TS_INLINE f32 widened(const uint16_t* weight) { return load_half(weight); }
+
 // y = weight x + bias, or y += that.
-template <bool kAdd>
-void linear(const EncodeLinear& w, const float* x, float* y) {
-  const float* weight = w.weight;
+template <bool kAdd, class Weight>
+void linear(const EncodeLinear& w, const Weight* weight, const float* x, float* y) {
   for (int row = 0; row < w.rows_p; row += kEncodeBlock) {
     f32 sum[kColumns][kRegisters];
     for (int c = 0; c < kColumns; ++c) {
@@ -46,7 +57,7 @@ void linear(const EncodeLinear& w, const float* x, float* y) {
       for (int c = 0; c < kColumns; ++c) {
         const f32 value(x[column + c]);
         for (int reg = 0; reg < kRegisters; ++reg)
-          sum[c][reg] = fma(load(weight + c * kEncodeBlock + reg * kLanes), value, sum[c][reg]);
+          sum[c][reg] = fma(widened(weight + c * kEncodeBlock + reg * kLanes), value, sum[c][reg]);
       }
       weight += kColumns * kEncodeBlock;
     }
@@ -144,32 +155,41 @@ void convolve(const EncodeArgs& a, const EncodeLayer& layer, const EncodeLayerSt
   }
 }
 
-}  // namespace
-
-void encode_step(const EncodeArgs& a) {
+template <class Weights>
+void step(const EncodeArgs& a, const Weights& weights) {
   const EncodeTower& t = *a.tower;
   float *x = a.scratch, *normed = x + t.width_p, *mixed = normed + t.width_p, *score = mixed + t.width_p;
   float *read = score + t.window_p, *wide = read + t.head_width_p;
-  linear<false>(t.stem, a.input, x);
+  linear<false>(t.stem, weights.of(t.stem), a.input, x);
   for (int i = 0; i < t.n_layers; ++i) {
     const EncodeLayer& layer = t.layers[i];
     norm(x, t.width, t.width_p, normed);
-    linear<false>(layer.qkv, normed, wide);
+    linear<false>(layer.qkv, weights.of(layer.qkv), normed, wide);
     attend(a, layer, a.state[i], wide, mixed, score, read);
-    linear<true>(layer.out, mixed, x);
+    linear<true>(layer.out, weights.of(layer.out), mixed, x);
 
     norm(x, t.width, t.width_p, normed);
-    linear<false>(layer.gate, normed, wide);
+    linear<false>(layer.gate, weights.of(layer.gate), normed, wide);
     convolve(a, layer, a.state[i], wide, mixed);
-    linear<true>(layer.mix, mixed, x);
+    linear<true>(layer.mix, weights.of(layer.mix), mixed, x);
 
     norm(x, t.width, t.width_p, normed);
-    linear<false>(layer.up, normed, wide);
+    linear<false>(layer.up, weights.of(layer.up), normed, wide);
     silu(wide, layer.up.rows_p);
-    linear<true>(layer.down, wide, x);
+    linear<true>(layer.down, weights.of(layer.down), wide, x);
   }
   norm(x, t.width, t.width_p, a.feature);
-  linear<false>(t.head, a.feature, a.output);
+  linear<false>(t.head, weights.of(t.head), a.feature, a.output);
+}
+
+}  // namespace
+
+void encode_step(const EncodeArgs& a) {
+  // One at a time, a half costs more to widen than a float costs to read.
+  if (kLanes > 1 && a.matrices.half)
+    step(a, Halves{a.matrices});
+  else
+    step(a, Floats{});
 }
 
 TS_TARGET_END
