@@ -16,6 +16,7 @@ import argparse
 import csv
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -153,9 +154,10 @@ def main() -> int:
     text = report(results, peers, missing, where)
     print(text)
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "voice.json").write_text(
-        json.dumps({"machine": where, "voices": results, "peers": peers}, indent=1) + "\n"
-    )
+    found = json.dumps({"machine": where, "voices": results, "peers": peers}, indent=1)
+    # A list of numbers on one line.
+    flat = re.sub(r"\[[^][{}\"]*\]", lambda numbers: " ".join(numbers[0].split()), found)
+    (options.out / "voice.json").write_text(flat + "\n")
     (options.out / "voice.md").write_text(text + "\n")
     faces = evaluate.faces_of(_core.Voice(str(options.voices[0])))
     draw_jaws(faces, shared / "data", options.out / "voice_jaw.png")

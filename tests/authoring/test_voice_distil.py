@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+import talksplat
 from reference.encode import Tower
+from talksplat import _core
 from talksplat._assets import VOICE
 from talksplat.authoring.voice import batches, corpus, export, plan
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install talksplat[authoring]")
 
-from talksplat.authoring.voice.distil import distil, read_teachers, taught  # noqa: E402
+from talksplat.authoring.voice.distil import Teacher, distil, read_teachers, taught, teachers_of  # noqa: E402
 from talksplat.authoring.voice.fold import tower_of  # noqa: E402
 
 TOWER = export.tower((*plan.FACE, *plan.SEAL))  # channels in the order that trained towers have
@@ -30,28 +32,34 @@ def two_teachers() -> list[tuple[export.Manifest, dict[str, np.ndarray]]]:
     return [(manifest, tensors), (manifest, other)]
 
 
-def noise(steps: int) -> corpus.Corpus:
-    """A corpus of one clip, of steps that say nothing."""
+def noise(steps: int, cover_db: float = 0.0) -> corpus.Corpus:
+    """A corpus of one clip, of steps that are called speech and say nothing."""
     rng = np.random.default_rng(1)
     none = np.zeros(steps, np.float16)
     rest = np.tile(np.array(batches.REST.weights(), np.float16), (steps, 1))
     return corpus.Corpus(
-        rng.normal(-30, 12, (2 * steps, 40)).astype(np.float16), rest, none, none, none.astype(np.uint8),
+        rng.normal(-30, 12, (2 * steps, 40)).astype(np.float16), rest, none, none + 1, none.astype(np.uint8),
         np.array([0, steps]), np.array([-20.0], np.float32), np.full((100, 40), -60, np.float16), np.array([0, 50]),
-        np.zeros((1, 50, 40), np.float16),
+        np.full((1, 50, 40), cover_db, np.float16),
     )  # fmt: skip
 
 
 def test_what_is_taught_is_the_teachers_mean() -> None:
-    """Shapes' means, and means of chances, not of what chances are the logistic function of: by the float64 oracle."""
-    voices = two_teachers()
-    batch = batches.draw(np.random.default_rng(0), noise(300), 2, 20, 0.0)
-    found = taught([tower_of(*voice, 0) for voice in voices], batch)
-    assert found.features is batch.features and found.shape.shape == (2, 20, len(export.SHAPES))
+    """Shapes' means, and means of chances, not of what chances are the logistic function of: by the float64 oracle.
+
+    The second teacher hears 5 steps more. What covers the sound is for the learner alone.
+    """
+    voices, later = two_teachers(), (0, plan.TEACHER.look_ahead_steps - batches.LOOK_AHEAD_STEPS)
+    voices[1] = ({**voices[1][0], "look_ahead_steps": plan.TEACHER.look_ahead_steps}, voices[1][1])
+    batch = batches.draw(np.random.default_rng(0), noise(300), 2, 20 + later[1], 0.0, noise_share=1.0)
+    assert np.abs(batch.features - batch.uncovered).max() > 0.1
+    found = taught(teachers_of(voices), batch, 20)
+    assert np.array_equal(found.features, batch.features[:, :20]) and found.shape.shape == (2, 20, len(export.SHAPES))
     for clip in range(2):
         oracles = [Tower(manifest["towers"][0], "tower/0", tensors) for manifest, tensors in voices]
+        curves = [[oracle.step(heard)[0] for heard in batch.uncovered[clip]] for oracle in oracles]
         for step in range(20):
-            said = np.array([oracle.step(batch.features[clip, step])[0] for oracle in oracles])
+            said = np.array([curve[step + wait] for curve, wait in zip(curves, later, strict=True)])
             chances = [HEAD[name] for name in export.PROBABILITIES]
             said[:, chances] = 1 / (1 + np.exp(-said[:, chances]))
             mean = dict(zip(TOWER["channels"], said.mean(0), strict=True))
@@ -62,7 +70,11 @@ def test_what_is_taught_is_the_teachers_mean() -> None:
 
 
 def test_a_tower_learns_what_both_say_and_repeats() -> None:
-    voices, data, small = two_teachers(), noise(600), plan.Distil(steps=60, batch=4, other_share=0.0, rate=2e-3)
+    voices, data, small = (
+        two_teachers(),
+        noise(600, cover_db=-200),
+        plan.Distil(steps=60, batch=4, other_share=0.0, rate=2e-3),
+    )
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -71,8 +83,8 @@ def test_a_tower_learns_what_both_say_and_repeats() -> None:
         torch.set_num_threads(threads)
     assert all(torch.equal(a, b) for a, b in zip(nets[0].parameters(), nets[1].parameters(), strict=True))
     batch = batches.draw(np.random.default_rng(9), data, 4, 100, 0.0)
-    wanted = taught([tower_of(*voice, 0) for voice in voices], batch)
-    first, learned = (taught([net], batch) for net in (tower_of(*voices[0], 0), nets[0]))
+    wanted = taught(teachers_of(voices), batch, 100)
+    first, learned = (taught([Teacher(net, 0)], batch, 100) for net in (tower_of(*voices[0], 0), nets[0]))
     jaw = export.SHAPES.index("jawOpen")
     before, after = (np.abs(said.shape - wanted.shape)[..., jaw].mean() for said in (first, learned))
     assert before == pytest.approx(APART / 2, abs=1e-4) and after < APART / 8
@@ -101,6 +113,24 @@ def test_the_recipe_teaches_and_tells(tmp_path: Path) -> None:
     assert all(np.allclose(tensors[name], before[name], atol=0.1) for name in tensors)  # not from scratch
 
 
+def test_a_teacher_hears_later_and_is_not_played(tmp_path: Path) -> None:
+    from talksplat.authoring.voice.train import main
+
+    noise(300).save(tmp_path / "corpus.npz")
+    out, threads = tmp_path / "teacher.safetensors", torch.get_num_threads()
+    try:
+        main(["--out", str(out), "--corpus", str(tmp_path / "corpus.npz"), "--steps", "1", "--teacher"])
+    finally:
+        torch.set_num_threads(threads)
+    steps = plan.TEACHER.look_ahead_steps
+    assert export.read_voice(out, steps)[0]["look_ahead_steps"] == steps
+    assert len(read_teachers([VOICE, out])) == 2
+    with pytest.raises(ValueError, match=r"must begin with .*teacher\.safetensors"):
+        read_teachers([out, VOICE])
+    with pytest.raises(talksplat.VoiceInvalid, match="look_ahead_steps"):
+        _core.Voice(str(out))
+
+
 @pytest.mark.parametrize("wrong", [["--teachers"], ["--steps", "0"], ["--steps", "-3"], ["--features", "mine"]])
 def test_nothing_is_trained_by_a_slip(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     from talksplat.authoring.voice.train import main
@@ -125,9 +155,10 @@ def test_only_voices_of_the_recipe_teach(tmp_path: Path, changes: dict[str, Any]
         read_teachers([odd])
 
 
-def test_an_actor_is_not_for_a_taught_tower(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("also", [["--facegood", "."], ["--teacher"]])
+def test_a_taught_tower_learns_from_nothing_else(also: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     from talksplat.authoring.voice.train import main
 
     with pytest.raises(SystemExit):
-        main(["--out", "unused", "--teachers", str(VOICE), "--facegood", "."])
+        main(["--out", "unused", "--teachers", str(VOICE), *also])
     assert "leave it or --teachers out" in capsys.readouterr().err

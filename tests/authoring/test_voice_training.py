@@ -252,14 +252,15 @@ def test_batches_ask_for_the_face_of_60_ms_ago() -> None:
     assert not quiet.voice.any() and not quiet.closure.any() and np.ptp(quiet.shape, axis=(0, 1)).max() == 0
 
 
-def test_batches_hear_the_step_that_they_ask_about() -> None:
-    """A clip that is loud in step 60 alone: its features peak where the face of step 57 is asked for."""
+@pytest.mark.parametrize("look_ahead_steps", [p.look_ahead_steps for p in (plan.SHIPPED, plan.TEACHER)])
+def test_batches_hear_the_step_that_they_ask_about(look_ahead_steps: int) -> None:
+    """A clip that is loud in step 60 alone: its features peak where a face before, of step 57 or 52, is asked for."""
     data = small_corpus()
     data.mel_db[:] = -90
     data.mel_db[[2 * 60, 2 * 60 + 1, 400 + 2 * 60, 400 + 2 * 60 + 1]] = -20
     data.closure[:] = 0
-    data.closure[[57, 257]] = 1
-    batch = batches.draw(np.random.default_rng(2), data, 16, 150, other_share=0.0)
+    data.closure[[60 - look_ahead_steps, 260 - look_ahead_steps]] = 1
+    batch = batches.draw(np.random.default_rng(2), data, 16, 150, other_share=0.0, look_ahead_steps=look_ahead_steps)
     seen = batch.closure.max(1) == 1
     assert seen.sum() > 8
     assert np.array_equal(batch.features.mean(2).argmax(1)[seen], batch.closure.argmax(1)[seen])

@@ -33,6 +33,7 @@ def heard_otherwise(manifest: Manifest) -> list[str]:
 @dataclass
 class Batch:
     features: Array  # [batch,steps,2 n_mels] float32
+    uncovered: Array  # the same without the sounds that cover speech
     shape: Array  # [batch,steps,len(SHAPES)] float32
     closure: Array  # [batch,steps] float32
     voice: Array  # [batch,steps] float32
@@ -41,11 +42,11 @@ class Batch:
 
 def draw(
     rng: np.random.Generator, corpus: Corpus, size: int, steps: int, other_share: float,
-    noise_share: float = augment.NOISE_SHARE,
+    noise_share: float = augment.NOISE_SHARE, look_ahead_steps: int = LOOK_AHEAD_STEPS,
 ) -> Batch:  # fmt: skip
     """`size` examples of `steps` steps, `other_share` of them without speech, `noise_share` of speech covered.
 
-    What step k is asked for is the face LOOK_AHEAD_STEPS steps before the end of its sound.
+    What step k is asked for is the face `look_ahead_steps` steps before the end of its sound.
     """
     n_mels = corpus.mel_db.shape[1]
     db = np.full((size, 2 * steps, n_mels), SILENCE_DB, np.float32)
@@ -54,7 +55,7 @@ def draw(
     label = np.full((size, steps), CLASSES - 1, np.int64)
     is_speech = rng.random(size) >= other_share
     speech_db = np.zeros(size)
-    late = LOOK_AHEAD_STEPS
+    late = look_ahead_steps
     for i in range(size):
         if not is_speech[i]:
             sound = int(rng.integers(len(corpus.other_start) - 1))
@@ -74,7 +75,8 @@ def draw(
     gain = np.where(is_speech, rng.uniform(*augment.GAIN_DB, size), rng.uniform(*OTHER_GAIN_DB, size))
     db += augment.equaliser(rng, size, n_mels)[:, None] + gain[:, None, None]
     power = 10 ** (db / 10)
-    _cover(rng, power, corpus, speech_db + gain, is_speech & (rng.random(size) < noise_share))
+    covered = power.copy()
+    _cover(rng, covered, corpus, speech_db + gain, is_speech & (rng.random(size) < noise_share))
     start_db = np.full(size, LEVELLER["start_db"])
     warm = is_speech & (rng.random(size) < WARM_SHARE)
     settled = speech_db + gain + rng.normal(0, WARM_SPREAD_DB, size)
@@ -82,8 +84,10 @@ def draw(
     # Other sounds meet every state too: a level that speech left high, or that silence let fall.
     cold = ~is_speech & (rng.random(size) < 0.5)
     start_db[cold] = rng.uniform(LEVELLER["floor_db"], -10, int(cold.sum()))
-    x = features_of_power(power, LEVELLER, FEATURE, start_db)
-    return Batch(x.reshape(size, steps, -1), shape, closure, voice, label)
+    heard, uncovered = (
+        features_of_power(p, LEVELLER, FEATURE, start_db).reshape(size, steps, -1) for p in (covered, power)
+    )
+    return Batch(heard, uncovered, shape, closure, voice, label)
 
 
 def _cut(out: Array, source: Array, bounds: Array | tuple[int, int], at: int) -> None:

@@ -2,13 +2,15 @@
 """One tower that says what several say on average.
 
 Towers of different seeds hear alike but err apart, so that their mean errs less than each (G. Hinton, O. Vinyals and
-J. Dean, "Distilling the knowledge in a neural network", 2015).
+J. Dean, "Distilling the knowledge in a neural network", 2015). And teachers may hear what a live tower may not: more of
+what follows, and speech without what covers it (D. Lopez-Paz and others, "Unifying distillation and privileged
+information", 2016).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,26 +18,40 @@ import torch
 from safetensors import SafetensorError
 
 from . import batches
+from .batches import LOOK_AHEAD_STEPS
 from .corpus import Corpus
 from .export import PROBABILITIES, SHAPES, Array, Manifest, read_voice
 from .fold import tower_of
 from .model import TowerNet
 from .optimise import Report, face_loss, optimise, spreads
-from .plan import LIVELIER, SHARE, SHIPPED, STEPS, Distil
+from .plan import LIVELIER, SHARE, SHIPPED, STEPS, TEACHER, Distil
 
 Voice = tuple[Manifest, Mapping[str, Array]]
 
 
+@dataclass(frozen=True)
+class Teacher:
+    net: TowerNet
+    later_steps: int  # that it hears beyond what the learner hears
+
+
 def read_teachers(paths: Sequence[Path]) -> list[Voice]:
-    """Raises OSError, or ValueError that names the file, unless all are voices that authoring.voice.train makes."""
+    """Raises OSError, or ValueError that names the file, unless all are voices that authoring.voice.train makes.
+
+    The tower that learns begins as a copy of the first, which must hear no more than it; others may be TEACHERs.
+    """
     voices: list[Voice] = []
     for path in paths:
         try:
-            manifest, tensors = read_voice(path)
+            manifest, tensors = read_voice(path, TEACHER.look_ahead_steps)
         except (SafetensorError, ValueError) as error:
             raise ValueError(f"--teachers must be voices; {path} is none: {error}") from error
+        hears_later = manifest["look_ahead_steps"] == TEACHER.look_ahead_steps
+        if hears_later and not voices:
+            raise ValueError("--teachers must begin with a voice that can be played, as which the new one begins; "
+                             f"{path} was trained with --teacher: name another first")  # fmt: skip
+        other = batches.heard_otherwise({**manifest, "look_ahead_steps": LOOK_AHEAD_STEPS} if hears_later else manifest)
         towers = manifest["towers"]
-        other = batches.heard_otherwise(manifest)
         other += [] if towers == [SHIPPED.tower] else [f"towers {towers} instead of {[SHIPPED.tower]}"]
         if other:
             raise ValueError(f"--teachers must be voices that this version of authoring.voice.train made; {path} has "
@@ -44,34 +60,46 @@ def read_teachers(paths: Sequence[Path]) -> list[Voice]:
     return voices
 
 
-def taught(teachers: Sequence[TowerNet], batch: batches.Batch) -> batches.Batch:
-    """The batch, with what the teachers say of it on average for its face."""
-    channels = teachers[0].shape["channels"]
+def teachers_of(voices: Sequence[Voice]) -> list[Teacher]:
+    return [Teacher(tower_of(*voice, 0), voice[0]["look_ahead_steps"] - LOOK_AHEAD_STEPS) for voice in voices]
+
+
+def taught(teachers: Sequence[Teacher], batch: batches.Batch, steps: int) -> batches.Batch:
+    """The first `steps` steps of the batch, with what the teachers say of its uncovered sound on average for its face.
+
+    A teacher that hears later says a step's face at a later step, which the batch must have.
+    """
+    channels = teachers[0].net.shape["channels"]
     chances = [i for i, c in enumerate(channels) if c in PROBABILITIES]
     mean = torch.zeros(())
     with torch.no_grad():
         for teacher in teachers:
-            said, _ = teacher(torch.from_numpy(batch.features))
+            last = steps + teacher.later_steps
+            said = teacher.net(torch.from_numpy(batch.uncovered[:, :last]))[0][:, teacher.later_steps :]
             said[..., chances] = torch.sigmoid(said[..., chances])
             mean = mean + said / len(teachers)
     face = dict(zip(channels, mean.numpy().transpose(2, 0, 1), strict=True))
-    shape = np.stack([face[c] for c in SHAPES], -1)
-    return replace(batch, shape=shape, closure=face["closure"], voice=face["voice"])
+    return batches.Batch(
+        batch.features[:, :steps], batch.uncovered[:, :steps], np.stack([face[c] for c in SHAPES], -1),
+        face["closure"], face["voice"], batch.label[:, :steps],
+    )  # fmt: skip
 
 
 def distil(voices: Sequence[Voice], data: Corpus, plan: Distil, rng: np.random.Generator, report: Report) -> TowerNet:
     """A copy of the first voice's tower that is trained to say what all of them say.
 
-    voices: of one tower each, which says all channels in the same order, trained by `train_tower`, then enlivened.
+    voices: of one tower each, which says all channels in the same order, trained by `train_tower`, then enlivened. What
+    covers speech is laid over what the learner hears alone.
     """
-    teachers = [tower_of(manifest, tensors, 0) for manifest, tensors in voices]
+    teachers = teachers_of(voices)
     net = tower_of(*voices[0], 0)
     channels = net.shape["channels"]
+    drawn = STEPS + max(teacher.later_steps for teacher in teachers)
     # Errors count as they did before the teachers were enlivened.
     spread = spreads(data) * torch.tensor([LIVELIER.get(c, 1.0) * SHARE.get(c, 1.0) for c in SHAPES])
 
     def next_loss() -> torch.Tensor:
-        batch = taught(teachers, batches.draw(rng, data, plan.batch, STEPS, plan.other_share))
+        batch = taught(teachers, batches.draw(rng, data, plan.batch, drawn, plan.other_share), STEPS)
         raw, _ = net(torch.from_numpy(batch.features))
         return face_loss(raw, batch, channels, spread)
 

@@ -29,6 +29,7 @@ SHAPES = (
 )  # fmt: skip
 PROBABILITIES = ("closure", "voice")
 CHANNELS = (*SHAPES, *PROBABILITIES)
+MOST_LOOK_AHEAD_STEPS = 3
 LIMITS = {"width": (16, 512), "heads": (1, 16), "layers": (1, 8), "window": (1, 256), "taps": (1, 64),
           "hidden": (1, 2048)}  # fmt: skip
 MAX_TOWERS = 4
@@ -129,8 +130,11 @@ def _keys(what: str, value: object, names: Sequence[str]) -> None:
     _require(found == sorted(names), f"{what}'s keys", ", ".join(sorted(names)), found)
 
 
-def check_manifest(manifest: Mapping[str, Any]) -> None:
-    """Raises ValueError, naming the key, unless the manifest is one that the core reads."""
+def check_manifest(manifest: Mapping[str, Any], most_steps: int = MOST_LOOK_AHEAD_STEPS) -> None:
+    """Raises ValueError, naming the key, unless the manifest is one that the core reads.
+
+    most_steps: of look-ahead; more than the default makes a network to learn from, which the core refuses.
+    """
     m = manifest
     optional = Manner.__annotations__
     named = {"features": FEATURES, **m}
@@ -150,7 +154,7 @@ def check_manifest(manifest: Mapping[str, Any]) -> None:
         _require(isinstance(m[key], str) and bool(m[key]), f"manifest.{key}", "a text", m[key])
     _require(isinstance(m["provenance"], dict), "manifest.provenance", "an object", m["provenance"])
     _integer("manifest.n_mels", m["n_mels"], 1, 128)
-    _integer("manifest.look_ahead_steps", m["look_ahead_steps"], 0, 3)
+    _integer("manifest.look_ahead_steps", m["look_ahead_steps"], 0, most_steps)
     _number("manifest.f_max_hz", m["f_max_hz"], 1, RATE_HZ / 2)
     _number("manifest.f_min_hz", m["f_min_hz"], 0, m["f_max_hz"] - 1)
     leveller, feature = m["leveller"], m["feature"]
@@ -202,13 +206,16 @@ def check_tensors(manifest: Manifest, tensors: Mapping[str, Array]) -> None:
     _require(count <= MAX_PARAMETERS, "the number of parameters", f"at most {MAX_PARAMETERS}", count)
 
 
-def write_voice(path: str | os.PathLike[str], manifest: Manifest, tensors: Mapping[str, Array]) -> None:
+def write_voice(
+    path: str | os.PathLike[str], manifest: Manifest, tensors: Mapping[str, Array],
+    most_steps: int = MOST_LOOK_AHEAD_STEPS,
+) -> None:  # fmt: skip
     """Write a voice file, whole or not at all.
 
-    tensors: float16 or float32, named and shaped as `tensor_shapes` says.
+    tensors: float16 or float32, named and shaped as `tensor_shapes` says. most_steps: as in check_manifest.
     Raises ValueError where the core would refuse the file, or if it would be larger than MAX_BYTES.
     """
-    check_manifest(manifest)
+    check_manifest(manifest, most_steps)
     check_tensors(manifest, tensors)
     contiguous = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
     data = serialize(contiguous, metadata={KEY: json.dumps(manifest, ensure_ascii=False, sort_keys=True)})
@@ -222,14 +229,16 @@ def write_voice(path: str | os.PathLike[str], manifest: Manifest, tensors: Mappi
         part.unlink(missing_ok=True)
 
 
-def read_voice(path: str | os.PathLike[str]) -> tuple[Manifest, dict[str, Array]]:
-    """Manifest and tensors as float32. Raises ValueError if the file is not a voice."""
+def read_voice(
+    path: str | os.PathLike[str], most_steps: int = MOST_LOOK_AHEAD_STEPS
+) -> tuple[Manifest, dict[str, Array]]:
+    """Manifest and tensors as float32. Raises ValueError if the file is not a voice. most_steps: see check_manifest."""
     with safe_open(os.fspath(path), framework="numpy") as file:
         text = (file.metadata() or {}).get(KEY)
         _require(text is not None, f"__metadata__[{KEY!r}]", "the manifest", None)
         manifest = cast(Manifest, {"features": FEATURES, **json.loads(cast(str, text))})
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    check_manifest(manifest)
+    check_manifest(manifest, most_steps)
     check_tensors(manifest, tensors)
     return manifest, {name: value.astype(np.float32) for name, value in tensors.items()}
 

@@ -117,7 +117,7 @@ def train_tower(plan: Plan, data: Corpus, rng: np.random.Generator, report: Repo
             net.head.bias[i] = float(mean[SHAPES.index(channel)]) if channel in SHAPES else 0.0
 
     def next_loss() -> Tensor:
-        batch = batches.draw(rng, data, plan.batch, STEPS, plan.other_share)
+        batch = batches.draw(rng, data, plan.batch, STEPS, plan.other_share, look_ahead_steps=plan.look_ahead_steps)
         raw, classes = net(torch.from_numpy(batch.features))
         return full_loss(raw, classes, batch, channels, spread)
 

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from .batches import LOOK_AHEAD_STEPS
 from .export import Tower, tower
 
 FACE = ("jawOpen", "mouthFunnel", "mouthPucker", "mouthLowerDown", "mouthUpperUp", "mouthStretch", "mouthSmile",
@@ -33,9 +34,12 @@ class Plan:
     batch: int = 20  # examples in a step
     other_share: float = 0.25  # of examples without speech
     rate: float = 2e-3
+    look_ahead_steps: int = LOOK_AHEAD_STEPS
 
 
 SHIPPED = Plan(tower((*FACE, *SEAL), width=96, heads=4, layers=4, window=48, taps=9, hidden=288))
+# One that is only learned from may hear 160 ms of what follows: a live voice would be late by them.
+TEACHER = replace(SHIPPED, look_ahead_steps=8)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 
 python -m talksplat.authoring.voice.train --out voice.safetensors --seed 1
 python -m talksplat.authoring.voice.train --out voice.safetensors --takes kokoro.npz hibari.npz festival.npz
-python -m talksplat.authoring.voice.train --out voice.safetensors --teachers seed1.safetensors seed2.safetensors
+python -m talksplat.authoring.voice.train --out seed1.safetensors --teacher
+python -m talksplat.authoring.voice.train --out voice.safetensors --teachers before.safetensors seed1.safetensors
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from .distil import distil, read_teachers
 from .export import FEATURES, Array, make_manifest, write_voice
 from .fold import tensors_of
 from .optimise import enliven, fine_tune, train_tower
-from .plan import DISTIL, LIVELIER, SHARE, SHIPPED, TUNE_COPIES, TUNE_RATE_SHARE, TUNE_STEPS
+from .plan import DISTIL, LIVELIER, SHARE, SHIPPED, TEACHER, TUNE_COPIES, TUNE_RATE_SHARE, TUNE_STEPS
 from .speech import Speech, load_takes, source_of
 
 
@@ -59,6 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="what authoring.voice.takes made: most of the speech; a file named twice is heard twice as often",
     )  # fmt: skip
     parser.add_argument(
+        "--teacher", action="store_true",
+        help=f"make one to learn from, that hears {20 * TEACHER.look_ahead_steps} ms of what follows; nothing plays it",
+    )  # fmt: skip
+    parser.add_argument(
         "--teachers", type=Path, nargs="+", default=[],
         help="voices of this recipe: the tower learns what they say on average, from where the first of them is",
     )  # fmt: skip
@@ -68,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--facegood", type=Path, help="folder of the FACEGOOD take: fine-tune on its first 34 s")
     parser.add_argument("--threads", type=int, default=1, help="torch's threads; one makes a seed's result repeatable")
     a = parser.parse_args(arguments)
+    if a.teachers and a.teacher:
+        parser.error("--teacher learns from the table: leave it or --teachers out")
     if a.teachers and a.facegood is not None:
         parser.error("--facegood fine-tunes a tower that learns from the table: leave it or --teachers out")
     if a.features is not None and not a.features.startswith(f"{FEATURES}-"):
@@ -75,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if a.steps is not None and a.steps < 1:
         parser.error(f"--steps must be at least 1, not {a.steps}")
     torch.set_num_threads(a.threads)
+    plan = TEACHER if a.teacher else SHIPPED
     teachers = read_teachers(a.teachers)  # before the corpus, which takes minutes
     steps = a.steps if a.steps is not None else DISTIL.steps if teachers else SHIPPED.steps
     data_of = ["eSpeak NG speech", *map(source_of, dict.fromkeys(a.takes))]
@@ -84,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if teachers:
         net = distil(teachers, data, replace(DISTIL, steps=steps), np.random.default_rng([a.seed, 2]), report)
     else:
-        net = train_tower(replace(SHIPPED, steps=steps), data, np.random.default_rng([a.seed, 1]), report)
+        net = train_tower(replace(plan, steps=steps), data, np.random.default_rng([a.seed, 1]), report)
         if a.facegood is not None:
             rng = np.random.default_rng([a.seed, 9])
             take = actor.take_corpus(facegood.load(a.facegood), data, rng, TUNE_COPIES)
@@ -96,11 +104,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     features = a.features or f"{FEATURES}-{digest(tensors)}"
     manifest = make_manifest(
         [net.shape], name=features.replace("-", " "), features=features, leveller=batches.LEVELLER,
-        feature=batches.FEATURE, look_ahead_steps=batches.LOOK_AHEAD_STEPS,
+        feature=batches.FEATURE, look_ahead_steps=plan.look_ahead_steps,
         provenance={"training": "talksplat.authoring.voice.train", "seed": a.seed, "hours": a.hours, "steps": steps,
                     "data": "; ".join(data_of), "teachers": taught_by},
     )  # fmt: skip
-    write_voice(a.out, manifest, tensors)
+    write_voice(a.out, manifest, tensors, plan.look_ahead_steps)
     report(f"wrote {a.out}")
 
 
