@@ -46,10 +46,10 @@ bool has_lzcnt() {
   return __get_cpuid(0x80000001u, &eax, &ebx, &ecx, &edx) && (ecx >> 5 & 1);
 }
 
-// Intel's manual, volume 2, CPUID leaf 1: ECX bit 29. Clang's __builtin_cpu_supports lacks it as well.
+// Nor this one.
 bool has_f16c() {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx >> 29 & 1);
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
 }
 
 bool is_amd() {

@@ -2,6 +2,7 @@
 #include "ops/encode.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <cstddef>
 #include <utility>
@@ -13,7 +14,7 @@ namespace {
 
 size_t count(int64_t a, int64_t b = 1, int64_t c = 1) { return static_cast<size_t>(a * b * c); }
 
-// Of all packed linears of a tower: stem and head; q, k, v, out, the gate's halves and mix; up and down.
+// Of all packed linears of a tower: stem and head; q, k, v, out, both parts of the gate and mix; up and down.
 size_t matrix_floats(const TowerWeights& w) {
   const int64_t width = encode_padded(w.width), hidden = encode_padded(w.hidden);
   const int64_t ends = encode_padded(w.inputs) + encode_padded(w.outputs);
@@ -31,11 +32,12 @@ EncodeModel::EncodeModel(const MelParams& params, const std::vector<TowerWeights
     t.hidden_p = encode_padded(w.hidden);
     t.outputs = w.outputs, t.outputs_p = encode_padded(w.outputs);
     const size_t n = matrix_floats(w);
-    const float* weight = next_matrix_ = floats(n);
-    t.stem = pack(w.stem, w.inputs, w.width);
-    t.head = pack(w.head, w.width, w.outputs);
+    float *weight = floats(n), *next = weight;
+    t.stem = pack(w.stem, w.inputs, w.width, next);
+    t.head = pack(w.head, w.width, w.outputs, next);
     std::vector<EncodeLayer>& layers = layers_.emplace_back();
-    for (const LayerWeights& layer : w.layers) layers.push_back(pack(layer, w));
+    for (const LayerWeights& layer : w.layers) layers.push_back(pack(layer, w, next));
+    assert(next == weight + n);
     matrices.push_back(with_halves(weight, n));
     t.n_layers = static_cast<int>(layers.size());
     t.layers = layers.data();  // which stay where they are as layers_ grows
@@ -69,10 +71,10 @@ EncodeMatrices EncodeModel::with_halves(const float* weight, size_t n) {
 }
 
 // Rows come in sections of so many (q, k and v; the halves of a gate), each of which begins a block.
-EncodeLinear EncodeModel::pack(const LinearWeights& linear, int columns, int section) {
+EncodeLinear EncodeModel::pack(const LinearWeights& linear, int columns, int section, float*& next) {
   const int rows = static_cast<int>(linear.bias.size()), sections = rows / section;
   EncodeLinear out{sections * encode_padded(section), encode_padded(columns), nullptr, nullptr};
-  float* weight = std::exchange(next_matrix_, next_matrix_ + count(out.rows_p, out.columns_p));
+  float* weight = std::exchange(next, next + count(out.rows_p, out.columns_p));
   float* bias = floats(count(out.rows_p));
   for (int row = 0; row < rows; ++row) {
     const int to = row / section * encode_padded(section) + row % section;
@@ -84,14 +86,14 @@ EncodeLinear EncodeModel::pack(const LinearWeights& linear, int columns, int sec
   return out;
 }
 
-EncodeLayer EncodeModel::pack(const LayerWeights& layer, const TowerWeights& t) {
+EncodeLayer EncodeModel::pack(const LayerWeights& layer, const TowerWeights& t, float*& next) {
   EncodeLayer out;
-  out.qkv = pack(layer.qkv, t.width, t.width);
-  out.out = pack(layer.out, t.width, t.width);
-  out.gate = pack(layer.gate, t.width, t.width);
-  out.mix = pack(layer.mix, t.width, t.width);
-  out.up = pack(layer.up, t.width, t.hidden);
-  out.down = pack(layer.down, t.hidden, t.width);
+  out.qkv = pack(layer.qkv, t.width, t.width, next);
+  out.out = pack(layer.out, t.width, t.width, next);
+  out.gate = pack(layer.gate, t.width, t.width, next);
+  out.mix = pack(layer.mix, t.width, t.width, next);
+  out.up = pack(layer.up, t.width, t.hidden, next);
+  out.down = pack(layer.down, t.hidden, t.width, next);
   // Slot s holds the step whose number is s modulo the window. With this step in slot `now`, the ages of the slots
   // from 0 on fall from `now` to 0 and then go on from window - 1: entries (window - 1 - now), ... of the ages turned
   // round, twice.

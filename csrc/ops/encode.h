@@ -4,9 +4,9 @@
 // Maths    ops/mel.h; then one or more towers. A tower: a linear stem over two mel columns, layers of windowed
 //          attention, gated depthwise convolution and feed-forward, a linear head. A channel that several towers say
 //          is the sum of what they say. "norm" has no gain: training folds it into the next linear. tests/reference/encode.py has it line by line
-// Layout   weights float32, on the CPU binary16 where they are just that, as training writes them; in blocks of 16 rows:
-//          [rows/16][columns][16], so that a lane is an output row and a step streams each matrix once; rows and
-//          columns are padded with zeros. Keys lie [width][window], a lane is a step of the past; values
+// Layout   weights float32, and beside them binary16 where that is exact, which CPU kernels of several lanes read; in
+//          blocks of 16 rows: [rows/16][columns][16], so that a lane is an output row and a step streams each matrix
+//          once; rows and columns are padded with zeros. Keys lie [width][window], a lane is a step of the past; values
 //          [head][window][head width], a lane is a channel. Rings by step number
 // Cost     per step 2 FLOPs and 4 bytes (2 as binary16) a parameter: bound by the cache that holds the weights
 // Order    one thread; deterministic, and independent of chunking on the same device and instruction set
@@ -65,12 +65,12 @@ class EncodeModel {
  private:
   float* floats(size_t n);
   EncodeMatrices with_halves(const float* weight, size_t n);
-  EncodeLinear pack(const LinearWeights& linear, int columns, int section);
-  EncodeLayer pack(const LayerWeights& layer, const TowerWeights& tower);
+  // next: where a linear's weights go; then behind them.
+  EncodeLinear pack(const LinearWeights& linear, int columns, int section, float*& next);
+  EncodeLayer pack(const LayerWeights& layer, const TowerWeights& tower, float*& next);
 
   std::vector<Buffer<float>> memory_;
   std::vector<Buffer<uint16_t>> halves_;
-  float* next_matrix_ = nullptr;                  // of the tower that is being packed
   std::vector<std::vector<EncodeLayer>> layers_;  // of each tower
 };
 

@@ -39,7 +39,7 @@ struct EncodeLayerState {
 // A tower's matrices, one after the other, and the same as binary16 where all of them are exactly that: half the bytes.
 struct EncodeMatrices {
   const float* weight = nullptr;
-  const uint16_t* half = nullptr;  // or null
+  const uint16_t* half = nullptr;  // Nullable: some weight is no binary16
 };
 
 // One step of one tower.
@@ -51,7 +51,7 @@ struct EncodeArgs {
   float* scratch;                 // [encode_scratch(tower)]
   float* feature;                 // [width_p]   (out) what the head reads
   float* output;                  // [outputs_p] (out) before sigmoids
-  EncodeMatrices matrices;        // those that the tower's linears point into
+  EncodeMatrices matrices = {};   // those that the tower's linears point into
 };
 constexpr int64_t encode_scratch(const EncodeTower& t) {
   // In this order: the residual, a norm's output, attention's or convolution's output (width_p each), scores, what one

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One tower that learns what several say: what it is taught, that it learns it, and who may teach."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from talksplat.authoring.voice import batches, corpus, export, plan
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install talksplat[authoring]")
 
 from talksplat.authoring.voice.distil import Teacher, distil, read_teachers, taught, teachers_of  # noqa: E402
-from talksplat.authoring.voice.fold import tower_of  # noqa: E402
+from talksplat.authoring.voice.fold import tensors_of, tower_of  # noqa: E402
 
 TOWER = export.tower((*plan.FACE, *plan.SEAL))  # channels in the order that trained towers have
 HEAD = {channel: row for row, channel in enumerate(TOWER["channels"])}
@@ -70,25 +71,27 @@ def test_what_is_taught_is_the_teachers_mean() -> None:
 
 
 def test_a_tower_learns_what_both_say_and_repeats() -> None:
-    voices, data, small = (
-        two_teachers(),
-        noise(600, cover_db=-200),
-        plan.Distil(steps=60, batch=4, other_share=0.0, rate=2e-3),
-    )
+    voices, data = two_teachers(), noise(600, cover_db=-200)
+    small = plan.Distil(steps=60, batch=4, other_share=0.0, rate=2e-3, start_share=0.0)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        nets = [distil(voices, data, small, np.random.default_rng(0), lambda line: None) for _ in range(2)]
+        shares = (0.0, 0.0, 0.25)
+        plans = [replace(small, start_share=share) for share in shares]
+        nets = [distil(voices, data, p, np.random.default_rng(0), lambda line: None) for p in plans]
     finally:
         torch.set_num_threads(threads)
-    assert all(torch.equal(a, b) for a, b in zip(nets[0].parameters(), nets[1].parameters(), strict=True))
+    learned, again, quarter = (tensors_of([net], np.float32) for net in nets)
+    for name, start in voices[0][1].items():
+        assert np.array_equal(learned[name], again[name])
+        np.testing.assert_allclose(quarter[name], 0.25 * start + 0.75 * learned[name], rtol=0, atol=1e-6)
     batch = batches.draw(np.random.default_rng(9), data, 4, 100, 0.0)
     wanted = taught(teachers_of(voices), batch, 100)
-    first, learned = (taught([Teacher(net, 0)], batch, 100) for net in (tower_of(*voices[0], 0), nets[0]))
+    first, last = (taught([Teacher(net, 0)], batch, 100) for net in (tower_of(*voices[0], 0), nets[0]))
     jaw = export.SHAPES.index("jawOpen")
-    before, after = (np.abs(said.shape - wanted.shape)[..., jaw].mean() for said in (first, learned))
+    before, after = (np.abs(said.shape - wanted.shape)[..., jaw].mean() for said in (first, last))
     assert before == pytest.approx(APART / 2, abs=1e-4) and after < APART / 8
-    before, after = (np.abs(said.closure - wanted.closure).mean() for said in (first, learned))
+    before, after = (np.abs(said.closure - wanted.closure).mean() for said in (first, last))
     assert before > 0.1 and after < before / 2
 
 
@@ -125,6 +128,15 @@ def test_a_teacher_hears_later_and_is_not_played(tmp_path: Path) -> None:
     steps = plan.TEACHER.look_ahead_steps
     assert export.read_voice(out, steps)[0]["look_ahead_steps"] == steps
     assert len(read_teachers([VOICE, out])) == 2
+    taught_by = tmp_path / "taught.safetensors"
+    both = ["--teachers", str(VOICE), str(out)]
+    try:
+        main(["--out", str(taught_by), "--corpus", str(tmp_path / "corpus.npz"), "--steps", "1", *both])
+    finally:
+        torch.set_num_threads(threads)
+    assert _core.Voice(str(taught_by)).look_ahead_s == 0.08
+    heard = [teacher["look_ahead_steps"] for teacher in export.read_voice(taught_by)[0]["provenance"]["teachers"]]
+    assert heard == [batches.LOOK_AHEAD_STEPS, steps]
     with pytest.raises(ValueError, match=r"must begin with .*teacher\.safetensors"):
         read_teachers([out, VOICE])
     with pytest.raises(talksplat.VoiceInvalid, match="look_ahead_steps"):
@@ -155,10 +167,21 @@ def test_only_voices_of_the_recipe_teach(tmp_path: Path, changes: dict[str, Any]
         read_teachers([odd])
 
 
-@pytest.mark.parametrize("also", [["--facegood", "."], ["--teacher"]])
-def test_a_taught_tower_learns_from_nothing_else(also: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_noise_alone_is_what_the_learner_hears_beside() -> None:
+    """Covers of -200 dB cover nothing: what teachers hear is then what the learner hears, to the bit."""
+    draws = [batches.draw(np.random.default_rng(0), noise(300, db), 4, 50, 0.0, noise_share=1.0) for db in (-200, 0)]
+    assert np.array_equal(draws[0].features, draws[0].uncovered)
+    assert np.array_equal(draws[1].uncovered, draws[0].uncovered)
+    assert not np.array_equal(draws[1].features, draws[0].features)
+
+
+@pytest.mark.parametrize(
+    "both",
+    [["--teachers", str(VOICE), "--facegood"], ["--teachers", str(VOICE), "--teacher"], ["--teacher", "--facegood"]],
+)
+def test_a_tower_learns_in_one_way(both: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     from talksplat.authoring.voice.train import main
 
     with pytest.raises(SystemExit):
-        main(["--out", "unused", "--teachers", str(VOICE), *also])
-    assert "leave it or --teachers out" in capsys.readouterr().err
+        main(["--out", "unused", *both, *(["."] if both[-1] == "--facegood" else [])])
+    assert f"leave it or {both[0]} out" in capsys.readouterr().err

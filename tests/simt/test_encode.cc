@@ -144,8 +144,14 @@ void step(Stream& stream, const std::vector<float>& input, simt::Order order = s
 
 void step_on_cpu(const ts::KernelTable& kernels, Stream& stream, const std::vector<float>& input) {
   std::vector<float> scratch(count(ts::encode_scratch(*stream.tower)));
-  kernels.encode_step({stream.tower, stream.state.data(), stream.step, input.data(), scratch.data(),
-                       stream.feature.data(), stream.output.data()});
+  kernels.encode_step({stream.tower,
+                       stream.state.data(),
+                       stream.step,
+                       input.data(),
+                       scratch.data(),
+                       stream.feature.data(),
+                       stream.output.data(),
+                       {}});
   ++stream.step;
 }
 

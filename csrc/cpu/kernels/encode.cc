@@ -32,14 +32,6 @@ TS_INLINE float max_of(f32 x) {
   return largest;
 }
 
-// Where a linear's packed weights lie, as float32 or as binary16.
-struct Floats {
-  const float* of(const EncodeLinear& w) const { return w.weight; }
-};
-struct Halves {
-  EncodeMatrices all;
-  const uint16_t* of(const EncodeLinear& w) const { return all.half + (w.weight - all.weight); }
-};
 TS_INLINE f32 widened(const float* weight) { return load(weight); }
 TS_INLINE f32 widened(const uint16_t* weight) { return load_half(weight); }
 
@@ -155,41 +147,44 @@ void convolve(const EncodeArgs& a, const EncodeLayer& layer, const EncodeLayerSt
   }
 }
 
-template <class Weights>
-void step(const EncodeArgs& a, const Weights& weights) {
+// weights_of(linear): its packed weights, float32 or binary16.
+template <class WeightsOf>
+void step(const EncodeArgs& a, const WeightsOf& weights_of) {
   const EncodeTower& t = *a.tower;
   float *x = a.scratch, *normed = x + t.width_p, *mixed = normed + t.width_p, *score = mixed + t.width_p;
   float *read = score + t.window_p, *wide = read + t.head_width_p;
-  linear<false>(t.stem, weights.of(t.stem), a.input, x);
+  linear<false>(t.stem, weights_of(t.stem), a.input, x);
   for (int i = 0; i < t.n_layers; ++i) {
     const EncodeLayer& layer = t.layers[i];
     norm(x, t.width, t.width_p, normed);
-    linear<false>(layer.qkv, weights.of(layer.qkv), normed, wide);
+    linear<false>(layer.qkv, weights_of(layer.qkv), normed, wide);
     attend(a, layer, a.state[i], wide, mixed, score, read);
-    linear<true>(layer.out, weights.of(layer.out), mixed, x);
+    linear<true>(layer.out, weights_of(layer.out), mixed, x);
 
     norm(x, t.width, t.width_p, normed);
-    linear<false>(layer.gate, weights.of(layer.gate), normed, wide);
+    linear<false>(layer.gate, weights_of(layer.gate), normed, wide);
     convolve(a, layer, a.state[i], wide, mixed);
-    linear<true>(layer.mix, weights.of(layer.mix), mixed, x);
+    linear<true>(layer.mix, weights_of(layer.mix), mixed, x);
 
     norm(x, t.width, t.width_p, normed);
-    linear<false>(layer.up, weights.of(layer.up), normed, wide);
+    linear<false>(layer.up, weights_of(layer.up), normed, wide);
     silu(wide, layer.up.rows_p);
-    linear<true>(layer.down, weights.of(layer.down), wide, x);
+    linear<true>(layer.down, weights_of(layer.down), wide, x);
   }
   norm(x, t.width, t.width_p, a.feature);
-  linear<false>(t.head, weights.of(t.head), a.feature, a.output);
+  linear<false>(t.head, weights_of(t.head), a.feature, a.output);
 }
 
 }  // namespace
 
 void encode_step(const EncodeArgs& a) {
-  // One at a time, a half costs more to widen than a float costs to read.
-  if (kLanes > 1 && a.matrices.half)
-    step(a, Halves{a.matrices});
-  else
-    step(a, Floats{});
+  // One at a time, a binary16 costs more to widen than a float32 costs to read.
+  if constexpr (kLanes > 1) {
+    if (a.matrices.half) {
+      return step(a, [&all = a.matrices](const EncodeLinear& w) { return all.half + (w.weight - all.weight); });
+    }
+  }
+  step(a, [](const EncodeLinear& w) { return w.weight; });
 }
 
 TS_TARGET_END

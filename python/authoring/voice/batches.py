@@ -84,9 +84,8 @@ def draw(
     # Other sounds meet every state too: a level that speech left high, or that silence let fall.
     cold = ~is_speech & (rng.random(size) < 0.5)
     start_db[cold] = rng.uniform(LEVELLER["floor_db"], -10, int(cold.sum()))
-    heard, uncovered = (
-        features_of_power(p, LEVELLER, FEATURE, start_db).reshape(size, steps, -1) for p in (covered, power)
-    )
+    both = features_of_power(np.stack([covered, power]), LEVELLER, FEATURE, start_db)
+    heard, uncovered = both.reshape(2, size, steps, -1)
     return Batch(heard, uncovered, shape, closure, voice, label)
 
 

@@ -18,10 +18,9 @@ import torch
 from safetensors import SafetensorError
 
 from . import batches
-from .batches import LOOK_AHEAD_STEPS
 from .corpus import Corpus
 from .export import PROBABILITIES, SHAPES, Array, Manifest, read_voice
-from .fold import tower_of
+from .fold import tensors_of, tower_of
 from .model import TowerNet
 from .optimise import Report, face_loss, optimise, spreads
 from .plan import LIVELIER, SHARE, SHIPPED, STEPS, TEACHER, Distil
@@ -48,9 +47,11 @@ def read_teachers(paths: Sequence[Path]) -> list[Voice]:
             raise ValueError(f"--teachers must be voices; {path} is none: {error}") from error
         hears_later = manifest["look_ahead_steps"] == TEACHER.look_ahead_steps
         if hears_later and not voices:
-            raise ValueError("--teachers must begin with a voice that can be played, as which the new one begins; "
+            raise ValueError("--teachers must begin with a voice that can be played: the new one begins as its copy; "
                              f"{path} was trained with --teacher: name another first")  # fmt: skip
-        other = batches.heard_otherwise({**manifest, "look_ahead_steps": LOOK_AHEAD_STEPS} if hears_later else manifest)
+        other = batches.heard_otherwise(
+            {**manifest, "look_ahead_steps": batches.LOOK_AHEAD_STEPS} if hears_later else manifest
+        )
         towers = manifest["towers"]
         other += [] if towers == [SHIPPED.tower] else [f"towers {towers} instead of {[SHIPPED.tower]}"]
         if other:
@@ -61,7 +62,7 @@ def read_teachers(paths: Sequence[Path]) -> list[Voice]:
 
 
 def teachers_of(voices: Sequence[Voice]) -> list[Teacher]:
-    return [Teacher(tower_of(*voice, 0), voice[0]["look_ahead_steps"] - LOOK_AHEAD_STEPS) for voice in voices]
+    return [Teacher(tower_of(*voice, 0), voice[0]["look_ahead_steps"] - batches.LOOK_AHEAD_STEPS) for voice in voices]
 
 
 def taught(teachers: Sequence[Teacher], batch: batches.Batch, steps: int) -> batches.Batch:
@@ -86,10 +87,10 @@ def taught(teachers: Sequence[Teacher], batch: batches.Batch, steps: int) -> bat
 
 
 def distil(voices: Sequence[Voice], data: Corpus, plan: Distil, rng: np.random.Generator, report: Report) -> TowerNet:
-    """A copy of the first voice's tower that is trained to say what all of them say.
+    """A copy of the first voice's tower that is trained to say what all of them say, and its mean with the copy.
 
-    voices: of one tower each, which says all channels in the same order, trained by `train_tower`, then enlivened. What
-    covers speech is laid over what the learner hears alone.
+    voices: of one tower each, which says all channels in the same order, trained by `train_tower`, then enlivened. Only
+    the learner hears what covers speech.
     """
     teachers = teachers_of(voices)
     net = tower_of(*voices[0], 0)
@@ -104,4 +105,7 @@ def distil(voices: Sequence[Voice], data: Corpus, plan: Distil, rng: np.random.G
         return face_loss(raw, batch, channels, spread)
 
     optimise(net, next_loss, "distil", plan.steps, plan.rate, report)
-    return net
+    # M. Wortsman and others, "Robust fine-tuning of zero-shot models", 2022.
+    (manifest, start), share = voices[0], plan.start_share
+    mean = {name: share * start[name] + (1 - share) * end for name, end in tensors_of([net], np.float32).items()}
+    return tower_of(manifest, mean, 0)

@@ -2,7 +2,8 @@
 """The voice's weights file: names, shapes and ranges, the one function that writes it, and its reader for evaluation.
 
 One safetensors file; `__metadata__["talksplat_voice"]` is the manifest as JSON, tensors are F16 or F32 and named by
-role. `write_voice` refuses whatever the reader in the core would refuse, so a file that exists can be loaded.
+role. `write_voice` refuses whatever the reader in the core would refuse, so a file that exists can be loaded; but for
+teachers, which hear more of what follows than the core allows.
 """
 
 from __future__ import annotations
@@ -213,7 +214,8 @@ def write_voice(
     """Write a voice file, whole or not at all.
 
     tensors: float16 or float32, named and shaped as `tensor_shapes` says. most_steps: as in check_manifest.
-    Raises ValueError where the core would refuse the file, or if it would be larger than MAX_BYTES.
+    Raises ValueError where the core would refuse the file, but for its look-ahead, or if it would be larger than
+    MAX_BYTES.
     """
     check_manifest(manifest, most_steps)
     check_tensors(manifest, tensors)

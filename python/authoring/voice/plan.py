@@ -50,6 +50,7 @@ class Distil:
     batch: int = 20
     other_share: float = 0.25
     rate: float = 1e-3
+    start_share: float = 0.5  # of what it began as, in the mean of both's weights, which hears better than either
 
 
 DISTIL = Distil()

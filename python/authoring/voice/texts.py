@@ -22,7 +22,8 @@ OTHER_VOICES: dict[str, tuple[str, ...]] = {
 # Of the lines of spoken(): words of the few sentences there are bring few pairs of phonemes.
 PSEUDO_SHARE = {"en": 0.2, "it": 0.4, "cs": 0.4, "fi": 0.4}
 PSEUDO_VOICES = ("en-us", "de", "es", "it", "fi", "id", "sw", "pl")  # spelled as they sound, or nearly
-# "" is there twice, once in the place of "rob": eSpeak NG 1.51 ends the process at some words of that variant.
+# "" is there twice, the second time for "rob", at some of whose words eSpeak NG 1.51 ends the process: so a seed's
+# other draws are what they were.
 VARIANTS = (
     "", "Alex", "Alicia", "Andy", "Annie", "Denis", "Diogo", "Gene", "Jacky", "Lee", "Marco", "Mario", "Michael",
     "Mike", "Reed", "RicishayMax", "adam", "anika", "antonio", "aunty", "belinda", "benjamin", "caleb", "david", "ed",

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--teacher", action="store_true",
-        help=f"make one to learn from, that hears {20 * TEACHER.look_ahead_steps} ms of what follows; nothing plays it",
+        help=f"train a teacher, which hears {20 * TEACHER.look_ahead_steps} ms of what follows and cannot be played",
     )  # fmt: skip
     parser.add_argument(
         "--teachers", type=Path, nargs="+", default=[],
@@ -77,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--teacher learns from the table: leave it or --teachers out")
     if a.teachers and a.facegood is not None:
         parser.error("--facegood fine-tunes a tower that learns from the table: leave it or --teachers out")
+    if a.teacher and a.facegood is not None:
+        parser.error("--facegood fine-tunes a voice that is played: leave it or --teacher out")
     if a.features is not None and not a.features.startswith(f"{FEATURES}-"):
         parser.error(f"--features must begin with {FEATURES}-, not be {a.features!r}")
     if a.steps is not None and a.steps < 1:
@@ -99,7 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             fine_tune(net, data, take, actor.MAPPED, rng, TUNE_STEPS, TUNE_RATE_SHARE * SHIPPED.rate, report)
             data_of.append("FACEGOOD take (MIT)")
         enliven(net, LIVELIER, SHARE, data)
-    taught_by = [{"file": path.name, **m["provenance"]} for path, (m, _) in zip(a.teachers, teachers, strict=True)]
+    taught_by = [{"file": path.name, "look_ahead_steps": m["look_ahead_steps"], **m["provenance"]}
+                 for path, (m, _) in zip(a.teachers, teachers, strict=True)]  # fmt: skip
     tensors = tensors_of([net])
     features = a.features or f"{FEATURES}-{digest(tensors)}"
     manifest = make_manifest(
