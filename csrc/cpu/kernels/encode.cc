@@ -32,8 +32,13 @@ TS_INLINE float max_of(f32 x) {
   return largest;
 }
 
-TS_INLINE f32 widened(const float* weight) { return load(weight); }
-TS_INLINE f32 widened(const uint16_t* weight) { return load_half(weight); }
+template <class Weight>
+TS_INLINE f32 widened(const Weight* weight) {
+  if constexpr (sizeof(Weight) == sizeof(uint16_t))
+    return load_half(weight);
+  else
+    return load(weight);
+}
 
 // y = weight x + bias, or y += that.
 template <bool kAdd, class Weight>
