@@ -50,7 +50,7 @@ class Distil:
     batch: int = 20
     other_share: float = 0.25
     rate: float = 1e-3
-    start_share: float = 0.5  # of what it began as, in the mean of both's weights, which hears better than either
+    start_share: float = 0.5  # of its first weights, in the mean that hears better than what was learned alone
 
 
 DISTIL = Distil()
