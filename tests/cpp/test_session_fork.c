@@ -12,6 +12,14 @@
 
 #include "session_c.h"
 
+/* AddressSanitizer's heap may be locked by a thread that a child does not have (libc's is unlocked by fork(); the
+ * sanitizer's is since LLVM 18): with it no other thread talks while a child is made. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { TALKS_ACROSS_FORKS = 0 };
+#else
+enum { TALKS_ACROSS_FORKS = 1 };
+#endif
+
 enum { FORKS = 8, PATIENCE_S = 60 };
 
 static stage on;
@@ -26,19 +34,29 @@ static ts_session_params live_params(void) {
   return params;
 }
 
-/* A thread of the parent's, so that forks come at any moment of a push or an acquire. */
-static void* talk(void* unused) {
+static void talk_a_while(void) {
   ts_live_frame frame;
-  (void)unused;
   memset(&frame, 0, sizeof frame);
   frame.struct_size = sizeof frame;
-  while (!stop) {
-    push(session, on.sound, 400);
-    if (ts_session_acquire(session, 50 * (int64_t)MS, &frame) == TS_OK && ts_session_release(session, &frame) == TS_OK)
-      ++taken;
-    ts_session_interrupt(session, 20, NULL);
-  }
+  push(session, on.sound, 400);
+  if (ts_session_acquire(session, 50 * (int64_t)MS, &frame) == TS_OK && ts_session_release(session, &frame) == TS_OK)
+    ++taken;
+  ts_session_interrupt(session, 20, NULL);
+}
+
+/* A thread of the parent's, so that forks come at any moment of a push or an acquire. */
+static void* talk(void* unused) {
+  (void)unused;
+  while (!stop) talk_a_while();
   return NULL;
+}
+
+static void wait_for_the_talker(void) {
+  const struct timespec pause = {0, 7000000};
+  if (TALKS_ACROSS_FORKS)
+    nanosleep(&pause, NULL);
+  else
+    talk_a_while();
 }
 
 /* What a child does: each returns 0, or the number of the check that failed. */
@@ -118,7 +136,6 @@ static int in_child(int (*life)(void)) {
 }
 
 int main(int argc, char** argv) {
-  const struct timespec pause = {0, 7000000};
   const ts_session_params params = live_params();
   pthread_t talker;
   int i, before;
@@ -129,16 +146,16 @@ int main(int argc, char** argv) {
   CHECK(take(session, -1, NULL) == TS_OK); /* it runs */
   CHECK(in_child(is_told) == 0);
   CHECK(in_child(destroys) == 0);
-  CHECK(pthread_create(&talker, NULL, talk, NULL) == 0);
+  if (TALKS_ACROSS_FORKS) CHECK(pthread_create(&talker, NULL, talk, NULL) == 0);
   for (i = 0; i < FORKS; ++i) {
-    nanosleep(&pause, NULL);
+    wait_for_the_talker();
     CHECK(in_child(all_of_it) == 0);
   }
   before = taken;
-  for (i = 0; i < 1000 && taken == before; ++i) nanosleep(&pause, NULL);
+  for (i = 0; i < 1000 && taken == before; ++i) wait_for_the_talker();
   CHECK(taken > before); /* the parent goes on */
   stop = 1;
-  CHECK(pthread_join(talker, NULL) == 0);
+  if (TALKS_ACROSS_FORKS) CHECK(pthread_join(talker, NULL) == 0);
   CHECK_ERROR(ts_session_interrupt(session, 2001, NULL), TS_INVALID_ARGUMENT, "fade_ms");
   ts_session_destroy(session);
   close_stage(&on);
