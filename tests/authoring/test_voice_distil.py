@@ -16,7 +16,7 @@ from talksplat.authoring.voice import batches, corpus, export, plan
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install talksplat[authoring]")
 
-from talksplat.authoring.voice.distil import Teacher, distil, read_teachers, taught, teachers_of  # noqa: E402
+from talksplat.authoring.voice.distil import Teacher, distil, read_teachers, taught, teachers_of, wider  # noqa: E402
 from talksplat.authoring.voice.fold import tensors_of, tower_of  # noqa: E402
 
 TOWER = export.tower((*plan.FACE, *plan.SEAL))  # channels in the order that trained towers have
@@ -95,17 +95,37 @@ def test_a_tower_learns_what_both_say_and_repeats() -> None:
     assert before > 0.1 and after < before / 2
 
 
+def test_a_wider_tower_says_the_same_and_can_learn_more() -> None:
+    """By the float64 oracle; its units' twins are no copies, or they would stay alike."""
+    voice = two_teachers()[0]
+    manifest, tensors = wide = wider(voice, np.random.default_rng(0))
+    hidden = TOWER["hidden"]
+    assert manifest["towers"] == [{**TOWER, "hidden": 2 * hidden}] and voice[0]["towers"] == [TOWER]
+    heard = np.random.default_rng(1).normal(size=(30, 80))
+    narrow, twice = ([Tower(m["towers"][0], "tower/0", t).step(x)[0] for x in heard] for m, t in (voice, wide))
+    assert np.abs(np.array(narrow) - twice).max() < 0.01 < 0.1 < np.std(narrow)
+    for i in range(TOWER["layers"]):
+        up = tensors[f"tower/0/layer/{i}/up/weight"]
+        apart = np.abs(up[:hidden] - up[hidden:]).max(1)
+        assert (apart > 0).all() and apart.max() < np.abs(up).max() / 2
+    with pytest.raises(ValueError, match=r"--wider: .*hidden must be .*2048"):
+        wider(({**manifest, "towers": [{**TOWER, "hidden": 1025}]}, tensors), np.random.default_rng(0))
+
+
 def test_the_recipe_teaches_and_tells(tmp_path: Path) -> None:
     from talksplat.authoring.voice.train import main
 
     noise(300).save(tmp_path / "corpus.npz")
-    out = tmp_path / "taught.safetensors"
-    teachers = ["--teachers", str(VOICE), str(VOICE)]
+    out, wide = tmp_path / "taught.safetensors", tmp_path / "wide.safetensors"
+    rest = ["--corpus", str(tmp_path / "corpus.npz"), "--steps", "1", "--teachers"]
     threads = torch.get_num_threads()
     try:
-        main(["--out", str(out), "--corpus", str(tmp_path / "corpus.npz"), "--steps", "1", *teachers])
+        main(["--out", str(out), *rest, str(VOICE), str(VOICE)])
+        main(["--out", str(wide), "--wider", *rest, str(out), str(VOICE)])
     finally:
         torch.set_num_threads(threads)
+    assert _core.Voice(str(wide)).n_parameters > _core.Voice(str(out)).n_parameters
+    assert len(read_teachers([wide, VOICE])) == 2
     manifest, tensors = export.read_voice(out)
     before = export.read_voice(VOICE)[1]
     assert manifest["provenance"]["steps"] == 1
@@ -143,7 +163,9 @@ def test_a_teacher_hears_later_and_is_not_played(tmp_path: Path) -> None:
         _core.Voice(str(out))
 
 
-@pytest.mark.parametrize("wrong", [["--teachers"], ["--steps", "0"], ["--steps", "-3"], ["--features", "mine"]])
+@pytest.mark.parametrize(
+    "wrong", [["--teachers"], ["--steps", "0"], ["--steps", "-3"], ["--features", "mine"], ["--wider"]]
+)
 def test_nothing_is_trained_by_a_slip(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     from talksplat.authoring.voice.train import main
 

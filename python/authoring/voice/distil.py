@@ -19,13 +19,14 @@ from safetensors import SafetensorError
 
 from . import batches
 from .corpus import Corpus
-from .export import PROBABILITIES, SHAPES, Array, Manifest, read_voice
+from .export import PROBABILITIES, SHAPES, Array, Manifest, Tower, check_manifest, check_tensors, read_voice
 from .fold import tensors_of, tower_of
 from .model import TowerNet
 from .optimise import Report, face_loss, optimise, spreads
 from .plan import LIVELIER, SHARE, SHIPPED, STEPS, TEACHER, Distil
 
 Voice = tuple[Manifest, Mapping[str, Array]]
+SPLIT = 0.02  # of the weights' deviation
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,39 @@ def read_teachers(paths: Sequence[Path]) -> list[Voice]:
             {**manifest, "look_ahead_steps": batches.LOOK_AHEAD_STEPS} if hears_later else manifest
         )
         towers = manifest["towers"]
-        other += [] if towers == [SHIPPED.tower] else [f"towers {towers} instead of {[SHIPPED.tower]}"]
+        hidden = towers[0]["hidden"]  # as wide as may be, see wider
+        shape: Tower = {**SHIPPED.tower, "hidden": hidden}
+        other += [] if towers == [shape] else [f"towers {towers} instead of {[shape]}"]
         if other:
             raise ValueError(f"--teachers must be voices that this version of authoring.voice.train made; {path} has "
                              f"{', '.join(other)}: train it again")  # fmt: skip
         voices.append((manifest, tensors))
     return voices
+
+
+def wider(voice: Voice, rng: np.random.Generator) -> Voice:
+    """The voice with feed-forward layers twice as wide, which says the same but for SPLIT and can learn more.
+
+    Each unit becomes two of half its weight, a little apart, or both would learn the same for ever (T. Chen and others,
+    "Net2Net: accelerating learning via knowledge transfer", 2016). Raises ValueError if no voice may be so wide.
+    """
+    manifest, tensors = voice
+    shape = manifest["towers"][0]
+    wide: Manifest = {**manifest, "towers": [{**shape, "hidden": 2 * shape["hidden"]}]}
+    grown = dict(tensors)
+    for i in range(shape["layers"]):
+        up, down = (f"tower/0/layer/{i}/{part}" for part in ("up", "down"))
+        weight = tensors[f"{up}/weight"]
+        apart = (SPLIT * weight.std() * rng.normal(size=weight.shape)).astype(np.float32)
+        grown[f"{up}/weight"] = np.concatenate([weight + apart, weight - apart])
+        grown[f"{up}/bias"] = np.tile(tensors[f"{up}/bias"], 2)
+        grown[f"{down}/weight"] = np.tile(tensors[f"{down}/weight"] / 2, 2)
+    try:
+        check_manifest(wide)
+        check_tensors(wide, grown)
+    except ValueError as error:
+        raise ValueError(f"--wider: {error}") from error
+    return wide, grown
 
 
 def teachers_of(voices: Sequence[Voice]) -> list[Teacher]:

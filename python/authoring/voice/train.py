@@ -20,7 +20,7 @@ import torch
 
 from . import actor, batches, facegood
 from .corpus import Corpus, build
-from .distil import distil, read_teachers
+from .distil import distil, read_teachers, wider
 from .export import FEATURES, Array, make_manifest, write_voice
 from .fold import tensors_of
 from .optimise import enliven, fine_tune, train_tower
@@ -68,6 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="voices of this recipe: the tower learns what they say on average, from where the first of them is",
     )  # fmt: skip
     parser.add_argument(
+        "--wider", action="store_true",
+        help="with --teachers: the tower's feed-forward layers are twice as wide as those of the first of them",
+    )  # fmt: skip
+    parser.add_argument(
         "--features", help=f"what avatars call the features of this voice, {FEATURES}-NAME; a digest of it if not given"
     )
     parser.add_argument("--facegood", type=Path, help="folder of the FACEGOOD take: fine-tune on its first 34 s")
@@ -79,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--facegood fine-tunes a tower that learns from the table: leave it or --teachers out")
     if a.teacher and a.facegood is not None:
         parser.error("--facegood fine-tunes a voice that is played: leave it or --teacher out")
+    if a.wider and not a.teachers:
+        parser.error("--wider is of the tower that learns from --teachers: name them")
     if a.features is not None and not a.features.startswith(f"{FEATURES}-"):
         parser.error(f"--features must begin with {FEATURES}-, not be {a.features!r}")
     if a.steps is not None and a.steps < 1:
@@ -86,13 +92,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(a.threads)
     plan = TEACHER if a.teacher else SHIPPED
     teachers = read_teachers(a.teachers)  # before the corpus, which takes minutes
+    voices = [wider(teachers[0], np.random.default_rng([a.seed, 3])), *teachers[1:]] if a.wider else teachers
     steps = a.steps if a.steps is not None else DISTIL.steps if teachers else SHIPPED.steps
     data_of = ["eSpeak NG speech", *map(source_of, dict.fromkeys(a.takes))]
     takes = [take for path in a.takes for take in load_takes(path)]
     data = corpus_of(a.seed, a.hours, a.corpus, takes)
     torch.manual_seed(1000 * a.seed)
     if teachers:
-        net = distil(teachers, data, replace(DISTIL, steps=steps), np.random.default_rng([a.seed, 2]), report)
+        net = distil(voices, data, replace(DISTIL, steps=steps), np.random.default_rng([a.seed, 2]), report)
     else:
         net = train_tower(replace(plan, steps=steps), data, np.random.default_rng([a.seed, 1]), report)
         if a.facegood is not None:
