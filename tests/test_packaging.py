@@ -161,7 +161,7 @@ def test_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
     for needed in ("__init__.py", "_core.pyi", "py.typed", "authoring/__init__.py", *assets, *networks):
         assert f"talksplat/{needed}" in names
     assert all(any(name.endswith(told) for name in names) for told in ("LICENSE", "NOTICE"))
-    assert not [name for name in names if re.search(r"(^|/)tests?/|\.(cc|h|a|pyc)$", name)]
+    assert not [name for name in names if re.search(r"(^|/)(tests?|teachers)/|\.(cc|h|a|pyc)$", name)]
 
 
 def test_core_builds_for_arm() -> None:

@@ -163,6 +163,14 @@ def test_a_teacher_hears_later_and_is_not_played(tmp_path: Path) -> None:
         _core.Voice(str(out))
 
 
+def test_the_teachers_that_are_kept_teach() -> None:
+    kept = sorted((Path(__file__).parents[2] / "python/authoring/voice/teachers").iterdir())
+    voices = read_teachers([VOICE, *kept])
+    assert [teacher.later_steps for teacher in teachers_of(voices)] == [0, 5, 5]
+    assert [manifest["provenance"]["seed"] for manifest, _ in voices[1:]] == [1, 2]
+    assert all(manifest["provenance"]["steps"] == plan.SHIPPED.steps for manifest, _ in voices[1:])
+
+
 @pytest.mark.parametrize(
     "wrong", [["--teachers"], ["--steps", "0"], ["--steps", "-3"], ["--features", "mine"], ["--wider"]]
 )
