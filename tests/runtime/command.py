@@ -35,5 +35,7 @@ def probe(path: Path) -> tuple[int, float, int, int]:
 
 
 def interruptible() -> None:
-    """For a new process. What a shell starts in the background ignores SIGINT, and so would all that it starts."""
+    """For a new process. A shell has what it starts in the background ignore SIGINT, nohup SIGHUP."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)

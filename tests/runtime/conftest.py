@@ -26,10 +26,14 @@ def tiny(tiny_path: Path) -> talksplat.Avatar:
 
 
 @pytest.fixture(autouse=True)
-def signals_as_before() -> Any:
-    before = signal.getsignal(signal.SIGTERM)
+def usual_signals() -> Any:
+    """Whatever the tests were started to ignore, and whatever a test before changed."""
+    usual = {"SIGINT": signal.default_int_handler, "SIGTERM": signal.SIG_DFL, "SIGHUP": signal.SIG_DFL}
+    numbers = {getattr(signal, name): how for name, how in usual.items() if hasattr(signal, name)}
+    before = {number: signal.signal(number, how) for number, how in numbers.items()}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, how in before.items():
+        signal.signal(number, how)
 
 
 @pytest.fixture
