@@ -30,10 +30,10 @@ from talksplat.errors import AvatarInvalid
 Array = np.ndarray[Any, Any]
 RESTING = np.zeros(6, np.float32)
 CLOSED_EYES = np.array([0, 0, 0, 0, 0, 2], np.float32)
-# Root mean squares of errors in millimetres, on a sentence that no network was trained on. Each was measured, and is up
-# to a fifth more here.
-LIPS_MM = {"embedtalk": 0.63, "gaussian-talker": 0.52, "talking-gaussian": 0.54}
-STILL_MM = {"embedtalk": 0.06, "gaussian-talker": 0.15, "talking-gaussian": 0.06}
+# Root mean squares of errors in millimetres on a sentence that no network was trained on, of lips in the median frame. Each
+# was measured, and is up to a fifth more here.
+LIPS_MM = {"embedtalk": 0.43, "gaussian-talker": 0.35, "talking-gaussian": 0.24}
+STILL_MM = {"embedtalk": 0.07, "gaussian-talker": 0.15, "talking-gaussian": 0.06}
 
 
 class Made(dict[str, Path]):
@@ -115,13 +115,17 @@ def test_lips_move_as_the_rig_moves_them(
     # What the rig leaves where it is: upper teeth make way for a lip, if for nothing else.
     faces = [WIDE_OPEN, face_of({"eyeBlinkLeft": 1, "eyeBlinkRight": 1}), face_of({"mouthRollLower": 1})]
     still = np.all([head.cloud(one).mean == head.canonical.mean for one in faces], axis=(0, 2))
-    found = errors(
-        method, talksplat.load(made[method], threads=1), head, window, face, np.zeros((len(face), 6), np.float32),
-        {"lips": lips, "still": still & ~lips},
-    )  # fmt: skip
-    assert found["lips"].error_mm < LIPS_MM[method]
-    assert found["lips"].motion_mm > 3
-    assert found["still"].error_mm < STILL_MM[method]
+    avatar, units = talksplat.load(made[method], threads=1), np.zeros((1, 6), np.float32)
+    found = [
+        errors(method, avatar, head, heard[None], shown[None], units, {"lips": lips, "still": still & ~lips})
+        for heard, shown in zip(window, face, strict=True)
+    ]
+    off_mm = np.array([frame["lips"].error_mm for frame in found])
+    assert np.median(off_mm) < LIPS_MM[method]
+    # A closure that is almost one: lips seal from a threshold on, which may be crossed between two frames' features.
+    assert np.mean(off_mm > 1) < 0.05
+    assert np.median([frame["lips"].motion_mm for frame in found]) > 3
+    assert np.sqrt(np.mean([frame["still"].error_mm ** 2 for frame in found])) < STILL_MM[method]
 
 
 @pytest.mark.parametrize("method", NAMES)

@@ -344,8 +344,8 @@ def test_the_shipped_voice_says_where_it_comes_from() -> None:
     manifest, _ = export.read_voice(ASSETS / "voice.safetensors")
     assert manifest["licence"] == "Apache-2.0" and "eSpeak NG" in manifest["provenance"]["data"]
     assert batches.heard_otherwise(manifest) == []
-    assert (manifest["name"], manifest["features"]) == ("talksplat voice 4", "talksplat-voice-4")
-    assert manifest["towers"] == [plan.SHIPPED.tower]
+    assert (manifest["name"], manifest["features"]) == ("talksplat voice 5", "talksplat-voice-5")
+    assert manifest["towers"] == [{**plan.SHIPPED.tower, "hidden": 2 * plan.SHIPPED.tower["hidden"]}]
     quiet = evaluate.faces_of(_core.Voice(str(ASSETS / "voice.safetensors")))(np.zeros(16000), 25.0)
     assert all((curve == 0).all() for curve in quiet.values())
 

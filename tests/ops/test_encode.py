@@ -28,7 +28,7 @@ SHAPES = {
     "width-32-heads-16": [tower(width=32, heads=16, window=17, taps=3, hidden=17)],
     "width-33": [tower(width=33, heads=3, window=31, hidden=33)],
     "width-65": [tower(width=65, heads=5, layers=3, window=33, taps=17, hidden=129)],
-    "usual": [tower(width=96, heads=4, layers=3, window=48, taps=9, hidden=288)],
+    "usual": [tower(width=96, heads=4, layers=4, window=48, taps=9, hidden=576)],
     "wide": [tower(width=144, heads=9, layers=1, window=256, taps=64, hidden=511)],
     "two-towers": [
         tower(CHANNELS[::2], width=24, heads=2, window=7),

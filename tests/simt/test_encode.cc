@@ -51,7 +51,7 @@ struct Shape {
   int width, heads, layers, window, taps, hidden, outputs, mels;
 };
 
-constexpr Shape kShipped = {"shipped", 96, 4, 3, 48, 9, 288, 8, 40};
+constexpr Shape kShipped = {"shipped", 96, 4, 4, 48, 9, 576, 13, 40};
 // Sizes on both sides of a packed block, of a warp and of a block of threads. The last has more heads than a block has
 // warps, and more channels a head than a warp has lanes.
 constexpr Shape kShapes[] = {

@@ -46,11 +46,11 @@ TEACHER = replace(SHIPPED, look_ahead_steps=8)
 class Distil:
     """Of the tower that learns from several: each step costs their hearing too."""
 
-    steps: int = 2000
+    steps: int = 4000
     batch: int = 20
     other_share: float = 0.25
     rate: float = 1e-3
-    start_share: float = 0.5  # of its first weights, in the mean that hears better than what was learned alone
+    start_share: float = 0.25  # of its first weights, in the mean that hears better than what was learned alone
 
 
 DISTIL = Distil()
