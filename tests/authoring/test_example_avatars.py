@@ -30,8 +30,8 @@ from talksplat.errors import AvatarInvalid
 Array = np.ndarray[Any, Any]
 RESTING = np.zeros(6, np.float32)
 CLOSED_EYES = np.array([0, 0, 0, 0, 0, 2], np.float32)
-# Root mean squares of errors in millimetres on a sentence that no network was trained on, of lips in the median frame. Each
-# was measured, and is up to a fifth more here.
+# Root mean squares of errors in millimetres, on a sentence that no network was trained on; of lips the median frame's.
+# Each was measured, and is up to a fifth more here.
 LIPS_MM = {"embedtalk": 0.43, "gaussian-talker": 0.35, "talking-gaussian": 0.24}
 STILL_MM = {"embedtalk": 0.07, "gaussian-talker": 0.15, "talking-gaussian": 0.06}
 
